@@ -1,0 +1,1 @@
+"""The services of the ledger, its projections, and the operator's command."""

@@ -1,0 +1,239 @@
+"""What a service promises: its commands and events, their versions, and how old events are read.
+
+A contract is the only module of a service that others may import. It declares plain frozen dataclasses:
+
+    inventory = Contract("inventory")
+
+    @inventory.event(category="item")
+    class ItemRegistered:
+        '''An item entered the catalogue.'''
+        item: Id
+        name: Text
+
+    @inventory.command(category="item", aggregate="item", makes=(ItemRegistered,))
+    class RegisterItem:
+        '''Put an item into the catalogue.'''
+        item: Id
+        name: Text
+
+    inventory.freeze()
+
+A command's fields come back unchanged, under the same names, in the events it makes: that is what lets a repeated
+command be compared with the first (see handler.py). `freeze` checks it, and that every past version of every event
+can still be read, when the module is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, dataclass_transform
+
+import msgspec
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from shared.errors import Corrupt, Invalid, UnknownCommand
+
+T = TypeVar("T")
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def kebab(name: str) -> str:
+    """`StockReceived` -> `stock-received`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def value(cls: type[T]) -> type[T]:
+    """A frozen dataclass that stands inside commands and events: a line, a lot, a reading."""
+    made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+    made.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[attr-defined]
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """One command of a contract: its class, the aggregate it is sent to, and the events it may make."""
+
+    name: str
+    cls: type
+    category: str
+    aggregate: Callable[[Any], str]
+    makes: tuple[type, ...]
+    adapter: TypeAdapter[Any]
+
+    @property
+    def subject_token(self) -> str:
+        return kebab(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """One event of a contract, at its newest version, with the decoder of its data."""
+
+    name: str
+    cls: type
+    category: str
+    version: int
+    type: str
+    decoder: msgspec.json.Decoder[Any]
+
+
+class Contract:
+    """The commands and events of one service, by name and by type."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.commands: dict[str, CommandSpec] = {}
+        self.events: dict[str, EventSpec] = {}
+        self._by_class: dict[type, EventSpec] = {}
+        self._command_by_class: dict[type, CommandSpec] = {}
+        self._by_type: dict[str, Callable[[bytes | msgspec.Raw], Any]] = {}
+        self._upcasters: dict[tuple[type, int], Upcaster] = {}
+        self._frozen = False
+
+    # -- declaring ------------------------------------------------------------------------------------------------
+
+    @dataclass_transform(frozen_default=True, kw_only_default=True)
+    def event(self, *, category: str, version: int = 1) -> Callable[[type[T]], type[T]]:
+        """Declare an event of one category of aggregate, at its newest version."""
+
+        def declare(cls: type[T]) -> type[T]:
+            made = value(cls)
+            spec = EventSpec(
+                made.__name__, made, category, version, self.event_type(made.__name__, version),
+                msgspec.json.Decoder(made),
+            )  # fmt: skip
+            self.events[made.__name__] = spec
+            self._by_class[made] = spec
+            return made
+
+        return declare
+
+    @dataclass_transform(frozen_default=True, kw_only_default=True)
+    def command(
+        self, *, category: str, aggregate: str | Callable[[Any], str], makes: tuple[type, ...]
+    ) -> Callable[[type[T]], type[T]]:
+        """Declare a command; `aggregate` names the field that holds the aggregate's id, or computes the id."""
+
+        def declare(cls: type[T]) -> type[T]:
+            made = value(cls)
+            locate = (lambda c: getattr(c, aggregate)) if isinstance(aggregate, str) else aggregate
+            spec = CommandSpec(made.__name__, made, category, locate, makes, TypeAdapter(made))
+            self.commands[made.__name__] = spec
+            self._command_by_class[made] = spec
+            return made
+
+        return declare
+
+    def upcast(self, event: type, *, from_version: int) -> Callable[[Upcaster], Upcaster]:
+        """Declare how the data of version `from_version` becomes that of the next version."""
+
+        def declare(upcaster: Upcaster) -> Upcaster:
+            self._upcasters[event, from_version] = upcaster
+            return upcaster
+
+        return declare
+
+    def freeze(self) -> None:
+        """Check the contract as a whole and build its decoders.
+
+        Raises TypeError when a version of an event has no way to the newest one, or when a command's field does not
+        come back in an event that the command makes.
+        """
+        for spec in self.events.values():
+            for version in range(1, spec.version):
+                if (spec.cls, version) not in self._upcasters:
+                    raise TypeError(f"{spec.name} is at version {spec.version} but has no upcaster from {version}")
+                self._by_type[self.event_type(spec.name, version)] = self._old_decoder(spec, version)
+            self._by_type[spec.type] = spec.decoder.decode
+        for command in self.commands.values():
+            for made in command.makes:
+                names = {f.name for f in dataclasses.fields(made)}
+                missing = {f.name for f in dataclasses.fields(command.cls)} - names
+                if missing:
+                    raise TypeError(f"{command.name} has fields that {made.__name__} lacks: {sorted(missing)}")
+        self._frozen = True
+
+    def _old_decoder(self, spec: EventSpec, version: int) -> Callable[[bytes | msgspec.Raw], Any]:
+        steps = [self._upcasters[spec.cls, v] for v in range(version, spec.version)]
+
+        def decode(data: bytes | msgspec.Raw) -> Any:
+            fields = msgspec.json.decode(data)
+            for step in steps:
+                fields = step(fields)
+            return msgspec.convert(fields, spec.cls, strict=True, from_attributes=False)
+
+        return decode
+
+    # -- using ----------------------------------------------------------------------------------------------------
+
+    def event_type(self, name: str, version: int) -> str:
+        """The CloudEvents type: `commons.inventory.stock-received.v1`."""
+        return f"commons.{self.service}.{kebab(name)}.v{version}"
+
+    def spec_of(self, event: object) -> EventSpec:
+        return self._by_class[type(event)]
+
+    def command_of(self, command: object) -> CommandSpec:
+        return self._command_by_class[type(command)]
+
+    def decode(self, type_: str, data: bytes | msgspec.Raw) -> Any:
+        """An event's data as its newest class, upcast if it was written under an older version.
+
+        Raises Corrupt when the type is unknown or the data does not fit it.
+        """
+        decoder = self._by_type.get(type_)
+        if decoder is None:
+            raise Corrupt(
+                f"No event of type {type_!r} is known here; software older than the event cannot read it.", type=type_
+            )
+        try:
+            return decoder(data)
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            raise Corrupt(f"The data of an event of type {type_!r} does not fit its schema: {error}", type=type_) from error
+
+    def parse(self, name: str, data: bytes | str | Mapping[str, Any]) -> Any:
+        """A command from JSON bytes or a mapping, checked in full.
+
+        `name` is the class name or its kebab-case form. Raises UnknownCommand, or Invalid with one line a field.
+        """
+        spec = self.commands.get(name) or next((s for s in self.commands.values() if s.subject_token == name), None)
+        if spec is None:
+            known = ", ".join(sorted(self.commands))
+            raise UnknownCommand(f"{self.service} has no command {name[:80]!r}. It has: {known}.", command=name[:80])
+        try:
+            if isinstance(data, Mapping):
+                data = msgspec.json.encode(data)
+            return spec.adapter.validate_json(data, strict=True)
+        except ValidationError as error:
+            raise _invalid(spec.name, error) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise Invalid(f"{spec.name} cannot be written as JSON: {error}", command=spec.name) from error
+
+
+_SHOWN: int = 20
+
+
+def _invalid(name: str, error: ValidationError) -> Invalid:
+    """One readable line for each field that is wrong; long inputs are cut, and at most twenty are named."""
+    lines = []
+    for item in error.errors(include_url=False, include_context=False)[:_SHOWN]:
+        where = ".".join(str(part) for part in item["loc"]) or "the whole"
+        message = item["msg"].removeprefix("Value error, ")
+        given = repr(item.get("input"))
+        shown = f" (given {given[:60]}{'…' if len(given) > 60 else ''})" if item["type"] != "missing" else ""
+        lines.append(f"{where}: {message}{shown}")
+    more = error.error_count() - len(lines)
+    if more > 0:
+        lines.append(f"and {more} more")
+    return Invalid(f"{name} is not valid. " + "; ".join(lines), command=name, errors=lines)
+
+
+def fields_of(thing: object) -> Iterable[tuple[str, Any]]:
+    """The field names and values of a command, an event or a value."""
+    return ((f.name, getattr(thing, f.name)) for f in dataclasses.fields(thing))  # type: ignore[arg-type]
+
+

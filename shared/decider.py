@@ -1,0 +1,89 @@
+"""The decider: how one kind of aggregate decides, as pure functions.
+
+    decide(command, state, context) -> event or None      refuse by raising Rejected
+    evolve(state, event)            -> state              never refuses; may change and return the state it was given
+    check(state)                    -> broken invariants, as sentences; empty when all is well
+
+No function reads a clock, a file or the network. What they need from outside is in the context: the moment, the actor,
+and the states of other aggregates that the decision reads (`reads`), which are eventually consistent and are therefore
+copied into the event wherever the decision depends on them.
+
+The pattern is Jérémie Chassaing's "Functional Event Sourcing Decider" (2021).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from shared.contract import Contract
+
+S = TypeVar("S")
+
+
+class Ref(NamedTuple):
+    """An aggregate: its category and its id."""
+
+    category: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision may know beside the command and the state.
+
+    `now` is the moment of deciding, in UTC; `actor` and `mandate` are who acts and under which grant; `states` holds
+    the aggregates that `Decider.reads` named.
+    """
+
+    now: datetime
+    actor: str = "unknown"
+    mandate: str | None = None
+    states: Mapping[Ref, Any] = field(default_factory=dict)
+
+    def read(self, category: str, id: str) -> Any:
+        """The state of another aggregate; its initial state when it has no events."""
+        return self.states[Ref(category, id)]
+
+
+def _nothing(_: Any) -> Iterable[Ref]:
+    return ()
+
+
+@dataclass(frozen=True)
+class Decider(Generic[S]):
+    """One category of aggregates: its functions, its contract, and what its decisions read."""
+
+    contract: Contract
+    category: str
+    initial: Callable[[], S]
+    state_type: type[S]
+    decide: Callable[[Any, S, Context], Any]
+    evolve: Callable[[S, Any], S]
+    check: Callable[[S], list[str]]
+    reads: Callable[[Any], Iterable[Ref]] = _nothing
+
+    @property
+    def fold_version(self) -> str:
+        """A fingerprint of the code that folds: snapshots made under another one are thrown away.
+
+        It covers the source of the modules that define evolve, the state and the contract, so nobody has to remember
+        to raise a number; a change of a comment costs one fold from the stream.
+        """
+        modules = {self.evolve.__module__, self.state_type.__module__}
+        modules |= {spec.cls.__module__ for spec in self.contract.events.values() if spec.category == self.category}
+        modules |= {m for name in modules for m in _siblings(name)}
+        text = "".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _siblings(module: str) -> set[str]:
+    """Modules of the same package that a module imports by name: helpers of its fold, such as a timeline."""
+    package = module.rpartition(".")[0] + "."
+    found = {getattr(value, "__module__", "") for value in vars(sys.modules[module]).values()}
+    return {name for name in found if name.startswith(package) and name in sys.modules}

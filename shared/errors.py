@@ -1,0 +1,117 @@
+"""Every way in which the ledger says no, and the problem document (RFC 9457) that each becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class LedgerError(Exception):
+    """The root of the ledger's own errors.
+
+    `code` is stable and meant for programs; `detail` is a sentence for people that says what is wrong, where, and
+    what to do; `facts` are the figures behind it, and travel as members of the problem document.
+    """
+
+    status = 500
+    code: str = "INTERNAL"
+
+    def __init__(self, detail: str, **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.facts = facts
+
+    def problem(self) -> dict[str, Any]:
+        """The RFC 9457 problem document, as a JSON-ready mapping."""
+        slug = str(self.code).lower().replace("_", "-")
+        return {
+            **self.facts,
+            "type": f"urn:commons:problem:{slug}",
+            "title": slug.replace("-", " "),
+            "status": self.status,
+            "code": str(self.code),
+            "detail": self.detail,
+        }
+
+
+class Rejected(LedgerError):
+    """A decider refused a command; the ledger is unchanged.
+
+    `code` is a member of the service's closed enum of refusals.
+    """
+
+    status = 409
+
+    def __init__(self, code: StrEnum, detail: str, **facts: Any) -> None:
+        super().__init__(detail, **facts)
+        self.code = code
+
+    def __repr__(self) -> str:
+        return f"Rejected({self.code}, {self.detail!r})"
+
+
+class Invalid(LedgerError):
+    """A command or a file is not of the form its contract asks for."""
+
+    status = 422
+    code = "INVALID"
+
+
+class UnknownCommand(Invalid):
+    status = 404
+    code = "UNKNOWN_COMMAND"
+
+
+class TooLarge(LedgerError):
+    """A command would become an event of more than 60,000 bytes."""
+
+    status = 413
+    code = "TOO_LARGE"
+
+
+class CommandIdReused(LedgerError):
+    """The same command id came with other content; `field` names the first field that differs."""
+
+    status = 409
+    code = "COMMAND_ID_REUSED"
+
+
+class Busy(LedgerError):
+    """The ledger can take no more for now; the same command may be sent again."""
+
+    status = 503
+    code = "BUSY"
+
+
+class OutcomeUnknown(LedgerError):
+    """No answer came in time. The command may have been recorded: send the same command id again to find out."""
+
+    status = 504
+    code = "OUTCOME_UNKNOWN"
+
+
+class Halted(LedgerError):
+    """The ledger found that it lost or changed something, and takes no writes until an operator has looked."""
+
+    status = 503
+    code = "HALTED"
+
+
+class Misconfigured(LedgerError):
+    """A server or a setting is not as the ledger needs it."""
+
+    code = "MISCONFIGURED"
+
+
+class Corrupt(LedgerError):
+    """Stored bytes are not what the ledger wrote: a broken chain, an event that does not decode, a gap."""
+
+    code = "CORRUPT"
+
+
+def as_problem(error: BaseException) -> Mapping[str, Any]:
+    """The problem document of any exception; one that is not the ledger's own says nothing of its inside."""
+    if isinstance(error, LedgerError):
+        return error.problem()
+    return LedgerError("The service met an error of its own; its log has the details.").problem()
