@@ -207,7 +207,7 @@ class Contract:
         try:
             if isinstance(data, Mapping):
                 data = msgspec.json.encode(data)
-            return spec.adapter.validate_json(data, strict=True)
+            return spec.adapter.validate_json(data)
         except ValidationError as error:
             raise _invalid(spec.name, error) from error
         except (TypeError, ValueError, OverflowError) as error:
