@@ -1,0 +1,348 @@
+"""Group commit: every decision that waits goes into the next write, and one conflict fails alone.
+
+A few waiting decisions are published side by side, one after another where they share an aggregate; more go as one
+atomic batch (ADR-50), which costs one sync of the disk. While a write is under way the next one gathers. Each
+aggregate's first decision in a write carries the stream sequence that it stands on, so the server refuses it when
+somebody else wrote first; those behind it in the same batch stand or fall with it.
+
+The outcome of a write that was not answered is unknown: the same bytes are sent again under the same expectation until
+the server says yes or no, so a decision is stored at most once whatever happened to the first reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from shared.errors import Busy, Halted, LedgerError
+from shared.store import EventStore
+
+MAX_BATCH: Final = 1000
+"""Messages in one atomic batch; the server refuses more (error 10199)."""
+
+_CONFLICT: Final = frozenset({10071, 10164})
+_DISK_FULL: Final = frozenset({10023, 10047, 10077, 10110})
+_REPLY_TIMEOUT: Final = 10.0
+_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Owner(Protocol):
+    """Who decided: told of every outcome, in the order of the decisions of its aggregate."""
+
+    subject: str
+    sequence: int
+    """The stream sequence of the aggregate's last durable event; what its next append stands on."""
+
+    def stored(self, append: Append, sequence: int) -> None:
+        """The append is durable, at a stream sequence."""
+
+    def failed(self, error: LedgerError | None) -> None:
+        """None of the owner's unanswered appends is, or will be, stored. None as the error: decide them again."""
+
+
+@dataclass(slots=True, eq=False)
+class Append:
+    """One decided event on its way to the stream."""
+
+    owner: Owner
+    raw: bytes
+    traceparent: str | None = None
+
+
+class Committer:
+    """Writes appends in the order in which they were given, aggregate by aggregate.
+
+    `lanes` writes are under way at most, each with its own aggregates, so that one lane prepares while another waits
+    for the disk. `batch_from` is the number of waiting decisions from which an atomic batch is cheaper than single
+    publishes (measured: docs/decisions). `known_sequence` gives the highest stream sequence that anything outside this
+    process has seen (a read model's checkpoint): a stream that ends before it has lost its tail.
+    """
+
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        lanes: int = 2,
+        batch_from: int = 24,
+        max_waiting: int = 20_000,
+        known_sequence: Callable[[], Awaitable[int]] | None = None,
+    ) -> None:
+        self.store = store
+        self.nc: Client = store.nc
+        self.batch_from = batch_from
+        self.max_waiting = max_waiting
+        self.halted: Halted | None = None
+        self.acknowledged = 0
+        """The highest sequence that this process saw acknowledged."""
+        self.writes = 0
+        self.appends = 0
+        self._known = known_sequence
+        self._checked = False
+        self._checking = asyncio.Lock()
+        self._lanes = [_Lane(self, number) for number in range(lanes)]
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(lane.queue) for lane in self._lanes)
+
+    async def start(self) -> None:
+        """Check the stream's end, then begin to write. Raises Halted when the stream lost its tail."""
+        await self._check_tail()
+        if self.halted:
+            raise self.halted
+        for lane in self._lanes:
+            lane.task = asyncio.create_task(lane.run(), name=f"committer-{lane.number}")
+
+    async def stop(self) -> None:
+        """Write what waits, then end. What cannot be written within ten seconds is left undecided."""
+        for lane in self._lanes:
+            lane.closing = True
+            lane.wake.set()
+        tasks = [lane.task for lane in self._lanes if lane.task]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_REPLY_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def submit(self, append: Append) -> None:
+        """Queue an append behind all earlier ones of its aggregate."""
+        self._lanes[hash(append.owner.subject) % len(self._lanes)].put(append)
+
+    def connection_changed(self) -> None:
+        """The connection was lost: nothing more is written until the stream's end has been looked at again."""
+        self._checked = False
+
+    def full(self) -> bool:
+        return self.waiting >= self.max_waiting
+
+    async def ensure_tail(self) -> bool:
+        """Whether writing may go on; looks at the stream's end once for every connection."""
+        if not self._checked:
+            async with self._checking:
+                if not self._checked:
+                    await self._check_tail()
+        return self.halted is None
+
+    async def _check_tail(self) -> None:
+        known = self.acknowledged
+        if self._known is not None:
+            known = max(known, await self._known())
+        last = await self.store.last_sequence()
+        if last < known:
+            self.halt(
+                f"The stream {self.store.stream} ends at sequence {last}, but {known} was known to be stored: its tail "
+                "is lost, and writing over it would hide the loss. Nothing more is written. Keep the server's folder as "
+                "it is, restore the stream from a backup that reaches that sequence, and start the service again.",
+                last, known,
+            )  # fmt: skip
+        else:
+            self._checked = True
+
+    def halt(self, detail: str, last: int, known: int) -> None:
+        """Stop all writing, for good: every waiting and later command is answered with the reason."""
+        self.halted = Halted(detail, stream=self.store.stream, last_sequence=last, known_sequence=known)
+        log.error("writing halted", stream=self.store.stream, last_sequence=last, known_sequence=known)
+        for lane in self._lanes:
+            lane.fail_all(self.halted)
+
+
+class _Lane:
+    """One writer with its own queue; an aggregate always has the same lane."""
+
+    def __init__(self, committer: Committer, number: int) -> None:
+        self.committer = committer
+        self.store = committer.store
+        self.nc = committer.nc
+        self.number = number
+        self.queue: deque[Append] = deque()
+        self.taken: list[Append] = []
+        self.wake = asyncio.Event()
+        self.closing = False
+        self.task: asyncio.Task[None] | None = None
+        self._batch = 0
+        self._pause = _PAUSE
+
+    def put(self, append: Append) -> None:
+        self.queue.append(append)
+        self.wake.set()
+
+    async def run(self) -> None:
+        while not (self.closing and not self.queue):
+            await self.wake.wait()
+            self.wake.clear()
+            while self.queue:
+                self._take()
+                self.committer.writes += 1
+                while self.taken:
+                    try:
+                        await self._write()
+                        self._pause = _PAUSE
+                    except _Unanswered as error:
+                        # Nothing is known of these appends: the same bytes go out again under the same expectations.
+                        log.warning("write not answered, sent again", reason=str(error), waiting=len(self.taken))
+                        await asyncio.sleep(self._pause)
+                        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _take(self) -> None:
+        size = min(len(self.queue), MAX_BATCH)
+        self.taken = [self.queue.popleft() for _ in range(size)]
+
+    async def _write(self) -> None:
+        try:
+            if not await self.committer.ensure_tail():
+                return
+        except LedgerError as error:
+            raise _Unanswered(str(error)) from error
+        chains: dict[str, list[Append]] = {}
+        for append in self.taken:
+            chains.setdefault(append.owner.subject, []).append(append)
+        longest = max(map(len, chains.values()))
+        # A chain is published one after another, so a long one is dearer than a batch, which syncs the disk once.
+        if len(self.taken) >= self.committer.batch_from or longest * 6 >= self.committer.batch_from:
+            await self._write_batch(chains)
+        else:
+            results = await asyncio.gather(*map(self._write_chain, chains.values()), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+
+    # -- one by one -----------------------------------------------------------------------------------------------
+
+    async def _write_chain(self, chain: list[Append]) -> None:
+        for append in chain:
+            if append.owner.sequence < 0 or append not in self.taken:
+                return  # failed meanwhile
+            await self._publish(append)
+
+    async def _publish(self, append: Append) -> None:
+        owner = append.owner
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(owner.sequence)}
+        if append.traceparent:
+            headers["traceparent"] = append.traceparent
+        reply = await self._request(owner.subject, append.raw, headers)
+        error = reply.get("error")
+        if error is None:
+            self._stored([append], int(reply["seq"]))
+        elif error.get("err_code") in _CONFLICT:
+            await self._settle_conflicts([owner])
+        else:
+            self._refused([owner], error)
+
+    # -- as one batch ---------------------------------------------------------------------------------------------
+
+    async def _write_batch(self, chains: dict[str, list[Append]]) -> None:
+        appends = self.taken
+        self._batch += 1
+        batch_id = f"{self.nc.client_id}-{id(self):x}-{self.number}-{self._batch}"
+        seen: set[str] = set()
+        last = len(appends)
+        try:
+            for number, append in enumerate(appends, 1):
+                subject = append.owner.subject
+                headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
+                if subject not in seen:  # the server takes one expectation a subject and batch (error 10164)
+                    headers["Nats-Expected-Last-Subject-Sequence"] = str(append.owner.sequence)
+                    seen.add(subject)
+                if append.traceparent:
+                    headers["traceparent"] = append.traceparent
+                if number < last:
+                    await self.nc.publish(subject, append.raw, headers=headers)
+        except nats.errors.Error as error:
+            raise _Unanswered(f"{type(error).__name__} {error}") from error
+        headers["Nats-Batch-Commit"] = "1"
+        reply = await self._request(subject, append.raw, headers)
+        failure = reply.get("error")
+        if failure is None:
+            if reply.get("count", last) != last:
+                raise _Unanswered(f"a batch of {last} was acknowledged as {reply.get('count')}")
+            self._stored(appends, int(reply["seq"]))
+        elif failure.get("err_code") in _CONFLICT:
+            await self._settle_conflicts([chain[0].owner for chain in chains.values()])
+        else:
+            self._refused([chain[0].owner for chain in chains.values()], failure)
+
+    async def _request(self, subject: str, raw: bytes, headers: dict[str, str]) -> dict[str, dict[str, int]]:
+        try:
+            reply = await self.nc.request(subject, raw, timeout=_REPLY_TIMEOUT, headers=headers)
+            answer: dict[str, dict[str, int]] = json.loads(reply.data)
+        except (nats.errors.Error, ValueError, OSError) as error:
+            raise _Unanswered(f"{type(error).__name__} {error}") from error
+        return answer
+
+    # -- outcomes -------------------------------------------------------------------------------------------------
+
+    def _stored(self, appends: list[Append], last_sequence: int) -> None:
+        committer = self.committer
+        committer.appends += len(appends)
+        committer.acknowledged = max(committer.acknowledged, last_sequence)
+        if appends is self.taken:
+            self.taken = []
+        else:
+            for append in appends:
+                self.taken.remove(append)
+        for sequence, append in enumerate(appends, last_sequence - len(appends) + 1):
+            append.owner.stored(append, sequence)
+
+    async def _settle_conflicts(self, owners: list[Owner]) -> None:
+        """Fail the aggregates that somebody else wrote to; the others stay taken and are sent again at once."""
+        committer = self.committer
+        try:
+            await committer._check_tail()
+            if committer.halted:
+                return
+            heads = await self.store.heads([owner.subject for owner in owners])
+        except LedgerError as error:
+            raise _Unanswered(str(error)) from error
+        moved = [owner for owner in owners if heads.get(owner.subject, 0) != owner.sequence]
+        for owner in moved:
+            if heads.get(owner.subject, 0) < owner.sequence:
+                known = committer.acknowledged
+                committer.halt(
+                    f"The aggregate {owner.subject} ends at sequence {heads.get(owner.subject, 0)}, but its event at "
+                    f"{owner.sequence} was known to be stored. Nothing more is written. Keep the server's folder as it "
+                    "is, restore the stream from a backup, and start the service again.",
+                    heads.get(owner.subject, 0), known,
+                )  # fmt: skip
+                return
+        if moved:
+            self._fail(moved, None)
+        else:  # the server refused on a view of the stream that is already past
+            await asyncio.sleep(_PAUSE)
+
+    def _refused(self, owners: list[Owner], error: dict[str, int]) -> None:
+        """The server said no for a reason other than a conflict."""
+        if error.get("err_code") in _DISK_FULL:
+            log.error("the server is out of storage", error=error)
+            self._fail(owners, Busy("The ledger's storage is full. Nothing was recorded; free space, then send it again."))
+        else:
+            raise _Unanswered(f"{error.get('err_code')} {error.get('description', '')}")
+
+    def _fail(self, owners: Iterable[Owner], error: LedgerError | None) -> None:
+        """Take every unanswered append of some aggregates out of this lane, and tell their owners."""
+        failed = {owner.subject: owner for owner in owners}
+        self.taken = [a for a in self.taken if a.owner.subject not in failed]
+        self.queue = deque(a for a in self.queue if a.owner.subject not in failed)
+        for owner in failed.values():
+            owner.failed(error)
+
+    def fail_all(self, error: LedgerError) -> None:
+        owners = {a.owner.subject: a.owner for a in (*self.taken, *self.queue)}
+        with contextlib.suppress(Exception):
+            self._fail(owners.values(), error)
+
+
+class _Unanswered(Exception):
+    """The outcome of a write is not known."""

@@ -1,0 +1,143 @@
+"""Snapshots: the folded state of a long aggregate, so that it loads without its history.
+
+A snapshot is a convenience, never a source of truth. It names the last event that it folded, by stream sequence and
+hash, which are compared with the stream on loading; it is thrown away when the code that folds has changed
+(`Decider.fold_version`), when anything about it does not fit, and without regret.
+
+It is kept in a NATS object store, whose objects are cut into chunks (a key-value entry would end at 1 MiB). The ids of
+answered commands are in segments of their own, each written once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.client import Client
+from nats.js.api import StorageType
+from nats.js.object_store import ObjectStore
+
+from shared.decider import Decider, Ref
+from shared.remembered import SEGMENT, Remembered, Segment
+from shared.store import EventStore
+
+log = structlog.get_logger(__name__)
+
+_FORMAT: Final = 1
+
+
+class _Stored(msgspec.Struct, array_like=True, frozen=True):
+    """What an object holds, as MessagePack."""
+
+    format: int
+    fold_version: str
+    revision: int
+    sequence: int
+    hash: str
+    segments: list[bytes]
+    """The SHA-256 of each sealed segment of ids."""
+    tail: bytes
+    state: bytes
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An aggregate as it was after its event number `revision`, at a stream sequence, with that event's hash."""
+
+    state: Any
+    state_bytes: int
+    remembered: Remembered
+    revision: int
+    sequence: int
+    hash: str
+
+
+class Snapshots:
+    """The snapshots of one service, in the object store `snapshots-<service>`."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self.discarded = 0
+
+    @classmethod
+    async def open(cls, nc: Client, service: str, *, replicas: int = 1) -> Snapshots:
+        """The service's object store, made if it is not there."""
+        bucket = f"snapshots-{service}"
+        js = nc.jetstream()
+        try:
+            return cls(await js.object_store(bucket))
+        except nats.js.errors.NotFoundError:
+            return cls(await js.create_object_store(bucket, storage=StorageType.FILE, replicas=replicas))
+
+    async def save(
+        self, ref: Ref, decider: Decider[Any], state: bytes, remembered: Remembered, revision: int, sequence: int, hash_: str
+    ) -> None:
+        """Write a snapshot; a failure is logged by the caller and costs only time at the next load."""
+        sealed = revision // SEGMENT
+        digests: list[bytes] = []
+        for number, segment in enumerate(remembered.segments[:sealed]):
+            raw = segment.to_bytes()
+            digests.append(hashlib.sha256(raw).digest())
+            if number == sealed - 1 and not await self._exists(_segment_name(ref, number)):
+                await self._objects.put(_segment_name(ref, number), raw)
+        stored = _Stored(_FORMAT, decider.fold_version, revision, sequence, hash_, digests, remembered.tail(revision), state)
+        await self._objects.put(_state_name(ref), msgspec.msgpack.encode(stored))
+
+    async def load(self, ref: Ref, decider: Decider[Any], store: EventStore) -> Snapshot | None:
+        """The newest snapshot of an aggregate if the stream bears it out, else None."""
+        raw = await self._get(_state_name(ref))
+        if raw is None:
+            return None
+        try:
+            stored = msgspec.msgpack.decode(raw, type=_Stored)
+            if stored.format != _FORMAT or stored.fold_version != decider.fold_version:
+                return self._discard(ref, "it was folded by other code")
+            event = await store.at(stored.sequence)
+            if event is None or event.hash != stored.hash or event.revision != stored.revision or event.subject != store.subject(ref):
+                return self._discard(ref, "the stream does not have the event that it names")
+            segments: list[Segment] = []
+            for number, digest in enumerate(stored.segments):
+                part = await self._get(_segment_name(ref, number))
+                if part is None or hashlib.sha256(part).digest() != digest:
+                    return self._discard(ref, f"its segment {number} of ids is missing or changed")
+                segments.append(Segment.from_bytes(part))
+            state = msgspec.msgpack.decode(stored.state, type=decider.state_type)
+        except (msgspec.DecodeError, ValueError, IndexError) as error:
+            return self._discard(ref, f"it does not decode: {error}")
+        remembered = Remembered.restored(segments, stored.tail)
+        if len(remembered) != stored.revision:
+            return self._discard(ref, "it does not remember as many ids as it folded events")
+        return Snapshot(state, len(stored.state), remembered, stored.revision, stored.sequence, stored.hash)
+
+    def _discard(self, ref: Ref, reason: str) -> None:
+        self.discarded += 1
+        log.info("snapshot not used", category=ref.category, id=ref.id, reason=reason)
+
+    async def _exists(self, name: str) -> bool:
+        try:
+            await self._objects.get_info(name)
+        except nats.js.errors.NotFoundError:
+            return False
+        return True
+
+    async def _get(self, name: str) -> bytes | None:
+        try:
+            return (await self._objects.get(name)).data
+        except nats.js.errors.NotFoundError:
+            return None
+        except (nats.errors.Error, nats.js.errors.Error, ValueError) as error:
+            log.warning("a snapshot could not be read", name=name, reason=str(error))
+            return None
+
+
+def _state_name(ref: Ref) -> str:
+    return f"{ref.category}/{ref.id}/state"
+
+
+def _segment_name(ref: Ref, number: int) -> str:
+    return f"{ref.category}/{ref.id}/ids-{number}"

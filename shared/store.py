@@ -1,0 +1,274 @@
+"""JetStream as the event store: a stream's configuration, one aggregate's events, and what the stream ends with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any, Final
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared.contract import Contract
+from shared.decider import Ref
+from shared.errors import Corrupt, Misconfigured, OutcomeUnknown
+from shared.event import Recorded, decode
+
+REQUIRED: Final[dict[str, Any]] = {
+    "retention": "limits",
+    "storage": "file",
+    "discard": "new",
+    "max_msgs": -1,
+    "max_bytes": -1,
+    "max_age": 0,
+    "max_msgs_per_subject": -1,
+    "deny_delete": True,
+    "deny_purge": True,
+    "allow_direct": True,
+    "allow_atomic": True,
+}
+"""What the ledger asks of its stream: nothing ages, nothing is thrown away, nothing can be deleted or purged."""
+
+FORBIDDEN: Final = (
+    "allow_rollup_hdrs", "allow_msg_ttl", "allow_msg_schedules", "allow_msg_counter", "no_ack", "sealed", "mirror",
+    "sources", "republish", "subject_transform", "subject_delete_marker_ttl", "discard_new_per_subject",
+)  # fmt: skip
+"""Settings that would let a message vanish, change, or go unacknowledged (some of them switch purging on unsaid)."""
+
+_PAGE: Final = 1000
+_TIMEOUT: Final = 10.0
+
+_STREAM_NOT_FOUND: Final = 10059
+_MESSAGE_NOT_FOUND: Final = 10037
+
+
+def stream_name(service: str) -> str:
+    return service.upper()
+
+
+class EventStore:
+    """The stream of one service.
+
+    Reads are by aggregate and come straight from the server; writing is the committer's work.
+    """
+
+    def __init__(self, nc: Client, contract: Contract, *, replicas: int = 1) -> None:
+        self.nc = nc
+        self.contract = contract
+        self.stream = stream_name(contract.service)
+        self.replicas = replicas
+        self._replies: dict[str, asyncio.Queue[Msg]] = {}
+        self._inbox: str | None = None
+        self._inbox_ready = asyncio.Lock()
+        self._token = 0
+
+    def subject(self, ref: Ref) -> str:
+        """The one exact subject of an aggregate: `ledger.<service>.<category>.<id>`."""
+        return f"ledger.{self.contract.service}.{ref.category}.{ref.id}"
+
+    # -- the stream's configuration -------------------------------------------------------------------------------
+
+    async def ensure(self, monitoring_url: str | None) -> None:
+        """Create the stream if it is not there, and refuse to go on unless it is as the ledger needs it.
+
+        `monitoring_url` is the server's HTTP monitoring address, where it says whether it syncs every write to disk.
+        Raises Misconfigured, naming each setting that differs.
+        """
+        subjects = [f"ledger.{self.contract.service}.>"]
+        found = await self._api(f"STREAM.INFO.{self.stream}")
+        if found.get("error", {}).get("err_code") == _STREAM_NOT_FOUND:
+            wanted = {**REQUIRED, "name": self.stream, "subjects": subjects, "num_replicas": self.replicas}
+            found = await self._api(f"STREAM.CREATE.{self.stream}", wanted)
+        if "error" in found:
+            raise Misconfigured(f"The server would not give the stream {self.stream}: {found['error']['description']}.")
+        config = found["config"]
+        wrong = [f"{key} is {config.get(key)!r}, not {value!r}" for key, value in REQUIRED.items() if config.get(key) != value]
+        wrong += [f"{key} is set" for key in FORBIDDEN if config.get(key)]
+        if config.get("persist_mode") not in (None, "", "default"):
+            wrong.append(f"persist_mode is {config['persist_mode']!r}, which acknowledges before writing")
+        if config.get("subjects") != subjects:
+            wrong.append(f"subjects are {config.get('subjects')}, not {subjects}")
+        if wrong:
+            raise Misconfigured(
+                f"The stream {self.stream} is not safe for a ledger: {'; '.join(wrong)}. "
+                "Nothing was written. Find out who changed it, then set it back (nats stream edit).",
+                stream=self.stream, differences=wrong,
+            )  # fmt: skip
+        await assert_sync_always(monitoring_url)
+
+    async def last_sequence(self) -> int:
+        """The stream's last sequence; 0 when it is empty."""
+        info = await self._api(f"STREAM.INFO.{self.stream}")
+        if "error" in info:
+            raise OutcomeUnknown(f"The stream {self.stream} did not answer: {info['error']['description']}.")
+        return int(info["state"]["last_seq"])
+
+    # -- one aggregate --------------------------------------------------------------------------------------------
+
+    async def load(self, ref: Ref, *, after: int = 0) -> list[Recorded]:
+        """An aggregate's events behind a stream sequence, in order.
+
+        Uses the server's batched direct get (ADR-31), which needs no consumer.
+        """
+        subject = self.subject(ref)
+        events: list[Recorded] = []
+        while True:
+            page, more = await self._page(subject, after + 1)
+            events.extend(page)
+            if not more:
+                return events
+            after = page[-1].sequence
+
+    async def count(self, ref: Ref, at_least: int) -> bool:
+        """Whether an aggregate has so many events, told from its first one's `Nats-Num-Pending`."""
+        messages = await self._collect({"seq": 1, "next_by_subj": self.subject(ref), "batch": 1})
+        return bool(messages) and int((messages[0].headers or {}).get("Nats-Num-Pending", "0")) + 1 >= at_least
+
+    async def head(self, ref: Ref) -> int:
+        """The stream sequence of an aggregate's last event as the stream's leader has it; 0 when it has none."""
+        answer = await self._api(f"STREAM.MSG.GET.{self.stream}", {"last_by_subj": self.subject(ref)})
+        if "error" in answer:
+            if answer["error"].get("err_code") == _MESSAGE_NOT_FOUND:
+                return 0
+            raise OutcomeUnknown(f"The stream {self.stream} did not answer: {answer['error']['description']}.")
+        return int(answer["message"]["seq"])
+
+    async def heads(self, subjects: list[str]) -> dict[str, int]:
+        """The last sequence of each of up to 1,000 subjects; subjects without events are left out."""
+        messages = await self._collect({"multi_last": subjects, "batch": len(subjects)})
+        return {m.headers["Nats-Subject"]: int(m.headers["Nats-Sequence"]) for m in messages if m.headers}
+
+    async def at(self, sequence: int) -> Recorded | None:
+        """The event at a stream sequence, or None when there is none."""
+        try:
+            reply = await self.nc.request(
+                f"$JS.API.DIRECT.GET.{self.stream}", json.dumps({"seq": sequence}).encode(), timeout=_TIMEOUT
+            )
+        except nats.errors.Error as error:
+            raise OutcomeUnknown(f"The NATS server cannot be reached: {type(error).__name__}.") from error
+        if reply.headers and "Status" in reply.headers:
+            return None
+        return self._recorded(reply)
+
+    async def _page(self, subject: str, start: int) -> tuple[list[Recorded], bool]:
+        messages = await self._collect({"seq": start, "next_by_subj": subject, "batch": _PAGE})
+        return [self._recorded(m) for m in messages], len(messages) == _PAGE
+
+    def _recorded(self, message: Msg) -> Recorded:
+        headers = message.headers or {}
+        return decode(
+            message.data, stream=self.stream, sequence=int(headers["Nats-Sequence"]),
+            subject=headers["Nats-Subject"], contract=self.contract,
+        )  # fmt: skip
+
+    async def _collect(self, request: dict[str, Any]) -> list[Msg]:
+        """All replies of one batched direct get, up to the one that marks the end (status 204), or 404 for none."""
+        token, replies = await self._listen()
+        try:
+            try:
+                await self.nc.publish(
+                    f"$JS.API.DIRECT.GET.{self.stream}", json.dumps(request).encode(), reply=f"{self._inbox}.{token}"
+                )
+            except nats.errors.Error as error:
+                raise OutcomeUnknown(f"The NATS server cannot be reached: {type(error).__name__}.") from error
+            messages: list[Msg] = []
+            while True:
+                try:
+                    message = await asyncio.wait_for(replies.get(), _TIMEOUT)
+                except TimeoutError:
+                    raise OutcomeUnknown(f"The stream {self.stream} did not answer within {_TIMEOUT:.0f} s.") from None
+                status = (message.headers or {}).get("Status")
+                if status is None:
+                    messages.append(message)
+                elif status in ("204", "404"):
+                    return messages
+                else:
+                    reason = (message.headers or {}).get("Description", "")
+                    raise OutcomeUnknown(f"The stream {self.stream} would not be read: {status} {reason}.")
+        finally:
+            del self._replies[token]
+
+    async def _listen(self) -> tuple[str, asyncio.Queue[Msg]]:
+        """One subscription for all replies of this store; a token in the reply subject tells them apart."""
+        async with self._inbox_ready:
+            if self._inbox is None:
+                inbox = self.nc.new_inbox()
+
+                async def deliver(message: Msg) -> None:
+                    queue = self._replies.get(message.subject.rpartition(".")[2])
+                    if queue is not None:
+                        queue.put_nowait(message)
+
+                await self.nc.subscribe(f"{inbox}.*", cb=deliver, pending_msgs_limit=-1, pending_bytes_limit=-1)
+                self._inbox = inbox
+        self._token += 1
+        token = str(self._token)
+        queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._replies[token] = queue
+        return token, queue
+
+    async def _api(self, call: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
+        body = b"" if request is None else json.dumps(request).encode()
+        try:
+            reply = await self.nc.request(f"$JS.API.{call}", body, timeout=_TIMEOUT)
+        except nats.errors.NoRespondersError:
+            raise Misconfigured(
+                "The NATS server has no JetStream, or this account may not use it. Start it with JetStream on."
+            ) from None
+        except (nats.errors.Error, TimeoutError) as error:
+            raise OutcomeUnknown(f"The server did not answer {call}: {error or type(error).__name__}.") from error
+        answer: dict[str, Any] = json.loads(reply.data)
+        return answer
+
+
+def chain(events: list[Recorded], *, revision: int, previous: str) -> tuple[int, str]:
+    """Check that events continue a chain, and return its new last revision and hash.
+
+    Raises Corrupt at the first event whose revision or `prevhash` does not follow.
+    """
+    for event in events:
+        if event.revision != revision + 1 or event.envelope.prevhash != previous:
+            raise Corrupt(
+                f"The chain of {event.subject} breaks at sequence {event.sequence} of {event.stream}: revision "
+                f"{event.revision} should be {revision + 1} and name {previous[:12]}… as its predecessor. The aggregate "
+                "takes no more commands. Run `commons verify` and compare with a backup.",
+                stream=event.stream, sequence=event.sequence, subject=event.subject,
+            )  # fmt: skip
+        revision, previous = event.revision, event.hash
+    return revision, previous
+
+
+async def assert_sync_always(monitoring_url: str | None, fetch: Callable[[str], bytes] | None = None) -> None:
+    """Refuse to go on unless the server writes every acknowledged message through to disk.
+
+    Raises Misconfigured when it does not, or when the monitoring address does not answer.
+    """
+    how = "Set `sync_interval: always` in the server's `jetstream` block."
+    if monitoring_url is None:
+        raise Misconfigured(
+            "Whether the NATS server syncs every write is not known, because no monitoring address was given. "
+            "Set NATS_MONITORING_URL, for example http://127.0.0.1:8222, and `http: 127.0.0.1:8222` in the server's file."
+        )
+    url = f"{monitoring_url.rstrip('/')}/jsz"
+    try:
+        raw = await asyncio.to_thread(fetch or _fetch, url)
+        config = json.loads(raw).get("config") or {}
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        raise Misconfigured(f"The NATS server's monitoring address {url} did not answer: {error}.") from error
+    if not config.get("sync_always"):
+        raise Misconfigured(
+            "The NATS server does not sync every write to disk, so acknowledged events could be lost. " + how,
+            sync_interval=config.get("sync_interval"),
+        )
+
+
+def _fetch(url: str) -> bytes:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("a monitoring address begins with http:// or https://")
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the scheme was checked above
+        body: bytes = answer.read(1 << 20)
+        return body
