@@ -1,0 +1,263 @@
+"""One connection to NATS, read at the pace of the wire: the part of shared/wire.py that knows bytes, not streams."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from shared.errors import Busy, LedgerError, Misconfigured
+from shared.wireparser import DELIVERIES, Control, Message, Parser, WireError
+
+HEARTBEAT_SECONDS: Final = 5
+"""How often the server is asked to say that it is still there while it has nothing to send."""
+
+_SILENT_HEARTBEATS: Final = 3
+
+
+class StreamLost(Busy):
+    """The connection or the consumer is gone: open a new reader at the position that was reached."""
+
+    code = "STREAM_LOST"
+
+
+class Connection(asyncio.Protocol):
+    """One connection: it parses what arrives, answers PING, and wakes whoever waits."""
+
+    def __init__(self, keep_headers: bool) -> None:
+        self.inbox = f"_INBOX.{secrets.token_hex(11)}"
+        self.messages: list[Message] = []
+        self.info: dict[str, Any] | None = None
+        self.error: LedgerError | None = None
+        self._parser = Parser(keep_headers=keep_headers)
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._replies: dict[str, asyncio.Future[Control]] = {}
+        self._unused = 0
+        self._pull_ended: Callable[[], None] | None = None
+        self._heard = True
+        self._silent = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # of a TCP connection it is a Transport
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = True
+        try:
+            messages, controls = self._parser.feed(data)
+            for control in controls:
+                self._control(control)
+        except LedgerError as error:
+            self.fail(error)
+            return
+        except (ValueError, KeyError, TypeError) as error:
+            self.fail(WireError(f"The NATS server sent something that cannot be read: {error}."))
+            return
+        if messages:
+            self.messages += messages
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.fail(StreamLost(f"The connection to NATS was lost{f': {exc}' if exc else ''}."))
+
+    # the reader calls these
+
+    def use(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def publish(self, subject: str, body: bytes, reply: str = "") -> None:
+        self.write(b"PUB %s %s %d\r\n%s\r\n" % (subject.encode(), reply.encode(), len(body), body))
+
+    async def request(self, subject: str, body: bytes, timeout: float) -> Control:
+        reply = f"{self.inbox}.api.{len(self._replies)}"
+        future = self._replies[reply] = asyncio.get_running_loop().create_future()
+        self._raise()
+        self.publish(subject, body, reply)
+        return await _within(timeout, future, f"NATS did not answer {subject} within {timeout:g} s.")
+
+    async def signal(self, operation: str, timeout: float) -> Control:
+        """Wait for an INFO or a PONG."""
+        future = self._replies.setdefault(operation, asyncio.get_running_loop().create_future())
+        self._raise()
+        return await _within(timeout, future, f"NATS sent no {operation} within {timeout:g} s.")
+
+    async def arrival(self, seconds: float | None) -> None:
+        """Wait for a message. Raises TimeoutError after `seconds`, or what broke the connection."""
+        self._raise()
+        self._waiter = asyncio.get_running_loop().create_future()
+        handle = self._waiter.get_loop().call_later(seconds, self._wake) if seconds is not None else None
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            if handle:
+                handle.cancel()
+        if not self.messages:
+            self._raise()
+            raise TimeoutError
+
+    def take_unused(self) -> int:
+        """How many messages ended pulls had left over, since it was last asked."""
+        unused, self._unused = self._unused, 0
+        return unused
+
+    def watch(self, pull_ended: Callable[[], None]) -> None:
+        """Expect heartbeats from here on, and call `pull_ended` when a pull ends before it is filled."""
+        self._pull_ended = pull_ended
+        self._tick()
+
+    def fail(self, error: LedgerError) -> None:
+        """The first error is the one that counts; whoever waits gets it."""
+        self.error = self.error or error
+        for future in self._replies.values():
+            if not future.done():
+                future.set_exception(self.error)
+                future.exception()  # nobody may be waiting any more; that is no news
+        self._wake()
+        self.close()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.close()
+
+    # inside
+
+    def _raise(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _tick(self) -> None:
+        """Counts silent intervals, not seconds: a process that was busy itself has not been left alone.
+
+        While messages wait to be taken there may be no pull under way, so that silence says nothing.
+        """
+        self._silent = 0 if self._heard or self.messages else self._silent + 1
+        self._heard = False
+        if self._silent >= _SILENT_HEARTBEATS:
+            seconds = _SILENT_HEARTBEATS * HEARTBEAT_SECONDS
+            self.fail(StreamLost(f"NATS has been silent for {seconds} s, though heartbeats were asked for."))
+            return
+        self._timer = asyncio.get_running_loop().call_later(HEARTBEAT_SECONDS, self._tick)
+
+    def _control(self, control: Control) -> None:
+        match control.operation:
+            case "PING":
+                self.write(b"PONG\r\n")
+            case "INFO":
+                self.info = json.loads(control.payload)
+                self._resolve("INFO", control)
+            case "PONG":
+                self._resolve("PONG", control)
+            case "-ERR":
+                raise _refusal(control.payload.decode(errors="replace").strip("'"))
+            case _ if control.subject.startswith(f"{self.inbox}.pull."):
+                self._pull_status(control)
+            case _:
+                self._resolve(control.subject, control)
+
+    def _resolve(self, key: str, control: Control) -> None:
+        future = self._replies.get(key)
+        if future is not None and not future.done():
+            future.set_result(control)
+
+    def _pull_status(self, control: Control) -> None:
+        """100 is a heartbeat; 404, 408 and some 409 end a pull; anything else means that the consumer is gone."""
+        text = control.headers.partition(b"\r\n")[0][13:].decode(errors="replace")
+        if control.status == 100:
+            return
+        left = _header(control.headers, b"Nats-Pending-Messages")
+        if control.status in (404, 408) or (control.status == 409 and left is not None):
+            self._unused += left or 0
+            if self._pull_ended is not None:
+                self._pull_ended()
+            return
+        raise StreamLost(f"The consumer is gone: NATS said {control.status} {text}.")
+
+
+def _header(headers: bytes, name: bytes) -> int | None:
+    for line in headers.split(b"\r\n"):
+        key, _, value = line.partition(b":")
+        if key.lower() == name.lower():
+            return int(value)
+    return None
+
+
+def _refusal(said: str) -> LedgerError:
+    low = said.lower()
+    if "authorization" in low or "authentication" in low or "permissions" in low or "certificate" in low:
+        return Misconfigured(f"The NATS server refused: {said}. Look at the user, the password and their permissions.")
+    return StreamLost(f"The NATS server closed the connection: {said}.")
+
+
+async def _within(seconds: float, future: asyncio.Future[Control], otherwise: str) -> Control:
+    try:
+        return await asyncio.wait_for(future, seconds)
+    except TimeoutError:
+        raise StreamLost(otherwise) from None
+
+
+async def connect(
+    urls: str, tls: ssl.SSLContext | None, timeout: float, name: str, keep_headers: bool
+) -> Connection:  # fmt: skip
+    """The first of the addresses that takes the connection; the last one's error when none does."""
+    error: LedgerError = Misconfigured("No NATS address was given.")
+    for url in filter(None, (u.strip() for u in urls.split(","))):
+        wire = Connection(keep_headers)
+        try:
+            await asyncio.wait_for(_login(wire, url, tls, timeout, name), timeout)
+            return wire
+        except (OSError, TimeoutError, ssl.SSLError) as cause:
+            error = StreamLost(f"NATS cannot be reached at {_plain(url)}: {cause or 'no answer in time'}.")
+        except LedgerError as cause:
+            error = cause
+        wire.close()
+    raise error
+
+
+async def _login(wire: Connection, url: str, tls: ssl.SSLContext | None, timeout: float, name: str) -> None:
+    address = urlsplit(url if "://" in url else f"nats://{url}")
+    host, port = address.hostname or "127.0.0.1", address.port or 4222
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_connection(lambda: wire, host, port)
+    if wire.info is None:
+        await wire.signal("INFO", timeout)
+    if address.scheme == "tls" or (wire.info or {}).get("tls_required"):
+        context = tls or ssl.create_default_context()
+        secured = await loop.start_tls(transport, wire, context, server_hostname=host)
+        assert secured is not None
+        wire.use(secured)
+    options: dict[str, Any] = {
+        "verbose": False, "pedantic": False, "lang": "python", "version": "1", "protocol": 1, "headers": True,
+        "no_responders": True, "name": name, "tls_required": address.scheme == "tls",
+    }  # fmt: skip
+    if address.password is not None:
+        options |= {"user": unquote(address.username or ""), "pass": unquote(address.password)}
+    elif address.username:
+        options["auth_token"] = unquote(address.username)
+    sid = DELIVERIES.decode()
+    wire.write(
+        f"CONNECT {json.dumps(options)}\r\nSUB {wire.inbox}.pull.* {sid}\r\nSUB {wire.inbox}.api.* 2\r\nPING\r\n".encode()
+    )
+    await wire.signal("PONG", timeout)
+
+
+def _plain(url: str) -> str:
+    """An address without its password, fit for a log."""
+    return url.rpartition("@")[2].removeprefix("nats://").removeprefix("tls://")
