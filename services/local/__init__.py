@@ -1,0 +1,1 @@
+"""Everything on one machine without containers: NATS, PostgreSQL, and the services under a supervisor."""

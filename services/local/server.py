@@ -1,0 +1,127 @@
+"""What the two local servers share: a folder, a port, and a life of start, stop, kill and start again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from services.local.process import POLL_SECONDS, ChildProcess, StartFailed, free_port
+
+
+class Server(ABC):
+    """A server of this machine alone (127.0.0.1), with all that it keeps in one folder.
+
+    `start` may be called again after `stop`, `kill` or a crash: the same folder, the same port.
+    """
+
+    name: ClassVar[str]
+    start_seconds: ClassVar[float] = 60  # recovery after a crash reads the log; a first start takes well under a second
+
+    def __init__(self, folder: Path | str, *, port: int | None = None) -> None:
+        self.folder = Path(folder).absolute()
+        self._wanted_port = port
+        self._port = port
+        self._process: ChildProcess | None = None
+
+    @property
+    def port(self) -> int:
+        """The TCP port for clients; known once it was started."""
+        if self._port is None:
+            raise RuntimeError(f"{self.name} was not started yet, so it has no port")
+        return self._port
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started yet, so it has no process")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode if self._process else None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where clients connect."""
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    async def start(self) -> None:
+        """Start it and wait until it takes clients; raises StartFailed with the end of its log."""
+        if self.running:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            await self._prepare()
+        except OSError as error:
+            raise StartFailed(f"{self.name} cannot use the folder {self.folder}: {error}") from error
+        for attempt in range(5):
+            if self._port is None:
+                self._port = free_port()
+            self._process = self._launch()
+            if await self._came_up(self._process):
+                return
+            said = self._process.last_words()
+            if "address already in use" not in said.lower():
+                break
+            if attempt == 4 or self._wanted_port is not None:
+                break
+            self._port = None  # somebody took it between the choice and the start: choose another
+        raise StartFailed(
+            f"{self.name} did not start on port {self._port} with its data in {self.folder}. "
+            f"It said (all of it in {self.log}):\n{said}"
+        )
+
+    async def stop(self) -> None:
+        """Stop it in order, by its process id; does nothing when it does not run."""
+        if self._process is not None:
+            await self._process.stop()
+
+    async def kill(self) -> None:
+        """End it with SIGKILL, as a crash would, and return when it and its children are gone."""
+        if self._process is not None:
+            await self._process.kill()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _came_up(self, process: ChildProcess) -> bool:
+        deadline = time.monotonic() + self.start_seconds
+        try:
+            while process.returncode is None and time.monotonic() < deadline:
+                if await self._ready():
+                    return process.returncode is None
+                await asyncio.sleep(POLL_SECONDS)
+        except BaseException:
+            process.kill_now()
+            raise
+        await process.kill()
+        return False
+
+    @abstractmethod
+    async def _prepare(self) -> None:
+        """Make the folder ready; called before each start."""
+
+    @abstractmethod
+    def _launch(self) -> ChildProcess: ...
+
+    @abstractmethod
+    async def _ready(self) -> bool:
+        """Whether it takes clients by now."""

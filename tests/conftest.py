@@ -1,0 +1,64 @@
+"""Fixtures that every test may use: a real PostgreSQL, a fresh database in it, a real NATS server."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.local.nats import NatsServer
+from services.local.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One PostgreSQL server for the whole run. Tests that kill a server start one of their own."""
+    # Without fsync a new database takes a tenth of the time; a killed server still loses nothing, only a machine would.
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), settings={"fsync": "off"})
+    _finish(server.start())
+    try:
+        yield server
+    finally:
+        _finish(server.stop())
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty database of this test alone."""
+    name = f"test_{uuid.uuid4().hex}"
+    _finish(_execute(postgres.url, f"CREATE DATABASE {name}"))
+    yield postgres.database_url(name)
+    _finish(_execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A NATS server of this test alone, with an empty store."""
+    server = NatsServer(tmp_path / "nats")
+    _finish(server.start())
+    try:
+        yield server
+    finally:
+        _finish(server.stop())
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end on a loop of its own: a test's loop does not run while its fixtures are made."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        loop.close()
