@@ -42,7 +42,6 @@ class NatsServer(Server):
         self, folder: Path | str, *, port: int | None = None, http_port: int | None = None, settings: str = ""
     ) -> None:
         super().__init__(folder, port=port)
-        self._wanted_http_port = http_port
         self._http_port = http_port
         self._settings = settings
         self._server_name = f"commons-{secrets.token_hex(8)}"

@@ -123,7 +123,7 @@ class PostgresServer(Server):
 
     async def _ready(self) -> bool:
         try:
-            connection = await asyncpg.connect(self.url, timeout=5)
+            connection = await asyncpg.connect(self.url, timeout=2)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return False
         await connection.close()

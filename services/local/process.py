@@ -119,9 +119,7 @@ class ChildProcess:
         for member in family:
             _kill(member)
         await self.wait()
-        while any(
-            member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family if _exists(member)
-        ):
+        while any(_runs(member) for member in family):
             await asyncio.sleep(POLL_SECONDS)
 
     def kill_now(self) -> None:
