@@ -1,0 +1,1 @@
+"""The read models: each one a projection of the streams into PostgreSQL."""
