@@ -47,9 +47,9 @@ class Account:
 class ChildProcess:
     """One child process: started, watched, and stopped by its own process id.
 
-    On Linux the kernel sends it `stop_signal` when the thread that started it ends, even by SIGKILL; so start it from the
-    main thread. It leads a session of its own, so that Ctrl-C in a terminal reaches only the parent, which then stops
-    its children in order.
+    On Linux the kernel sends it `stop_signal` when the thread that started it ends, even by SIGKILL; so start it from
+    the main thread. It leads a session of its own, so that Ctrl-C in a terminal reaches only the parent, which then
+    stops its children in order.
     """
 
     def __init__(
