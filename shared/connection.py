@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import nats
 import nats.errors
 import structlog
 from nats.aio.client import Client
@@ -31,6 +30,7 @@ async def connect(
     Raises Misconfigured when there is no server at the address, or it refuses this client.
     """
     told = False
+    client = Client()
 
     async def error(problem: Exception) -> None:
         nonlocal told
@@ -40,6 +40,8 @@ async def connect(
         told = isinstance(problem, OSError)
 
     async def lost() -> None:
+        if client.is_closed or client.is_draining:
+            return
         log.warning("connection to NATS lost", url=_safe(url))
         if on_lost:
             on_lost()
@@ -51,14 +53,15 @@ async def connect(
 
     async def attempt() -> Client:
         try:
-            return await asyncio.wait_for(
-                nats.connect(
+            await asyncio.wait_for(
+                client.connect(
                     url, name=name, pending_size=-1, max_reconnect_attempts=-1, reconnect_time_wait=0.25,
                     allow_reconnect=True, connect_timeout=2, ping_interval=10, max_outstanding_pings=2,
                     error_cb=error, disconnected_cb=lost, reconnected_cb=back,
                 ),
                 timeout,
             )  # fmt: skip
+            return client
         except (nats.errors.Error, OSError, ValueError, TimeoutError) as problem:
             raise Misconfigured(
                 f"No NATS server answered at {_safe(url)} within {timeout:.0f} s ({str(problem) or type(problem).__name__}). "

@@ -87,6 +87,7 @@ class Contract:
     def __init__(self, service: str) -> None:
         self.service = service
         self.commands: dict[str, CommandSpec] = {}
+        self.commands_by_token: dict[str, CommandSpec] = {}
         self.events: dict[str, EventSpec] = {}
         self._by_class: dict[type, EventSpec] = {}
         self._command_by_class: dict[type, CommandSpec] = {}
@@ -122,7 +123,7 @@ class Contract:
             made = value(cls)
             locate = (lambda c: getattr(c, aggregate)) if isinstance(aggregate, str) else aggregate
             spec = CommandSpec(made.__name__, made, category, locate, makes, TypeAdapter(made))
-            self.commands[made.__name__] = spec
+            self.commands[made.__name__] = self.commands_by_token[spec.subject_token] = spec
             self._command_by_class[made] = spec
             return made
 
@@ -195,15 +196,20 @@ class Contract:
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
             raise Corrupt(f"The data of an event of type {type_!r} does not fit its schema: {error}", type=type_) from error
 
+    def command_named(self, name: str) -> CommandSpec:
+        """A command by its class name or its kebab-case form. Raises UnknownCommand."""
+        spec = self.commands.get(name) or self.commands_by_token.get(name)
+        if spec is None:
+            known = ", ".join(sorted(self.commands))
+            raise UnknownCommand(f"{self.service} has no command {name[:80]!r}. It has: {known}.", command=name[:80])
+        return spec
+
     def parse(self, name: str, data: bytes | str | Mapping[str, Any]) -> Any:
         """A command from JSON bytes or a mapping, checked in full.
 
         `name` is the class name or its kebab-case form. Raises UnknownCommand, or Invalid with one line a field.
         """
-        spec = self.commands.get(name) or next((s for s in self.commands.values() if s.subject_token == name), None)
-        if spec is None:
-            known = ", ".join(sorted(self.commands))
-            raise UnknownCommand(f"{self.service} has no command {name[:80]!r}. It has: {known}.", command=name[:80])
+        spec = self.command_named(name)
         try:
             if isinstance(data, Mapping):
                 data = msgspec.json.encode(data)

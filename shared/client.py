@@ -1,0 +1,83 @@
+"""Sends commands to a service over NATS and waits for the durable answer."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any, Final
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+
+from shared.contract import kebab
+from shared.errors import Busy, Invalid, OutcomeUnknown
+from shared.message import CommandMessage, Refused, Reply, command_subject, decode_reply
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class CommandClient:
+    """Commands of one sender, who is named in every event they lead to.
+
+    `source` is a URI reference that says which program sends, `actor` who acts, `mandate` under which grant.
+    """
+
+    def __init__(
+        self, nc: Client, *, actor: str, source: str = "/commons/client", mandate: str | None = None,
+        authtype: str = "user", timeout: float = 15.0, patience: float = 30.0,
+    ) -> None:  # fmt: skip
+        self._nc = nc
+        self._actor = actor
+        self._source = source
+        self._mandate = mandate
+        self._authtype = authtype
+        self._timeout = timeout
+        self._patience = patience
+
+    async def send(
+        self, service: str, command: str, data: Any, *, id: str | None = None, correlation_id: str | None = None,
+        causation_id: str | None = None, mandate: str | None = None, traceparent: str | None = None,
+    ) -> Reply:  # fmt: skip
+        """Send a command until it is answered; a retry carries the same id, so it is recorded once at most.
+
+        Raises Refused with the service's problem document, Invalid when the command is larger than the server takes,
+        OutcomeUnknown when no answer came within `patience` seconds.
+        """
+        name = command if not command[:1].isupper() else kebab(command)
+        message = CommandMessage(
+            specversion="1.0", id=id or str(uuid.uuid4()), source=self._source, type=f"commons.{service}.{name}",
+            authid=self._actor, authtype=self._authtype, mandate=mandate or self._mandate,  # type: ignore[arg-type]
+            correlationid=correlation_id, causationid=causation_id, traceparent=traceparent,
+            data=msgspec.Raw(data if isinstance(data, bytes) else _encode(data)),
+        )  # fmt: skip
+        raw = _encode(message)
+        if len(raw) > self._nc.max_payload:
+            raise Invalid(f"The command is {len(raw):,} bytes; the server takes at most {self._nc.max_payload:,}.")
+        deadline = asyncio.get_running_loop().time() + self._patience
+        while True:
+            reply = await self._attempt(command_subject(service, name), raw, service, deadline)
+            if reply is None:
+                continue
+            if reply.problem is None:
+                return reply
+            refused = Refused(reply.problem)
+            if refused.code != Busy.code or asyncio.get_running_loop().time() > deadline:
+                raise refused
+            await asyncio.sleep(0.2)
+
+    async def _attempt(self, subject: str, raw: bytes, service: str, deadline: float) -> Reply | None:
+        """One try; None when it is worth another."""
+        try:
+            message = await self._nc.request(subject, raw, timeout=self._timeout)
+            return decode_reply(message.data)
+        except nats.errors.NoRespondersError:
+            reason = f"No {service} service takes {subject.rpartition('.')[2]}: it is not running, or has no such command."
+        except (nats.errors.Error, OSError) as error:
+            reason = f"No answer came from the {service} service ({type(error).__name__})."
+        except msgspec.DecodeError as error:
+            raise OutcomeUnknown(f"The {service} service answered with something else than an answer: {error}.") from error
+        if asyncio.get_running_loop().time() > deadline:
+            raise OutcomeUnknown(f"{reason} Send it again under the same id to learn whether it was recorded.")
+        await asyncio.sleep(0.1)
+        return None

@@ -1,0 +1,117 @@
+"""A command on the wire: a CloudEvents JSON object as a NATS request, and the answer to it.
+
+The subject is `command.<service>.<command-name>`. The answer is one JSON object: `status` is accepted, unchanged or
+refused; with accepted comes the event, with refused a problem document (RFC 9457), and with the first two the stream and
+sequence at which a read model shows the command's effect.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.contract import kebab
+from shared.errors import Invalid, LedgerError, TooLarge, as_problem
+from shared.handler import Answer, CommandMeta
+from shared.types import COMMAND_ID_PATTERN
+
+MAX_COMMAND_BYTES: Final = 1 << 20
+"""A larger request is refused before it is parsed; no decision of 60,000 bytes needs one."""
+
+_Name = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f-\x9f]{1,128}$")]
+_Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{0,256}$")]
+
+
+class CommandMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The members of a command's JSON object. `id` is the caller's own name for it, the same at every retry."""
+
+    specversion: Literal["1.0"]
+    id: Annotated[str, Meta(pattern=COMMAND_ID_PATTERN)]
+    source: _Line
+    type: _Line
+    authid: _Name
+    authtype: Literal["user", "service", "process"] = "user"
+    mandate: _Line | None = None
+    correlationid: _Name | None = None
+    causationid: _Name | None = None
+    subject: _Line | None = None
+    time: _Line | None = None
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: _Line | None = None
+    traceparent: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None = None
+    data: msgspec.Raw
+
+    @property
+    def meta(self) -> CommandMeta:
+        return CommandMeta(
+            id=self.id, actor=self.authid, authtype=self.authtype, mandate=self.mandate,
+            correlation_id=self.correlationid, causation_id=self.causationid, traceparent=self.traceparent,
+        )  # fmt: skip
+
+
+_decoder: Final = msgspec.json.Decoder(CommandMessage)
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def command_subject(service: str, name: str) -> str:
+    return f"command.{service}.{kebab(name) if name[:1].isupper() else name}"
+
+
+def parse_command(raw: bytes, expected_type: str) -> CommandMessage:
+    """Read a command's envelope. Raises Invalid or TooLarge, saying which member is wrong."""
+    if len(raw) > MAX_COMMAND_BYTES:
+        raise TooLarge(
+            f"The command is {len(raw):,} bytes; at most {MAX_COMMAND_BYTES:,} are taken. Cut it into several.",
+            bytes=len(raw), limit=MAX_COMMAND_BYTES,
+        )  # fmt: skip
+    try:
+        message = _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(
+            f"The request is not a command: {error}. Send a CloudEvents 1.0 JSON object with specversion, id, source, "
+            "type, authid and data.",
+        ) from error
+    if message.type != expected_type:
+        raise Invalid(f"The request's type is {message.type!r}, but its subject takes {expected_type!r}.", field="type")
+    return message
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """The answer's bytes; the event's own bytes stand in it unchanged."""
+    head = f'{{"status":"{answer.status}","stream":"{answer.stream}","sequence":{answer.sequence}'.encode()
+    if answer.repeated:
+        head += b',"repeated":true'
+    return head + b"}" if answer.event is None else head + b',"event":' + answer.event + b"}"
+
+
+def encode_refusal(error: BaseException) -> bytes:
+    return _encode({"status": "refused", "problem": as_problem(error)})
+
+
+class Refused(LedgerError):
+    """A service refused a command; the problem document is its own."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(str(problem.get("detail", "The command was refused.")))
+        self._problem = problem
+        self.code = str(problem.get("code", "UNKNOWN"))
+        self.status = int(problem.get("status", 500))
+
+    def problem(self) -> dict[str, Any]:
+        return self._problem
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer as a client reads it."""
+
+    status: str
+    stream: str = ""
+    sequence: int = 0
+    repeated: bool = False
+    event: dict[str, Any] | None = None
+    problem: dict[str, Any] | None = None
+
+
+decode_reply: Final = msgspec.json.Decoder(Reply).decode

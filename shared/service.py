@@ -1,0 +1,220 @@
+"""A service: takes commands from NATS, lets its deciders decide, and answers when the decision is durable."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import asyncpg
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from opentelemetry.trace import Span
+from prometheus_client import Counter, Gauge, Histogram
+
+from shared import telemetry
+from shared.committer import Committer
+from shared.connection import connect
+from shared.contract import Contract
+from shared.decider import Decider
+from shared.errors import LedgerError, OutcomeUnknown
+from shared.handler import Answer, Handler
+from shared.message import encode_answer, encode_refusal, parse_command
+from shared.settings import Settings
+from shared.snapshot import Snapshots
+from shared.store import EventStore
+
+log = structlog.get_logger(__name__)
+
+_COMMANDS: Final = Counter("commons_commands_total", "Commands answered.", ["service", "command", "status"])
+_SECONDS: Final = Histogram(
+    "commons_command_seconds", "From receipt to durable answer.", ["service"],
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
+)  # fmt: skip
+_GAUGES: Final = {
+    "waiting": Gauge("commons_appends_waiting", "Decisions not yet durable.", ["service"]),
+    "cached_bytes": Gauge("commons_cache_bytes", "Estimated memory of loaded aggregates.", ["service"]),
+    "conflicts": Gauge("commons_conflicts", "Appends that met somebody else's, since the start.", ["service"]),
+    "writes": Gauge("commons_writes", "Writes to the stream, since the start.", ["service"]),
+    "appends": Gauge("commons_appends", "Events written, since the start.", ["service"]),
+    "acknowledged": Gauge("commons_acknowledged_sequence", "The highest sequence seen acknowledged.", ["service"]),
+    "halted": Gauge("commons_halted", "1 when writing has halted.", ["service"]),
+}
+
+
+class Service:
+    """One service of the ledger over its own stream."""
+
+    def __init__(self, contract: Contract, deciders: Iterable[Decider[Any]], settings: Settings) -> None:
+        self.contract = contract
+        self.settings = settings
+        self.handler: Handler
+        self.committer: Committer
+        self.store: EventStore
+        self.nc: Client
+        self._deciders = list(deciders)
+        self._subscription: Subscription | None = None
+        self._out: list[tuple[str, bytes]] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._in_hand = 0
+        self._ready = False
+        self._counters: dict[tuple[str, str], Any] = {}
+        self._seconds = _SECONDS.labels(contract.service)
+        for name, gauge in _GAUGES.items():
+            gauge.labels(contract.service).set_function(partial(self._gauge, name))
+
+    # -- lifecycle ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connect, check the server, the stream and its end, then take commands."""
+        settings, name = self.settings, self.contract.service
+        self.nc = await connect(settings.nats_url, name=name, on_lost=self._lost)
+        self.store = EventStore(self.nc, self.contract)
+        await self.store.ensure(settings.monitoring_url)
+        self.committer = Committer(
+            self.store, lanes=settings.lanes, max_waiting=settings.max_waiting,
+            known_sequence=known_sequence(settings.database_url, self.store.stream),
+        )  # fmt: skip
+        self.handler = Handler(
+            self.store, self._deciders, self.committer, chapter=settings.chapter,
+            snapshots=await Snapshots.open(self.nc, name), snapshot_every=settings.snapshot_every,
+            cache_bytes=settings.cache_mb << 20,
+        )  # fmt: skip
+        await self.committer.start()
+        # One subscription for all commands: a wildcard also answers a command that does not exist.
+        self._subscription = await self.nc.subscribe(f"command.{name}.*", queue=name, cb=self._receive)
+        await self.nc.flush()
+        self._ready = True
+
+    async def stop(self) -> None:
+        """Take no more commands, answer those in hand, and disconnect."""
+        self._ready = False
+        if self._subscription is not None:
+            await self._quietly(self._subscription.drain)
+            deadline = time.monotonic() + 10
+            while self._in_hand and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            await self.handler.stop()
+            await self._quietly(self.nc.flush)
+            await self._quietly(self.nc.close)
+
+    async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
+        """A step of stopping that a lost server must not hold up."""
+        try:
+            await asyncio.wait_for(step(), 5)
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            log.warning("not everything could be said at the end", reason=str(error) or type(error).__name__)
+
+    def _lost(self) -> None:
+        if hasattr(self, "handler"):
+            self.handler.connection_changed()
+
+    def health(self) -> dict[str, Any]:
+        if not hasattr(self, "handler"):
+            return {"ok": True, "ready": False, "service": self.contract.service}
+        halted = self.committer.halted
+        return {
+            "ok": halted is None, "ready": self._ready and self.nc.is_connected and halted is None,
+            "service": self.contract.service, "stream": self.store.stream, "acknowledged": self.committer.acknowledged,
+            "waiting": self.committer.waiting, "conflicts": self.handler.conflicts,
+            "cached_bytes": self.handler.cached_bytes, "halted": None if halted is None else halted.problem(),
+        }  # fmt: skip
+
+    def _gauge(self, name: str) -> float:
+        if not hasattr(self, "handler"):
+            return 0.0
+        if name == "halted":
+            return float(self.committer.halted is not None)
+        source: Any = self.handler if name in ("cached_bytes", "conflicts") else self.committer
+        return float(getattr(source, name))
+
+    # -- commands -------------------------------------------------------------------------------------------------
+
+    async def _receive(self, message: Msg) -> None:
+        """Hand a command to the handler; the answer follows when its decision is durable, and nothing waits for it."""
+        began = time.perf_counter()
+        name = message.subject.rpartition(".")[2]
+        self._in_hand += 1
+        span: Span | None = None
+        try:
+            spec = self.contract.command_named(name)
+            wire = parse_command(message.data, f"commons.{self.contract.service}.{spec.subject_token}")
+            command = self.contract.parse(spec.name, bytes(wire.data))
+            meta = wire.meta
+            if telemetry.tracing():
+                span = telemetry.start_span(spec.name, wire.traceparent, command_id=wire.id)
+                if span is not None:
+                    meta = replace(meta, traceparent=telemetry.traceparent_of(span))
+            future = self.handler.submit(command, meta)
+        except LedgerError as error:
+            self._answer(message.reply, "invalid", began, span, encode_refusal(error), name="invalid")
+        except Exception as error:
+            log.exception("a command could not be taken", command=name)
+            self._answer(message.reply, "error", began, span, encode_refusal(error), name="invalid")
+        else:
+            future.add_done_callback(partial(self._decided, message.reply, spec.name, began, span))
+
+    def _decided(self, reply: str, name: str, began: float, span: Span | None, future: asyncio.Future[Answer]) -> None:
+        if future.cancelled():
+            error: BaseException | None = OutcomeUnknown("The service is stopping. Send it again under the same id.")
+        else:
+            error = future.exception()
+        if error is None:
+            answer = future.result()
+            self._answer(reply, answer.status, began, span, encode_answer(answer), name=name)
+        else:
+            self._answer(reply, "refused", began, span, encode_refusal(error), name=name)
+
+    def _answer(self, reply: str, status: str, began: float, span: Span | None, raw: bytes, *, name: str) -> None:
+        self._in_hand -= 1
+        counter = self._counters.get((name, status))
+        if counter is None:
+            counter = self._counters[name, status] = _COMMANDS.labels(self.contract.service, name, status)
+        counter.inc()
+        self._seconds.observe(time.perf_counter() - began)
+        if span is not None:
+            span.set_attribute("status", status)
+            span.end()
+        if reply:
+            self._out.append((reply, raw))
+            if self._flushing is None:
+                self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def _flush(self) -> None:
+        """Publish the answers that have gathered; a caller whose answer is lost asks again under the same id."""
+        try:
+            while self._out:
+                out, self._out = self._out, []
+                for reply, raw in out:
+                    await self.nc.publish(reply, raw)
+        except nats.errors.Error as error:
+            log.warning("answers could not be sent", reason=type(error).__name__)
+        finally:
+            self._flushing = None
+
+
+def known_sequence(database_url: str | None, stream: str) -> Callable[[], Awaitable[int]] | None:
+    """Asks the read models' database for the highest sequence of a stream that any of them has seen."""
+    if database_url is None:
+        return None
+
+    async def ask() -> int:
+        try:
+            connection = await asyncpg.connect(database_url, timeout=3)
+            try:
+                found = await connection.fetchval("SELECT max(sequence) FROM commons.checkpoint WHERE stream = $1", stream)
+            finally:
+                await connection.close(timeout=1)
+        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+            # The read models are not needed to write; this process's own memory of the stream still holds.
+            log.warning("the read models' checkpoints could not be asked for", reason=str(error) or type(error).__name__)
+            return 0
+        return int(found or 0)
+
+    return ask

@@ -1,0 +1,62 @@
+"""What a process is told from outside: environment variables, checked once, at the start.
+
+Every variable has a default that suits one machine. A value that cannot be used is refused with its name, the value and
+what would be right; a service never starts on a setting that it had to guess.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import Misconfigured
+from shared.types import ID_PATTERN
+
+
+class Settings(BaseModel):
+    """The settings of any service; the alias of a field is its environment variable."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+
+    nats_url: str = Field("nats://127.0.0.1:4222", alias="NATS_URL", pattern=r"^(nats|tls|ws|wss)://\S+$")
+    nats_monitoring_url: str | None = Field(None, alias="NATS_MONITORING_URL", pattern=r"^https?://\S+$")
+    """The server's HTTP monitoring address, where it says whether it syncs every write; by default port 8222 of its host."""
+    database_url: str | None = Field(None, alias="DATABASE_URL", pattern=r"^postgres(ql)?://\S*$")
+    chapter: str = Field("local", alias="COMMONS_CHAPTER", pattern=ID_PATTERN)
+    """Which organisation's ledger this is; part of every event's source."""
+    http_host: str = Field("127.0.0.1", alias="COMMONS_HTTP_HOST", min_length=1)
+    http_port: int = Field(0, alias="COMMONS_HTTP_PORT", ge=0, le=65_535)
+    """Where /healthz, /readyz and /metrics are served; 0 takes any free port."""
+    cache_mb: int = Field(256, alias="COMMONS_CACHE_MB", ge=1, le=65_536)
+    """Memory for loaded aggregates, in MiB, by estimate."""
+    snapshot_every: int = Field(1000, alias="COMMONS_SNAPSHOT_EVERY", ge=10, le=1_000_000)
+    """Events of one aggregate between two snapshots of it."""
+    max_waiting: int = Field(20_000, alias="COMMONS_MAX_WAITING", ge=1, le=1_000_000)
+    """Undurable decisions at which further commands are answered with BUSY."""
+    lanes: int = Field(2, alias="COMMONS_LANES", ge=1, le=16)
+    """Writes that may be under way at once."""
+    log_format: Literal["console", "json"] = Field("console", alias="COMMONS_LOG_FORMAT")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="COMMONS_LOG_LEVEL")
+    traces: Literal["off", "console", "otlp"] = Field("off", alias="COMMONS_TRACES")
+    """Where OpenTelemetry spans go; `otlp` reads the standard OTEL_EXPORTER_OTLP_* variables."""
+
+    @property
+    def monitoring_url(self) -> str:
+        if self.nats_monitoring_url:
+            return self.nats_monitoring_url
+        host = self.nats_url.partition("://")[2].split(",")[0].rpartition("@")[2]
+        return f"http://{host.rpartition(':')[0] or host}:8222"
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings from the environment. Raises Misconfigured, naming every variable that cannot be used."""
+    given = os.environ if environment is None else environment
+    names = {field.alias for field in Settings.model_fields.values()}
+    try:
+        return Settings.model_validate({name: value for name, value in given.items() if name in names and value != ""})
+    except ValidationError as error:
+        wrong = [f"{item['loc'][0]}={str(item['input'])[:60]!r}: {item['msg']}" for item in error.errors()]
+        raise Misconfigured("The environment has settings that cannot be used. " + "; ".join(wrong)) from error
