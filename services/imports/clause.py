@@ -11,6 +11,7 @@ from services.imports.notice_words import (
     ALL,
     AMOUNT,
     AND,
+    BRACKETED_AMOUNT,
     DATED,
     FILLER,
     FROM,
@@ -100,13 +101,15 @@ class Clause:
         text, place = self.text, self.place
         if gap := GAP.match(text, place):
             self.place = gap.end()
+        elif amount := BRACKETED_AMOUNT.match(text, place):
+            self.place = amount.end()
         elif text[place] == "(":
             self.open.append(self.state)
             self.place += 1
         elif text[place] == ")":
             self.state = self.open.pop() if self.open else self.state
             self.place += 1
-        elif not (self._limits() or self._label() or self._amount() or self._dated() or self._coded()):
+        elif not (self._limits() or self._label() or self._dated() or self._coded()):
             self._word()
 
     def _limits(self) -> bool:
@@ -136,13 +139,6 @@ class Clause:
             self.place = found.end()
             return True
         return False
-
-    def _amount(self) -> bool:
-        """`(2 units)`: how much, in brackets, and no code."""
-        found = AMOUNT.match(self.text, self.place) if self.open else None
-        if found:
-            self.place = found.end()
-        return found is not None
 
     def _opened(self) -> None:
         """Something was read under the label that stands."""

@@ -64,10 +64,14 @@ JOIN = pattern(r"\s{0,3}(?:through|thru|until|till|up\s{1,3}to|to|-|–|—)\s{0
 WORD_RANGE = pattern(r"\s{1,3}(?:through|thru|until|to|-|–|—)\s{1,3}(?=[a-z0-9-]{0,40}\d)")
 FROM = pattern(r"(?:dated\s{1,3})?(?P<word>from|between)\s{1,3}")
 AND = pattern(r"\s{0,3}(?:and|&)\s{0,3}")
-AMOUNT = pattern(
+_AMOUNT = (
     r"\d{1,9}(?:\.\d{1,3})?\s{0,2}(?:oz|ozs|ounces?|lbs?|pounds?|k?g|m?l|liters?|litres?|ct|count|units?|cases?|bottles?"
     r"|bags?|packs?|packages?|pieces?|boxes|cartons?|cans?|jars?|each|ea|pallets?)\b"
 )
+AMOUNT = pattern(_AMOUNT)
+BRACKETED_AMOUNT = pattern(rf"\(\s{{0,3}}{_AMOUNT}\s{{0,3}}\)")
+"""`(2 units)`: how much of a lot, which no recall asks for."""
+
 MARKER = pattern(r"(?<![\w(#/.])(\d{1,2}|[a-z])\)")
 MARKER_JOIN = pattern(r"[\s,]{0,3}(and|&|to|through|thru|-)?\s{0,3}")
 NOT_ALL = pattern(r"including,?\s{1,3}\(?but\s{1,3}not\s{1,3}limited\s{1,3}to\)?")

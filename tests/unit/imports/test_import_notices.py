@@ -260,8 +260,8 @@ def test_every_digit_of_the_codes_is_read_or_left_to_a_person(info: str) -> None
     kept = " ".join([f.fragment for f in (*got.lots, *got.gtins, *got.date_ranges, *got.all_lots)])
     kept += " ".join(left.fragment for left in got.unread)
     if len(info) < 150:  # longer fragments are cut for the report
-        markers_and_amounts = re.sub(r"(?<!\w)(\d{1,2}|[a-z])\)", " ", info, flags=re.ASCII | re.IGNORECASE)
-        for run in re.findall(r"[0-9]{3,}", markers_and_amounts):
+        without_amounts = re.sub(r"\(\s*\d+\s*oz\s*\)", " ", info)
+        for run in re.findall(r"[0-9]{3,}", without_amounts):  # shorter ones may be list numbers: 1), 2)
             assert run in kept
 
 
