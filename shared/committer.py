@@ -13,25 +13,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-import nats.errors
 import structlog
 from nats.aio.client import Client
 
 from shared.errors import Busy, Halted, LedgerError
 from shared.store import EventStore
+from shared.writer import Frame, Writer
 
 MAX_BATCH: Final = 1000
 """Messages in one atomic batch; the server refuses more (error 10199)."""
 
 _CONFLICT: Final = frozenset({10071, 10164})
 _DISK_FULL: Final = frozenset({10023, 10047, 10077, 10110})
-_REPLY_TIMEOUT: Final = 10.0
+_STOP_SECONDS: Final = 10.0
 _PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
@@ -74,13 +73,14 @@ class Committer:
         self,
         store: EventStore,
         *,
+        writer: Writer | None = None,
         lanes: int = 2,
         batch_from: int = 24,
         max_waiting: int = 20_000,
         known_sequence: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self.store = store
-        self.nc: Client = store.nc
+        self.writer = writer or Writer(_url_of(store.nc), name=f"{store.contract.service}-writer")
         self.batch_from = batch_from
         self.max_waiting = max_waiting
         self.halted: Halted | None = None
@@ -112,10 +112,11 @@ class Committer:
             lane.wake.set()
         tasks = [lane.task for lane in self._lanes if lane.task]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=_REPLY_TIMEOUT)
+            _, late = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        self.writer.close()
 
     def submit(self, append: Append) -> None:
         """Queue an append behind all earlier ones of its aggregate."""
@@ -130,6 +131,8 @@ class Committer:
 
     async def ensure_tail(self) -> bool:
         """Whether writing may go on; looks at the stream's end once for every connection."""
+        if await self.writer.ensure_connected():
+            self._checked = False
         if not self._checked:
             async with self._checking:
                 if not self._checked:
@@ -165,14 +168,13 @@ class _Lane:
     def __init__(self, committer: Committer, number: int) -> None:
         self.committer = committer
         self.store = committer.store
-        self.nc = committer.nc
+        self.writer = committer.writer
         self.number = number
         self.queue: deque[Append] = deque()
         self.taken: list[Append] = []
         self.wake = asyncio.Event()
         self.closing = False
         self.task: asyncio.Task[None] | None = None
-        self._batch = 0
         self._pause = _PAUSE
 
     def put(self, append: Append) -> None:
@@ -229,10 +231,7 @@ class _Lane:
 
     async def _publish(self, append: Append) -> None:
         owner = append.owner
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(owner.sequence)}
-        if append.traceparent:
-            headers["traceparent"] = append.traceparent
-        reply = await self._request(owner.subject, append.raw, headers)
+        reply = await self._sent([(owner.subject, append.raw, owner.sequence, append.traceparent)])
         error = reply.get("error")
         if error is None:
             self._stored([append], int(reply["seq"]))
@@ -245,42 +244,31 @@ class _Lane:
 
     async def _write_batch(self, chains: dict[str, list[Append]]) -> None:
         appends = self.taken
-        self._batch += 1
-        batch_id = f"{self.nc.client_id}-{id(self):x}-{self.number}-{self._batch}"
         seen: set[str] = set()
-        last = len(appends)
-        try:
-            for number, append in enumerate(appends, 1):
-                subject = append.owner.subject
-                headers = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(number)}
-                if subject not in seen:  # the server takes one expectation a subject and batch (error 10164)
-                    headers["Nats-Expected-Last-Subject-Sequence"] = str(append.owner.sequence)
-                    seen.add(subject)
-                if append.traceparent:
-                    headers["traceparent"] = append.traceparent
-                if number < last:
-                    await self.nc.publish(subject, append.raw, headers=headers)
-        except nats.errors.Error as error:
-            raise _Unanswered(f"{type(error).__name__} {error}") from error
-        headers["Nats-Batch-Commit"] = "1"
-        reply = await self._request(subject, append.raw, headers)
+        frames: list[Frame] = []
+        for append in appends:
+            subject = append.owner.subject
+            # The server takes one expectation a subject and batch (error 10164); those behind stand or fall with it.
+            expected = None if subject in seen else append.owner.sequence
+            seen.add(subject)
+            frames.append((subject, append.raw, expected, append.traceparent))
+        reply = await self._sent(frames, batch=True)
+        owners = [chain[0].owner for chain in chains.values()]
         failure = reply.get("error")
         if failure is None:
-            if reply.get("count", last) != last:
-                raise _Unanswered(f"a batch of {last} was acknowledged as {reply.get('count')}")
+            if reply.get("count", len(appends)) != len(appends):
+                raise _Unanswered(f"a batch of {len(appends)} was acknowledged as {reply.get('count')}")
             self._stored(appends, int(reply["seq"]))
         elif failure.get("err_code") in _CONFLICT:
-            await self._settle_conflicts([chain[0].owner for chain in chains.values()])
+            await self._settle_conflicts(owners)
         else:
-            self._refused([chain[0].owner for chain in chains.values()], failure)
+            self._refused(owners, failure)
 
-    async def _request(self, subject: str, raw: bytes, headers: dict[str, str]) -> dict[str, dict[str, int]]:
+    async def _sent(self, frames: list[Frame], *, batch: bool = False) -> dict[str, Any]:
         try:
-            reply = await self.nc.request(subject, raw, timeout=_REPLY_TIMEOUT, headers=headers)
-            answer: dict[str, dict[str, int]] = json.loads(reply.data)
-        except (nats.errors.Error, ValueError, OSError) as error:
-            raise _Unanswered(f"{type(error).__name__} {error}") from error
-        return answer
+            return await (self.writer.append_batch(frames) if batch else self.writer.append(frames[0]))
+        except LedgerError as error:
+            raise _Unanswered(str(error)) from error
 
     # -- outcomes -------------------------------------------------------------------------------------------------
 
@@ -322,7 +310,7 @@ class _Lane:
         else:  # the server refused on a view of the stream that is already past
             await asyncio.sleep(_PAUSE)
 
-    def _refused(self, owners: list[Owner], error: dict[str, int]) -> None:
+    def _refused(self, owners: list[Owner], error: dict[str, Any]) -> None:
         """The server said no for a reason other than a conflict."""
         if error.get("err_code") in _DISK_FULL:
             log.error("the server is out of storage", error=error)
@@ -342,6 +330,12 @@ class _Lane:
         owners = {a.owner.subject: a.owner for a in (*self.taken, *self.queue)}
         with contextlib.suppress(Exception):
             self._fail(owners.values(), error)
+
+
+def _url_of(nc: Client) -> str:
+    """The address that a client is connected to, with what it logged in with."""
+    url = nc.connected_url
+    return url.geturl() if url is not None else ""
 
 
 class _Unanswered(Exception):

@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._replies: dict[str, asyncio.Future[Control]] = {}
+        self._asked = 0
         self._unused = 0
         self._pull_ended: Callable[[], None] | None = None
         self._heard = True
@@ -80,11 +81,24 @@ class Connection(asyncio.Protocol):
         self.write(b"PUB %s %s %d\r\n%s\r\n" % (subject.encode(), reply.encode(), len(body), body))
 
     async def request(self, subject: str, body: bytes, timeout: float) -> Control:
-        reply = f"{self.inbox}.api.{len(self._replies)}"
-        future = self._replies[reply] = asyncio.get_running_loop().create_future()
-        self._raise()
+        reply = self.expect()
         self.publish(subject, body, reply)
-        return await _within(timeout, future, f"NATS did not answer {subject} within {timeout:g} s.")
+        return await self.reply_to(reply, timeout, f"NATS did not answer {subject} within {timeout:g} s.")
+
+    def expect(self) -> str:
+        """A subject of its own for one reply; `reply_to` waits for it."""
+        self._raise()
+        self._asked += 1
+        reply = f"{self.inbox}.api.{self._asked}"
+        self._replies[reply] = asyncio.get_running_loop().create_future()
+        return reply
+
+    async def reply_to(self, reply: str, timeout: float, otherwise: str) -> Control:
+        """The reply to an expected subject. Raises StreamLost, saying `otherwise`, when none comes in time."""
+        try:
+            return await _within(timeout, self._replies[reply], otherwise)
+        finally:
+            del self._replies[reply]
 
     async def signal(self, operation: str, timeout: float) -> Control:
         """Wait for an INFO or a PONG."""
@@ -224,7 +238,7 @@ async def connect(
             await asyncio.wait_for(_login(wire, url, tls, timeout, name), timeout)
             return wire
         except (OSError, TimeoutError, ssl.SSLError) as cause:
-            error = StreamLost(f"NATS cannot be reached at {_plain(url)}: {cause or 'no answer in time'}.")
+            error = StreamLost(f"NATS cannot be reached at {_plain(url)}: {str(cause) or 'no answer in time'}.")
         except LedgerError as cause:
             error = cause
         wire.close()
