@@ -39,10 +39,17 @@ class NatsServer(Server):
     name = "nats"
 
     def __init__(
-        self, folder: Path | str, *, port: int | None = None, http_port: int | None = None, settings: str = ""
+        self,
+        folder: Path | str,
+        *,
+        port: int | None = None,
+        preferred_port: int | None = None,
+        http_port: int | None = None,
+        settings: str = "",
     ) -> None:
-        super().__init__(folder, port=port)
-        self._http_port = http_port
+        super().__init__(folder, port=port, preferred_port=preferred_port)
+        self._wanted_http_port = http_port
+        self._http_port = http_port or free_port()
         self._settings = settings
         self._server_name = f"commons-{secrets.token_hex(8)}"
 
@@ -55,11 +62,14 @@ class NatsServer(Server):
         """Where its monitoring pages are: /healthz, /jsz, /varz …"""
         return f"http://127.0.0.1:{self._http_port}"
 
+    def _choose_ports(self) -> None:
+        super()._choose_ports()
+        self._http_port = self._wanted_http_port or free_port()
+
     async def _prepare(self) -> None:
         (self.folder / "store").mkdir(exist_ok=True)
 
     def _launch(self) -> ChildProcess:
-        self._http_port = self._http_port or free_port()
         config = self.folder / "nats.conf"
         config.write_text(
             _CONFIG.format(

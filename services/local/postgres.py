@@ -34,9 +34,14 @@ class PostgresServer(Server):
     name = "postgres"
 
     def __init__(
-        self, folder: Path | str, *, port: int | None = None, settings: Mapping[str, str] | None = None
+        self,
+        folder: Path | str,
+        *,
+        port: int | None = None,
+        preferred_port: int | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(folder, port=port)
+        super().__init__(folder, port=port, preferred_port=preferred_port)
         self._settings = dict(settings or {})
         self._account = _unprivileged() if os.geteuid() == 0 else None
         self._data = self.folder / "data"
@@ -92,8 +97,11 @@ class PostgresServer(Server):
                 "--no-instructions",
             ]
             process = self._child(command, handles)
-            if await process.wait(timeout=self.start_seconds) != 0:
-                await process.kill()
+            try:
+                code = await process.wait(timeout=self.start_seconds)
+            finally:
+                process.kill_now()
+            if code != 0:
                 raise StartFailed(f"initdb could not make a cluster in {self.folder}:\n{process.last_words()}")
 
     def _launch(self) -> ChildProcess:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
+
+import psutil
 
 from services.local.process import POLL_SECONDS, ChildProcess, StartFailed, free_port
 
@@ -15,16 +18,17 @@ from services.local.process import POLL_SECONDS, ChildProcess, StartFailed, free
 class Server(ABC):
     """A server of this machine alone (127.0.0.1), with all that it keeps in one folder.
 
-    `start` may be called again after `stop`, `kill` or a crash: the same folder, the same port.
+    Its port is `port` and no other, or `preferred_port` if that is free, or any. `start` may be called again after
+    `stop`, `kill` or a crash: the same folder, the same port.
     """
 
     name: ClassVar[str]
     start_seconds: ClassVar[float] = 60  # recovery after a crash reads the log; a first start takes well under a second
 
-    def __init__(self, folder: Path | str, *, port: int | None = None) -> None:
+    def __init__(self, folder: Path | str, *, port: int | None = None, preferred_port: int | None = None) -> None:
         self.folder = Path(folder).absolute()
         self._wanted_port = port
-        self._port = port
+        self._port = port or preferred_port
         self._process: ChildProcess | None = None
 
     @property
@@ -57,25 +61,31 @@ class Server(ABC):
     def log(self) -> Path:
         return self.folder / f"{self.name}.log"
 
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / f"{self.name}.pid"
+
     async def start(self) -> None:
         """Start it and wait until it takes clients; raises StartFailed with the end of its log."""
         if self.running:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            await self._outlast_predecessor()
             await self._prepare()
         except OSError as error:
             raise StartFailed(f"{self.name} cannot use the folder {self.folder}: {error}") from error
-        for attempt in range(5):
+        said = ""
+        for _ in range(5):
             if self._port is None:
-                self._port = free_port()
+                self._choose_ports()
             self._process = self._launch()
+            self._remember(self._process.pid)
             if await self._came_up(self._process):
+                self._wanted_port = self._port  # from now on clients know it
                 return
             said = self._process.last_words()
-            if "address already in use" not in said.lower():
-                break
-            if attempt == 4 or self._wanted_port is not None:
+            if self._wanted_port is not None or "address already in use" not in said.lower():
                 break
             self._port = None  # somebody took it between the choice and the start: choose another
         raise StartFailed(
@@ -102,6 +112,33 @@ class Server(ABC):
     ) -> None:
         await self.stop()
 
+    def _remember(self, pid: int) -> None:
+        # With the time of its start, since process ids are used again.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._pid_file.write_text(f"{pid} {psutil.Process(pid).create_time()}\n")
+
+    async def _outlast_predecessor(self) -> None:
+        """Wait for a server on the same folder whose owner was killed: it stops by itself, and two spoil the data.
+
+        Raises StartFailed when it still runs after `start_seconds`.
+        """
+        deadline = time.monotonic() + self.start_seconds
+        while (pid := self._predecessor()) is not None:
+            if time.monotonic() > deadline:
+                raise StartFailed(
+                    f"{self.name} still runs on the folder {self.folder} as process {pid}. Stop it first: kill {pid}"
+                )
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _predecessor(self) -> int | None:
+        try:
+            pid, created = self._pid_file.read_text().split()
+            process = psutil.Process(int(pid))
+            same = abs(process.create_time() - float(created)) < 0.1
+            return process.pid if same and process.status() != psutil.STATUS_ZOMBIE else None
+        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
+            return None
+
     async def _came_up(self, process: ChildProcess) -> bool:
         deadline = time.monotonic() + self.start_seconds
         try:
@@ -114,6 +151,9 @@ class Server(ABC):
             raise
         await process.kill()
         return False
+
+    def _choose_ports(self) -> None:
+        self._port = free_port()
 
     @abstractmethod
     async def _prepare(self) -> None:

@@ -95,6 +95,15 @@ async def test_stop_ends_the_process_in_order_and_may_be_repeated(server: Server
     assert not psutil.pid_exists(pid)
 
 
+async def test_a_second_server_on_the_same_folder_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Server, "start_seconds", 0.05)
+    second = type(server)(server.folder)
+    monkeypatch.setattr(server, "start_seconds", 30)
+    async with server:
+        with pytest.raises(StartFailed, match=f"as process {server.pid}"):
+            await second.start()
+
+
 async def test_start_of_a_running_server_changes_nothing(server: Server) -> None:
     async with server:
         pid = server.pid
@@ -153,6 +162,9 @@ async def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     assert len(family) > 3
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
+    for kind in (NatsServer, PostgresServer):  # the next owner waits until they are gone
+        async with kind(tmp_path / kind.name) as successor:
+            assert successor.running
     async with asyncio.timeout(20):
         while any(_lives(process) for process in family):
             await asyncio.sleep(0.01)

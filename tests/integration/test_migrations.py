@@ -52,6 +52,15 @@ async def test_a_failing_file_leaves_nothing_of_itself_and_all_before_it(
     assert len(await migrate(connection, folder)) == 1
 
 
+async def test_a_file_and_the_record_of_it_are_one_transaction(connection: asyncpg.Connection, folder: Path) -> None:
+    taken = "INSERT INTO commons.migration (number, name, sha256) VALUES (3, 'x', 'x');"
+    (folder / "0003_three.sql").write_text(f"CREATE TABLE three (n int); {taken}")
+    with pytest.raises(Misconfigured, match=r"0003_three\.sql failed"):
+        await migrate(connection, folder)
+    assert await connection.fetchval("SELECT to_regclass('three')") is None
+    assert await applied(connection) == [1, 2]
+
+
 async def test_a_changed_file_is_refused_and_nothing_new_is_applied(
     connection: asyncpg.Connection, folder: Path
 ) -> None:
