@@ -1,1 +1,1 @@
-"""The read models: each one a projection of the streams into PostgreSQL."""
+"""The read models: what people and programs ask of the ledger, kept in PostgreSQL, one file each."""
