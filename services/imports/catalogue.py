@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.imports import gtin
+from services.imports.plan import Planned, command_id
 
 
 @dataclass
@@ -45,3 +46,9 @@ class Catalogue:
             return cell
         number, _ = gtin.read(cell)
         return self.gtins.get(gtin.normal(number)) if number else None
+
+
+def register(line: int, data: dict[str, Any]) -> Planned:
+    """The command for one item. Its id depends on all that is said of the item, and on nothing else."""
+    content = "\x1f".join(f"{name}={data[name]!r}" for name in sorted(data))
+    return Planned(line, "RegisterItem", data, command_id("item", content), f"item {data['item']}")

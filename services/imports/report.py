@@ -1,0 +1,84 @@
+"""What became of a file: how much of it is new, was already known, was refused, and waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from services.imports.plan import ForAPerson, Refused
+
+KEPT: Final = 1000
+"""Refused lines, and things for a person, that are kept with their words; beyond it they are only counted."""
+
+
+@dataclass
+class Report:
+    """The counts of one import, and what a person has to look at, in the order of the file.
+
+    `new` and `unchanged` are what the ledger answered; in a dry run `valid` counts what would be sent. `stopped` says
+    why the import ended early: the same file may then be imported again, and goes on where it stopped.
+    """
+
+    file: str
+    dry_run: bool = False
+    valid: int = 0
+    new: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    for_a_person: int = 0
+    stopped: str | None = None
+    refusals: list[Refused] = field(default_factory=list)
+    questions: list[ForAPerson] = field(default_factory=list)
+
+    def refuse(self, refusal: Refused) -> None:
+        self.refused += 1
+        if len(self.refusals) < KEPT:
+            self.refusals.append(refusal)
+
+    def ask(self, question: ForAPerson) -> None:
+        self.for_a_person += 1
+        if len(self.questions) < KEPT:
+            self.questions.append(question)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything in the file was taken. What waits for a person is no failure."""
+        return self.refused == 0 and self.stopped is None
+
+    def sort(self) -> None:
+        """Puts the details into the file's order; answers come in any order."""
+        self.refusals.sort(key=lambda one: one.line)
+        self.questions.sort(key=lambda one: one.line)
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON-ready mapping with the same names."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """The counts in one line, then a table of refused lines, then one of what waits for a person."""
+        if self.dry_run:
+            counts = [f"{self.valid} valid (nothing was sent)"]
+        else:
+            counts = [f"{self.new} new", f"{self.unchanged} unchanged"]
+        counts.append(f"{self.refused} refused")
+        if self.for_a_person:
+            counts.append(f"{self.for_a_person} for a person")
+        text = [f"{self.file}: {', '.join(counts)}"]
+        if self.stopped:
+            text.append(f"Stopped early: {self.stopped} Import the same file again to go on.")
+        refused = [(str(one.line), one.what, one.reason) for one in self.refusals]
+        text += _table("Refused", ("line", "what", "why"), refused, self.refused)
+        asked = [(str(one.line), one.what, one.reason, one.fragment) for one in self.questions]
+        text += _table("For a person", ("line", "what", "why", "text"), asked, self.for_a_person)
+        return "\n".join(text) + "\n"
+
+
+def _table(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], total: int) -> list[str]:
+    """Left-aligned columns as wide as their widest cell; the last one may run on."""
+    if not rows:
+        return []
+    widths = [max(len(row[column]) for row in [names, *rows]) for column in range(len(names))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [names, *rows]]
+    more = [f"… and {total - len(rows)} more"] if total > len(rows) else []
+    return ["", title, *("  " + line.rstrip() for line in lines), *more]

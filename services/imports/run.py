@@ -1,0 +1,130 @@
+"""Sending what was read of a file to the ledger: many commands in flight, each safe to send again.
+
+Commands about the same aggregate are sent in the file's order, one after the other; others overlap. Because command ids
+are derived from what the commands say, an import that ended early is simply run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+from zlib import crc32
+
+from services.imports.plan import ForAPerson, Planned, Read, Refused
+from services.imports.report import Report
+from shared.contract import Contract
+from shared.errors import Busy, Invalid, LedgerError, OutcomeUnknown
+
+Send = Callable[[str, Mapping[str, Any], str], Awaitable[Literal["accepted", "unchanged"]]]
+"""Sends one command (name, data, command id) and gives the ledger's answer; a refusal is raised as LedgerError."""
+
+Progress = Callable[[int, int], None]
+"""Told after each command how many are done, of how many."""
+
+_TRIES: Final = 6
+_PAUSE: Final = 0.1
+_AHEAD: Final = 8
+
+
+async def run(
+    path: Path,
+    read: Callable[[], Iterable[Read]],
+    contract: Contract,
+    send: Send,
+    *,
+    concurrency: int = 64,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Imports what `read` yields, which is called twice: to look through the whole file, and to send it.
+
+    Every command is checked against its contract first; one that does not fit is a refused line. Raises Invalid, with
+    nothing sent, when the file as a whole cannot be read.
+    """
+    report = Report(path.name, dry_run=dry_run)
+    total = 0
+    for one in read():
+        if isinstance(one, ForAPerson):
+            report.ask(one)
+        elif isinstance(one, Refused):
+            report.refuse(one)
+        elif refusal := _fault(one, contract):
+            report.refuse(refusal)
+        else:
+            total += 1
+    if dry_run:
+        report.valid = total
+    else:
+        valid = (one for one in read() if isinstance(one, Planned) and _fault(one, contract) is None)
+        await _Sending(report, send, total, progress).all(valid, max(1, concurrency))
+    report.sort()
+    return report
+
+
+def _fault(planned: Planned, contract: Contract) -> Refused | None:
+    try:
+        contract.parse(planned.command, planned.data)
+    except Invalid as error:
+        return Refused(planned.line, error.detail, planned.what)
+    return None
+
+
+class _Sending:
+    """One import under way."""
+
+    def __init__(self, report: Report, send: Send, total: int, progress: Progress | None) -> None:
+        self.report = report
+        self.send = send
+        self.total = total
+        self.progress = progress
+        self.done = 0
+
+    async def all(self, commands: Iterable[Planned], concurrency: int) -> None:
+        """Deals the commands out to `concurrency` senders, all of one aggregate to the same one, and waits."""
+        queues: list[asyncio.Queue[Planned | None]] = [asyncio.Queue(_AHEAD) for _ in range(concurrency)]
+        async with asyncio.TaskGroup() as group:
+            for queue in queues:
+                group.create_task(self._sender(queue))
+            for command in commands:
+                if self.report.stopped is not None:
+                    break
+                await queues[crc32(_aggregate(command).encode()) % concurrency].put(command)
+            for queue in queues:
+                await queue.put(None)
+
+    async def _sender(self, queue: asyncio.Queue[Planned | None]) -> None:
+        """Sends its queue in order; once the import has stopped it only empties it, so that nobody waits."""
+        while (command := await queue.get()) is not None:
+            if self.report.stopped is None:
+                await self._one(command)
+
+    async def _one(self, command: Planned) -> None:
+        try:
+            answer = await self._answer(command)
+        except LedgerError as error:
+            if error.status >= 500:
+                self.report.stopped = self.report.stopped or f"line {command.line}, {command.what}: {error.detail}"
+                return
+            self.report.refuse(Refused(command.line, f"{error.code}: {error.detail}", command.what))
+        else:
+            self.report.new += answer == "accepted"
+            self.report.unchanged += answer == "unchanged"
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+    async def _answer(self, command: Planned) -> Literal["accepted", "unchanged"]:
+        """The ledger's answer; a command whose outcome is not known is sent again under the same id."""
+        for attempt in range(_TRIES - 1):
+            try:
+                return await self.send(command.command, command.data, command.id)
+            except (Busy, OutcomeUnknown):
+                await asyncio.sleep(_PAUSE * 2**attempt)
+        return await self.send(command.command, command.data, command.id)
+
+
+def _aggregate(command: Planned) -> str:
+    """What decides the order: the stock of an item at a location, or the item."""
+    return f"{command.data.get('item')}:{command.data.get('location', '')}"
