@@ -72,11 +72,15 @@ class CommandClient:
             message = await self._nc.request(subject, raw, timeout=self._timeout)
             return decode_reply(message.data)
         except nats.errors.NoRespondersError:
-            reason = f"No {service} service takes {subject.rpartition('.')[2]}: it is not running, or has no such command."
+            reason = (
+                f"No {service} service takes {subject.rpartition('.')[2]}: it is not running, or has no such command."
+            )
         except (nats.errors.Error, OSError) as error:
             reason = f"No answer came from the {service} service ({type(error).__name__})."
         except msgspec.DecodeError as error:
-            raise OutcomeUnknown(f"The {service} service answered with something else than an answer: {error}.") from error
+            raise OutcomeUnknown(
+                f"The {service} service answered with something else than an answer: {error}."
+            ) from error
         if asyncio.get_running_loop().time() > deadline:
             raise OutcomeUnknown(f"{reason} Send it again under the same id to learn whether it was recorded.")
         await asyncio.sleep(0.1)

@@ -147,8 +147,8 @@ class Committer:
         if last < known:
             self.halt(
                 f"The stream {self.store.stream} ends at sequence {last}, but {known} was known to be stored: its tail "
-                "is lost, and writing over it would hide the loss. Nothing more is written. Keep the server's folder as "
-                "it is, restore the stream from a backup that reaches that sequence, and start the service again.",
+                "is lost, and writing over it would hide the loss. Nothing more is written. Keep the server's folder "
+                "as it is, restore the stream from a backup that reaches that sequence, and start the service again.",
                 last, known,
             )  # fmt: skip
         else:
@@ -314,7 +314,9 @@ class _Lane:
         """The server said no for a reason other than a conflict."""
         if error.get("err_code") in _DISK_FULL:
             log.error("the server is out of storage", error=error)
-            self._fail(owners, Busy("The ledger's storage is full. Nothing was recorded; free space, then send it again."))
+            self._fail(
+                owners, Busy("The ledger's storage is full. Nothing was recorded; free space, then send it again.")
+            )
         else:
             raise _Unanswered(f"{error.get('err_code')} {error.get('description', '')}")
 

@@ -55,7 +55,8 @@ async def connect(
         try:
             await asyncio.wait_for(
                 client.connect(
-                    url, name=name, pending_size=-1, max_reconnect_attempts=-1, reconnect_time_wait=0.25,
+                    url, name=name, pending_size=-1, max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, and fractions are taken
                     allow_reconnect=True, connect_timeout=2, ping_interval=10, max_outstanding_pings=2,
                     error_cb=error, disconnected_cb=lost, reconnected_cb=back,
                 ),
@@ -64,8 +65,8 @@ async def connect(
             return client
         except (nats.errors.Error, OSError, ValueError, TimeoutError) as problem:
             raise Misconfigured(
-                f"No NATS server answered at {_safe(url)} within {timeout:.0f} s ({str(problem) or type(problem).__name__}). "
-                "Check that it runs and that NATS_URL is its address.",
+                f"No NATS server answered at {_safe(url)} within {timeout:.0f} s: "
+                f"{str(problem) or type(problem).__name__}. Check that it runs and that NATS_URL is its address.",
                 url=_safe(url),
             ) from problem
 
@@ -74,7 +75,8 @@ async def connect(
             return await attempt()
         if not wait:
             raise Misconfigured(
-                f"No NATS server answers at {_safe(url)}. Check that it runs and that NATS_URL is its address.", url=_safe(url)
+                f"No NATS server answers at {_safe(url)}. Check that it runs and that NATS_URL is its address.",
+                url=_safe(url),
             )
         await asyncio.sleep(0.1)
 
@@ -89,5 +91,3 @@ async def reachable(url: str) -> bool:
         return False
     writer.close()
     return True
-
-

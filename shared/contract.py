@@ -194,7 +194,9 @@ class Contract:
         try:
             return decoder(data)
         except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
-            raise Corrupt(f"The data of an event of type {type_!r} does not fit its schema: {error}", type=type_) from error
+            raise Corrupt(
+                f"The data of an event of type {type_!r} does not fit its schema: {error}", type=type_
+            ) from error
 
     def command_named(self, name: str) -> CommandSpec:
         """A command by its class name or its kebab-case form. Raises UnknownCommand."""
@@ -241,5 +243,3 @@ def _invalid(name: str, error: ValidationError) -> Invalid:
 def fields_of(thing: object) -> Iterable[tuple[str, Any]]:
     """The field names and values of a command, an event or a value."""
     return ((f.name, getattr(thing, f.name)) for f in dataclasses.fields(thing))  # type: ignore[arg-type]
-
-

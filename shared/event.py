@@ -70,7 +70,9 @@ _encode: Final = msgspec.json.Encoder().encode
 def event_id(subject: str, command_id: str) -> str:
     """The id of the event that a command makes on a subject: UUIDv5 of both, so a retry names the same event."""
     # uuid.uuid5 spends most of its time building an object; this is the same digest (RFC 9562 section 5.5), formatted.
-    digest = bytearray(hashlib.sha1(_NAMESPACE_BYTES + f"{subject} {command_id}".encode(), usedforsecurity=False).digest()[:16])
+    digest = bytearray(
+        hashlib.sha1(_NAMESPACE_BYTES + f"{subject} {command_id}".encode(), usedforsecurity=False).digest()[:16]
+    )
     digest[6] = digest[6] & 0x0F | 0x50
     digest[8] = digest[8] & 0x3F | 0x80
     h = digest.hex()
@@ -155,7 +157,7 @@ def decode(raw: bytes, *, stream: str = "", sequence: int = 0, subject: str = ""
         envelope = _decode(raw)
     except msgspec.DecodeError as error:
         raise Corrupt(
-            f"Message {sequence} of {stream or 'the stream'} on {subject or 'an unknown subject'} is not an event: {error}",
+            f"Message {sequence} of {stream or 'the stream'} on {subject or 'its subject'} is not an event: {error}",
             stream=stream, sequence=sequence, subject=subject,
         ) from error  # fmt: skip
     return Recorded(stream, sequence, subject, envelope, raw, contract)

@@ -1,8 +1,8 @@
 """From a command to its answer: load, decide, commit, reply.
 
-Each aggregate in the cache has a queue of tickets, one a command, decided in the order in which they came. A decision is
-taken on the state after all earlier decisions, durable or not, so an aggregate never waits for the disk to decide; but
-a ticket is answered only when every event it stands on is durable. When an append fails because somebody else wrote
+Each aggregate in the cache has a queue of tickets, one a command, decided in the order in which they came. A decision
+is taken on the state after all earlier decisions, durable or not, so an aggregate never waits for the disk to decide;
+but a ticket is answered only when every event it stands on is durable. When an append fails because somebody else wrote
 to the aggregate, its state is thrown away, loaded again, and every unanswered ticket is decided again in order.
 
 An answer that writes nothing (a refusal, or a command that was already true) is given only when the stream confirms
@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 import nats.errors
 import structlog
 
+from shared.aggregate import BASE_BYTES, Aggregate, Ticket
 from shared.clock import Clock, utc_now
+from shared.command import Answer, CommandMeta, assert_same
 from shared.committer import Append, Committer
-from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 from shared.errors import Busy, CommandIdReused, Halted, LedgerError, UnknownCommand
 from shared.event import FIRST_PREVHASH, Envelope, Recorded, encode, event_id, sha256, timestamp
@@ -35,130 +35,7 @@ from shared.store import EventStore, chain
 log = structlog.get_logger(__name__)
 
 _STALE_SECONDS: Final = 1.0
-_ENTRY_BYTES: Final = 2_000
 _ID_BYTES: Final = 120
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandMeta:
-    """What a command's envelope says about it: its id, who sends it, and what it follows from."""
-
-    id: str
-    actor: str
-    authtype: str = "user"
-    mandate: str | None = None
-    correlation_id: str | None = None
-    causation_id: str | None = None
-    traceparent: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a command led to: an event at (stream, sequence), or nothing because it was already true.
-
-    `event` is the envelope's bytes, or None. `sequence` is where a read model must have arrived to show the answer.
-    """
-
-    stream: str
-    sequence: int
-    event: bytes | None
-    repeated: bool = False
-
-    @property
-    def status(self) -> str:
-        return "unchanged" if self.event is None else "accepted"
-
-
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    """One command waiting for its answer."""
-
-    command: Any
-    meta: CommandMeta
-    event_id: str
-    answer: asyncio.Future[Answer]
-    raw: bytes | None = None
-    """The event's bytes once it is decided and submitted."""
-    event: Any = None
-    first: _Ticket | None = None
-    """The undurable ticket whose command this one repeats."""
-    refusal: LedgerError | None = None
-    decided: bool = False
-
-
-@dataclass(eq=False)
-class _Entry:
-    """One aggregate in memory: its newest state, and the tickets that wait for it."""
-
-    handler: Handler
-    ref: Ref
-    decider: Decider[Any]
-    subject: str
-    state: Any = None
-    revision: int = 0
-    hash: str = FIRST_PREVHASH
-    sequence: int = 0
-    remembered: Remembered = field(default_factory=Remembered)
-    tickets: deque[_Ticket] = field(default_factory=deque)
-    undecided: deque[_Ticket] = field(default_factory=deque)
-    pending: dict[str, _Ticket] = field(default_factory=dict)
-    loaded: bool = False
-    loading: asyncio.Task[None] | None = None
-    working: asyncio.Task[None] | None = None
-    stale_until: float = 0.0
-    snapshot_revision: int = 0
-    snapshot: tuple[int, bytes] | None = None
-    state_bytes: int = 0
-    weight: int = _ENTRY_BYTES
-
-    # -- what the committer tells ---------------------------------------------------------------------------------
-
-    def stored(self, append: Append, sequence: int) -> None:
-        self.sequence = sequence
-        ticket = self.tickets[0]
-        while ticket.raw is None:  # answers in front of it that stood on nothing unanswered
-            self._answer_first()
-            ticket = self.tickets[0]
-        self.remembered.add(key_of(ticket.event_id), sequence)
-        self.pending.pop(ticket.event_id, None)
-        self.tickets.popleft()
-        if not ticket.answer.done():
-            ticket.answer.set_result(Answer(self.handler.store.stream, sequence, ticket.raw))
-        while self.tickets and self.tickets[0].raw is None:
-            self._answer_first()
-        if self.snapshot and self.snapshot[0] == len(self.remembered):
-            self.handler.snapshot_due(self)
-
-    def failed(self, error: LedgerError | None) -> None:
-        """Forget the state; answer with the error, or decide every unanswered ticket again."""
-        tickets = [*self.tickets, *self.undecided]
-        self.tickets.clear()
-        self.undecided.clear()
-        self.pending.clear()
-        self.loaded = False
-        self.snapshot = None
-        for ticket in tickets:
-            ticket.raw = ticket.event = ticket.first = ticket.refusal = None
-            ticket.decided = False
-            if error is None:
-                self.undecided.append(ticket)
-            elif not ticket.answer.done():
-                ticket.answer.set_exception(error)
-        if self.undecided:
-            self.handler.conflicts += 1
-            self.handler.wake(self)
-
-    def _answer_first(self) -> None:
-        """Answer the ticket in front, which wrote nothing itself; all that it stands on is durable by now."""
-        ticket = self.tickets.popleft()
-        if ticket.answer.done():
-            return
-        if ticket.first is not None:
-            self.handler.answer_repeat(self, ticket)
-        elif ticket.refusal is not None:
-            ticket.answer.set_exception(ticket.refusal)
-        else:
-            ticket.answer.set_result(Answer(self.handler.store.stream, self.sequence, None))
 
 
 class Handler:
@@ -180,6 +57,7 @@ class Handler:
         cache_bytes: int = 256 << 20,
     ) -> None:
         self.store = store
+        self.stream = store.stream
         self.contract = store.contract
         self.committer = committer
         self.clock = clock
@@ -190,7 +68,7 @@ class Handler:
         self.cached_bytes = 0
         self._source = f"/commons/{chapter}/{self.contract.service}"
         self._deciders = {decider.category: decider for decider in deciders}
-        self._entries: OrderedDict[Ref, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Ref, Aggregate] = OrderedDict()
         self._watched: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -211,14 +89,16 @@ class Handler:
             future.set_exception(self.committer.halted)
             return future
         if self.committer.full():
-            future.set_exception(Busy("Too many commands wait already. Nothing was recorded; send it again in a moment."))
+            future.set_exception(
+                Busy("Too many commands wait already. Nothing was recorded; send it again in a moment.")
+            )
             return future
         spec = self.contract.command_of(command)
         if spec.category not in self._deciders:
             future.set_exception(UnknownCommand(f"No decider of {self.contract.service} takes {spec.name}."))
             return future
         entry = self._entry(Ref(spec.category, spec.aggregate(command)))
-        ticket = _Ticket(command, meta, event_id(entry.subject, meta.id), future)
+        ticket = Ticket(command, meta, event_id(entry.subject, meta.id), future)
         if entry.loaded and not entry.undecided and entry.working is None:
             self._decide_or_wait(entry, ticket)
         else:
@@ -251,12 +131,13 @@ class Handler:
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
-    def wake(self, entry: _Entry) -> None:
+    def wake(self, entry: Aggregate, *, again: bool = False) -> None:
         """See to it that somebody works through an aggregate's undecided tickets."""
+        self.conflicts += again
         if entry.working is None:
             entry.working = self._spawn(self._work(entry))
 
-    async def _work(self, entry: _Entry) -> None:
+    async def _work(self, entry: Aggregate) -> None:
         """Decide an aggregate's tickets that need something from the server first, in order."""
         try:
             while entry.undecided:
@@ -279,7 +160,7 @@ class Handler:
             if entry.undecided:
                 self.wake(entry)
 
-    def _abandon(self, entry: _Entry, error: LedgerError) -> None:
+    def _abandon(self, entry: Aggregate, error: LedgerError) -> None:
         """Answer the tickets that could not be decided; those already on their way are answered by their outcome."""
         waiting = list(entry.undecided)
         entry.undecided.clear()
@@ -289,7 +170,7 @@ class Handler:
         if not entry.tickets:
             entry.loaded = False
 
-    def _decide_or_wait(self, entry: _Entry, ticket: _Ticket) -> None:
+    def _decide_or_wait(self, entry: Aggregate, ticket: Ticket) -> None:
         """The fast path: decide at once when nothing has to be fetched."""
         if self._needs_server(entry, ticket):
             entry.undecided.append(ticket)
@@ -297,14 +178,14 @@ class Handler:
         else:
             self._decide(entry, ticket)
 
-    def _needs_server(self, entry: _Entry, ticket: _Ticket) -> bool:
+    def _needs_server(self, entry: Aggregate, ticket: Ticket) -> bool:
         if key_of(ticket.event_id) in entry.remembered and ticket.event_id not in entry.pending:
             return True
         return not self._reads_ready(entry, ticket) or any(
             self._entries[ref].stale_until > time.monotonic() for ref in entry.decider.reads(ticket.command)
         )
 
-    def _reads_ready(self, entry: _Entry, ticket: _Ticket) -> bool:
+    def _reads_ready(self, entry: Aggregate, ticket: Ticket) -> bool:
         """Whether all that a decision reads is in memory and durable."""
         for ref in entry.decider.reads(ticket.command):
             other = self._entries.get(ref)
@@ -312,15 +193,15 @@ class Handler:
                 return False
         return True
 
-    async def _prepare(self, entry: _Entry, ticket: _Ticket) -> None:
+    async def _prepare(self, entry: Aggregate, ticket: Ticket) -> None:
         """Fetch what a decision needs: the event that it may repeat, and the aggregates that it reads."""
         sequence = entry.remembered.get(key_of(ticket.event_id))
         if sequence and ticket.event_id not in entry.pending:
             recorded = await self.store.at(sequence)
             if recorded is None:
                 raise Halted(
-                    f"The event at sequence {sequence} of {self.store.stream} is gone. Run `commons verify`.",
-                    stream=self.store.stream, sequence=sequence,
+                    f"The event at sequence {sequence} of {self.stream} is gone. Run `commons verify`.",
+                    stream=self.stream, sequence=sequence,
                 )  # fmt: skip
             if recorded.id == ticket.event_id:
                 ticket.raw = recorded.raw
@@ -331,7 +212,7 @@ class Handler:
                 await self._watch(ref.category)
                 await self._settled(self._entry(ref))
 
-    async def _settled(self, entry: _Entry) -> None:
+    async def _settled(self, entry: Aggregate) -> None:
         """Wait until an aggregate is loaded, nothing of it is undurable, and the stream has no newer event of it."""
         while True:
             await self._load(entry)
@@ -347,7 +228,7 @@ class Handler:
             if entry.loaded and not entry.tickets:
                 return
 
-    def _decide(self, entry: _Entry, ticket: _Ticket) -> None:
+    def _decide(self, entry: Aggregate, ticket: Ticket) -> None:
         """Decide one ticket on the newest state; everything it needs is in memory."""
         if isinstance(ticket.event, Recorded):
             self._answer_stored(entry, ticket, ticket.event)
@@ -373,7 +254,9 @@ class Handler:
         except Exception as error:
             log.exception("a decider failed", subject=entry.subject, command=type(ticket.command).__name__)
             self._answer_nothing(
-                entry, ticket, LedgerError(f"The service met an error of its own while deciding: {type(error).__name__}.")
+                entry,
+                ticket,
+                LedgerError(f"The service met an error of its own while deciding: {type(error).__name__}."),
             )
             return
         if event is None:
@@ -390,18 +273,24 @@ class Handler:
             log.exception("a fold failed", subject=entry.subject, event=type(event).__name__)
             entry.loaded = False  # the state may be half changed; it is folded again from the stream
             if not ticket.answer.done():
-                ticket.answer.set_exception(LedgerError(f"The service could not apply its own decision: {type(error).__name__}."))
+                ticket.answer.set_exception(
+                    LedgerError(f"The service could not apply its own decision: {type(error).__name__}.")
+                )
             return
         entry.revision += 1
         entry.hash = sha256(raw)
         ticket.raw, ticket.event = raw, event
         entry.pending[ticket.event_id] = ticket
         entry.tickets.append(ticket)
-        if self.snapshots and entry.snapshot is None and entry.revision - entry.snapshot_revision >= self.snapshot_every:
+        if (
+            self.snapshots
+            and entry.snapshot is None
+            and entry.revision - entry.snapshot_revision >= self.snapshot_every
+        ):
             entry.snapshot = (entry.revision, msgspec.msgpack.encode(entry.state))
         self.committer.submit(Append(entry, raw, meta.traceparent))
 
-    def _encode(self, entry: _Entry, ticket: _Ticket, event: Any, now: Any) -> bytes:
+    def _encode(self, entry: Aggregate, ticket: Ticket, event: Any, now: Any) -> bytes:
         spec = self.contract.spec_of(event)
         meta = ticket.meta
         return encode(
@@ -417,7 +306,7 @@ class Handler:
 
     # -- answering ------------------------------------------------------------------------------------------------
 
-    def _answer_nothing(self, entry: _Entry, ticket: _Ticket, refusal: LedgerError | None) -> None:
+    def _answer_nothing(self, entry: Aggregate, ticket: Ticket, refusal: LedgerError | None) -> None:
         """Answer a ticket that writes nothing, once the state that it was decided on is known to be the newest."""
         ticket.refusal = refusal
         entry.tickets.append(ticket)
@@ -425,7 +314,7 @@ class Handler:
             return  # the append in front of it will confirm the state, or fail and have it decided again
         self._spawn(self._confirm(entry, ticket))
 
-    async def _confirm(self, entry: _Entry, ticket: _Ticket) -> None:
+    async def _confirm(self, entry: Aggregate, ticket: Ticket) -> None:
         try:
             newest = await self.store.head(entry.ref)
         except LedgerError as error:
@@ -439,11 +328,12 @@ class Handler:
             return  # failed meanwhile: decided again
         if newest == entry.sequence:
             while entry.tickets and entry.tickets[0].raw is None:
-                entry._answer_first()
+                entry.answer_first()
         elif newest < entry.sequence:
             self.committer.halt(
-                f"The aggregate {entry.subject} ends at sequence {newest}, but {entry.sequence} was known to be stored. "
-                "Nothing more is written. Keep the server's folder as it is and restore the stream from a backup.",
+                f"The aggregate {entry.subject} ends at sequence {newest}, but {entry.sequence} was known to be "
+                "stored. Nothing more is written. Keep the server's folder as it is, and restore the stream from a "
+                "backup.",
                 newest, entry.sequence,
             )  # fmt: skip
             entry.failed(self.committer.halted)
@@ -451,36 +341,39 @@ class Handler:
             entry.failed(None)
         # else: the appends behind it will meet the same news as a conflict, and have all of them decided again
 
-    def answer_repeat(self, entry: _Entry, ticket: _Ticket) -> None:
+    def answer_repeat(self, entry: Aggregate, ticket: Ticket) -> None:
         """Answer a repeat of a ticket that is durable by now."""
         first = ticket.first
         assert first is not None
         assert first.raw is not None
         try:
-            _same(ticket, first.event, first.meta.actor, self.contract.command_of(ticket.command).makes)
+            assert_same(ticket.command, ticket.meta, first.event, first.meta.actor, self._makes(ticket))
         except CommandIdReused as refusal:
             ticket.answer.set_exception(refusal)
         else:
             sequence = entry.remembered.get(key_of(ticket.event_id)) or entry.sequence
-            ticket.answer.set_result(Answer(self.store.stream, sequence, first.raw, repeated=True))
+            ticket.answer.set_result(Answer(self.stream, sequence, first.raw, repeated=True))
 
-    def _answer_stored(self, entry: _Entry, ticket: _Ticket, recorded: Recorded) -> None:
+    def _answer_stored(self, entry: Aggregate, ticket: Ticket, recorded: Recorded) -> None:
         if ticket.answer.done():
             return
         try:
-            _same(ticket, recorded.data, recorded.envelope.authid, self.contract.command_of(ticket.command).makes)
+            assert_same(ticket.command, ticket.meta, recorded.data, recorded.envelope.authid, self._makes(ticket))
         except LedgerError as refusal:
             ticket.answer.set_exception(refusal)
         else:
-            ticket.answer.set_result(Answer(self.store.stream, recorded.sequence, recorded.raw, repeated=True))
+            ticket.answer.set_result(Answer(self.stream, recorded.sequence, recorded.raw, repeated=True))
+
+    def _makes(self, ticket: Ticket) -> tuple[type, ...]:
+        return self.contract.command_of(ticket.command).makes
 
     # -- the cache ------------------------------------------------------------------------------------------------
 
-    def _entry(self, ref: Ref) -> _Entry:
+    def _entry(self, ref: Ref) -> Aggregate:
         entry = self._entries.get(ref)
         if entry is None:
             decider = self._deciders[ref.category]
-            entry = _Entry(self, ref, decider, self.store.subject(ref))
+            entry = Aggregate(self, ref, decider, self.store.subject(ref))
             self._entries[ref] = entry
             self.cached_bytes += entry.weight
             if self.cached_bytes > self.cache_bytes:
@@ -499,19 +392,19 @@ class Handler:
                 del self._entries[ref]
                 self.cached_bytes -= entry.weight
 
-    def _weigh(self, entry: _Entry) -> None:
-        weight = _ENTRY_BYTES + entry.remembered.nbytes + 12 * entry.state_bytes + _ID_BYTES
+    def _weigh(self, entry: Aggregate) -> None:
+        weight = BASE_BYTES + entry.remembered.nbytes + 12 * entry.state_bytes + _ID_BYTES
         self.cached_bytes += weight - entry.weight
         entry.weight = weight
 
-    async def _load(self, entry: _Entry) -> None:
+    async def _load(self, entry: Aggregate) -> None:
         if entry.loaded:
             return
         if entry.loading is None:
             entry.loading = self._spawn(self._fold(entry))
         await asyncio.shield(entry.loading)
 
-    async def _fold(self, entry: _Entry) -> None:
+    async def _fold(self, entry: Aggregate) -> None:
         """Rebuild an aggregate from its newest usable snapshot and the events behind it."""
         try:
             while entry.tickets:  # what is on its way settles first
@@ -543,7 +436,7 @@ class Handler:
         finally:
             entry.loading = None
 
-    def snapshot_due(self, entry: _Entry) -> None:
+    def snapshot_due(self, entry: Aggregate) -> None:
         """Write the snapshot that was taken at the event which has just become durable."""
         assert entry.snapshot is not None
         assert self.snapshots is not None
@@ -555,7 +448,9 @@ class Handler:
         hash_ = entry.hash if entry.revision == revision else None
         self._spawn(self._write_snapshot(entry, revision, entry.sequence, hash_, state))
 
-    async def _write_snapshot(self, entry: _Entry, revision: int, sequence: int, hash_: str | None, state: bytes) -> None:
+    async def _write_snapshot(
+        self, entry: Aggregate, revision: int, sequence: int, hash_: str | None, state: bytes
+    ) -> None:
         assert self.snapshots is not None
         remembered = entry.remembered
         try:
@@ -591,28 +486,3 @@ class Handler:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _same(ticket: _Ticket, event: Any, actor: str, makes: tuple[type, ...]) -> None:
-    """Refuse a command whose id was used before for something else.
-
-    A field that the repeat leaves out claims nothing, so it does not differ.
-    """
-    differs: str | None = None
-    if not isinstance(event, makes):
-        differs = "type"
-    elif ticket.meta.actor != actor:
-        differs = "authid"
-    else:
-        for name, value in fields_of(ticket.command):
-            if value is not None and getattr(event, name) != value:
-                differs = name
-                break
-    if differs:
-        raise CommandIdReused(
-            f"The command id {ticket.meta.id!r} was used before with another {differs}. Nothing was recorded. "
-            "Send a new command under an id of its own, or repeat the first one unchanged.",
-            field=differs, command_id=ticket.meta.id,
-        )  # fmt: skip
-
-

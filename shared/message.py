@@ -1,8 +1,8 @@
 """A command on the wire: a CloudEvents JSON object as a NATS request, and the answer to it.
 
 The subject is `command.<service>.<command-name>`. The answer is one JSON object: `status` is accepted, unchanged or
-refused; with accepted comes the event, with refused a problem document (RFC 9457), and with the first two the stream and
-sequence at which a read model shows the command's effect.
+refused; with accepted comes the event, with refused a problem document (RFC 9457), and with the first two the stream
+and sequence at which a read model shows the command's effect.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from shared.command import Answer, CommandMeta
 from shared.contract import kebab
 from shared.errors import Invalid, LedgerError, TooLarge, as_problem
-from shared.handler import Answer, CommandMeta
 from shared.types import COMMAND_ID_PATTERN
 
 MAX_COMMAND_BYTES: Final = 1 << 20

@@ -103,7 +103,9 @@ class Remembered:
         sealed_after = len(self.segments) - revision // SEGMENT
         if sealed_after:  # sealed since: the order inside a segment is by key, so it is restored by sequence
             segment = self.segments[revision // SEGMENT]
-            pairs: Iterable[tuple[int, int]] = sorted(zip(segment.keys, segment.sequences, strict=True), key=lambda p: p[1])
+            pairs: Iterable[tuple[int, int]] = sorted(
+                zip(segment.keys, segment.sequences, strict=True), key=lambda p: p[1]
+            )
         else:
             pairs = self.recent.items()
         flat = array("Q")

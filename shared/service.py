@@ -19,12 +19,13 @@ from opentelemetry.trace import Span
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared import telemetry
+from shared.command import Answer
 from shared.committer import Committer
 from shared.connection import connect
 from shared.contract import Contract
 from shared.decider import Decider
 from shared.errors import LedgerError, OutcomeUnknown
-from shared.handler import Answer, Handler
+from shared.handler import Handler
 from shared.message import encode_answer, encode_refusal, parse_command
 from shared.settings import Settings
 from shared.snapshot import Snapshots
@@ -208,12 +209,16 @@ def known_sequence(database_url: str | None, stream: str) -> Callable[[], Awaita
         try:
             connection = await asyncpg.connect(database_url, timeout=3)
             try:
-                found = await connection.fetchval("SELECT max(sequence) FROM commons.checkpoint WHERE stream = $1", stream)
+                found = await connection.fetchval(
+                    "SELECT max(sequence) FROM commons.checkpoint WHERE stream = $1", stream
+                )
             finally:
                 await connection.close(timeout=1)
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
             # The read models are not needed to write; this process's own memory of the stream still holds.
-            log.warning("the read models' checkpoints could not be asked for", reason=str(error) or type(error).__name__)
+            log.warning(
+                "the read models' checkpoints could not be asked for", reason=str(error) or type(error).__name__
+            )
             return 0
         return int(found or 0)
 

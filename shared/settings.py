@@ -23,7 +23,7 @@ class Settings(BaseModel):
 
     nats_url: str = Field("nats://127.0.0.1:4222", alias="NATS_URL", pattern=r"^(nats|tls|ws|wss)://\S+$")
     nats_monitoring_url: str | None = Field(None, alias="NATS_MONITORING_URL", pattern=r"^https?://\S+$")
-    """The server's HTTP monitoring address, where it says whether it syncs every write; by default port 8222 of its host."""
+    """The server's HTTP monitoring address, which says whether it syncs every write; else port 8222 of its host."""
     database_url: str | None = Field(None, alias="DATABASE_URL", pattern=r"^postgres(ql)?://\S*$")
     chapter: str = Field("local", alias="COMMONS_CHAPTER", pattern=ID_PATTERN)
     """Which organisation's ledger this is; part of every event's source."""

@@ -75,7 +75,14 @@ class Snapshots:
             return cls(await js.create_object_store(bucket, storage=StorageType.FILE, replicas=replicas))
 
     async def save(
-        self, ref: Ref, decider: Decider[Any], state: bytes, remembered: Remembered, revision: int, sequence: int, hash_: str
+        self,
+        ref: Ref,
+        decider: Decider[Any],
+        state: bytes,
+        remembered: Remembered,
+        revision: int,
+        sequence: int,
+        hash_: str,
     ) -> None:
         """Write a snapshot; a failure is logged by the caller and costs only time at the next load."""
         sealed = revision // SEGMENT
@@ -85,7 +92,9 @@ class Snapshots:
             digests.append(hashlib.sha256(raw).digest())
             if number == sealed - 1 and not await self._exists(_segment_name(ref, number)):
                 await self._objects.put(_segment_name(ref, number), raw)
-        stored = _Stored(_FORMAT, decider.fold_version, revision, sequence, hash_, digests, remembered.tail(revision), state)
+        stored = _Stored(
+            _FORMAT, decider.fold_version, revision, sequence, hash_, digests, remembered.tail(revision), state
+        )
         await self._objects.put(_state_name(ref), msgspec.msgpack.encode(stored))
 
     async def load(self, ref: Ref, decider: Decider[Any], store: EventStore) -> Snapshot | None:
@@ -96,27 +105,34 @@ class Snapshots:
         try:
             stored = msgspec.msgpack.decode(raw, type=_Stored)
             if stored.format != _FORMAT or stored.fold_version != decider.fold_version:
-                return self._discard(ref, "it was folded by other code")
+                return self._discarded(ref, "it was folded by other code")
             event = await store.at(stored.sequence)
-            if event is None or event.hash != stored.hash or event.revision != stored.revision or event.subject != store.subject(ref):
-                return self._discard(ref, "the stream does not have the event that it names")
+            if (
+                event is None
+                or event.hash != stored.hash
+                or event.revision != stored.revision
+                or event.subject != store.subject(ref)
+            ):
+                return self._discarded(ref, "the stream does not have the event that it names")
             segments: list[Segment] = []
             for number, digest in enumerate(stored.segments):
                 part = await self._get(_segment_name(ref, number))
                 if part is None or hashlib.sha256(part).digest() != digest:
-                    return self._discard(ref, f"its segment {number} of ids is missing or changed")
+                    return self._discarded(ref, f"its segment {number} of ids is missing or changed")
                 segments.append(Segment.from_bytes(part))
             state = msgspec.msgpack.decode(stored.state, type=decider.state_type)
         except (msgspec.DecodeError, ValueError, IndexError) as error:
-            return self._discard(ref, f"it does not decode: {error}")
+            return self._discarded(ref, f"it does not decode: {error}")
         remembered = Remembered.restored(segments, stored.tail)
         if len(remembered) != stored.revision:
-            return self._discard(ref, "it does not remember as many ids as it folded events")
+            return self._discarded(ref, "it does not remember as many ids as it folded events")
         return Snapshot(state, len(stored.state), remembered, stored.revision, stored.sequence, stored.hash)
 
-    def _discard(self, ref: Ref, reason: str) -> None:
+    def _discarded(self, ref: Ref, reason: str) -> Snapshot | None:
+        """None, said aloud."""
         self.discarded += 1
         log.info("snapshot not used", category=ref.category, id=ref.id, reason=reason)
+        return None
 
     async def _exists(self, name: str) -> bool:
         try:

@@ -86,7 +86,11 @@ class EventStore:
         if "error" in found:
             raise Misconfigured(f"The server would not give the stream {self.stream}: {found['error']['description']}.")
         config = found["config"]
-        wrong = [f"{key} is {config.get(key)!r}, not {value!r}" for key, value in REQUIRED.items() if config.get(key) != value]
+        wrong = [
+            f"{key} is {config.get(key)!r}, not {value!r}"
+            for key, value in REQUIRED.items()
+            if config.get(key) != value
+        ]
         wrong += [f"{key} is set" for key in FORBIDDEN if config.get(key)]
         if config.get("persist_mode") not in (None, "", "default"):
             wrong.append(f"persist_mode is {config['persist_mode']!r}, which acknowledges before writing")
@@ -220,7 +224,7 @@ class EventStore:
                 "The NATS server has no JetStream, or this account may not use it. Start it with JetStream on."
             ) from None
         except (nats.errors.Error, TimeoutError) as error:
-            raise OutcomeUnknown(f"The server did not answer {call}: {error or type(error).__name__}.") from error
+            raise OutcomeUnknown(f"The server did not answer {call}: {type(error).__name__}.") from error
         answer: dict[str, Any] = json.loads(reply.data)
         return answer
 
@@ -234,8 +238,8 @@ def chain(events: list[Recorded], *, revision: int, previous: str) -> tuple[int,
         if event.revision != revision + 1 or event.envelope.prevhash != previous:
             raise Corrupt(
                 f"The chain of {event.subject} breaks at sequence {event.sequence} of {event.stream}: revision "
-                f"{event.revision} should be {revision + 1} and name {previous[:12]}… as its predecessor. The aggregate "
-                "takes no more commands. Run `commons verify` and compare with a backup.",
+                f"{event.revision} should be {revision + 1} and name {previous[:12]}… as its predecessor. The "
+                "aggregate takes no more commands. Run `commons verify` and compare with a backup.",
                 stream=event.stream, sequence=event.sequence, subject=event.subject,
             )  # fmt: skip
         revision, previous = event.revision, event.hash
@@ -251,7 +255,7 @@ async def assert_sync_always(monitoring_url: str | None, fetch: Callable[[str], 
     if monitoring_url is None:
         raise Misconfigured(
             "Whether the NATS server syncs every write is not known, because no monitoring address was given. "
-            "Set NATS_MONITORING_URL, for example http://127.0.0.1:8222, and `http: 127.0.0.1:8222` in the server's file."
+            "Set NATS_MONITORING_URL, for example http://127.0.0.1:8222, and `http: 127.0.0.1:8222` in its file."
         )
     url = f"{monitoring_url.rstrip('/')}/jsz"
     try:

@@ -53,7 +53,6 @@ Revision = Annotated[int, Field(ge=1, le=MAX_INTEGER), Meta(ge=1, le=MAX_INTEGER
 """The number of an event in its aggregate: 1, 2, 3 …"""
 
 
-
 def _utc(value: object) -> object:
     """Refuse numbers (which pydantic would read as seconds since 1970) before they become a moment."""
     if isinstance(value, (int, float)) or (isinstance(value, str) and not value[4:5] == "-"):

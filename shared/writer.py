@@ -86,7 +86,9 @@ class Writer:
         try:
             answer: dict[str, Any] = json.loads(control.payload)
         except ValueError as error:
-            raise Corrupt(f"The stream acknowledged with something that is not JSON: {control.payload[:80]!r}.") from error
+            raise Corrupt(
+                f"The stream acknowledged with something that is not JSON: {control.payload[:80]!r}."
+            ) from error
         return answer
 
 

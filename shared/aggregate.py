@@ -1,0 +1,129 @@
+"""One aggregate in memory: its newest state, and the tickets that wait for it.
+
+A ticket is one command. Those decided stand in `tickets`, in order, until every event that they stand on is durable;
+those not yet decided stand in `undecided` behind them. The committer tells an aggregate what became of its appends, in
+the order of its decisions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from shared.command import Answer, CommandMeta
+from shared.committer import Append
+from shared.decider import Decider, Ref
+from shared.errors import LedgerError
+from shared.event import FIRST_PREVHASH
+from shared.remembered import Remembered, key_of
+
+BASE_BYTES: Final = 2_000
+"""What an aggregate without events takes in memory, by measurement."""
+
+
+class Keeper(Protocol):
+    """Who holds the aggregates, and decides for them."""
+
+    stream: str
+
+    def wake(self, aggregate: Aggregate, *, again: bool = False) -> None:
+        """See to its undecided tickets; `again` says that they were decided once before."""
+
+    def answer_repeat(self, aggregate: Aggregate, ticket: Ticket) -> None:
+        """Answer a ticket that repeats one which is durable by now."""
+
+    def snapshot_due(self, aggregate: Aggregate) -> None:
+        """The event at which a snapshot was taken is durable."""
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One command waiting for its answer."""
+
+    command: Any
+    meta: CommandMeta
+    event_id: str
+    answer: asyncio.Future[Answer]
+    raw: bytes | None = None
+    """The event's bytes once it is decided and submitted."""
+    event: Any = None
+    first: Ticket | None = None
+    """The undurable ticket whose command this one repeats."""
+    refusal: LedgerError | None = None
+    decided: bool = False
+
+
+@dataclass(eq=False)
+class Aggregate:
+    """One aggregate in memory: its newest state, and the tickets that wait for it."""
+
+    keeper: Keeper
+    ref: Ref
+    decider: Decider[Any]
+    subject: str
+    state: Any = None
+    revision: int = 0
+    hash: str = FIRST_PREVHASH
+    sequence: int = 0
+    remembered: Remembered = field(default_factory=Remembered)
+    tickets: deque[Ticket] = field(default_factory=deque)
+    undecided: deque[Ticket] = field(default_factory=deque)
+    pending: dict[str, Ticket] = field(default_factory=dict)
+    loaded: bool = False
+    loading: asyncio.Task[None] | None = None
+    working: asyncio.Task[None] | None = None
+    stale_until: float = 0.0
+    snapshot_revision: int = 0
+    snapshot: tuple[int, bytes] | None = None
+    state_bytes: int = 0
+    weight: int = BASE_BYTES
+
+    # -- what the committer tells ---------------------------------------------------------------------------------
+
+    def stored(self, append: Append, sequence: int) -> None:
+        self.sequence = sequence
+        ticket = self.tickets[0]
+        while ticket.raw is None:  # answers in front of it that stood on nothing unanswered
+            self.answer_first()
+            ticket = self.tickets[0]
+        self.remembered.add(key_of(ticket.event_id), sequence)
+        self.pending.pop(ticket.event_id, None)
+        self.tickets.popleft()
+        if not ticket.answer.done():
+            ticket.answer.set_result(Answer(self.keeper.stream, sequence, ticket.raw))
+        while self.tickets and self.tickets[0].raw is None:
+            self.answer_first()
+        if self.snapshot and self.snapshot[0] == len(self.remembered):
+            self.keeper.snapshot_due(self)
+
+    def failed(self, error: LedgerError | None) -> None:
+        """Forget the state; answer with the error, or decide every unanswered ticket again."""
+        tickets = [*self.tickets, *self.undecided]
+        self.tickets.clear()
+        self.undecided.clear()
+        self.pending.clear()
+        self.loaded = False
+        self.snapshot = None
+        for ticket in tickets:
+            ticket.raw = ticket.event = ticket.first = ticket.refusal = None
+            ticket.decided = False
+            if error is None:
+                self.undecided.append(ticket)
+            elif not ticket.answer.done():
+                ticket.answer.set_exception(error)
+        if self.undecided:
+            self.keeper.wake(self, again=True)
+
+    def answer_first(self) -> None:
+        """Answer the ticket in front, which wrote nothing itself; all that it stands on is durable by now."""
+        ticket = self.tickets.popleft()
+        if ticket.answer.done():
+            return
+        if ticket.first is not None:
+            self.keeper.answer_repeat(self, ticket)
+        elif ticket.refusal is not None:
+            ticket.answer.set_exception(ticket.refusal)
+        else:
+            ticket.answer.set_result(Answer(self.keeper.stream, self.sequence, None))

@@ -1,0 +1,62 @@
+"""A command's circumstances, the answer to it, and what makes two commands the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.contract import fields_of
+from shared.errors import CommandIdReused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandMeta:
+    """What a command's envelope says about it: its id, who sends it, and what it follows from."""
+
+    id: str
+    actor: str
+    authtype: str = "user"
+    mandate: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command led to: an event at (stream, sequence), or nothing because it was already true.
+
+    `event` is the envelope's bytes, or None. `sequence` is where a read model must have arrived to show the answer.
+    """
+
+    stream: str
+    sequence: int
+    event: bytes | None
+    repeated: bool = False
+
+    @property
+    def status(self) -> str:
+        return "unchanged" if self.event is None else "accepted"
+
+
+def assert_same(command: Any, meta: CommandMeta, event: Any, actor: str, makes: tuple[type, ...]) -> None:
+    """Refuse a command whose id was used before for something else: another event, or another actor's.
+
+    A field that the repeat leaves out claims nothing, so it does not differ.
+    """
+    differs: str | None = None
+    if not isinstance(event, makes):
+        differs = "type"
+    elif meta.actor != actor:
+        differs = "authid"
+    else:
+        for name, value in fields_of(command):
+            if value is not None and getattr(event, name) != value:
+                differs = name
+                break
+    if differs:
+        raise CommandIdReused(
+            f"The command id {meta.id!r} was used before with another {differs}. Nothing was recorded. "
+            "Send a new command under an id of its own, or repeat the first one unchanged.",
+            field=differs, command_id=meta.id,
+        )  # fmt: skip
