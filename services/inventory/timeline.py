@@ -158,7 +158,7 @@ class Timeline:
 
     def _let_go(self, floor: Key) -> None:
         """Forget the blocks that lie wholly before a count."""
-        gone = max(bisect_left(self.firsts, floor) - 1, 0)
+        gone = len(self.blocks) if self.last < floor else max(bisect_left(self.firsts, floor) - 1, 0)
         for figures in (self.blocks, self.firsts, self.sums, self.lows, self.revisions):
             del figures[:gone]
 
@@ -199,10 +199,11 @@ class Timeline:
                 return entry.moment, figure
         return None
 
-    def outgoing_from(self, moment: int, limit: int) -> list[int]:
-        """The revisions of the first movements out after a moment: those which depend on what was there then."""
+    def outgoing_after(self, moment: int, revision: int, limit: int) -> list[int]:
+        """The revisions of the first movements out after a moment (in it, after a revision): those which depend on
+        what was there then."""
         found: list[int] = []
-        for entry in self._entries_after(self._start(moment)):
+        for entry in self._entries_after(max((moment, mark(revision, 15)), self.floor or (moment, 0))):
             if entry.change < 0 and entry.revision not in found:
                 found.append(entry.revision)
                 if len(found) == limit:

@@ -6,8 +6,10 @@ of a degree Celsius. Dates are the calendar dates printed on packages.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, Final
+from functools import lru_cache
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
 from msgspec import Meta
 from pydantic import AfterValidator, Field
@@ -17,6 +19,23 @@ from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revisi
 
 inventory: Final = Contract("inventory")
 """What the inventory service promises."""
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def event(*, category: str, version: int = 1) -> Callable[[type[T]], type[T]]:
+    """Declare an event of inventory (as a function, which type checkers follow)."""
+    return inventory.event(category=category, version=version)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def command(
+    *, category: str, aggregate: str | Callable[[Any], str], makes: tuple[type, ...]
+) -> Callable[[type[T]], type[T]]:
+    """Declare a command of inventory."""
+    return inventory.command(category=category, aggregate=aggregate, makes=makes)
+
 
 MAX_LINES: Final = 100
 """Lines of one command. More would not fit an event of 60,000 bytes: cut the command into several."""
@@ -52,6 +71,7 @@ class InventoryError(StrEnum):
     UNKNOWN_HOLD = "UNKNOWN_HOLD"
     UNKNOWN_MOVEMENT = "UNKNOWN_MOVEMENT"
     UNKNOWN_LOT = "UNKNOWN_LOT"
+    UNKNOWN_STEP = "UNKNOWN_STEP"
     ALREADY_EXISTS = "ALREADY_EXISTS"
     ITEM_RETIRED = "ITEM_RETIRED"
     LOCATION_CLOSED = "LOCATION_CLOSED"
@@ -184,9 +204,9 @@ class RecallClass(StrEnum):
     """How grave a recall is, in the three classes of the United States Food and Drug Administration (21 CFR 7.3(m)):
     I may cause death or serious harm, II temporary or reversible harm, III is not likely to harm."""
 
-    I = "I"
-    II = "II"
-    III = "III"
+    CLASS_I = "I"
+    CLASS_II = "II"
+    CLASS_III = "III"
     UNCLASSIFIED = "unclassified"
 
 
@@ -258,6 +278,16 @@ LotNumber = Annotated[
     Meta(min_length=1, max_length=50),
 ]
 """A lot or batch number as printed. Compared without regard to case, spaces and punctuation."""
+
+
+@lru_cache(maxsize=65_536)
+def lot_form(lot: str | None) -> str:
+    """What two spellings of one lot number have in common: "l 12-34a" and "L1234A" are one lot. Unknown is empty."""
+    if lot is None:
+        return ""
+    form = "".join(c for c in lot.upper() if c.isalnum()) or lot
+    return "" if form == UNKNOWN else form
+
 
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$"), Meta(min_length=1, max_length=40)]
 """A short lower-case word, such as an allergen's: peanuts, tree-nuts."""
@@ -442,5 +472,5 @@ __all__ = [
     "InventoryError", "Label", "LocationKind", "LotHold", "LotMove", "LotNumber", "LotQuantity", "LotRef", "MadeFrom",
     "Moment", "Movement", "MovementKind", "Note", "Percent", "PickLine", "Purpose", "Quantity", "RecallClass",
     "ReceiptLine", "RepackLine", "Revision", "Source", "StockCommand", "StockEvent", "StorageClass", "Text", "UtcOffset",
-    "gtin_is_valid", "inventory", "stock_id", "stock_of",
+    "gtin_is_valid", "inventory", "lot_form", "stock_id", "stock_of",
 ]  # fmt: skip

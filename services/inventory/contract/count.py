@@ -30,7 +30,8 @@ from services.inventory.contract.base import (
     Revision,
     StockCommand,
     Text,
-    inventory,
+    command,
+    event,
     stock_of,
 )
 from shared.contract import value
@@ -44,7 +45,7 @@ class Variance(LotRef):
     variance: Delta
 
 
-@inventory.event(category="count")
+@event(category="count")
 class CountStarted:
     """A stocktake began at a location. `items` are those to be counted; none means all."""
 
@@ -55,7 +56,7 @@ class CountStarted:
     occurred_at: Moment
 
 
-@inventory.command(category="count", aggregate="count", makes=(CountStarted,))
+@command(category="count", aggregate="count", makes=(CountStarted,))
 class StartCount:
     """Begin a stocktake at a location, of the items listed or of all."""
 
@@ -66,7 +67,7 @@ class StartCount:
     occurred_at: Moment | None = None
 
 
-@inventory.event(category="count")
+@event(category="count")
 class CountRecorded:
     """What was found of an item. `occurred_at` is the moment of counting.
 
@@ -84,7 +85,7 @@ class CountRecorded:
     variances: tuple[Variance, ...]
 
 
-@inventory.command(category="count", aggregate="count", makes=(CountRecorded,))
+@command(category="count", aggregate="count", makes=(CountRecorded,))
 class RecordCount:
     """Record what was found of an item, every lot of it; none at all is an empty list. A recount replaces it."""
 
@@ -96,7 +97,7 @@ class RecordCount:
     note: Note | None = None
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class CountApproved(Movement):
     """The stock is what was counted, as of `effective_at`, the moment of counting. `moves` are the variances.
 
@@ -110,7 +111,7 @@ class CountApproved(Movement):
     approved_by: str
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(CountApproved,))
+@command(category="stock", aggregate=stock_of, makes=(CountApproved,))
 class ApproveCount(StockCommand):
     """Approve what a count recorded of one item.
 

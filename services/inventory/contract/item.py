@@ -18,7 +18,8 @@ from services.inventory.contract.base import (
     Quantity,
     StorageClass,
     Text,
-    inventory,
+    command,
+    event,
 )
 from shared.contract import value
 
@@ -61,7 +62,7 @@ class ItemFacts:
     unusual_above: Quantity | None = None
 
 
-@inventory.event(category="item")
+@event(category="item")
 class ItemRegistered(ItemFacts):
     """An item entered the catalogue."""
 
@@ -69,7 +70,7 @@ class ItemRegistered(ItemFacts):
     occurred_at: Moment
 
 
-@inventory.command(category="item", aggregate="item", makes=(ItemRegistered,))
+@command(category="item", aggregate="item", makes=(ItemRegistered,))
 class RegisterItem(ItemFacts):
     """Put an item into the catalogue. The same item with the same facts again changes nothing."""
 
@@ -77,7 +78,7 @@ class RegisterItem(ItemFacts):
     occurred_at: Moment | None = None
 
 
-@inventory.event(category="item")
+@event(category="item")
 class ItemChanged(ItemFacts):
     """An item's facts are these from now on, all of them. Past movements keep the facts they were recorded with."""
 
@@ -85,7 +86,7 @@ class ItemChanged(ItemFacts):
     occurred_at: Moment
 
 
-@inventory.command(category="item", aggregate="item", makes=(ItemChanged,))
+@command(category="item", aggregate="item", makes=(ItemChanged,))
 class ChangeItem(ItemFacts):
     """Replace an item's facts, all of them. Its base unit cannot change."""
 
@@ -93,7 +94,7 @@ class ChangeItem(ItemFacts):
     occurred_at: Moment | None = None
 
 
-@inventory.event(category="item")
+@event(category="item")
 class ItemRetired:
     """An item is no longer taken in. What is left of it may still leave. ItemChanged brings it back."""
 
@@ -102,7 +103,7 @@ class ItemRetired:
     note: Note | None = None
 
 
-@inventory.command(category="item", aggregate="item", makes=(ItemRetired,))
+@command(category="item", aggregate="item", makes=(ItemRetired,))
 class RetireItem:
     """Stop taking an item in."""
 

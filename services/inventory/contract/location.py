@@ -17,7 +17,8 @@ from services.inventory.contract.base import (
     StorageClass,
     Text,
     UtcOffset,
-    inventory,
+    command,
+    event,
 )
 
 
@@ -28,7 +29,7 @@ class TemperatureBreach(StrEnum):
     ABOVE = "above"
 
 
-@inventory.event(category="location")
+@event(category="location")
 class LocationOpened:
     """A location takes stock from now on.
 
@@ -48,7 +49,7 @@ class LocationOpened:
     occurred_at: Moment
 
 
-@inventory.command(category="location", aggregate="location", makes=(LocationOpened,))
+@command(category="location", aggregate="location", makes=(LocationOpened,))
 class OpenLocation:
     """Open a location. A closed one is opened again, with these facts."""
 
@@ -63,7 +64,7 @@ class OpenLocation:
     occurred_at: Moment | None = None
 
 
-@inventory.event(category="location")
+@event(category="location")
 class LocationClosed:
     """A location takes no more stock. `items` are those whose stock there was looked at and found to be nothing."""
 
@@ -73,7 +74,7 @@ class LocationClosed:
     note: Note | None = None
 
 
-@inventory.command(category="location", aggregate="location", makes=(LocationClosed,))
+@command(category="location", aggregate="location", makes=(LocationClosed,))
 class CloseLocation:
     """Close a location that is empty.
 
@@ -87,7 +88,7 @@ class CloseLocation:
     note: Note | None = None
 
 
-@inventory.event(category="location")
+@event(category="location")
 class TemperatureRecorded:
     """A temperature was read at a location.
 
@@ -105,7 +106,7 @@ class TemperatureRecorded:
     breach: TemperatureBreach | None = None
 
 
-@inventory.command(category="location", aggregate="location", makes=(TemperatureRecorded,))
+@command(category="location", aggregate="location", makes=(TemperatureRecorded,))
 class RecordTemperature:
     """Record a temperature, in tenths of a degree Celsius: 45 is 4.5 degrees."""
 

@@ -26,7 +26,8 @@ from services.inventory.contract.base import (
     Note,
     RecallClass,
     Text,
-    inventory,
+    command,
+    event,
 )
 from shared.contract import value
 
@@ -41,7 +42,7 @@ class RecallScope:
     last_date: Date | None = None
 
 
-@inventory.event(category="lot")
+@event(category="lot")
 class LotQuarantined:
     """A lot may not be given out anywhere until it is released. `lot` UNKNOWN is the stock of unknown lot."""
 
@@ -53,7 +54,7 @@ class LotQuarantined:
     note: Note | None = None
 
 
-@inventory.command(category="lot", aggregate="item", makes=(LotQuarantined,))
+@command(category="lot", aggregate="item", makes=(LotQuarantined,))
 class QuarantineLot:
     """Stop a lot everywhere while it is looked into. `quarantine` is the caller's id for it."""
 
@@ -65,7 +66,7 @@ class QuarantineLot:
     note: Note | None = None
 
 
-@inventory.event(category="lot")
+@event(category="lot")
 class LotReleased:
     """A quarantine ended: `lot` may be given out again, unless something else forbids it."""
 
@@ -77,7 +78,7 @@ class LotReleased:
     note: Note | None = None
 
 
-@inventory.command(category="lot", aggregate="item", makes=(LotReleased,))
+@command(category="lot", aggregate="item", makes=(LotReleased,))
 class ReleaseLot:
     """End a quarantine."""
 
@@ -88,7 +89,7 @@ class ReleaseLot:
     note: Note | None = None
 
 
-@inventory.event(category="lot")
+@event(category="lot")
 class LotRecalled:
     """Lots of an item are recalled: held everywhere, and traced to whoever got them.
 
@@ -106,7 +107,7 @@ class LotRecalled:
     note: Note | None = None
 
 
-@inventory.command(category="lot", aggregate="item", makes=(LotRecalled,))
+@command(category="lot", aggregate="item", makes=(LotRecalled,))
 class RecallLot:
     """Recall lots of an item. `recall` is the caller's id for it; a recall of several items is one command for each."""
 
@@ -121,7 +122,7 @@ class RecallLot:
     note: Note | None = None
 
 
-@inventory.event(category="lot")
+@event(category="lot")
 class RecallLifted:
     """A recall of an item no longer stands; `scope` is what it covered."""
 
@@ -133,7 +134,7 @@ class RecallLifted:
     note: Note | None = None
 
 
-@inventory.command(category="lot", aggregate="item", makes=(RecallLifted,))
+@command(category="lot", aggregate="item", makes=(RecallLifted,))
 class LiftRecall:
     """End a recall that was withdrawn or does not apply. Goods that were disposed of stay so."""
 

@@ -42,7 +42,8 @@ from services.inventory.contract.base import (
     StockCommand,
     StockEvent,
     Text,
-    inventory,
+    command,
+    event,
     stock_of,
 )
 
@@ -51,7 +52,7 @@ _Lines = Field(min_length=1, max_length=MAX_LINES)
 # -- movements --------------------------------------------------------------------------------------------------------
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class StockReceived(Movement):
     """Goods arrived and are on hand.
 
@@ -68,7 +69,7 @@ class StockReceived(Movement):
     holds: tuple[LotHold, ...] = ()
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(StockReceived,))
+@command(category="stock", aggregate=stock_of, makes=(StockReceived,))
 class ReceiveStock(StockCommand):
     """Take goods in. Unsorted goods are an item of unit g, and received by weight.
 
@@ -83,7 +84,7 @@ class ReceiveStock(StockCommand):
     confirm_unusual: bool = False
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class StockIssued(Movement):
     """Goods left for whoever they are meant for.
 
@@ -100,7 +101,7 @@ class StockIssued(Movement):
     already_left: bool = False
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(StockIssued,))
+@command(category="stock", aggregate=stock_of, makes=(StockIssued,))
 class IssueStock(StockCommand):
     """Give goods out, by lines or against a reservation (no lines: all that it holds)."""
 
@@ -112,7 +113,7 @@ class IssueStock(StockCommand):
     already_left: bool = False
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class StockAdjusted(Movement):
     """The ledger was brought in line with the shelf, for a reason, outside a count."""
 
@@ -120,7 +121,7 @@ class StockAdjusted(Movement):
     lines: tuple[AdjustLine, ...]
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(StockAdjusted,))
+@command(category="stock", aggregate=stock_of, makes=(StockAdjusted,))
 class AdjustStock(StockCommand):
     """Record what was found or is gone. The reason decides which signs are allowed (see AdjustReason)."""
 
@@ -128,7 +129,7 @@ class AdjustStock(StockCommand):
     lines: Annotated[tuple[AdjustLine, ...], _Lines]
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class StockDisposed(Movement):
     """Goods were destroyed or thrown away. `method` says how, `witness` who saw it."""
 
@@ -138,7 +139,7 @@ class StockDisposed(Movement):
     witness: Text | None = None
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(StockDisposed,))
+@command(category="stock", aggregate=stock_of, makes=(StockDisposed,))
 class DisposeStock(StockCommand):
     """Record that goods were destroyed or thrown away. A line without a lot takes what may not be given out first.
 
@@ -151,7 +152,7 @@ class DisposeStock(StockCommand):
     witness: Text | None = None
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class StockReturned(Movement):
     """Goods went back to whoever supplied or recalled them."""
 
@@ -161,7 +162,7 @@ class StockReturned(Movement):
     reference: Text | None = None
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(StockReturned,))
+@command(category="stock", aggregate=stock_of, makes=(StockReturned,))
 class ReturnToSupplier(StockCommand):
     """Send goods back. `reference` is the supplier's own, such as a credit note's number."""
 
@@ -171,7 +172,7 @@ class ReturnToSupplier(StockCommand):
     reference: Text | None = None
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class StockRepacked(Movement):
     """Goods were packed anew: `moves` took them off this stock (and put back what became the same item), `into` is
     what they became, each with its own lot and date; the lots they came from are those of `moves`."""
@@ -181,7 +182,7 @@ class StockRepacked(Movement):
     already_left: bool = False
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(StockRepacked,))
+@command(category="stock", aggregate=stock_of, makes=(StockRepacked,))
 class RepackStock(StockCommand):
     """Pack goods anew, into the same item or others at the same location."""
 
@@ -190,7 +191,7 @@ class RepackStock(StockCommand):
     already_left: bool = False
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class MovementReversed(Movement):
     """A movement is undone: `moves` are its own with the opposite sign, at its moment.
 
@@ -202,7 +203,7 @@ class MovementReversed(Movement):
     reason: Text
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(MovementReversed,))
+@command(category="stock", aggregate=stock_of, makes=(MovementReversed,))
 class ReverseMovement(StockCommand):
     """Undo a movement that was recorded by mistake, if nothing later depends on it; otherwise the refusal names what does.
 
@@ -213,7 +214,7 @@ class ReverseMovement(StockCommand):
     reason: Text
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class MovementCorrected(Movement):
     """A movement's lines were wrong: `was` is what it had done, `lines` is what it should have done, and `moves` are
     the differences, at its moment. Its direction, in or out, stays.
@@ -226,7 +227,7 @@ class MovementCorrected(Movement):
     was: tuple[LotMove, ...]
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(MovementCorrected,))
+@command(category="stock", aggregate=stock_of, makes=(MovementCorrected,))
 class CorrectMovement(StockCommand):
     """Replace the lines of a movement (144 typed for 12), if nothing later depends on what goes away.
 
@@ -241,7 +242,7 @@ class CorrectMovement(StockCommand):
 # -- reservations -----------------------------------------------------------------------------------------------------
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class StockReserved(StockEvent):
     """Goods are set aside. `reserved` says which lots; `short` is what could not be set aside (only with `allow_part`).
 
@@ -261,7 +262,7 @@ class StockReserved(StockEvent):
     short: int = 0
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(StockReserved,))
+@command(category="stock", aggregate=stock_of, makes=(StockReserved,))
 class ReserveStock(StockCommand):
     """Set goods aside, first-expired-first-out, all or none; with `allow_part`, as much as there is.
 
@@ -280,7 +281,7 @@ class ReserveStock(StockCommand):
     recipient: Id | None = None
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class ReservationReleased(StockEvent):
     """A reservation ended without an issue; `freed` is available again."""
 
@@ -288,14 +289,14 @@ class ReservationReleased(StockEvent):
     freed: tuple[FreedLine, ...]
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(ReservationReleased,))
+@command(category="stock", aggregate=stock_of, makes=(ReservationReleased,))
 class ReleaseReservation(StockCommand):
     """Give up a reservation. One that has ended already stays as it is."""
 
     reservation: Id
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class ReservationExpired(StockEvent):
     """A reservation's time was over; `freed` is available again."""
 
@@ -303,7 +304,7 @@ class ReservationExpired(StockEvent):
     freed: tuple[FreedLine, ...]
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(ReservationExpired,))
+@command(category="stock", aggregate=stock_of, makes=(ReservationExpired,))
 class ExpireReservation(StockCommand):
     """End a reservation whose `due_at` has passed; sent by the clock's process manager."""
 
@@ -313,7 +314,7 @@ class ExpireReservation(StockCommand):
 # -- holds ------------------------------------------------------------------------------------------------------------
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class StockHeld(StockEvent):
     """Lots at a location may not be given out. `held` are covered whole, with whatever arrives of them later.
 
@@ -327,7 +328,7 @@ class StockHeld(StockEvent):
     reservations: tuple[Id, ...] = ()
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(StockHeld,))
+@command(category="stock", aggregate=stock_of, makes=(StockHeld,))
 class HoldStock(StockCommand):
     """Stop lots at one location; without `lots`, all that is there (UNKNOWN names the stock of unknown lot).
 
@@ -340,7 +341,7 @@ class HoldStock(StockCommand):
     lots: Annotated[tuple[LotNumber, ...], Field(max_length=MAX_LINES)] = ()
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class HoldReleased(StockEvent):
     """A hold ended; `freed_lots` are free of it, and may be given out unless something else forbids it."""
 
@@ -349,7 +350,7 @@ class HoldReleased(StockEvent):
     freed_lots: tuple[LotRef, ...]
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(HoldReleased,))
+@command(category="stock", aggregate=stock_of, makes=(HoldReleased,))
 class ReleaseHold(StockCommand):
     """End a hold. A recall's or quarantine's ends only after it was lifted; a review of medicine by a pharmacist."""
 

@@ -33,12 +33,13 @@ from services.inventory.contract.base import (
     Movement,
     PickLine,
     StockCommand,
-    inventory,
+    command,
+    event,
     stock_of,
 )
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class TransferDispatched(Movement):
     """Goods left this location for `destination`. They are nobody's stock until they are received there.
 
@@ -53,7 +54,7 @@ class TransferDispatched(Movement):
     goods: tuple[LotQuantity, ...]
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(TransferDispatched,))
+@command(category="stock", aggregate=stock_of, makes=(TransferDispatched,))
 class DispatchTransfer(StockCommand):
     """Send goods of one item from `location` to `destination`."""
 
@@ -64,7 +65,7 @@ class DispatchTransfer(StockCommand):
     already_left: bool = False
 
 
-@inventory.event(category="stock")
+@event(category="stock")
 class TransferReceived(Movement):
     """Goods of a transfer arrived at this location from `origin`; the transfer of this item is over.
 
@@ -82,7 +83,7 @@ class TransferReceived(Movement):
     holds: tuple[LotHold, ...] = ()
 
 
-@inventory.command(category="stock", aggregate=stock_of, makes=(TransferReceived,))
+@command(category="stock", aggregate=stock_of, makes=(TransferReceived,))
 class ReceiveTransfer(StockCommand):
     """Take in what arrived of a transfer of one item at its destination, `location`.
 
@@ -96,7 +97,7 @@ class ReceiveTransfer(StockCommand):
     loss_reason: AdjustReason | None = None
 
 
-@inventory.event(category="transfer")
+@event(category="transfer")
 class DispatchNoted:
     """A transfer has goods of an item on the way."""
 
@@ -109,7 +110,7 @@ class DispatchNoted:
     occurred_at: Moment
 
 
-@inventory.command(category="transfer", aggregate="transfer", makes=(DispatchNoted,))
+@command(category="transfer", aggregate="transfer", makes=(DispatchNoted,))
 class NoteDispatch:
     """Note that goods of an item are on the way; sent by the process manager."""
 
@@ -122,7 +123,7 @@ class NoteDispatch:
     occurred_at: Moment | None = None
 
 
-@inventory.event(category="transfer")
+@event(category="transfer")
 class ReceiptNoted:
     """Goods of an item arrived, less `lost`. `complete` says whether nothing of the transfer is on the way any more."""
 
@@ -133,7 +134,7 @@ class ReceiptNoted:
     complete: bool
 
 
-@inventory.command(category="transfer", aggregate="transfer", makes=(ReceiptNoted,))
+@command(category="transfer", aggregate="transfer", makes=(ReceiptNoted,))
 class NoteReceipt:
     """Note that goods of an item arrived; sent by the process manager."""
 
@@ -143,7 +144,7 @@ class NoteReceipt:
     occurred_at: Moment | None = None
 
 
-@inventory.event(category="transfer")
+@event(category="transfer")
 class TransferOverdue:
     """Goods of `items` are still on the way after they were expected; `due_at` is the earliest moment they were."""
 
@@ -153,7 +154,7 @@ class TransferOverdue:
     occurred_at: Moment
 
 
-@inventory.command(category="transfer", aggregate="transfer", makes=(TransferOverdue,))
+@command(category="transfer", aggregate="transfer", makes=(TransferOverdue,))
 class NoteOverdue:
     """Note that a transfer is late; sent by the clock's process manager. Recorded once a transfer."""
 

@@ -99,8 +99,8 @@ def test_movements_out_after_a_moment_depend_on_it() -> None:
     line = Timeline()
     for revision, (moment, change) in enumerate([(1, 10), (2, -1), (3, -2), (4, 5), (5, -3)], start=1):
         line.enter(moment, revision, 0, change)
-    assert line.outgoing_from(2, limit=9) == [3, 5]
-    assert line.outgoing_from(0, limit=2) == [2, 3]
+    assert line.outgoing_after(2, 2, limit=9) == [3, 5]
+    assert line.outgoing_after(0, 9, limit=2) == [2, 3]
 
 
 def test_a_count_settles_what_came_before_it() -> None:

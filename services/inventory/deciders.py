@@ -1,0 +1,15 @@
+"""All deciders of inventory, for the service that runs them and for the auditor that folds them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from services.inventory.count import count
+from services.inventory.item import item
+from services.inventory.location import location
+from services.inventory.lot import lot
+from services.inventory.stock import stock
+from services.inventory.transfer import transfer
+from shared.decider import Decider
+
+DECIDERS: Final[tuple[Decider[Any], ...]] = (item, location, stock, lot, count, transfer)

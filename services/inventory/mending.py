@@ -1,0 +1,235 @@
+"""What mends the record: reversals, corrections, and counts that are approved.
+
+History is never edited. A reversal stands at the moment of what it undoes, so every figure from then on is as if it had
+not been; it is refused when that would take a later figure below zero, and names the movements that depend on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from services.inventory.allocation import Drawing
+from services.inventory.arrivals import distinct
+from services.inventory.basis import Basis, effect, said
+from services.inventory.contract import (
+    ApproveCount,
+    CorrectMovement,
+    CountApproved,
+    InventoryError,
+    LotMove,
+    LotRef,
+    MovementCorrected,
+    MovementReversed,
+    ReverseMovement,
+)
+from services.inventory.count import Counting, recorded, superseded, variances
+from services.inventory.rules import name_of, ref_of, weight
+from services.inventory.shelf import KINDS, Mark, Stock
+from services.inventory.timeline import microseconds, moment_of
+from shared.errors import Rejected
+
+_REVERSIBLE: Final = (Mark.RECEIVED, Mark.ISSUED, Mark.ADJUSTED, Mark.DISPOSED, Mark.RETURNED)
+_NAMED: Final = 20
+
+
+@dataclass
+class _Movement:
+    """What a movement stands for now: its moment and kind, and its changes and unrecorded part."""
+
+    moment: int
+    kind: int
+    changes: dict[str, int]
+    unrecorded: int = 0
+    reversed: bool = False
+
+
+def reverse(command: ReverseMovement, basis: Basis) -> MovementReversed | None:
+    """Undo a movement; one that is undone already stays so."""
+    stock = basis.stock
+    movement = _find(stock, command.movement)
+    if movement.reversed:
+        return None
+    changes = {key: -change for key, change in movement.changes.items()}
+    absorbed = _check_later(stock, command.movement, movement.moment, changes)
+    fields = effect(
+        basis, changes, unrecorded=-movement.unrecorded, effective_at=moment_of(movement.moment), absorbed_by=absorbed
+    )
+    return MovementReversed(**said(command), **fields, kind=KINDS[movement.kind])
+
+
+def correct(command: CorrectMovement, basis: Basis) -> MovementCorrected | None:
+    """Replace what a movement did; one that did just this stays as it is."""
+    stock = basis.stock
+    movement = _find(stock, command.movement)
+    if movement.reversed:
+        raise Rejected(
+            InventoryError.ALREADY_REVERSED,
+            f"Movement {command.movement} was reversed. Record the right one anew.",
+            movement=command.movement,
+        )
+    out = _is_out(movement, command.movement)
+    refs: dict[str, LotRef] = {}
+    changes = {key: -change for key, change in movement.changes.items()}
+    distinct(command.lines)
+    for line in command.lines:
+        key = stock.resolve(ref_of(line))
+        refs[key] = ref_of(line)
+        changes[key] = changes.get(key, 0) + (-line.quantity if out else line.quantity)
+    if not (any(changes.values()) or movement.unrecorded):
+        return None
+    absorbed = _check_later(stock, command.movement, movement.moment, changes)
+    fields = effect(
+        basis, changes, refs=refs, unrecorded=-movement.unrecorded, effective_at=moment_of(movement.moment),
+        absorbed_by=absorbed,
+    )  # fmt: skip
+    return MovementCorrected(
+        **said(command), **fields, kind=KINDS[movement.kind], was=_was(basis, movement),
+    )  # fmt: skip
+
+
+def approve(command: ApproveCount, basis: Basis, counting: Counting, actor: str) -> CountApproved | None:
+    """Assert what was counted, as of the moment of counting."""
+    stock = basis.stock
+    record = recorded(counting, command)
+    last = stock.counted
+    if last is not None and (last.count, last.record) == (command.count, record.revision):
+        return None
+    if last is not None and record.at <= last.at:
+        raise superseded(stock)
+    moment = microseconds(record.at)
+    changes, expected, refs = variances(stock, record.lines, moment)
+    if record.counted_by == actor:
+        _check_self_approval(basis, sum(expected.values()), sum(abs(c) for c in changes.values()), actor)
+    drawing = Drawing(basis)
+    for key, change in changes.items():
+        row = stock.rows.get(key)
+        if row is None or change >= 0:
+            continue
+        fall = row.timeline.first_below(moment, -change)
+        if fall is not None:
+            raise _breaks(stock, key, fall, change, row.timeline.outgoing_after(moment, stock.revision, _NAMED), "Count it again.")
+        if row.on_hand + change < row.reserved:
+            drawing.take_reserved(key, row.reserved - row.on_hand - change)
+    told = drawing.told()
+    fields = effect(
+        basis, changes, refs=refs, freed=told["freed"], breaches=told["breaches"], effective_at=record.at
+    )
+    return CountApproved(
+        **said(command), **fields, record=record.revision, counted=tuple(record.lines),
+        counted_by=record.counted_by, approved_by=actor,
+    )  # fmt: skip
+
+
+def _check_self_approval(basis: Basis, expected: int, variance: int, actor: str) -> None:
+    allowed = basis.place.self_approval
+    if basis.facts.medicine or variance * 100 > expected * allowed:
+        why = "the count of a medicine" if basis.facts.medicine else f"a variance of {variance:,} in {expected:,}"
+        raise Rejected(
+            InventoryError.SECOND_PERSON_REQUIRED,
+            f"{actor} counted this; {why} is approved by somebody else.",
+            counted_by=actor, variance=variance, expected=expected, self_approval_percent=allowed,
+        )  # fmt: skip
+
+
+def _find(stock: Stock, revision: int) -> _Movement:
+    movement = _Movement(0, 0, {})
+    amended = stock.amended.get(revision)
+    if amended is not None:
+        movement = _Movement(amended.moment, amended.kind, dict(amended.changes), reversed=amended.reversed)
+    else:
+        for key, row in stock.rows.items():
+            for entry in row.timeline.entries_of(revision):
+                if stock.counted is not None and entry.moment < stock.counted.kept_from:
+                    continue
+                movement.moment = entry.moment
+                movement.changes[key] = movement.changes.get(key, 0) + entry.change
+                if entry.kind == Mark.FOUND:
+                    movement.unrecorded += entry.change
+                else:
+                    movement.kind = entry.kind
+    if not movement.kind:
+        raise Rejected(
+            InventoryError.UNKNOWN_MOVEMENT,
+            f"Revision {revision} of this stock is no movement, or lies before the last count but one. It has {stock.revision} revisions; "
+            "the bin card lists the movements.",
+            movement=revision, revisions=stock.revision,
+        )  # fmt: skip
+    if movement.kind not in _REVERSIBLE:
+        raise Rejected(
+            InventoryError.NOT_REVERSIBLE,
+            f"Movement {revision} is a {KINDS[movement.kind]}, which is undone by its like: send a transfer back, count again, "
+            "repack again, record anew what was reversed.",
+            movement=revision, kind=KINDS[movement.kind],
+        )  # fmt: skip
+    return movement
+
+
+def _is_out(movement: _Movement, revision: int) -> bool:
+    """Whether a movement took goods away. One that did both cannot be corrected line by line."""
+    signs = {change > 0 for change in movement.changes.values() if change}
+    if len(signs) > 1 or (movement.unrecorded and True in signs):
+        raise Rejected(
+            InventoryError.NOT_REVERSIBLE,
+            f"Movement {revision} went both ways. Reverse it, and record the right one anew.",
+            movement=revision,
+        )
+    return True not in signs
+
+
+def _check_later(stock: Stock, revision: int, moment: int, changes: dict[str, int]) -> str | None:
+    """Refuse changes at a past moment that a later figure or a reservation depends on. Returns the count, if any, that
+    came after the moment: before it nothing depends on anything any more."""
+    absorbed = stock.absorbing(moment, stock.revision + 1)
+    if absorbed is not None:
+        return absorbed
+    for key, change in changes.items():
+        row = stock.rows.get(key)
+        if change >= 0:
+            continue
+        if row is None:
+            raise _breaks(stock, key, (moment, 0), change, [], "Check the lot.")
+        fall = row.timeline.first_below(moment, -change)
+        if fall is not None:
+            depends = row.timeline.outgoing_after(moment, revision, _NAMED)
+            raise _breaks(stock, key, fall, change, depends, "Mend those first, or adjust the stock as it is now.")
+        if row.on_hand + change < row.reserved:
+            ids = [id for id, reservation in stock.reservations.items() if key in reservation.lots][:_NAMED]
+            raise Rejected(
+                InventoryError.STOCK_RESERVED,
+                f"{row.reserved:,} of {name_of(row.ref)} are reserved ({', '.join(ids[:5])}), and only {row.on_hand + change:,} would be "
+                "left. Release them first.",
+                reserved=row.reserved, balance=row.on_hand + change, reservations=ids,
+            )  # fmt: skip
+    return None
+
+
+def _breaks(
+    stock: Stock, key: str, fall: tuple[int, int], change: int, movements: list[int], advice: str
+) -> Rejected:
+    row = stock.rows.get(key)
+    name = name_of(row.ref) if row is not None else "a lot that was never here"
+    at: datetime = moment_of(fall[0])
+    listed = f" Later movements depend on it: {', '.join(map(str, movements))}." if movements else ""
+    return Rejected(
+        InventoryError.BREAKS_LATER_MOMENT,
+        f"At {at.isoformat()} there were {fall[1]:,} of {name}; {-change:,} fewer would be {fall[1] + change:,}.{listed} {advice}",
+        moment=at.isoformat(), balance=fall[1], change=change, movements=movements,
+        lot=row.ref.lot if row is not None else None,
+    )  # fmt: skip
+
+
+def _was(basis: Basis, movement: _Movement) -> tuple[LotMove, ...]:
+    moves = []
+    keys = dict.fromkeys([*movement.changes, *([""] if movement.unrecorded else [])])
+    for key in keys:
+        row = basis.stock.rows[key]
+        change, beyond = movement.changes.get(key, 0), movement.unrecorded if key == "" else 0
+        moves.append(
+            LotMove(
+                lot=row.ref.lot, date=row.ref.date, date_kind=row.ref.date_kind, owner=row.ref.owner, change=change,
+                unrecorded=beyond, on_hand=row.on_hand, weight=weight(change - beyond, basis.facts),
+            )  # fmt: skip
+        )
+    return tuple(moves)

@@ -1,0 +1,246 @@
+"""What is set aside, and what must wait: reservations and holds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from services.inventory.allocation import Drawing, unfit
+from services.inventory.arrivals import controlled
+from services.inventory.basis import Basis, said
+from services.inventory.contract import (
+    MAX_MOVES,
+    PHARMACIST,
+    ExpireReservation,
+    FreedLine,
+    Freeing,
+    HoldReason,
+    HoldReleased,
+    HoldStock,
+    InventoryError,
+    LotQuantity,
+    LotRef,
+    PickLine,
+    Purpose,
+    ReleaseHold,
+    ReleaseReservation,
+    ReservationExpired,
+    ReservationReleased,
+    ReserveStock,
+    StockHeld,
+    StockReserved,
+    lot_form,
+)
+from services.inventory.departures import medicine_for_clinic_only, pharmacist_required, unknown_reservation
+from services.inventory.rules import covers, usable_until
+from services.inventory.shelf import Row, Stock
+from services.inventory.timeline import moment_of
+from shared.decider import Context
+from shared.errors import Rejected
+
+_NAMED: Final = 50
+
+
+def reserve(command: ReserveStock, basis: Basis, now: datetime) -> StockReserved | None:
+    """Set goods aside, if they are there at every moment from then on and nobody else's."""
+    stock = basis.stock
+    before = stock.reservations.get(command.reservation)
+    if before is not None:
+        if (before.quantity, before.purpose) == (command.quantity, command.purpose):
+            return None
+        raise Rejected(
+            InventoryError.ALREADY_EXISTS,
+            f"Reservation {command.reservation} is open already, of {before.quantity:,} for {before.purpose}. Choose another id.",
+            reservation=command.reservation,
+        )
+    if command.due_at is not None and command.due_at <= now:
+        raise Rejected(
+            InventoryError.INVALID_RANGE,
+            f"due_at is {command.due_at.isoformat()}, which has passed. Give a moment to come.",
+            due_at=command.due_at.isoformat(),
+        )
+    if basis.facts.controlled:
+        raise controlled(command.item)
+    if basis.facts.medicine and command.purpose is not Purpose.CLINIC:
+        raise medicine_for_clinic_only(command.item, command.purpose)
+    if command.reservation in stock.ended:
+        raise Rejected(
+            InventoryError.RESERVATION_ENDED,
+            f"Reservation {command.reservation} has ended ({stock.ended[command.reservation]}). Choose another id.",
+            reservation=command.reservation,
+        )
+    drawing = Drawing(basis)
+    wanted = PickLine(quantity=command.quantity, lot=command.lot, owner=command.owner)
+    rows = drawing.matching(wanted)
+    fit = [(key, row) for key, row in rows if _qualifies(command, basis, row)]
+    reserved, left = [], command.quantity
+    for key, row in fit:
+        part = min(left, drawing.free(key, row))
+        if part > 0:
+            ref = row.ref
+            reserved.append(
+                LotQuantity(lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, quantity=part)
+            )
+            left -= part
+    if not reserved or left and not command.allow_part:
+        raise _refusal(command, basis, drawing, rows, fit, command.quantity - left)
+    if len(reserved) > MAX_MOVES:
+        raise Rejected(
+            InventoryError.TOO_MANY_LOTS,
+            f"This would take from {len(reserved)} lots; one reservation takes from at most {MAX_MOVES}. Cut it into several.",
+            lots=len(reserved),
+        )
+    return StockReserved(**said(command), occurred_at=basis.at, reserved=tuple(reserved), short=left)
+
+
+def release(command: ReleaseReservation, stock: Stock, at: datetime) -> ReservationReleased | None:
+    """Give a reservation up; one that has ended stays as it is."""
+    if command.reservation in stock.ended:
+        return None
+    freed = _freed(stock, command.reservation, Freeing.RELEASED)
+    return ReservationReleased(**said(command), occurred_at=at, freed=freed)
+
+
+def expire(command: ExpireReservation, stock: Stock, at: datetime, context: Context) -> ReservationExpired | None:
+    """End a reservation whose time is over; one that has ended stays as it is."""
+    if command.reservation in stock.ended:
+        return None
+    freed = _freed(stock, command.reservation, Freeing.EXPIRED)
+    due = stock.reservations[command.reservation].due_at
+    if due is None or due > context.now:
+        raise Rejected(
+            InventoryError.NOT_YET_DUE,
+            f"Reservation {command.reservation} {f'is due at {due.isoformat()}' if due else 'has no time at which it ends'}. "
+            "Use ReleaseReservation to end it now.",
+            reservation=command.reservation, due_at=due.isoformat() if due else None,
+        )  # fmt: skip
+    return ReservationExpired(**said(command), occurred_at=at, freed=freed)
+
+
+def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
+    """Stop lots at this location; what is held already is not held twice."""
+    stock, lots = basis.stock, basis.lots
+    before = stock.holds.get(command.hold)
+    if before is not None and before.reason is not command.reason:
+        raise Rejected(
+            InventoryError.ALREADY_EXISTS,
+            f"Hold {command.hold} exists already, for {before.reason}. Choose another id.",
+            hold=command.hold,
+        )
+    rows = dict(stock.shelf())
+    if command.reason is HoldReason.RECALL:
+        if command.hold not in lots.recalls:
+            raise Rejected(
+                InventoryError.UNKNOWN_RECALL,
+                f"Item {command.item} has no open recall {command.hold}. A hold for a recall bears the recall's id.",
+                recall=command.hold,
+            )
+        rows = {key: row for key, row in rows.items() if covers(lots.recalls[command.hold], row.ref)}
+    elif command.reason is HoldReason.QUARANTINE:
+        if command.hold not in lots.quarantines:
+            raise _unknown_hold(command.hold, "A hold for a quarantine bears the quarantine's id.")
+        form = lot_form(lots.quarantines[command.hold])
+        rows = {key: row for key, row in rows.items() if lot_form(row.ref.lot) == form}
+    elif command.lots:
+        forms = {lot_form(lot): lot for lot in command.lots}
+        rows = {key: row for key, row in rows.items() if lot_form(row.ref.lot) in forms}
+        missing = [forms[form] for form in forms.keys() - {lot_form(row.ref.lot) for row in rows.values()}]
+        if missing:
+            raise Rejected(
+                InventoryError.UNKNOWN_LOT,
+                f"There is nothing here of lot {', '.join(sorted(missing)[:10])}. Check the lot number.",
+                lots=sorted(missing)[:_NAMED],
+            )
+    fresh = {key: row for key, row in rows.items() if command.hold not in row.holds}
+    if not fresh:
+        return None
+    if len(fresh) > MAX_MOVES:
+        raise Rejected(
+            InventoryError.TOO_MANY_LOTS,
+            f"This would hold {len(fresh)} lots; one decision holds at most {MAX_MOVES}. Name the lots, some at a time.",
+            lots=len(fresh),
+        )
+    held = tuple(row.ref for row in fresh.values())
+    within = tuple(
+        id for id, reservation in stock.reservations.items() if any(key in fresh for key in reservation.lots)
+    )
+    return StockHeld(**said(command), occurred_at=basis.at, held=held, reservations=within[:MAX_MOVES])
+
+
+def release_hold(command: ReleaseHold, basis: Basis, mandate: str | None) -> HoldReleased | None:
+    """End a hold, once what it stands for is over."""
+    stock, lots, id = basis.stock, basis.lots, command.hold
+    if id not in stock.holds:
+        if id in lots.lifted or id in lots.released:
+            return None
+        raise _unknown_hold(id, "Check the id.")
+    found = stock.holds[id]
+    if id in lots.recalls:
+        raise Rejected(
+            InventoryError.STILL_RECALLED, f"Recall {id} still stands. Lift it first, with LiftRecall.", recall=id
+        )
+    if id in lots.quarantines:
+        raise Rejected(
+            InventoryError.STILL_QUARANTINED,
+            f"Quarantine {id} still stands. Release the lot first, with ReleaseLot.",
+            quarantine=id,
+        )
+    if found.reason is HoldReason.PHARMACIST_REVIEW and mandate != PHARMACIST:
+        raise pharmacist_required()
+    freed: tuple[LotRef, ...] = tuple(stock.rows[key].ref for key in found.keys)
+    return HoldReleased(**said(command), occurred_at=basis.at, reason=found.reason, freed_lots=freed)
+
+
+def _qualifies(command: ReserveStock, basis: Basis, row: Row) -> bool:
+    if basis.unfit(row) is not None:
+        return False
+    if command.expires_after is None:
+        return True
+    until = usable_until(row.ref, basis.facts)
+    return until is not None and until > command.expires_after
+
+
+def _refusal(
+    command: ReserveStock, basis: Basis, drawing: Drawing, rows: list[tuple[str, Row]], fit: list[tuple[str, Row]],
+    free: int,
+) -> Rejected:  # fmt: skip
+    """Why there is not enough: the lot that was named, or how many there are, and when, if only later movements stand
+    in the way."""
+    if command.lot is not None and not fit:
+        for _, row in rows:
+            breach = basis.unfit(row)
+            if breach is not None and row.on_hand:
+                return unfit(basis, row, breach)
+    moment = basis.moment
+    for _, row in fit:
+        lowest = row.timeline.minimum_from(basis.moment)
+        fall = row.timeline.first_below(basis.moment, lowest + 1)
+        if fall is not None and lowest < row.timeline.balance_at(basis.moment):
+            moment = max(moment, fall[0])
+    reserved = sum(row.reserved for _, row in rows)
+    on_hand = sum(row.on_hand for _, row in rows)
+    return Rejected(
+        InventoryError.INSUFFICIENT_STOCK,
+        f"{command.quantity:,} asked for, {free:,} can be set aside: at {moment_of(moment).isoformat()} there are {on_hand:,} on hand, "
+        f"{reserved:,} of them reserved{', the rest of which may not be given out' if not fit and on_hand else ''}. "
+        "Ask for less, or allow a part.",
+        quantity=command.quantity, available=free, on_hand=on_hand, reserved=reserved, moment=moment_of(moment).isoformat(),
+    )  # fmt: skip
+
+
+def _freed(stock: Stock, reservation: str, why: Freeing) -> tuple[FreedLine, ...]:
+    if reservation not in stock.reservations:
+        raise unknown_reservation(reservation)
+    lots = stock.reservations[reservation].lots
+    return tuple(
+        FreedLine(
+            lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, quantity=quantity,
+            reservation=reservation, why=why,
+        )  # fmt: skip
+        for key, quantity in lots.items()
+        for ref in (stock.rows[key].ref,)
+    )
+
+
+def _unknown_hold(id: str, advice: str) -> Rejected:
+    return Rejected(InventoryError.UNKNOWN_HOLD, f"There is no hold {id} here. {advice}", hold=id)

@@ -1,0 +1,114 @@
+"""Rules that several deciders share: moments, dates, lot numbers, what a recall covers, and weights."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from services.inventory.contract import (
+    BaseUnit,
+    DateKind,
+    InventoryError,
+    ItemFacts,
+    LotNumber,
+    LotRef,
+    RecallScope,
+    lot_form,
+)
+from shared.decider import Context
+from shared.errors import Rejected
+from shared.types import MAX_INTEGER
+
+TOLERANCE: Final = timedelta(minutes=5)
+"""How far two clocks may differ: a moment so far ahead is still now, one so far back is not yet late."""
+
+
+def when(occurred_at: datetime | None, context: Context) -> datetime:
+    """When a command's fact happened: as it says, or now. Refuses the future."""
+    if occurred_at is None:
+        return context.now
+    if occurred_at > context.now + TOLERANCE:
+        raise Rejected(
+            InventoryError.OCCURRED_IN_FUTURE,
+            f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come (it is {context.now:%Y-%m-%d %H:%M} UTC). "
+            "Record what has happened; leave occurred_at out for now.",
+            occurred_at=occurred_at.isoformat(), now=context.now.isoformat(),
+        )  # fmt: skip
+    return occurred_at
+
+
+def is_late(occurred_at: datetime | None, context: Context) -> bool:
+    """Whether a command reports something that was over before it was sent."""
+    return occurred_at is not None and occurred_at < context.now - TOLERANCE
+
+
+def local_day(moment: datetime, utc_offset: int) -> date:
+    """The calendar day at a location whose clock is so many minutes east of UTC."""
+    return (moment.astimezone(UTC) + timedelta(minutes=utc_offset)).date()
+
+
+def ref_key(ref: LotRef) -> str:
+    """A lot's key in a stock's state. Two references with the same key are the same goods."""
+    if ref.date is None and ref.owner is None:
+        return lot_form(ref.lot)
+    return f"{lot_form(ref.lot)}|{ref.date or ''}|{ref.date_kind or ''}|{ref.owner or ''}"
+
+
+def ref_of(ref: LotRef) -> LotRef:
+    """The lot of a line, without what the line says beside it; a lot written UNKNOWN is no lot."""
+    lot = ref.lot if lot_form(ref.lot) else None
+    return LotRef(lot=lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner)
+
+
+def name_of(ref: LotRef) -> str:
+    """A lot in a sentence for people."""
+    lot = f"lot {ref.lot}" if ref.lot else "the stock of unknown lot"
+    dated = f" ({(ref.date_kind or DateKind.EXPIRY).replace('_', ' ')} {ref.date})" if ref.date else ""
+    return lot + dated + (f" of {ref.owner}" if ref.owner else "")
+
+
+def usable_until(ref: LotRef, facts: ItemFacts) -> date | None:
+    """The last day on which goods may be given out; None when their date is not known.
+
+    A best-before date is extended by the item's own extension, never for medicine or infant formula.
+    """
+    if ref.date is None:
+        return None
+    if ref.date_kind is DateKind.BEST_BEFORE and not (facts.medicine or facts.infant_formula):
+        return ref.date + timedelta(days=facts.best_before_extension)
+    return ref.date
+
+
+def covers(scope: RecallScope, ref: LotRef) -> bool:
+    """Whether a recall covers goods. What is not known of them counts as covered."""
+    dated = scope.first_date is not None or scope.last_date is not None
+    if not scope.lots and not dated:
+        return True
+    if scope.lots:
+        form = lot_form(ref.lot)
+        if not form or form in _forms(scope.lots):
+            return True
+    if dated:
+        if ref.date is None:
+            return True
+        return (scope.first_date or date.min) <= ref.date <= (scope.last_date or date.max)
+    return False
+
+
+@lru_cache(maxsize=1024)
+def _forms(lots: tuple[LotNumber, ...]) -> frozenset[str]:
+    return frozenset(lot_form(lot) for lot in lots)
+
+
+def weight(quantity: int, facts: ItemFacts) -> int | None:
+    """What a signed quantity of an item weighs in g, rounded towards zero; None when it cannot be said."""
+    if facts.unit is BaseUnit.GRAM:
+        grams = quantity
+    elif facts.net_weight is None:
+        return None
+    elif facts.unit is BaseUnit.EACH:
+        grams = quantity * facts.net_weight
+    else:
+        grams = abs(quantity) * facts.net_weight // 1000 * (1 if quantity >= 0 else -1)
+    return grams if abs(grams) <= MAX_INTEGER else None
