@@ -10,7 +10,7 @@ from typing import Final
 
 from shared.types import MAX_INTEGER
 
-_WHOLE = re.compile(r"\d{1,16}", re.ASCII)
+_WHOLE = re.compile(r"\d{1,40}", re.ASCII)
 _DECIMAL = re.compile(r"(\d{1,13})\.(\d{1,3})", re.ASCII)
 _PACK = re.compile(r"(?:(\d{1,9})\s{0,3}[x×]?\s{1,3})?([^\W\d][^\d]{0,40}?)s?\s{1,3}of\s{1,3}(\d{1,9})", re.IGNORECASE)
 _YES: Final = frozenset({"yes", "y", "true", "1"})
@@ -31,14 +31,14 @@ def whole(text: str) -> int:
     if not _WHOLE.fullmatch(text):
         raise Unreadable(_number_fault(text))
     if int(text) > MAX_INTEGER:
-        raise Unreadable(f"'{text}' is more than {MAX_INTEGER:,}")
+        raise Unreadable(f"'{text[:40]}' is more than {MAX_INTEGER:,}")
     return int(text)
 
 
 def _number_fault(text: str) -> str:
     if re.fullmatch(r"-\d+", text):
         return f"'{text}' is negative; a quantity is 1 or more, and a mistake is reversed in the ledger"
-    if re.fullmatch(r"[\d.,' \u00a0\u202f]+", text) and re.search(r"\d", text):
+    if re.fullmatch(r"\d[\d.,' \u00a0\u202f]{0,38}\d", text, re.ASCII):
         return f"'{text}' has a separator that can be read in several ways; write a whole number such as 1234"
     return f"'{text[:40]}' is not a whole number such as 1234"
 

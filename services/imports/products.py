@@ -108,14 +108,14 @@ def _fill(data: dict[str, Any], product: Mapping[str, Any]) -> list[str]:
 
 def _allergens(product: Mapping[str, Any]) -> tuple[list[str] | None, str]:
     """Allergens and traces by their English names; None and the reason when they are not known."""
+    if not _tags(product, "allergens_tags") and not _text(product, "ingredients_text"):
+        return None, "neither allergens nor ingredients are given"
     labels = []
     for tag in [*_tags(product, "allergens_tags"), *_tags(product, "traces_tags")]:
         language, _, label = tag.rpartition(":")
         if language not in ("", "en") or not _LABEL.fullmatch(label):
             return None, f"'{shown(tag, 40)}' is not one of the known names"
         labels.append(label)
-    if not labels and not _text(product, "ingredients_text"):
-        return None, "neither allergens nor ingredients are given"
     if len(set(labels)) > MAX_ALLERGENS:
         return None, f"{len(set(labels))} are named"
     return sorted(set(labels) - {"none"}), ""
