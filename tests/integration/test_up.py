@@ -28,7 +28,7 @@ from services.local.up import Options, run
 
 # A service in miniature: it answers on its port, and notes when it starts and when it is asked to stop.
 FAKE = textwrap.dedent("""
-    import http.server, os, signal, sys
+    import http.server, os, re, signal, socket, sys
     notes = open(sys.argv[1], "a", buffering=1)
     given = [os.environ[name][:4] for name in ("NATS_URL", "DATABASE_URL", "COMMONS_CHAPTER")]
     print("started", *given, file=notes)
@@ -36,6 +36,8 @@ FAKE = textwrap.dedent("""
         def do_GET(self):
             self.send_response(200); self.end_headers()
     def leave(*_):
+        for name in ("NATS_URL", "DATABASE_URL"):  # both serve until the last service has drained
+            socket.create_connection(("127.0.0.1", int(re.search(":([0-9]+)/?[a-z]*$", os.environ[name])[1]))).close()
         print("drained", file=notes)
         sys.exit(0)
     signal.signal(signal.SIGTERM, leave)
