@@ -58,7 +58,7 @@ def _unmatched(line: int, notice: RecallNotice) -> ForAPerson:
     if notice.unread:
         parts = "part" if len(notice.unread) == 1 else "parts"
         reason += f"; {len(notice.unread)} {parts} of it could not be read"
-    return ForAPerson(line, notice.id, reason, shown(f"{notice.firm}: {notice.product}"))
+    return ForAPerson(line, notice.id, reason, shown(": ".join(part for part in (notice.firm, notice.product) if part)))
 
 
 def _recalls(line: int, notice: RecallNotice, item: str, numbers: list[Found[str]]) -> Iterator[Read]:
