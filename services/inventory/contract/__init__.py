@@ -10,6 +10,7 @@ from services.inventory.contract.count import *
 from services.inventory.contract.item import *
 from services.inventory.contract.location import *
 from services.inventory.contract.lot import *
+from services.inventory.contract.process import *
 from services.inventory.contract.stock import *
 from services.inventory.contract.transfer import *
 

@@ -1,0 +1,132 @@
+"""Follows recalls and quarantines to every shelf: hold, release what was reserved, and let go again when it is over.
+
+A receipt decided while its lot was being recalled holds the goods itself, because it reads the recall. One that was
+decided just before, or that another process decided without having seen the recall yet, is stored behind it
+without the hold; so is stock that is found, counted or corrected later. Each movement that brings goods in is
+therefore compared with what is held there, and the hold is sent again where it is missing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from services.inventory.contract import (
+    HoldReason,
+    HoldReleased,
+    HoldStock,
+    LotHold,
+    LotQuarantined,
+    LotRecalled,
+    LotRef,
+    LotReleased,
+    Movement,
+    RecallLifted,
+    RecallScope,
+    ReleaseHold,
+    ReleaseReservation,
+    StockHeld,
+    StockReceived,
+    TransferReceived,
+    inventory,
+    lot_form,
+)
+from services.inventory.rules import covers, ref_key
+from shared.event import Recorded
+from shared.manager import Manager, Step
+
+_FOLLOWED = (HoldReason.RECALL, HoldReason.QUARANTINE)
+
+
+class Recalls(Manager):
+    """LotRecalled, LotQuarantined -> HoldStock; StockHeld (recall) -> ReleaseReservation; RecallLifted, LotReleased ->
+    ReleaseHold."""
+
+    name = "recalls"
+    reads = (Movement, StockHeld, HoldReleased, LotQuarantined, LotReleased, LotRecalled, RecallLifted)
+
+    def __init__(self) -> None:
+        self._locations: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        """Of each item, where it has ever been, in the order of its arrival."""
+        self._open: defaultdict[str, dict[str, RecallScope | str]] = defaultdict(dict)
+        """Of each item, the open recalls (what they cover) and quarantines (their lot), by id."""
+        self._held: defaultdict[tuple[str, str], dict[str, set[str]]] = defaultdict(dict)
+        """Of each item and hold, the lots that it covers at each location."""
+
+    def react(self, event: Recorded) -> Iterable[Step]:
+        match event.data:
+            case LotRecalled() as recalled:
+                self._open[recalled.item][recalled.recall] = recalled.scope
+                yield from self._hold_everywhere(event, recalled.item, recalled.recall, HoldReason.RECALL)
+            case LotQuarantined() as quarantined:
+                self._open[quarantined.item][quarantined.quarantine] = quarantined.lot
+                yield from self._hold_everywhere(event, quarantined.item, quarantined.quarantine, HoldReason.QUARANTINE)
+            case RecallLifted() as lifted:
+                yield from self._end(event, lifted.item, lifted.recall)
+            case LotReleased() as released:
+                yield from self._end(event, released.item, released.quarantine)
+            case StockHeld() as held:
+                yield from self._note_hold(event, held.item, held.location, held.hold, held.reason, held.held)
+                if held.reason is HoldReason.RECALL:
+                    for reservation in held.reservations:
+                        release = ReleaseReservation(item=held.item, location=held.location, reservation=reservation)
+                        yield self.step(event, inventory, release, f"release {reservation}")
+            case HoldReleased() as freed:
+                self._held[freed.item, freed.hold].pop(freed.location, None)
+            case Movement() as movement:
+                self._locations[movement.item][movement.location] = None
+                for hold in movement.holds if isinstance(movement, (StockReceived, TransferReceived)) else ():
+                    yield from self._begun(event, movement, hold)
+                yield from self._missed(event, movement)
+
+    def moot(self, step: Step) -> bool:
+        match step.command:
+            case HoldStock() as command:
+                return command.hold not in self._open[command.item]
+            case ReleaseHold() as command:
+                return command.location not in self._held[command.item, command.hold]
+        return False
+
+    # -- what follows -------------------------------------------------------------------------------------------------
+
+    def _hold_everywhere(self, event: Recorded, item: str, hold: str, reason: HoldReason) -> Iterator[Step]:
+        for location in self._locations[item]:
+            yield self._hold(event, item, location, hold, reason)
+
+    def _hold(self, event: Recorded, item: str, location: str, hold: str, reason: HoldReason) -> Step:
+        command = HoldStock(item=item, location=location, hold=hold, reason=reason)
+        return self.step(event, inventory, command, f"hold {hold}")
+
+    def _end(self, event: Recorded, item: str, hold: str) -> Iterator[Step]:
+        self._open[item].pop(hold, None)
+        for location in self._held[item, hold]:
+            yield self._release(event, item, location, hold)
+
+    def _release(self, event: Recorded, item: str, location: str, hold: str) -> Step:
+        return self.step(event, inventory, ReleaseHold(item=item, location=location, hold=hold), f"release {hold}")
+
+    def _begun(self, event: Recorded, movement: Movement, hold: LotHold) -> Iterator[Step]:
+        """A hold that began with the arrival of goods."""
+        return self._note_hold(event, movement.item, movement.location, hold.hold, hold.reason, hold.lots)
+
+    def _note_hold(
+        self, event: Recorded, item: str, location: str, hold: str, reason: HoldReason, lots: tuple[LotRef, ...]
+    ) -> Iterator[Step]:
+        """Remember a hold; end it at once when what it follows from was over before the hold was stored."""
+        if reason in _FOLLOWED:
+            self._held[item, hold].setdefault(location, set()).update(map(ref_key, lots))
+            if hold not in self._open[item]:
+                yield self._release(event, item, location, hold)
+
+    def _missed(self, event: Recorded, movement: Movement) -> Iterator[Step]:
+        """Holds that should cover what a movement brought in, and do not as far as the ledger says by now."""
+        for hold, scope in self._open[movement.item].items():
+            covered = self._held[movement.item, hold].get(movement.location, set())
+            came = (move for move in movement.moves if move.change > 0)
+            if any(_concerns(scope, move) and ref_key(move) not in covered for move in came):
+                reason = HoldReason.RECALL if isinstance(scope, RecallScope) else HoldReason.QUARANTINE
+                yield self._hold(event, movement.item, movement.location, hold, reason)
+
+
+def _concerns(scope: RecallScope | str, lot: LotRef) -> bool:
+    return covers(scope, lot) if isinstance(scope, RecallScope) else lot_form(scope) == lot_form(lot.lot)

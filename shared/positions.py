@@ -1,0 +1,49 @@
+"""Where process managers have come to, kept across restarts to save work."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.api import KeyValueConfig, StorageType
+from nats.js.kv import KeyValue
+
+BUCKET: Final = "PROCESSES"
+"""The key-value bucket of positions; a key is `<stream>.<manager>`."""
+
+
+class Positions(Protocol):
+    """Keeps a stream sequence under a key."""
+
+    async def load(self, key: str) -> int: ...
+
+    async def save(self, key: str, position: int) -> None: ...
+
+
+class KvPositions:
+    """Positions in a JetStream key-value bucket, in files."""
+
+    def __init__(self, bucket: KeyValue) -> None:
+        self._bucket = bucket
+
+    @classmethod
+    async def open(cls, nc: Client, *, replicas: int = 1) -> KvPositions:
+        """The bucket, made if it is not there."""
+        js = nc.jetstream()
+        try:
+            return cls(await js.key_value(BUCKET))
+        except nats.js.errors.BucketNotFoundError:
+            config = KeyValueConfig(bucket=BUCKET, storage=StorageType.FILE, replicas=replicas)
+            return cls(await js.create_key_value(config))
+
+    async def load(self, key: str) -> int:
+        """A position; 0 when there is none that can be read."""
+        try:
+            entry = await self._bucket.get(key)
+            return max(0, int(entry.value or b"0"))
+        except (nats.js.errors.KeyNotFoundError, ValueError):
+            return 0
+
+    async def save(self, key: str, position: int) -> None:
+        await self._bucket.put(key, str(position).encode())

@@ -1,0 +1,317 @@
+"""Runs process managers over a stream: each event is shown to them, and what follows from it is sent.
+
+    async with run_managers(url, contract, managers, through_nats(nc), await KvPositions.open(nc)) as processes:
+        processes.health()
+
+At the start the whole stream is read, so that the managers remember; the steps of what lies behind a manager's position
+gather meanwhile, and those whose outcome is found further on in the stream are dropped. What is left at the end of
+the stream is sent, and from then on what follows from each new event, at once.
+
+The position is where a manager had dealt with everything before it. It only saves work: a step that is sent again
+changes nothing, so losing the position changes nothing. A manager that fails stands still, loudly; the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import nats.errors
+import structlog
+
+from shared.clock import Clock, utc_now
+from shared.contract import Contract, kebab
+from shared.errors import Corrupt, LedgerError
+from shared.event import Recorded, decode
+from shared.manager import STEP_REFUSED, Manager, Step, StepRefusal
+from shared.outbox import Delivery, Outbox, Send
+from shared.positions import Positions
+from shared.store import stream_name
+from shared.wire import Message, StreamLost, StreamReader
+
+log = structlog.get_logger(__name__)
+
+_WINDOW: Final = 1000
+"""Steps under way at which no further event is read."""
+
+_SLICE: Final = 200
+"""Events taken at a time, before others in this process have their turn."""
+
+_RETRY_SECONDS: Final = 0.25
+
+
+@dataclass(eq=False)
+class _Managed:
+    """A manager and how far it has come."""
+
+    manager: Manager
+    key: str
+    position: int = 0
+    saved: int = 0
+    open: dict[int, int] = field(default_factory=dict)
+    """How many steps of each event are under way, by sequence, in order."""
+    steps: int = 0
+    refusals: int = 0
+    failure: str | None = None
+
+
+class Processes:
+    """The managers of one service's stream. Made by `run_managers`."""
+
+    def __init__(
+        self, nats_url: str, contract: Contract, managers: Iterable[Manager], send: Send, positions: Positions, *,
+        clock: Clock = utc_now, at_once: int = 32, refusal_pauses: Sequence[float] = (0.1, 0.5, 2.0),
+        tick_seconds: float = 1.0,
+    ) -> None:  # fmt: skip
+        self.stream = stream_name(contract.service)
+        self.failure: LedgerError | None = None
+        """Why nothing is read any more: a gap, an event that cannot be read, a stream that lost its tail."""
+        self.caught_up = asyncio.Event()
+        """Set once all that the stream held at the start was read."""
+        self._url, self._contract, self._clock, self._tick = nats_url, contract, clock, tick_seconds
+        self._positions = positions
+        self._managed = [_Managed(m, f"{self.stream}.{m.name}") for m in managers]
+        if len({m.key for m in self._managed}) < len(self._managed):
+            raise ValueError("Two process managers have the same name; the ids of their commands would be the same.")
+        self._outbox = Outbox(
+            send, contract, self._settled, self._stuck, at_once=at_once, refusal_pauses=refusal_pauses
+        )
+        self._readers = self._by_type()
+        self._refused_type = f"commons.{contract.service}.{kebab(STEP_REFUSED)}"
+        self._deliveries: dict[str, tuple[_Managed, Delivery]] = {}
+        self._by_event: dict[str, Delivery] = {}
+        self._refused: set[str] = set()
+        self._room = asyncio.Event()
+        self._next = 1
+        self._last = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- lifecycle ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to read; returns before the stream's end is reached."""
+        for managed in self._managed:
+            managed.saved = managed.position = await self._positions.load(managed.key)
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(work) for work in (self._run(), self._watch_clock(), self._keep_positions())]
+
+    async def stop(self) -> None:
+        """Stop reading and sending, and keep the positions."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._outbox.stop()
+        await self._save()
+
+    def health(self) -> dict[str, Any]:
+        """Whether all managers run, and of each: its position, how far that is behind the stream's end, what waits and
+        for how many seconds, how many steps were settled since the start, and how many were ever refused."""
+        now = time.monotonic()
+        waiting: defaultdict[str, list[float]] = defaultdict(list)
+        for managed, delivery in self._deliveries.values():
+            waiting[managed.key].append(delivery.since)
+        managers = [
+            {
+                "manager": m.manager.name, "position": m.position, "lag": max(0, self._last - m.position),
+                "waiting": len(waiting[m.key]), "oldest_seconds": round(now - min(waiting[m.key], default=now), 3),
+                "steps": m.steps, "refusals": m.refusals, "failure": m.failure,
+            }
+            for m in self._managed
+        ]  # fmt: skip
+        failure = None if self.failure is None else self.failure.problem()
+        ok = failure is None and all(m.failure is None for m in self._managed)
+        ready = self.caught_up.is_set()
+        return {"ok": ok, "ready": ready, "stream": self.stream, "failure": failure, "managers": managers}
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._read()
+                except StreamLost as lost:
+                    log.warning("process managers lost the stream", stream=self.stream, reason=lost.detail)
+                await asyncio.sleep(_RETRY_SECONDS)
+        except LedgerError as error:
+            self.failure = error
+            log.error("process managers stopped", stream=self.stream, code=str(error.code), reason=error.detail)
+            await self._outbox.stop()
+
+    async def _read(self) -> None:
+        async with StreamReader(self._url, self.stream, self._next, name=f"process-{self._contract.service}") as reader:
+            self._last = reader.last_sequence
+            for managed in self._managed:
+                if managed.position > self._last:
+                    raise Corrupt(
+                        f"The stream {self.stream} ends at {self._last:,}, but the process manager "
+                        f"{managed.manager.name} had dealt with {managed.position:,}: its tail is lost. "
+                        "Stop the services and restore the stream.",
+                        stream=self.stream, sequence=self._last, expected=managed.position,
+                    )  # fmt: skip
+            head = self._last
+            self._arrived(head)
+            async for messages in reader.batches():
+                for start in range(0, len(messages), _SLICE):
+                    for message in messages[start : start + _SLICE]:
+                        self._take(message)
+                    self._arrived(head)
+                    await asyncio.sleep(0)
+                self._last = max(reader.last_sequence, self._next - 1)
+                while self.caught_up.is_set() and len(self._deliveries) >= _WINDOW:
+                    self._room.clear()
+                    await self._room.wait()
+
+    def _arrived(self, head: int) -> None:
+        """At the end of what the stream held at the start, send what was not settled further on in it."""
+        if self._next > head and not self.caught_up.is_set():
+            self.caught_up.set()
+            for _, delivery in list(self._deliveries.values()):
+                self._outbox.add(delivery)
+            log.info("process managers are level with the stream", stream=self.stream, steps=len(self._deliveries))
+
+    def _take(self, message: Message) -> None:
+        """Show one event to the managers that read it."""
+        if message.sequence < self._next:
+            return
+        event = decode(
+            message.payload, stream=self.stream, sequence=message.sequence, subject=message.subject,
+            contract=self._contract,
+        )  # fmt: skip
+        outcome = self._by_event.get(event.id)
+        if outcome is not None:
+            self._settled(outcome)
+        stem = event.type.rpartition(".v")[0]
+        if stem == self._refused_type:
+            self._note_refusal(event.data)
+        for managed in self._readers.get(stem, ()):
+            if managed.failure is None:
+                self._show(managed, event)
+        for managed in self._managed:
+            if managed.failure is None and not managed.open and event.sequence > managed.position:
+                managed.position = event.sequence
+        self._next = message.sequence + 1
+
+    def _show(self, managed: _Managed, event: Recorded) -> None:
+        try:
+            steps = list(managed.manager.react(event))
+        except Corrupt:
+            raise
+        except Exception as error:  # noqa: BLE001 - a manager's own mistake must not stop the others
+            self._fail(managed, error, event.id)
+            managed.open[event.sequence] = 1
+            return
+        if event.sequence > managed.position:
+            for step in steps:
+                self._send(managed, step, event.sequence)
+
+    def _note_refusal(self, refusal: StepRefusal) -> None:
+        """A refused step is not sent again, whatever becomes of the position."""
+        self._refused.add(refusal.step)
+        for managed in self._managed:
+            managed.refusals += managed.manager.name == refusal.manager
+        found = self._deliveries.get(refusal.step)
+        if found is not None:
+            self._settled(found[1])
+
+    # -- sending ------------------------------------------------------------------------------------------------------
+
+    def _send(self, managed: _Managed, step: Step, at: int | None) -> None:
+        delivery = Delivery(managed.manager, step, at)
+        if delivery.id in self._refused or delivery.id in self._deliveries:
+            return
+        self._deliveries[delivery.id] = (managed, delivery)
+        self._by_event[step.event_id(managed.manager.name)] = delivery
+        if at is not None:
+            managed.open[at] = managed.open.get(at, 0) + 1
+        if self.caught_up.is_set():
+            self._outbox.add(delivery)
+
+    def _settled(self, delivery: Delivery) -> None:
+        delivery.settled = True
+        found = self._deliveries.pop(delivery.id, None)
+        if found is None:
+            return  # by the stream, before its answer came
+        managed = found[0]
+        managed.steps += 1
+        self._by_event.pop(delivery.step.event_id(managed.manager.name), None)
+        self._room.set()
+        if delivery.at is None:
+            return
+        managed.open[delivery.at] -= 1
+        if not managed.open[delivery.at]:
+            del managed.open[delivery.at]
+            behind = next(iter(managed.open), self._next) - 1
+            managed.position = max(managed.position, behind)
+
+    def _stuck(self, delivery: Delivery, error: Exception) -> None:
+        """A step that can be neither sent nor recorded as refused: its manager stops where it is."""
+        found = self._deliveries.get(delivery.id)
+        if found is not None:
+            self._fail(found[0], error, delivery.step.cause.id)
+
+    def _fail(self, managed: _Managed, error: Exception, cause: str) -> None:
+        reason = error.detail if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
+        managed.failure = f"It stopped at the event {cause}. {reason}"
+        log.error("a process manager stopped", manager=managed.manager.name, cause=cause, reason=reason, exc_info=error)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    async def _watch_clock(self) -> None:
+        """Every second, send the steps whose time has come."""
+        await self.caught_up.wait()
+        while self.failure is None:
+            for managed in self._managed:
+                if managed.failure is None:
+                    try:
+                        steps = list(managed.manager.due(self._clock()))
+                    except Exception as error:  # noqa: BLE001 - a manager's own mistake must not stop the others
+                        self._fail(managed, error, "of its clock")
+                        continue
+                    for step in steps:
+                        self._send(managed, step, None)
+            await asyncio.sleep(self._tick)
+
+    async def _keep_positions(self) -> None:
+        while True:
+            await asyncio.sleep(self._tick)
+            await self._save()
+
+    async def _save(self) -> None:
+        for managed in self._managed:
+            position = managed.position
+            if position != managed.saved:
+                try:
+                    await asyncio.wait_for(self._positions.save(managed.key, position), 5)
+                    managed.saved = position
+                except (nats.errors.Error, OSError, TimeoutError) as error:
+                    # Only work is lost with it: the next run sends again what it cannot find in the stream.
+                    log.warning("a position was not kept", manager=managed.manager.name, reason=type(error).__name__)
+                    return
+
+    def _by_type(self) -> dict[str, list[_Managed]]:
+        """The managers that read each type of event, by the type without its version."""
+        readers: defaultdict[str, list[_Managed]] = defaultdict(list)
+        for spec in self._contract.events.values():
+            stem = spec.type.rpartition(".v")[0]
+            readers[stem] += [m for m in self._managed if issubclass(spec.cls, m.manager.reads)]
+        return dict(readers)
+
+
+@asynccontextmanager
+async def run_managers(
+    nats_url: str, contract: Contract, managers: Iterable[Manager], send: Send, positions: Positions, *,
+    clock: Clock = utc_now,
+) -> AsyncIterator[Processes]:  # fmt: skip
+    """Run managers over the stream of a contract's service for as long as the context is open."""
+    processes = Processes(nats_url, contract, managers, send, positions, clock=clock)
+    await processes.start()
+    try:
+        yield processes
+    finally:
+        await processes.stop()
