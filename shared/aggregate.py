@@ -37,6 +37,9 @@ class Keeper(Protocol):
     def snapshot_due(self, aggregate: Aggregate) -> None:
         """The event at which a snapshot was taken is durable."""
 
+    def grown(self, aggregate: Aggregate) -> None:
+        """It has some events more, and takes more memory."""
+
 
 @dataclass(slots=True, eq=False)
 class Ticket:
@@ -75,10 +78,30 @@ class Aggregate:
     loading: asyncio.Task[None] | None = None
     working: asyncio.Task[None] | None = None
     stale_until: float = 0.0
+    """Until when (monotonic seconds) somebody else may have written to it; 0 when there was no hint of it."""
+    readers: int = 0
+    """Decisions of other aggregates that read this one now; it decides nothing meanwhile."""
+    emptied: asyncio.Future[None] | None = None
     snapshot_revision: int = 0
     snapshot: tuple[int, bytes] | None = None
     state_bytes: int = 0
     weight: int = BASE_BYTES
+
+    def in_use(self) -> bool:
+        return bool(self.tickets or self.undecided or self.working or self.loading or self.readers)
+
+    async def drained(self) -> None:
+        """Wait until no ticket is on its way."""
+        while self.tickets:
+            if self.emptied is None:
+                self.emptied = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self.emptied)
+
+    def settle(self) -> None:
+        """Tell whoever waits that no ticket is on its way."""
+        if self.emptied is not None and not self.tickets:
+            self.emptied.set_result(None)
+            self.emptied = None
 
     # -- what the committer tells ---------------------------------------------------------------------------------
 
@@ -97,6 +120,9 @@ class Aggregate:
             self.answer_first()
         if self.snapshot and self.snapshot[0] == len(self.remembered):
             self.keeper.snapshot_due(self)
+        elif not self.revision % 64:
+            self.keeper.grown(self)
+        self.settle()
 
     def failed(self, error: LedgerError | None) -> None:
         """Forget the state; answer with the error, or decide every unanswered ticket again."""
@@ -113,6 +139,7 @@ class Aggregate:
                 self.undecided.append(ticket)
             elif not ticket.answer.done():
                 ticket.answer.set_exception(error)
+        self.settle()
         if self.undecided:
             self.keeper.wake(self, again=True)
 

@@ -124,7 +124,7 @@ class Service:
             "ok": halted is None, "ready": self._ready and self.nc.is_connected and halted is None,
             "service": self.contract.service, "stream": self.store.stream, "acknowledged": self.committer.acknowledged,
             "waiting": self.committer.waiting, "conflicts": self.handler.conflicts,
-            "cached_bytes": self.handler.cached_bytes, "halted": None if halted is None else halted.problem(),
+            "cached_bytes": self.handler.cache.nbytes, "halted": None if halted is None else halted.problem(),
         }  # fmt: skip
 
     def _gauge(self, name: str) -> float:
@@ -132,7 +132,9 @@ class Service:
             return 0.0
         if name == "halted":
             return float(self.committer.halted is not None)
-        source: Any = self.handler if name in ("cached_bytes", "conflicts") else self.committer
+        if name == "cached_bytes":
+            return float(self.handler.cache.nbytes)
+        source: Any = self.handler if name == "conflicts" else self.committer
         return float(getattr(source, name))
 
     # -- commands -------------------------------------------------------------------------------------------------

@@ -1,0 +1,255 @@
+"""The aggregates in memory: found, folded from the stream or a snapshot, kept fresh, dropped when memory is short."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import nats.errors
+import structlog
+
+from shared.aggregate import BASE_BYTES, Aggregate, Keeper
+from shared.decider import Decider, Ref
+from shared.errors import LedgerError
+from shared.event import FIRST_PREVHASH
+from shared.remembered import Remembered, key_of
+from shared.snapshot import Snapshots
+from shared.store import EventStore, chain
+
+log = structlog.get_logger(__name__)
+
+_STALE_SECONDS: Final = 1.0
+"""How long a hint of somebody else's write is followed up: the copy arrives before the write is stored."""
+
+_EVENT_BYTES: Final = 150
+"""What an event adds to a state until a snapshot has measured it: a guess on the safe side."""
+
+_UNPACKED: Final = 6
+"""How many bytes of Python objects stand behind one byte of MessagePack."""
+
+
+class Cache:
+    """The aggregates of one service, at most `limit` bytes of them by estimate; those in use are never dropped."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        deciders: Iterable[Decider[Any]],
+        keeper: Keeper,
+        snapshots: Snapshots | None,
+        snapshot_every: int,
+        limit: int,
+    ) -> None:
+        self.nbytes = 0
+        self.snapshot_every = snapshot_every if snapshots else 0
+        self._store = store
+        self._deciders = {decider.category: decider for decider in deciders}
+        self._keeper = keeper
+        self._snapshots = snapshots
+        self._limit = limit
+        self._found: OrderedDict[Ref, Aggregate] = OrderedDict()
+        self._watched: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def takes(self, category: str) -> bool:
+        return category in self._deciders
+
+    def get(self, ref: Ref) -> Aggregate:
+        """An aggregate, loaded or not."""
+        aggregate = self._found.get(ref)
+        if aggregate is None:
+            aggregate = Aggregate(self._keeper, ref, self._deciders[ref.category], self._store.subject(ref))
+            self._found[ref] = aggregate
+            self.nbytes += aggregate.weight
+            if self.nbytes > self._limit:
+                self._evict()
+        else:
+            self._found.move_to_end(ref)
+        return aggregate
+
+    def in_memory(self, ref: Ref) -> Aggregate | None:
+        """An aggregate whose state may be read at once: loaded, nothing undurable, no news of it; else None."""
+        aggregate = self._found.get(ref)
+        if aggregate is None or not aggregate.loaded or aggregate.tickets or aggregate.undecided:
+            return None
+        if aggregate.stale_until and aggregate.stale_until > time.monotonic():
+            return None
+        return aggregate
+
+    def busy(self) -> bool:
+        return any(a.tickets or a.undecided for a in self._found.values())
+
+    def mark_stale(self) -> None:
+        """Hints were missed: every aggregate is asked about before it is read again."""
+        for aggregate in self._found.values():
+            aggregate.stale_until = float("inf")
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something in the background, and end it with the cache."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def stop(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- loading --------------------------------------------------------------------------------------------------
+
+    async def load(self, aggregate: Aggregate) -> None:
+        """Fold an aggregate unless it is in memory. Raises Corrupt when its chain is broken."""
+        if aggregate.loaded:
+            return
+        if aggregate.loading is None:
+            aggregate.loading = self.spawn(self._fold(aggregate))
+        await asyncio.shield(aggregate.loading)
+
+    async def _fold(self, aggregate: Aggregate) -> None:
+        """Rebuild a state from its newest usable snapshot and the events behind it."""
+        try:
+            await aggregate.drained()  # what is on its way settles first
+            ref, decider = aggregate.ref, aggregate.decider
+            snapshot = None
+            if self._snapshots and await self._store.count(ref, self.snapshot_every):
+                snapshot = await self._snapshots.load(ref, decider, self._store)
+            if snapshot:
+                state, remembered = snapshot.state, snapshot.remembered
+                revision, hash_, sequence = snapshot.revision, snapshot.hash, snapshot.sequence
+                aggregate.state_bytes = snapshot.state_bytes
+            else:
+                state, remembered, revision, hash_, sequence = decider.initial(), Remembered(), 0, FIRST_PREVHASH, 0
+            aggregate.snapshot_revision = revision
+            events = await self._store.load(ref, after=sequence)
+            revision, hash_ = chain(events, revision=revision, previous=hash_)
+            for event in events:
+                state = decider.evolve(state, event.data)
+                remembered.add(key_of(event.id), event.sequence)
+            aggregate.state, aggregate.remembered = state, remembered
+            aggregate.revision, aggregate.hash = revision, hash_
+            aggregate.sequence = events[-1].sequence if events else sequence
+            aggregate.snapshot = None
+            aggregate.stale_until = 0.0
+            aggregate.loaded = True
+            self.weigh(aggregate)
+        finally:
+            aggregate.loading = None
+
+    # -- reading for others ---------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def reading(self, refs: Iterable[Ref]) -> AsyncIterator[None]:
+        """Hold aggregates still, durable and fresh, while another's decision reads them.
+
+        As long as somebody reads an aggregate it decides no more of its own tickets, so a busy one is not waited for
+        for ever. Only what is already on its way is waited for, never what is undecided, so no two can wait in a ring.
+        """
+        aggregates = [self.get(ref) for ref in refs]
+        for aggregate in aggregates:
+            aggregate.readers += 1
+        try:
+            for aggregate in aggregates:
+                await self._watch(aggregate.ref.category)
+                await self._settle(aggregate)
+            yield
+        finally:
+            for aggregate in aggregates:
+                aggregate.readers -= 1
+                if not aggregate.readers and aggregate.undecided:
+                    self._keeper.wake(aggregate)
+
+    async def _settle(self, aggregate: Aggregate) -> None:
+        """Wait until an aggregate is loaded, nothing of it is undurable, and the stream has no newer event of it."""
+        while True:
+            await self.load(aggregate)
+            await aggregate.drained()
+            if not aggregate.loaded:
+                continue
+            if aggregate.stale_until <= time.monotonic():
+                return
+            asked_for_ever = aggregate.stale_until == float("inf")
+            newest = await self._store.head(aggregate.ref)
+            if newest == aggregate.sequence:
+                if asked_for_ever:
+                    aggregate.stale_until = 0.0
+                return
+            if not aggregate.tickets:
+                aggregate.loaded = False
+
+    async def _watch(self, category: str) -> None:
+        """Listen for other processes' writes to a category that decisions read, so that what is read is fresh.
+
+        Core NATS delivers a copy of every publish, before it is stored: a hint, after which a read asks the stream.
+        """
+        if category in self._watched:
+            return
+        self._watched.add(category)
+        prefix = self._store.subject(Ref(category, ""))
+
+        async def hear(message: Any) -> None:
+            aggregate = self._found.get(Ref(category, message.subject.removeprefix(prefix)))
+            if aggregate is not None:
+                aggregate.stale_until = max(aggregate.stale_until, time.monotonic() + _STALE_SECONDS)
+
+        await self._store.nc.subscribe(f"{prefix}>", cb=hear)
+        await self._store.nc.flush()
+
+    # -- memory and snapshots -------------------------------------------------------------------------------------
+
+    def weigh(self, aggregate: Aggregate) -> None:
+        """Estimate an aggregate's memory anew."""
+        unmeasured = aggregate.revision - aggregate.snapshot_revision
+        weight = (
+            BASE_BYTES + aggregate.remembered.nbytes + _UNPACKED * aggregate.state_bytes + _EVENT_BYTES * unmeasured
+        )
+        self.nbytes += weight - aggregate.weight
+        aggregate.weight = weight
+
+    def _evict(self) -> None:
+        """Drop the aggregates that were used longest ago and that nobody waits for, down to nine tenths."""
+        for ref in list(self._found):
+            if self.nbytes <= self._limit * 0.9:
+                return
+            aggregate = self._found[ref]
+            if not aggregate.in_use():
+                del self._found[ref]
+                self.nbytes -= aggregate.weight
+
+    def write_snapshot(self, aggregate: Aggregate) -> None:
+        """Write the snapshot that was taken at the event which has just become durable, in the background."""
+        assert aggregate.snapshot is not None
+        revision, state = aggregate.snapshot
+        aggregate.snapshot_revision, aggregate.state_bytes = revision, len(state)
+        aggregate.snapshot = None
+        self.weigh(aggregate)
+        # When more was decided since, the newest hash is a later event's, and this one's is read from the stream.
+        hash_ = aggregate.hash if aggregate.revision == revision else None
+        self.spawn(self._save(aggregate, state, aggregate.remembered, revision, aggregate.sequence, hash_))
+
+    async def _save(
+        self,
+        aggregate: Aggregate,
+        state: bytes,
+        remembered: Remembered,
+        revision: int,
+        sequence: int,
+        hash_: str | None,
+    ) -> None:
+        assert self._snapshots is not None
+        try:
+            if hash_ is None:
+                recorded = await self._store.at(sequence)
+                if recorded is None:
+                    return
+                hash_ = recorded.hash
+            await self._snapshots.save(
+                aggregate.ref, aggregate.decider, state, remembered, revision, sequence, hash_
+            )  # fmt: skip
+        except (LedgerError, OSError, nats.errors.Error) as error:
+            log.warning("a snapshot was not written", subject=aggregate.subject, reason=str(error))
