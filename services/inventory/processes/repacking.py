@@ -16,7 +16,6 @@ from services.inventory.contract import (
     inventory,
     lot_form,
 )
-from services.inventory.contract import lot_form
 from shared.event import Recorded
 from shared.manager import Manager, Step
 
