@@ -1,0 +1,1 @@
+"""The operator's command `commons`: one module for each group of its commands."""

@@ -1,0 +1,194 @@
+"""What every command of `commons` shares: its options, who acts, and where the servers are."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import getpass
+import inspect
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_type_hints
+
+import asyncpg
+import typer
+import uvloop
+from nats.aio.client import Client
+
+from services.commands.door import Unreachable, Usage
+from shared.client import CommandClient
+from shared.connection import connect
+from shared.errors import Misconfigured
+
+PANEL: Final = "Common options"
+DESCRIPTION: Final = "commons.json"
+"""The file in the data folder by which `commons up` says where everything listens."""
+
+_NATS_URL = re.compile(r"(nats|tls|ws|wss)://\S+")
+_DATABASE_URL = re.compile(r"postgres(ql)?://\S*")
+_NAME = re.compile(r"[^\x00-\x20\x7f-\x9f]{1,128}")
+_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}")
+
+Work = Callable[..., Coroutine[Any, Any, int | None]]
+
+
+def _option(*names: str, help: str, metavar: str | None = None, envvar: str | None = None) -> Any:  # noqa: A002
+    return typer.Option(*names, help=help, metavar=metavar, envvar=envvar, rich_help_panel=PANEL, show_default=False)
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who runs a command, and on which servers; the fields are the options that every command takes."""
+
+    nats_url: Annotated[
+        str | None, _option("--nats-url", envvar="NATS_URL", metavar="URL", help="The NATS server.")
+    ] = None
+    database_url: Annotated[
+        str | None, _option("--database-url", envvar="DATABASE_URL", metavar="URL", help="The PostgreSQL database.")
+    ] = None
+    data: Annotated[
+        Path | None,
+        _option(
+            "--data",
+            envvar="COMMONS_DATA",
+            metavar="DIR",
+            help="The folder of a running `commons up`, which says where its servers are; ./data. URLs win over it.",
+        ),
+    ] = None
+    as_json: Annotated[bool, _option("--json", help="Answer in JSON, refusals too.")] = False
+    actor: Annotated[str | None, _option("--as", metavar="ACTOR", help="Who acts; your login name if left out.")] = None
+    mandate: Annotated[str | None, _option("--mandate", metavar="GRANT", help="The grant under which ACTOR acts.")] = (
+        None
+    )
+
+    def __post_init__(self) -> None:
+        _check("--nats-url", self.nats_url, _NATS_URL, "an address such as nats://127.0.0.1:4222")
+        _check("--database-url", self.database_url, _DATABASE_URL, "an address such as postgresql://user@127.0.0.1/commons",
+               secret=True)  # fmt: skip
+        _check("--as", self.actor, _NAME, "a name without blanks, of at most 128 characters")
+        _check("--mandate", self.mandate, _LINE, "one line of at most 256 characters")
+
+    # -- where things are -------------------------------------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        return self.data or Path("data")
+
+    @functools.cached_property
+    def description(self) -> dict[str, Any]:
+        """What `commons up` wrote of itself in the data folder; empty when there is nothing."""
+        path = self.folder / DESCRIPTION
+        try:
+            found = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"{path} cannot be read: {error}. Start `commons up` on that folder again.") from error
+        if not isinstance(found, dict):
+            raise Unreachable(f"{path} does not say where the servers are. Start `commons up` on that folder again.")
+        return found
+
+    def address(self, what: Literal["nats_url", "database_url"]) -> str:
+        """The URL of a server, from the option, the environment or the data folder. Raises Unreachable without one."""
+        url = getattr(self, what) or self.description.get(what)
+        if isinstance(url, str):
+            return url
+        server, option = ("NATS", "--nats-url") if what == "nats_url" else ("the database", "--database-url")
+        raise Unreachable(
+            f"Where {server} is, is not known: there is no {option} and no {self.folder / DESCRIPTION}. "
+            f"Start `commons up`, name its folder with --data, or give {option}.",
+        )
+
+    @property
+    def who(self) -> str:
+        """The actor named in every event."""
+        if self.actor:
+            return self.actor
+        try:
+            name = getpass.getuser()
+        except (OSError, KeyError, ImportError):
+            name = ""
+        if not _NAME.fullmatch(name):
+            raise Usage("Your login name is not known here. Say who acts with --as.")
+        return name
+
+    # -- reaching them ----------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def nats(self) -> AsyncIterator[Client]:
+        """A connection to NATS. Raises Unreachable when no server answers."""
+        try:
+            nc = await connect(self.address("nats_url"), name="commons", timeout=5)
+        except Misconfigured as error:
+            raise Unreachable(error.detail, **error.facts) from error
+        try:
+            yield nc
+        finally:
+            await nc.close()
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection to PostgreSQL. Raises Unreachable when no server answers, or it refuses the login."""
+        url = self.address("database_url")
+        try:
+            connection = await asyncpg.connect(url, timeout=5)
+        except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Unreachable(
+                f"PostgreSQL at {_public(url)} does not answer ({str(error).strip() or type(error).__name__}). "
+                "Check that it runs and that DATABASE_URL is its address."
+            ) from error
+        try:
+            yield connection
+        finally:
+            await connection.close(timeout=5)
+
+    def client(self, nc: Client, *, patience: float = 10) -> CommandClient:
+        """A sender of commands in the actor's name."""
+        return CommandClient(
+            nc, actor=self.who, source="/commons/cli", mandate=self.mandate, timeout=min(patience, 15),
+            patience=patience,
+        )  # fmt: skip
+
+
+def command(work: Work) -> Callable[..., int | None]:
+    """A command of the tree out of a coroutine function that takes an Operator first: the common options are added."""
+    hints = get_type_hints(work, include_extras=True)
+    own = list(inspect.signature(work).parameters.values())[1:]
+    common = get_type_hints(Operator, include_extras=True)
+    fields = list(dataclasses.fields(Operator))
+
+    @functools.wraps(work)
+    def run(**given: Any) -> int | None:
+        operator = Operator(**{f.name: given.pop(f.name) for f in fields})
+        return run_now(work(operator, **given))
+
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[p.name]) for p in own]
+    parameters += [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=common[f.name])
+        for f in fields
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def run_now(work: Coroutine[Any, Any, int | None]) -> int | None:
+    """Run to the end on a fresh uvloop; Ctrl-C cancels the work and is raised again."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _check(option: str, given: str | None, form: re.Pattern[str], wanted: str, *, secret: bool = False) -> None:
+    if given is not None and not form.fullmatch(given):
+        shown = "" if secret else f" {given[:80]!r} is not one."
+        raise Usage(f"{option} takes {wanted}.{shown}", option=option)
+
+
+def _public(url: str) -> str:
+    """A database's address without its password."""
+    return re.sub(r"//[^/@]*@", "//", url)

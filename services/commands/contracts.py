@@ -1,0 +1,213 @@
+"""The contracts that the operator's command knows: what can be sent, field by field, in words for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from functools import cache
+from typing import Any, Final, get_args, get_type_hints
+
+from services.commands.door import Usage
+from services.inventory.contract import inventory
+from shared.contract import CommandSpec, Contract
+from shared.types import ID_PATTERN, MAX_INTEGER
+
+CONTRACTS: Final[Mapping[str, Contract]] = {"inventory": inventory}
+"""Every service that takes commands, by name."""
+
+
+_GENERAL: Final[Mapping[str, str]] = {
+    "item": "The item's id in the catalogue.",
+    "location": "The id of the location where the stock is.",
+    "occurred_at": "When it happened; left out means now.",
+    "note": "A remark for people.",
+    "reason": "Why, for whoever reads the ledger later.",
+    "quantity": "How much, in the item's base unit.",
+}
+"""Words for fields that mean the same everywhere, where the contract's own docstrings need none."""
+
+
+class Kind(Enum):
+    """How a field's value is read from the command line."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    FLAG = "flag"
+    LIST = "list"
+    """Of plain texts."""
+    RECORD = "record"
+    RECORDS = "records"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a command or of a record inside it, as a person may write it."""
+
+    name: str
+    kind: Kind
+    form: str
+    """Its type and bounds in words."""
+    required: bool
+    default: str
+    doc: str
+    record: str | None = None
+    """The record's type, of a field that holds one or several."""
+    fields: tuple[Field, ...] = ()
+
+
+def service(name: str) -> Contract:
+    """A service's contract. Raises Usage when there is no such service."""
+    found = CONTRACTS.get(name)
+    if found is None:
+        raise Usage(f"There is no service {name[:80]!r}. There is: {', '.join(CONTRACTS)}.", service=name[:80])
+    return found
+
+
+def command_spec(contract: Contract, name: str) -> CommandSpec:
+    """A command by its name or its kebab-case form. Raises Usage, naming the likely one."""
+    for spec in contract.commands.values():
+        if name in (spec.name, spec.subject_token):
+            return spec
+    close = get_close_matches(name.lower(), [s.lower() for s in contract.commands], n=1, cutoff=0.5)
+    meant = next((f" Did you mean {s}?" for s in contract.commands if close and s.lower() == close[0]), "")
+    raise Usage(
+        f"{contract.service} has no command {name[:80]!r}.{meant} `commons send {contract.service}` lists them.",
+        command=name[:80],
+    )
+
+
+def summary(spec: CommandSpec) -> str:
+    """A command's purpose, in its docstring's first sentence."""
+    return next(_sentences(spec.cls.__doc__ or ""), "")
+
+
+@cache
+def fields_of_command(spec: CommandSpec) -> tuple[Field, ...]:
+    """The fields of a command: forms from its JSON Schema, words from the docstrings of it and of its events."""
+    schema = spec.adapter.json_schema()
+    docs = [doc for cls in (spec.cls, *spec.makes) for doc in _docs_of(cls)]
+    defs = dict(schema.get("$defs", {}))
+    for cls in _records_in(spec.cls):
+        defs[cls.__name__] = {**defs.get(cls.__name__, {}), "docs": _docs_of(cls)}
+    return _fields(schema, defs, docs)
+
+
+def _docs_of(cls: type) -> list[str]:
+    """The docstrings of a dataclass and of those it extends."""
+    return [c.__doc__ or "" for c in cls.__mro__ if dataclasses.is_dataclass(c)]
+
+
+def _records_in(thing: Any) -> Iterator[type]:
+    """The dataclasses that stand inside a type, however deep."""
+    if isinstance(thing, type) and dataclasses.is_dataclass(thing):
+        for hint in get_type_hints(thing).values():
+            for inner in (hint, *_arguments(hint)):
+                if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+                    yield inner
+                    yield from _records_in(inner)
+
+
+def _arguments(hint: Any) -> Iterator[Any]:
+    for argument in get_args(hint):
+        yield argument
+        yield from _arguments(argument)
+
+
+def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any], docs: list[str]) -> tuple[Field, ...]:
+    required = set(schema.get("required", ()))
+    return tuple(
+        _field(name, given, defs, name in required, docs) for name, given in schema.get("properties", {}).items()
+    )
+
+
+def _field(name: str, given: Mapping[str, Any], defs: Mapping[str, Any], required: bool, docs: list[str]) -> Field:
+    type_ = _without_null(given)
+    target = defs.get(_target(type_) or "")
+    item = _without_null(type_.get("items", {}))
+    record = defs.get(_target(item) or "")
+    doc = _doc(name, docs)
+    default = "" if given.get("default") in (None, [], False) else str(given["default"])
+    if target is not None and "enum" in target:
+        return Field(name, Kind.TEXT, _choice(target), required, default, doc or _first(target.get("description", "")))
+    if target is not None:
+        title = target.get("title", name)
+        inner = _fields(target, defs, target.get("docs", []))
+        doc = doc or _first(target.get("description", ""))
+        return Field(name, Kind.RECORD, title, required, default, doc, title, inner)
+    if record is not None and "properties" in record:
+        title = record.get("title", name)
+        inner = _fields(record, defs, record.get("docs", []))
+        form = f"list of {title}{_count(type_)}"
+        doc = doc or _first(record.get("description", ""))
+        return Field(name, Kind.RECORDS, form, required, default, doc, title, inner)
+    if type_.get("type") == "array":
+        return Field(name, Kind.LIST, f"list of {_plain(item)}{_count(type_)}", required, default, doc)
+    kinds = {"integer": Kind.NUMBER, "boolean": Kind.FLAG}
+    return Field(name, kinds.get(type_.get("type", ""), Kind.TEXT), _plain(type_), required, default, doc)
+
+
+def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a field may be besides null, of one that may be null."""
+    options = [one for one in schema.get("anyOf", ()) if one.get("type") != "null"]
+    return options[0] if options else schema
+
+
+def _target(schema: Mapping[str, Any]) -> str | None:
+    reference = schema.get("$ref")
+    return reference.rpartition("/")[2] if reference else None
+
+
+def _plain(schema: Mapping[str, Any]) -> str:
+    """A plain type and its bounds in words."""
+    match schema:
+        case {"type": "integer"}:
+            least, most = schema.get("minimum"), schema.get("maximum")
+            if least is not None and least > -MAX_INTEGER and most is not None and most < MAX_INTEGER:
+                return f"integer {least}…{most}"
+            return f"integer ≥ {least}" if least is not None and least > -MAX_INTEGER else "integer"
+        case {"type": "boolean"}:
+            return "true or false"
+        case {"format": "date"}:
+            return "date, as 2026-11-20"
+        case {"format": "date-time"}:
+            return "moment, as 2026-11-20T09:30:00Z"
+        case {"pattern": pattern} if pattern == ID_PATTERN:
+            return "id"
+        case {"maxLength": limit}:
+            return f"text ≤ {limit}"
+        case {"enum": _}:
+            return _choice(schema)
+    return "text"
+
+
+def _choice(schema: Mapping[str, Any]) -> str:
+    return " | ".join(str(one) for one in schema["enum"])
+
+
+def _count(schema: Mapping[str, Any]) -> str:
+    least, most = schema.get("minItems", 0), schema.get("maxItems")
+    return f", {least}…{most}" if most is not None else ""
+
+
+def _doc(name: str, docs: list[str]) -> str:
+    """The first sentence in the docstrings that names the field."""
+    for doc in docs:
+        for sentence in _sentences(doc):
+            if f"`{name}`" in sentence:
+                return sentence
+    return _GENERAL.get(name, "")
+
+
+def _first(doc: str) -> str:
+    return next(_sentences(doc), "")
+
+
+def _sentences(text: str) -> Iterator[str]:
+    flat = re.sub(r"\s+", " ", text).strip()
+    for sentence in re.split(r"(?<=\.) (?=[A-Z`])", flat):
+        if sentence:
+            yield sentence

@@ -1,0 +1,137 @@
+"""The door of the operator's command: whatever goes wrong leaves here as one message and an exit code.
+
+0 is fine; 1 refused, or a check failed; 2 a mistake in the command line; 3 a server that cannot be reached.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+import asyncpg
+import structlog
+from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
+from typer.exceptions import Abort, TyperException
+
+from services.local.process import StartFailed
+from shared.errors import LedgerError, OutcomeUnknown, as_problem
+from shared.wire import StreamLost
+
+OK: Final = 0
+REFUSED: Final = 1
+USAGE: Final = 2
+UNREACHABLE: Final = 3
+INTERRUPTED: Final = 130
+
+_WARNING: Final = 30
+
+
+class Usage(LedgerError):
+    """The command line asks for something that cannot be."""
+
+    status = 400
+    code = "USAGE"
+
+
+class Unreachable(LedgerError):
+    """A server that the command needs is not known, or does not answer."""
+
+    status = 503
+    code = "UNREACHABLE"
+
+
+class Door(TyperGroup):
+    """The root of the command tree. It never shows a traceback for what an operator can run into."""
+
+    def main(
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,
+        standalone_mode: bool = True, windows_expand_args: bool = True, **extra: Any,
+    ) -> Any:  # fmt: skip
+        """Run the command line and, unless `standalone_mode` is off, end the process with its exit code."""
+        given = list(sys.argv[1:] if args is None else args)
+        quiet_logs()
+        try:
+            code = super().main(
+                given, prog_name or "commons", complete_var, standalone_mode=False,
+                windows_expand_args=windows_expand_args, **extra,
+            )  # fmt: skip
+        except (TyperException, LedgerError, StreamLost, StartFailed, asyncpg.PostgresError, OSError) as error:
+            code = report(error, as_json="--json" in given)
+        except Abort:
+            code = INTERRUPTED
+        if not standalone_mode:
+            return code
+        sys.exit(code if isinstance(code, int) else OK)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return resolve(self, ctx, args)
+
+
+def resolve(group: TyperGroup, ctx: Any, args: list[str]) -> tuple[str, Any, list[str]]:
+    """Find a subcommand, or say which there are and which was probably meant."""
+    name = args[0]
+    found = group.get_command(ctx, name)
+    if found is None:
+        known = group.list_commands(ctx)
+        close = get_close_matches(name, known, n=1, cutoff=0.6) or [k for k in known if k.lower() == name.lower()]
+        meant = f" Did you mean {close[0]}?" if close else ""
+        raise Usage(
+            f"`{ctx.command_path}` has no command {name[:80]!r}.{meant} It has: {', '.join(known)}.", command=name[:80]
+        )
+    return found.name or name, found, args[1:]
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that an error ends the process with."""
+    if isinstance(error, TyperException):
+        return error.exit_code
+    if isinstance(error, Usage):
+        return USAGE
+    if isinstance(error, (Unreachable, OutcomeUnknown, StreamLost, asyncpg.PostgresConnectionError, OSError)):
+        return UNREACHABLE
+    return REFUSED
+
+
+def report(error: BaseException, *, as_json: bool) -> int:
+    """Say what went wrong, to people on stderr or to programs as a problem document on stdout; gives the exit code."""
+    known = _ledger_error(error)
+    if as_json:
+        sys.stdout.write(json.dumps(as_problem(known), ensure_ascii=False, default=str) + "\n")
+    else:
+        mark = "Refused" if exit_code(error) == REFUSED else "Error"
+        message = Text.assemble((mark, "bold red"), " ", (str(known.code), "bold"), ": ", known.detail)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(message)
+    return exit_code(error)
+
+
+def _ledger_error(error: BaseException) -> LedgerError:
+    """Errors of the libraries underneath, in the ledger's own words."""
+    if isinstance(error, LedgerError):
+        return error
+    if isinstance(error, TyperException):
+        return Usage(f"{error.format_message().rstrip('.')}. `--help` says what may be given.")
+    if isinstance(error, StreamLost):
+        return Unreachable(f"The connection to NATS was lost: {error} Try again when the server is back.")
+    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError | asyncpg.UndefinedColumnError):
+        return LedgerError(
+            f"The database lacks a table that this command reads ({error}). Have the migrations been applied and the "
+            "projections started? `commons up` does both."
+        )
+    if isinstance(error, asyncpg.PostgresError):
+        return LedgerError(f"PostgreSQL refused what was asked of it: {error}.")
+    return Unreachable(f"A server could not be reached, or a file not be used: {error}.")
+
+
+def quiet_logs() -> None:
+    """The libraries' warnings go to stderr, so that stdout carries answers alone."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.dev.ConsoleRenderer(colors=False)],
+        wrapper_class=structlog.make_filtering_bound_logger(_WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,179 @@
+"""How files, pairs and flags become a command's data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.commands.contracts import CONTRACTS, Field, Kind, fields_of_command
+from services.commands.door import Usage
+from services.commands.fill import assign, put_flags, read_object
+from services.commands.flags import line_flags
+from services.commands.scans import Scanned, fill
+from services.gs1 import read_scan
+from shared.errors import Invalid, TooLarge
+
+INVENTORY = CONTRACTS["inventory"]
+
+
+def fields(name: str) -> tuple[Field, ...]:
+    return fields_of_command(INVENTORY.commands[name])
+
+
+def assigned(name: str, *pairs: str, **there: Any) -> dict[str, Any]:
+    data: dict[str, Any] = dict(there)
+    assign(data, pairs, fields(name))
+    return data
+
+
+def flagged(name: str, **given: Any) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    put_flags(data, given, fields(name), line_flags(fields(name)))
+    return data
+
+
+@pytest.mark.parametrize("name", sorted(INVENTORY.commands))
+def test_every_command_of_the_contract_can_be_described(name: str) -> None:
+    described = fields(name)
+    assert [f.name for f in described]
+    for field in described:
+        assert field.form
+        assert (field.kind in (Kind.RECORD, Kind.RECORDS)) == bool(field.fields)
+
+
+def test_a_value_is_text_where_the_field_is_text_and_json_elsewhere() -> None:
+    data = assigned("ReceiveStock", "item=0012", 'lines=[{"quantity": 3}]', "note=true", "confirm_unusual=true")
+    assert data == {"item": "0012", "lines": [{"quantity": 3}], "note": "true", "confirm_unusual": True}
+
+
+def test_an_equals_sign_inside_a_value_stays() -> None:
+    assert assigned("ReceiveStock", "note=a=b") == {"note": "a=b"}
+
+
+def test_a_list_is_given_whole_or_one_by_one() -> None:
+    one_by_one = assigned("RegisterItem", "allergens=milk", "allergens=peanuts")
+    assert one_by_one == assigned("RegisterItem", 'allergens=["milk", "peanuts"]') == {"allergens": ["milk", "peanuts"]}
+    assert assigned("RegisterItem", "allergens=") == {"allergens": []}
+    assert flagged("RegisterItem", allergens=["milk", "peanuts"]) == one_by_one
+
+
+def test_a_pair_replaces_what_the_file_said() -> None:
+    assert assigned("ReceiveStock", "item=oats", item="rice") == {"item": "oats"}
+
+
+def test_a_dotted_name_reaches_into_a_record() -> None:
+    data = assigned("RecallLot", "scope.lots=A", "scope.lots=B", "scope.first_date=2026-01-01")
+    assert data == {"scope": {"lots": ["A", "B"], "first_date": "2026-01-01"}}
+
+
+@pytest.mark.parametrize("pair", ["rice", "nothing=1", "lines.0.quantity=1", "lines=x", "scope.lots.x=1", "item.x=1"])
+def test_a_pair_that_cannot_be_placed_is_refused(pair: str) -> None:
+    with pytest.raises(Usage):
+        assigned("ReceiveStock", pair)
+
+
+def test_flags_of_one_line_make_one_line() -> None:
+    data = flagged("ReceiveStock", item="rice", lot="A", quantity="12", confirm_unusual=True)
+    assert data == {"item": "rice", "confirm_unusual": True, "lines": [{"lot": "A", "quantity": 12}]}
+
+
+def test_flags_of_a_record_make_the_record() -> None:
+    assert flagged("RecallLot", lots=["A", "B"], last_date="2026-12-31") == {
+        "scope": {"lots": ["A", "B"], "last_date": "2026-12-31"}
+    }
+
+
+def test_flags_are_laid_over_the_one_line_that_is_there_and_refused_over_several() -> None:
+    data: dict[str, Any] = {"lines": [{"lot": "A", "quantity": 1}]}
+    put_flags(data, {"quantity": "5"}, fields("ReceiveStock"), line_flags(fields("ReceiveStock")))
+    assert data == {"lines": [{"lot": "A", "quantity": 5}]}
+    data = {"lines": [{"quantity": 1}, {"quantity": 2}]}
+    with pytest.raises(Usage):
+        put_flags(data, {"quantity": "5"}, fields("ReceiveStock"), line_flags(fields("ReceiveStock")))
+
+
+def test_no_flag_means_two_things() -> None:
+    for spec in INVENTORY.commands.values():
+        described = fields_of_command(spec)
+        assert not {f.name for f in described} & set(line_flags(described))
+    assert set(line_flags(fields("RepackStock")).values()) == {"lines"}
+
+
+# -- files --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b'{"item": "rice"', "ends in the middle"),
+        (b'{"item": "ri\xff"}', "not UTF-8"),
+        (b"[1]", "holds a list"),
+        (b"null", "holds null"),
+        (b"{'item': 1}", "not JSON"),
+        (b"[" * 20_000 + b"]" * 20_000, "not JSON"),
+    ],
+)
+def test_a_file_that_is_not_one_object_is_refused(tmp_path: Path, raw: bytes, why: str) -> None:
+    path = tmp_path / "command.json"
+    path.write_bytes(raw)
+    with pytest.raises(Invalid) as caught:
+        read_object(path)
+    assert why in caught.value.detail
+
+
+def test_a_file_of_ten_megabytes_is_refused_without_being_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "command.json"
+    path.write_bytes(b'{"note": "' + b"x" * 10_000_000 + b'"}')
+    with pytest.raises(TooLarge):
+        read_object(path)
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "command.json"
+    path.write_bytes(b'\xef\xbb\xbf{"item": "rice"}')
+    assert read_object(path) == {"item": "rice"}
+
+
+def test_a_missing_file_or_a_folder_is_a_mistake_of_the_command_line(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.json", tmp_path):
+        with pytest.raises(Usage):
+            read_object(path)
+
+
+# -- scans --------------------------------------------------------------------------------------------------------
+
+CASE = Scanned(read_scan("(02)04006381333931(37)2(10)A7(15)270131"), "rice", "each", each=12)
+
+
+def test_a_scan_fills_item_lot_date_and_quantity() -> None:
+    data: dict[str, Any] = {}
+    fill(data, CASE, fields("ReceiveStock"))
+    line = {"lot": "A7", "date": "2027-01-31", "date_kind": "best_before", "quantity": 24}
+    assert data == {"item": "rice", "lines": [line]}
+
+
+def test_what_the_operator_says_wins_over_the_scan() -> None:
+    data: dict[str, Any] = {"item": "brown-rice", "lines": [{"quantity": 5}]}
+    fill(data, CASE, fields("ReceiveStock"))
+    assert data["item"] == "brown-rice"
+    assert data["lines"][0]["quantity"] == 5
+    assert data["lines"][0]["lot"] == "A7"
+
+
+def test_a_scan_fills_only_what_the_command_has_a_place_for() -> None:
+    data: dict[str, Any] = {}
+    fill(data, CASE, fields("IssueStock"))
+    assert data == {"item": "rice", "lines": [{"lot": "A7", "date": "2027-01-31", "quantity": 24}]}
+    data = {}
+    fill(data, CASE, fields("QuarantineLot"))
+    assert data == {"item": "rice", "lot": "A7"}
+
+
+def test_the_weight_on_a_barcode_counts_only_for_items_kept_by_weight() -> None:
+    scan = read_scan("(01)04006381333931(3103)001250")
+    assert Scanned(scan, "apples", "g").quantity == 1250
+    assert Scanned(scan, "cheese", "each").quantity is None
