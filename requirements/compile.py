@@ -7,7 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-FILES = {
+ROOT = Path(__file__).resolve().parent.parent
+
+OPTIONS = [
+    "pip",
+    "compile",
+    "--quiet",
+    "--upgrade",
+    "--universal",
+    "--python-version=3.11",
+    "--generate-hashes",
+    "--no-emit-index-url",  # where somebody downloads from is theirs to choose
+    "--no-emit-find-links",
+    "--no-annotate",
+    "--custom-compile-command=make requirements",
+]
+
+FILES: dict[str, list[str]] = {
     "runtime": [],
     "dev": ["--group", "dev"],
     "bench": ["--group", "dev", "--group", "bench"],
@@ -19,15 +35,8 @@ def main() -> None:
     if uv is None:
         sys.exit("requirements/compile.py needs uv on the PATH: install it (pip install uv) and run it again.")
     for name, groups in FILES.items():
-        subprocess.run(
-            [
-                uv, "pip", "compile", "--quiet", "--upgrade", "--universal", "--python-version=3.11", "--generate-hashes",
-                "--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--custom-compile-command=make requirements",
-                *groups, "pyproject.toml", "--output-file", f"requirements/{name}.txt",
-            ],
-            check=True,
-            cwd=Path(__file__).resolve().parent.parent,
-        )  # fmt: skip
+        output = ["--output-file", f"requirements/{name}.txt"]
+        subprocess.run([uv, *OPTIONS, *groups, *output, "pyproject.toml"], check=True, cwd=ROOT)  # noqa: S603
 
 
 if __name__ == "__main__":

@@ -80,10 +80,12 @@ async def running(options: Options) -> AsyncIterator[tuple[Reports, dict[str, An
     await asyncio.wait([ledger, said], return_when=asyncio.FIRST_COMPLETED)
     if ledger.done():
         said.cancel()
-    await said
-    yield reports, state(options)
-    os.kill(os.getpid(), signal.SIGINT)
-    assert await ledger == 0
+        ledger.result()
+    try:
+        yield reports, state(options)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await ledger == 0
 
 
 def state(options: Options) -> dict[str, Any]:
