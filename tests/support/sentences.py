@@ -1,0 +1,189 @@
+"""Tests of a domain as sentences: given what has happened, when a command comes, then this follows.
+
+    given(rice, main, received(lot="A", quantity=10)).when(issue(quantity=4)).then(StockIssued, on_hand=6)
+    given(rice, main).when(issue(quantity=4, reservation="r")).then_rejected(InventoryError.UNKNOWN_RESERVATION)
+    given(rice).when(rice).then_nothing()
+
+`given` takes events and commands; a command is decided and must be accepted. `then` gives back what is now given, so a
+sentence can go on with another `.when`. Beside what it says, every sentence checks what must hold for any decider: the command
+passes the contract's door unchanged; deciding changes no state; the event is one the command may make, repeats the command's
+fields, and survives JSON with integers only; the new state breaks no invariant and survives a snapshot.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from shared.decider import Context, Decider, Ref
+from shared.errors import Rejected
+
+NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+"""The moment of every decision that says no other; a Friday morning."""
+
+Locate = Callable[[Any], str]
+"""The aggregate's id of an event."""
+
+
+@dataclasses.dataclass
+class World:
+    """The deciders of one service, and the states of all its aggregates."""
+
+    deciders: Mapping[str, Decider[Any]]
+    locate: Mapping[str, Locate]
+    states: dict[Ref, Any] = dataclasses.field(default_factory=dict)
+    history: dict[Ref, list[Any]] = dataclasses.field(default_factory=dict)
+
+    def state(self, ref: Ref) -> Any:
+        return self.states[ref] if ref in self.states else self.deciders[ref.category].initial()
+
+    def snapshot(self) -> dict[Ref, bytes]:
+        return {ref: msgspec.msgpack.encode(state) for ref, state in self.states.items()}
+
+    def decide(self, command: Any, now: datetime, actor: str, mandate: str | None) -> Any:
+        """Decide a command as the kernel would; raises Rejected."""
+        contract = next(iter(self.deciders.values())).contract
+        spec = contract.command_of(command)
+        assert contract.parse(spec.name, msgspec.json.encode(command)) == command, "the door changed the command"
+        decider = self.deciders[spec.category]
+        reads = {ref: self.state(ref) for ref in decider.reads(command)}
+        before = self.snapshot()
+        try:
+            event = decider.decide(
+                command, self.state(Ref(spec.category, spec.aggregate(command))), Context(now, actor, mandate, reads)
+            )
+        finally:
+            assert self.snapshot() == before, "deciding changed a state"
+        if event is None:
+            return None
+        assert type(event) in spec.makes, f"{spec.name} does not make {type(event).__name__}"
+        assert self.locate[spec.category](event) == spec.aggregate(command)
+        for field in dataclasses.fields(command):
+            said = getattr(command, field.name)
+            assert said is None or getattr(event, field.name) == said, f"{field.name} did not come back"
+        return event
+
+    def apply(self, event: Any) -> None:
+        """Fold an event as the kernel would: from its bytes."""
+        contract = next(iter(self.deciders.values())).contract
+        spec = contract.spec_of(event)
+        raw = msgspec.json.encode(event)
+        assert len(raw) < 59_000, "the event is too large"
+        _integers_only(msgspec.json.decode(raw))
+        read = spec.decoder.decode(raw)
+        assert read == event, "the event does not survive its bytes"
+        decider = self.deciders[spec.category]
+        ref = Ref(spec.category, self.locate[spec.category](event))
+        self.states[ref] = decider.evolve(self.state(ref), read)
+        self.history.setdefault(ref, []).append(event)
+        assert decider.check(self.states[ref]) == []
+        stored = msgspec.msgpack.encode(self.states[ref])
+        assert msgspec.msgpack.decode(stored, type=decider.state_type) == self.states[ref], "a snapshot loses something"
+
+    def folded_again(self, ref: Ref) -> Any:
+        """The state of an aggregate, folded from its first event."""
+        decider = self.deciders[ref.category]
+        state = decider.initial()
+        for event in self.history.get(ref, ()):
+            state = decider.evolve(state, event)
+        return state
+
+
+def _integers_only(value: Any) -> None:
+    assert not isinstance(value, float), "a float is in an event"
+    if isinstance(value, int) and not isinstance(value, bool):
+        assert abs(value) < 2**53, "a number no consumer can read exactly is in an event"
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _integers_only(part)
+
+
+@dataclasses.dataclass
+class Given:
+    """What has happened."""
+
+    world: World
+
+    def when(
+        self, command: Any, *, now: datetime = NOW, actor: str = "sam", mandate: str | None = None
+    ) -> Outcome:
+        """Decide a command."""
+        try:
+            return Outcome(self.world, self.world.decide(command, now, actor, mandate), None)
+        except Rejected as refusal:
+            return Outcome(self.world, None, refusal)
+
+    def state(self, category: str, id: str) -> Any:
+        return self.world.state(Ref(category, id))
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What followed from a command."""
+
+    world: World
+    event: Any
+    refusal: Rejected | None
+
+    def then(self, event: type, **fields: Any) -> Given:
+        """The event is of this type, and has these fields; lists of lines are compared in what they say."""
+        assert self.refusal is None, f"refused: {self.refusal!r}"
+        assert type(self.event) is event, f"made {self.event}"
+        for name, expected in fields.items():
+            actual = getattr(self.event, name)
+            assert _alike(actual, expected), f"{name} is {actual}, not {expected}"
+        self.world.apply(self.event)
+        return Given(self.world)
+
+    def then_event(self) -> Given:
+        """The command is accepted, whatever its event says."""
+        return self.then(type(self.event))
+
+    def then_rejected(self, code: StrEnum, **facts: Any) -> Given:
+        """The command is refused with this code and these facts, in a sentence that ends, and again when it is repeated."""
+        assert self.refusal is not None, f"not refused, but made {self.event}"
+        assert self.refusal.code == code, f"{self.refusal!r}"
+        for name, expected in facts.items():
+            assert self.refusal.facts.get(name) == expected, f"{name} is {self.refusal.facts.get(name)}, not {expected}"
+        assert self.refusal.detail.endswith("."), self.refusal.detail
+        msgspec.json.encode(self.refusal.problem())
+        return Given(self.world)
+
+    def then_nothing(self) -> Given:
+        """The command was already true."""
+        assert self.refusal is None, f"refused: {self.refusal!r}"
+        assert self.event is None, f"made {self.event}"
+        return Given(self.world)
+
+
+def _alike(actual: Any, expected: Any) -> bool:
+    """Whether a value is as expected; a mapping names the fields of a line that matter."""
+    if isinstance(expected, Mapping):
+        return all(_alike(getattr(actual, name), value) for name, value in expected.items())
+    if isinstance(expected, list | tuple) and isinstance(actual, tuple):
+        return len(actual) == len(expected) and all(map(_alike, actual, expected))
+    return bool(actual == expected)
+
+
+def sentences(deciders: Iterable[Decider[Any]], locate: Mapping[str, Locate]) -> Callable[..., Given]:
+    """The `given` of one service."""
+    by_category = {decider.category: decider for decider in deciders}
+
+    def given(*steps: Any, now: datetime = NOW) -> Given:
+        """Events and commands that came first, an hour before `now` unless they say otherwise."""
+        world = World(by_category, locate)
+        contract = next(iter(by_category.values())).contract
+        for step in steps:
+            if type(step).__name__ in contract.commands:
+                event = world.decide(step, getattr(step, "occurred_at", None) or now - timedelta(hours=1), "sam", None)
+                assert event is not None, f"{step} changed nothing"
+                world.apply(event)
+            else:
+                world.apply(step)
+        return Given(world)
+
+    return given
