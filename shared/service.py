@@ -26,7 +26,11 @@ from shared.contract import Contract
 from shared.decider import Decider
 from shared.errors import LedgerError, OutcomeUnknown
 from shared.handler import Handler
+from shared.manager import Manager
 from shared.message import encode_answer, encode_refusal, parse_command
+from shared.outbox import in_process, through_nats
+from shared.positions import KvPositions
+from shared.process import Processes
 from shared.settings import Settings
 from shared.snapshot import Snapshots
 from shared.store import EventStore
@@ -52,7 +56,13 @@ _GAUGES: Final = {
 class Service:
     """One service of the ledger over its own stream."""
 
-    def __init__(self, contract: Contract, deciders: Iterable[Decider[Any]], settings: Settings) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        deciders: Iterable[Decider[Any]],
+        settings: Settings,
+        managers: Iterable[Manager] = (),
+    ) -> None:
         self.contract = contract
         self.settings = settings
         self.handler: Handler
@@ -60,6 +70,8 @@ class Service:
         self.store: EventStore
         self.nc: Client
         self._deciders = list(deciders)
+        self._managers = list(managers)
+        self._processes: Processes | None = None
         self._subscription: Subscription | None = None
         self._out: list[tuple[str, bytes]] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -91,11 +103,18 @@ class Service:
         # One subscription for all commands: a wildcard also answers a command that does not exist.
         self._subscription = await self.nc.subscribe(f"command.{name}.*", queue=name, cb=self._receive)
         await self.nc.flush()
+        if self._managers:
+            send = in_process(self.handler, through_nats(self.nc))
+            positions = await KvPositions.open(self.nc)
+            self._processes = Processes(settings.nats_url, self.contract, self._managers, send, positions)
+            await self._processes.start()
         self._ready = True
 
     async def stop(self) -> None:
         """Take no more commands, answer those in hand, and disconnect."""
         self._ready = False
+        if self._processes is not None:
+            await self._quietly(self._processes.stop)
         if self._subscription is not None:
             await self._quietly(self._subscription.drain)
             deadline = time.monotonic() + 10
@@ -120,12 +139,19 @@ class Service:
         if not hasattr(self, "handler"):
             return {"ok": True, "ready": False, "service": self.contract.service}
         halted = self.committer.halted
+        processes = self._processes.health() if self._processes else None
         return {
-            "ok": halted is None, "ready": self._ready and self.nc.is_connected and halted is None,
-            "service": self.contract.service, "stream": self.store.stream, "acknowledged": self.committer.acknowledged,
-            "waiting": self.committer.waiting, "conflicts": self.handler.conflicts,
-            "cached_bytes": self.handler.cache.nbytes, "halted": None if halted is None else halted.problem(),
-        }  # fmt: skip
+            "ok": halted is None and (processes is None or processes["ok"]),
+            "ready": self._ready and self.nc.is_connected and halted is None,
+            "service": self.contract.service,
+            "stream": self.store.stream,
+            "acknowledged": self.committer.acknowledged,
+            "waiting": self.committer.waiting,
+            "conflicts": self.handler.conflicts,
+            "cached_bytes": self.handler.cache.nbytes,
+            "halted": None if halted is None else halted.problem(),
+            "processes": processes,
+        }
 
     def _gauge(self, name: str) -> float:
         if not hasattr(self, "handler"):

@@ -1,15 +1,21 @@
-"""The inventory service as a process."""
+"""The inventory service as a process: its commands, and the process managers that follow its events."""
 
 from __future__ import annotations
 
 from services.inventory.contract import inventory
 from services.inventory.deciders import DECIDERS
+from services.inventory.processes import managers
 from shared.application import run
 from shared.service import Service
+from shared.settings import Settings
+
+
+def service(settings: Settings) -> Service:
+    return Service(inventory, DECIDERS, settings, managers())
 
 
 def main() -> None:
-    run("inventory", lambda settings: Service(inventory, DECIDERS, settings))
+    run("inventory", service)
 
 
 if __name__ == "__main__":
