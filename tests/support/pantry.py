@@ -1,4 +1,4 @@
-"""A ledger in memory: commands go through inventory's real deciders, and the events come out as they would be stored."""
+"""A ledger in memory: commands go through inventory's deciders, and the events come out as they would be stored."""
 
 from __future__ import annotations
 

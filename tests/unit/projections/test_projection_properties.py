@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import HealthCheck, given, settings
-from support.histories import LOCATIONS, histories, play
+from support.histories import LOCATIONS, Draft, histories, play
 from support.pantry import rows_of, table
 
 from services.inventory.contract import stock_id
@@ -14,8 +12,8 @@ from services.projections.reservations import Reservations
 from services.projections.stock_on_hand import StockOnHand
 from services.projections.transfers import Transfers
 
-History = list[tuple[tuple[str, dict[str, Any]], int]]
-often = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+History = list[Draft]
+often = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @often
@@ -48,7 +46,9 @@ def test_open_reservations_are_those_of_the_stocks(history: History) -> None:
     for location in LOCATIONS:
         stock = pantry.state("stock", stock_id("rice", location))
         expected = {
-            (id, key): quantity for id, reservation in stock.reservations.items() for key, quantity in reservation.lots.items()
+            (id, key): quantity
+            for id, reservation in stock.reservations.items()
+            for key, quantity in reservation.lots.items()
         }
         found = {
             (id, key): row["remaining"]

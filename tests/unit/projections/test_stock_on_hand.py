@@ -101,9 +101,7 @@ def test_an_emptied_lot_goes_unless_a_hold_waits_for_more_of_it(pantry: Pantry) 
     pantry.receive(10, "B")
     pantry.do("HoldStock", item="rice", location="store", hold="h1", reason="damage", lots=["A"])
     for lot in ("A", "B"):
-        pantry.do(
-            "DisposeStock", item="rice", location="store", reason="damaged", lines=[{"quantity": 10, "lot": lot}]
-        )
+        pantry.do("DisposeStock", item="rice", location="store", reason="damaged", lines=[{"quantity": 10, "lot": lot}])
     assert figures(pantry) == {"A": (0, 0, 0, 0)}
 
 
