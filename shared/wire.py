@@ -179,7 +179,7 @@ class StreamReader:
 
 def _gap(stream: str, expected: int, found: int) -> Corrupt:
     return Corrupt(
-        f"Stream {stream} goes from {expected - 1:,} to {found:,}: {found - expected:,} event(s) from {expected:,} on are missing. "
-        "Restore the stream before it is read on.",
+        f"Stream {stream} goes from {expected - 1:,} to {found:,}: {found - expected:,} event(s) from {expected:,} on "
+        "are missing. Restore the stream before it is read on.",
         stream=stream, sequence=found, expected=expected,
     )  # fmt: skip

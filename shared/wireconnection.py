@@ -266,9 +266,8 @@ async def _login(wire: Connection, url: str, tls: ssl.SSLContext | None, timeout
     elif address.username:
         options["auth_token"] = unquote(address.username)
     sid = DELIVERIES.decode()
-    wire.write(
-        f"CONNECT {json.dumps(options)}\r\nSUB {wire.inbox}.pull.* {sid}\r\nSUB {wire.inbox}.api.* 2\r\nPING\r\n".encode()
-    )
+    subscriptions = f"SUB {wire.inbox}.pull.* {sid}\r\nSUB {wire.inbox}.api.* 2\r\n"
+    wire.write(f"CONNECT {json.dumps(options)}\r\n{subscriptions}PING\r\n".encode())
     await wire.signal("PONG", timeout)
 
 

@@ -1,0 +1,190 @@
+# ruff: noqa: S608  # statements are put together from names only, each checked in projection.py
+"""The tables of one generation of a projection in PostgreSQL: making them, loading rows, writing rows.
+
+A write is one statement, so it is one round trip and one transaction: it moves the checkpoint by compare-and-set and,
+only if it moved, puts and deletes the rows of every table and tells those who listen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+import msgspec
+from asyncpg.pool import PoolConnectionProxy
+
+from shared.projection import Key, Projection, Row, Rows, Table
+
+CHANNEL: Final = "commons_projection"
+"""Where a live projection notifies, as `<projection> <stream> <sequence>`, with every move of its checkpoint."""
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+_MOVE: Final = (
+    "moved AS (UPDATE commons.checkpoint SET sequence = $4"
+    " WHERE projection = $1 AND generation = $2 AND stream = $3 AND sequence = $5 AND epoch = $6 RETURNING 1)"
+)
+
+_to_json: Final = msgspec.json.Encoder().encode
+_from_json: Final = msgspec.json.Decoder().decode
+
+
+def schema_of(projection: str, generation: int) -> str:
+    return f"{projection}_g{generation}"
+
+
+def layout(projection: Projection) -> str:
+    """The statements that make a generation's tables, without their schema: equal for equal tables."""
+    lines = []
+    for table in projection.tables:
+        columns = [f"{c} {kind}{' NOT NULL' if c in table.key else ''}" for c, kind in table.columns.items()]
+        lines.append(f"CREATE TABLE {table.name} ({', '.join(columns)}, PRIMARY KEY ({', '.join(table.key)}))")
+        lines += [f"CREATE INDEX ON {table.name} ({columns})" for columns in table.indexes]
+    lines += [f"CREATE VIEW {name} AS {query}" for name, query in projection.views.items()]
+    return ";\n".join(lines)
+
+
+def relations(projection: Projection) -> list[str]:
+    """The names of its tables and views, as readers see them."""
+    return [table.name for table in projection.tables] + list(projection.views)
+
+
+async def create(connection: Connection, projection: Projection, generation: int) -> None:
+    """Make the empty tables, inside the caller's transaction."""
+    schema = schema_of(projection.name, generation)
+    await connection.execute(f"CREATE SCHEMA {schema}; SET LOCAL search_path TO {schema}; {layout(projection)};")
+    await connection.execute("SET LOCAL search_path TO DEFAULT")
+
+
+class Statements:
+    """The statements for one generation of a projection."""
+
+    def __init__(self, projection: Projection, generation: int, *, live: bool = True) -> None:
+        self.projection = projection.name
+        self.generation = generation
+        schema = schema_of(projection.name, generation)
+        self._tables = {table.name: table for table in projection.tables}
+        self._load = {table.name: _load(schema, table) for table in projection.tables}
+        self._move = self._writing(schema, move=True, live=live)
+        self._only_rows = self._writing(schema, move=False, live=False)
+
+    def _writing(self, schema: str, *, move: bool, live: bool) -> str:
+        if move:
+            parameters = _Parameters(6)
+            parts = [_MOVE]
+        else:
+            parameters = _Parameters(0)
+            parts = ["moved AS (SELECT 1)"]
+        for table in self._tables.values():
+            parts += [_put(schema, table, parameters), _delete(schema, table, parameters)]
+        told = f"pg_notify('{CHANNEL}', concat_ws(' ', $1::text, $3::text, $4::bigint))" if live else "1"
+        return f"WITH {', '.join(parts)} SELECT {told} FROM moved"
+
+    async def load(self, connection: Connection, rows: Rows, wanted: Iterable[tuple[str, Key]]) -> None:
+        """Load what is missing of the rows, one query a table."""
+        for name, keys in rows.missing(wanted).items():
+            table = self._tables[name]
+            records = await connection.fetch(self._load[name], *zip(*keys, strict=True))
+            rows.loaded(name, keys, dict(_rows(table, records)))
+
+    async def write(
+        self, connection: Connection, rows: Rows, stream: str, *, before: int, after: int, epoch: int
+    ) -> bool:
+        """Write the changed rows and move the checkpoint, both or neither. False: the checkpoint is not at `before`."""
+        moved = await connection.fetch(
+            self._move, self.projection, self.generation, stream, after, before, epoch, *self._arguments(rows)
+        )
+        return bool(moved)
+
+    async def write_rows(self, connection: Connection, rows: Rows) -> None:
+        """Write the changed rows alone, inside the transaction of someone who holds the checkpoint."""
+        await connection.fetch(self._only_rows, *self._arguments(rows))
+
+    def _arguments(self, rows: Rows) -> list[Sequence[Any]]:
+        changes = {table.name: (puts, gone) for table, puts, gone in rows.changes()}
+        arguments: list[Sequence[Any]] = []
+        for name, table in self._tables.items():
+            puts, gone = changes.get(name, ((), ()))
+            arguments += zip(*(key for key, _ in puts), strict=True) if puts else [()] * len(table.key)
+            for column in table.values:
+                if table.columns[column] == "jsonb":
+                    arguments.append([_json(row.get(column)) for _, row in puts])
+                else:
+                    arguments.append([row.get(column) for _, row in puts])
+            arguments += zip(*gone, strict=True) if gone else [()] * len(table.key)
+        return arguments
+
+
+async def read_rows(connection: Connection, schema: str, table: Table) -> dict[Key, Row]:
+    """Every row of a table, by key, as the projection wrote them."""
+    columns = _selected(table, (*table.key, *table.values))
+    return dict(_rows(table, await connection.fetch(f"SELECT {columns} FROM {schema}.{table.name}")))
+
+
+# -- the text of the statements; every name in it is checked in projection.py -------------------------------------
+
+
+class _Parameters:
+    def __init__(self, used: int) -> None:
+        self._used = used
+
+    def unnest(self, table: Table, columns: Sequence[str]) -> str:
+        """Rows from one array a column. JSON travels as text, so that no codec of the connection plays a part."""
+        arrays = []
+        for column in columns:
+            self._used += 1
+            kind = table.columns[column]
+            arrays.append(f"${self._used}::{'text' if kind == 'jsonb' else kind}[]")
+        return f"unnest({', '.join(arrays)}) AS given({', '.join(columns)})"
+
+
+def _selected(table: Table, columns: Sequence[str]) -> str:
+    return ", ".join(f"{c}::text AS {c}" if table.columns[c] == "jsonb" else c for c in columns)
+
+
+def _load(schema: str, table: Table) -> str:
+    columns = _selected(table, (*table.key, *table.values))
+    given = _Parameters(0).unnest(table, table.key)
+    return f"SELECT {columns} FROM {schema}.{table.name} JOIN {given} USING ({', '.join(table.key)})"
+
+
+def _put(schema: str, table: Table, parameters: _Parameters) -> str:
+    columns = (*table.key, *table.values)
+    given = ", ".join(f"{c}::jsonb" if table.columns[c] == "jsonb" else c for c in columns)
+    if table.values:
+        action = "UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in table.values)
+    else:
+        action = "NOTHING"
+    return (
+        f"put_{table.name} AS (INSERT INTO {schema}.{table.name} ({', '.join(columns)})"
+        f" SELECT {given} FROM {parameters.unnest(table, columns)} WHERE EXISTS (SELECT FROM moved)"
+        f" ON CONFLICT ({', '.join(table.key)}) DO {action})"
+    )
+
+
+def _delete(schema: str, table: Table, parameters: _Parameters) -> str:
+    match = " AND ".join(f"t.{c} = given.{c}" for c in table.key)
+    return (
+        f"delete_{table.name} AS (DELETE FROM {schema}.{table.name} AS t"
+        f" USING {parameters.unnest(table, table.key)}"
+        f" WHERE {match} AND EXISTS (SELECT FROM moved))"
+    )
+
+
+def _rows(table: Table, records: Iterable[asyncpg.Record]) -> Iterable[tuple[Key, Row]]:
+    decoders: dict[str, Callable[[Any], Any]] = {c: _from_json for c in table.values if table.columns[c] == "jsonb"}
+    for record in records:
+        key = tuple(record[c] for c in table.key)
+        row = {c: record[c] for c in table.values}
+        for column, decode in decoders.items():
+            if row[column] is not None:
+                row[column] = decode(row[column])
+        yield key, row
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else _to_json(value).decode()
