@@ -1,0 +1,134 @@
+"""A writer of the kernel in a test: its own connection, committer and handler, as a service process has them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+
+from services.local.nats import NatsServer
+from shared.command import Answer, CommandMeta
+from shared.committer import Committer
+from shared.connection import connect
+from shared.decider import Ref
+from shared.event import FIRST_PREVHASH, Recorded, decode
+from shared.handler import Handler
+from shared.snapshot import Snapshots
+from shared.store import EventStore, chain
+from tests.support.kiosk import DECIDERS, kiosk
+
+
+@dataclass
+class Ledger:
+    """What one service process holds."""
+
+    nc: Client
+    store: EventStore
+    committer: Committer
+    handler: Handler
+    snapshots: Snapshots | None = None
+
+    async def send(self, command: Any, id: str, actor: str = "sam", **meta: Any) -> Answer:
+        return await self.handler.handle(command, CommandMeta(id=id, actor=actor, **meta))
+
+    def start(self, command: Any, id: str, actor: str = "sam") -> asyncio.Future[Answer]:
+        return self.handler.submit(command, CommandMeta(id=id, actor=actor))
+
+
+@asynccontextmanager
+async def ledger(
+    server: NatsServer,
+    *,
+    url: str | None = None,
+    lanes: int = 2,
+    batch_from: int = 24,
+    known: Callable[[], Awaitable[int]] | None = None,
+    snapshot_every: int | None = None,
+    **options: Any,
+) -> AsyncIterator[Ledger]:
+    """A running writer over the stream of the kiosk; `url` leads to the server by another way, such as a proxy."""
+    handler: Handler | None = None
+
+    def lost() -> None:
+        if handler is not None:
+            handler.connection_changed()
+
+    nc = await connect(url or server.url, name="kiosk", on_lost=lost)
+    try:
+        store = EventStore(nc, kiosk)
+        await store.ensure(server.monitor_url)
+        committer = Committer(store, lanes=lanes, batch_from=batch_from, known_sequence=known)
+        snapshots = None
+        if snapshot_every is not None:
+            snapshots = await Snapshots.open(nc, "kiosk")
+            options["snapshot_every"] = snapshot_every
+        handler = Handler(store, DECIDERS, committer, snapshots=snapshots, **options)
+        await committer.start()
+        try:
+            yield Ledger(nc, store, committer, handler, snapshots)
+        finally:
+            await handler.stop()
+    finally:
+        await nc.close()
+
+
+async def read(server: NatsServer, ref: Ref | None = None) -> list[Recorded]:
+    """The stream as it is on the server, one aggregate of it or all, with every aggregate's chain checked."""
+    nc = await nats.connect(server.url)
+    try:
+        store = EventStore(nc, kiosk)
+        if ref is not None:
+            events = await store.load(ref)
+            chain(events, revision=0, previous=FIRST_PREVHASH)
+            return events
+        events = []
+        for sequence in range(1, await store.last_sequence() + 1):
+            event = await store.at(sequence)
+            assert event is not None, f"sequence {sequence} is missing"
+            events.append(event)
+        chains: dict[str, list[Recorded]] = {}
+        for event in events:
+            chains.setdefault(event.subject, []).append(event)
+        for events_of_one in chains.values():
+            chain(events_of_one, revision=0, previous=FIRST_PREVHASH)
+        return events
+    finally:
+        await nc.close()
+
+
+def event_of(answer: Answer) -> Any:
+    """The event that an answer carries, as its class."""
+    assert answer.event is not None
+    return decode(answer.event, contract=kiosk).data
+
+
+def envelope_of(answer: Answer) -> dict[str, Any]:
+    assert answer.event is not None
+    made: dict[str, Any] = json.loads(answer.event)
+    return made
+
+
+async def last_sequence(server: NatsServer) -> int:
+    nc = await nats.connect(server.url)
+    try:
+        return await EventStore(nc, kiosk).last_sequence()
+    finally:
+        await nc.close()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Wait until a condition (awaitable or not) is true, and give what it gave."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return found
+            await asyncio.sleep(0.01)
