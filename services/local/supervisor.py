@@ -176,7 +176,10 @@ class Supervisor:
                 await asyncio.sleep(WATCH_SECONDS)
             if time.monotonic() - started >= SETTLED_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            self.report(f"{member.name} ended, {_manner(code)}; starting it again in {pause:g} s (log: {member.log})")
+            said = _last_line(member.log) if code > 0 else ""
+            self.report(
+                f"{member.name} ended, {_manner(code)}; starting it again in {pause:g} s (log: {member.log}){said}"
+            )
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             try:
@@ -202,6 +205,12 @@ async def _answers(port: int, path: str) -> bool:
                 writer.close()
     except (OSError, TimeoutError):
         return False
+
+
+def _last_line(log: Path) -> str:
+    """What it said last, since somebody who ends of its own accord has mostly said why."""
+    lines = log.read_text(errors="replace")[-4000:].strip().splitlines() if log.exists() else []
+    return f"\n  {lines[-1]}" if lines else ""
 
 
 def _manner(code: int) -> str:

@@ -199,10 +199,13 @@ async def test_a_second_ctrl_c_ends_what_does_not_drain(options: Options, tmp_pa
 
 
 async def test_who_keeps_dying_is_started_less_and_less_often(tmp_path: Path) -> None:
-    dying = ProcessSpec("dying", command=[sys.executable, "-c", "raise SystemExit(9)"], ready_path=None)
+    dying = ProcessSpec(
+        "dying", command=[sys.executable, "-c", "print('all is lost'); raise SystemExit(9)"], ready_path=None
+    )
     reports = Reports()
     supervisor = Supervisor([[ServiceProcess(dying, environment={}, logs=tmp_path)]], reports.append)
     await supervisor.start()
     for pause in ("0.1", "0.2", "0.4"):
-        await reports.wait_for(f"dying ended, exit code 9; starting it again in {pause} s")
+        said = await reports.wait_for(f"dying ended, exit code 9; starting it again in {pause} s")
+        assert said.endswith("all is lost")
     await supervisor.stop()
