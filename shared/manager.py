@@ -44,12 +44,16 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command that a manager sends. `name` tells apart the steps of one cause to one aggregate."""
+    """A command that a manager sends. `name` tells apart the steps of one cause to one aggregate.
+
+    `met_by` are refusals that say that what the step wants is so already: what it is to end is not there any more.
+    """
 
     cause: Cause
     contract: Contract
     command: Any
     name: str
+    met_by: frozenset[str] = frozenset()
 
     @property
     def service(self) -> str:
@@ -93,11 +97,15 @@ class Manager(ABC):
         """Whether events since have made a step needless; asked before each attempt to send it."""
         return False
 
-    def step(self, cause: Recorded | Cause, contract: Contract, command: Any, name: str | None = None) -> Step:
+    def step(
+        self, cause: Recorded | Cause, contract: Contract, command: Any, name: str | None = None, *,
+        met_by: str | None = None,
+    ) -> Step:  # fmt: skip
         """A step, named after its command unless a name is given."""
         if isinstance(cause, Recorded):
             cause = Cause.of(cause)
-        return Step(cause, contract, command, name or type(command).__name__)
+        codes = frozenset[str]() if met_by is None else frozenset({met_by})
+        return Step(cause, contract, command, name or type(command).__name__, codes)
 
 
 @value

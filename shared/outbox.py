@@ -145,6 +145,8 @@ class Outbox:
                 await self._insist(delivery, delivery.step, delivery.id)
                 return
             except LedgerError as refusal:
+                if str(refusal.code) in delivery.step.met_by:
+                    return
                 pause = next(refusals, None)
                 if pause is None:
                     await self._record(delivery, refusal)

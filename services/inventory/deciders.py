@@ -8,8 +8,9 @@ from services.inventory.count import count
 from services.inventory.item import item
 from services.inventory.location import location
 from services.inventory.lot import lot
+from services.inventory.process import process
 from services.inventory.stock import stock
 from services.inventory.transfer import transfer
 from shared.decider import Decider
 
-DECIDERS: Final[tuple[Decider[Any], ...]] = (item, location, stock, lot, count, transfer)
+DECIDERS: Final[tuple[Decider[Any], ...]] = (item, location, stock, lot, count, transfer, process)

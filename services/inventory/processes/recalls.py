@@ -15,6 +15,7 @@ from services.inventory.contract import (
     HoldReason,
     HoldReleased,
     HoldStock,
+    InventoryError,
     LotHold,
     LotQuarantined,
     LotRecalled,
@@ -69,8 +70,11 @@ class Recalls(Manager):
                 yield from self._note_hold(event, held.item, held.location, held.hold, held.reason, held.held)
                 if held.reason is HoldReason.RECALL:
                     for reservation in held.reservations:
-                        release = ReleaseReservation(item=held.item, location=held.location, reservation=reservation)
-                        yield self.step(event, inventory, release, f"release {reservation}")
+                        yield self.step(
+                            event, inventory,
+                            ReleaseReservation(item=held.item, location=held.location, reservation=reservation),
+                            f"release {reservation}", met_by=InventoryError.UNKNOWN_RESERVATION,
+                        )  # fmt: skip
             case HoldReleased() as freed:
                 self._held[freed.item, freed.hold].pop(freed.location, None)
             case Movement() as movement:
@@ -103,7 +107,8 @@ class Recalls(Manager):
             yield self._release(event, item, location, hold)
 
     def _release(self, event: Recorded, item: str, location: str, hold: str) -> Step:
-        return self.step(event, inventory, ReleaseHold(item=item, location=location, hold=hold), f"release {hold}")
+        command = ReleaseHold(item=item, location=location, hold=hold)
+        return self.step(event, inventory, command, f"release {hold}", met_by=InventoryError.UNKNOWN_HOLD)
 
     def _begun(self, event: Recorded, movement: Movement, hold: LotHold) -> Iterator[Step]:
         """A hold that began with the arrival of goods."""

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from services.inventory.contract import (
     ExpireReservation,
+    InventoryError,
     ReservationExpired,
     ReservationReleased,
     StockIssued,
@@ -50,7 +51,8 @@ class Reservations(Manager):
             if key in self._open:
                 item, location, reservation = key
                 command = ExpireReservation(item=item, location=location, reservation=reservation)
-                yield self.step(cause, inventory, command, f"expire {reservation}")
+                met = InventoryError.UNKNOWN_RESERVATION
+                yield self.step(cause, inventory, command, f"expire {reservation}", met_by=met)
 
     def moot(self, step: Step) -> bool:
         return (step.command.item, step.command.location, step.command.reservation) not in self._open
