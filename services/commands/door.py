@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import asyncpg
 import structlog
+import typer
 from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
@@ -45,7 +46,26 @@ class Unreachable(LedgerError):
     code = "UNREACHABLE"
 
 
-class Door(TyperGroup):
+class Group(TyperGroup):
+    """A group of commands that says, when one is not there, which there are and which was probably meant."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return resolve(self, ctx, args)
+
+
+def new_group(purpose: str) -> typer.Typer:
+    """A group of commands that shows its help when none of them is named."""
+    group = typer.Typer(cls=Group, help=purpose, rich_markup_mode="rich")
+
+    @group.callback(invoke_without_command=True, help=purpose)
+    def show(ctx: typer.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            typer.echo(ctx.get_help())
+
+    return group
+
+
+class Door(Group):
     """The root of the command tree. It never shows a traceback for what an operator can run into."""
 
     def main(
@@ -67,9 +87,6 @@ class Door(TyperGroup):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else OK)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        return resolve(self, ctx, args)
 
 
 def resolve(group: TyperGroup, ctx: Any, args: list[str]) -> tuple[str, Any, list[str]]:

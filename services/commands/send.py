@@ -16,7 +16,7 @@ from services.commands import scans
 from services.commands.common import Operator, command
 from services.commands.contracts import CONTRACTS, Field, command_spec, fields_of_command, service, summary
 from services.commands.describe import list_commands, list_services, show_fields
-from services.commands.door import Usage, resolve
+from services.commands.door import Group, Usage
 from services.commands.fill import assign, put_flags, read_object
 from services.commands.flags import example, flags, line_flags
 from services.commands.render import console, emit, event_name, moment, print_event
@@ -27,7 +27,7 @@ from shared.message import Reply
 from shared.types import COMMAND_ID_PATTERN
 
 
-class Services(TyperGroup):
+class Services(Group):
     """`commons send`: the services are its subcommands."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -36,9 +36,6 @@ class Services(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         contract = CONTRACTS.get(cmd_name)
         return None if contract is None else _service_group(contract)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        return resolve(self, ctx, args)
 
 
 def _service_group(contract: Contract) -> TyperGroup:
