@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
-from support.pantry import Pantry
 
 from shared.errors import Rejected
+from tests.support.pantry import Pantry
 
 LOCATIONS = ("store", "site")
 LOTS = ("A", "a-", "B", None)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
-from support.histories import LOCATIONS, Draft, histories, play
-from support.pantry import rows_of, table
 
 from services.inventory.contract import stock_id
 from services.projections.movements import Movements
 from services.projections.reservations import Reservations
 from services.projections.stock_on_hand import StockOnHand
 from services.projections.transfers import Transfers
+from tests.support.histories import LOCATIONS, Draft, histories, play
+from tests.support.pantry import rows_of, table
 
 History = list[Draft]
 often = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.pantry import Pantry, rows_of, table
 
 from services.projections.stock_on_hand import StockOnHand
+from tests.support.pantry import Pantry, rows_of, table
 
 
 @pytest.fixture
