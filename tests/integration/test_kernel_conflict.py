@@ -1,4 +1,4 @@
-"""Many writers on one aggregate: each acknowledged decision is there once, in order, and was taken on the newest state."""
+"""Many writers on one aggregate: each acknowledged decision is there once, in order, taken on the newest state."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ async def test_losers_of_a_batch_decide_again_on_the_new_state(nats_server: Nats
     assert [event.data.left for event in stored] == list(range(300, -1, -1))
 
 
-async def test_a_conflict_ends_with_a_refusal_or_a_no_op_where_the_new_state_asks_for_it(nats_server: NatsServer) -> None:
+async def test_a_conflict_ends_with_a_refusal_or_a_no_op_where_the_new_state_asks_for_it(
+    nats_server: NatsServer,
+) -> None:
     async with ledger(nats_server) as one, ledger(nats_server) as other:
         await one.send(ChangeJar(jar="pot", by=1), "fill")
         await other.send(ChangeJar(jar="pot", by=1), "fill more")  # both have it in memory

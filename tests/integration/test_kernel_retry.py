@@ -99,7 +99,8 @@ async def test_a_thousand_events_later_through_snapshots(
 
         async def repeat(writer: Any) -> list[Answer]:
             return [
-                await writer.send(TakeTicket(counter="door", holder=f"h-{name.partition('-')[2]}"), name) for name in names
+                await writer.send(TakeTicket(counter="door", holder=f"h-{name.partition('-')[2]}"), name)
+                for name in names
             ]
 
         assert [(a.sequence, a.event) for a in await repeat(one)] == [(a.sequence, a.event) for a in firsts]
@@ -127,7 +128,11 @@ async def test_one_command_id_for_two_aggregates_is_two_commands(nats_server: Na
 OTHERS = [
     (TakeTicket(counter="door", holder="bob", remark="by the window", occurred_at=NOON), "sam", "holder"),
     (TakeTicket(counter="door", holder="ada", remark="by the door", occurred_at=NOON), "sam", "remark"),
-    (TakeTicket(counter="door", holder="ada", remark="by the window", occurred_at=NOON.replace(second=1)), "sam", "occurred_at"),
+    (
+        TakeTicket(counter="door", holder="ada", remark="by the window", occurred_at=NOON.replace(second=1)),
+        "sam",
+        "occurred_at",
+    ),
     (LimitCounter(counter="door", limit=9), "sam", "type"),
     (FIRST, "eve", "authid"),
 ]

@@ -21,6 +21,7 @@ from shared.event import FIRST_PREVHASH, Recorded, decode
 from shared.handler import Handler
 from shared.snapshot import Snapshots
 from shared.store import EventStore, chain
+from shared.wire import StreamReader
 from tests.support.kiosk import DECIDERS, kiosk
 
 
@@ -80,26 +81,22 @@ async def ledger(
 
 async def read(server: NatsServer, ref: Ref | None = None) -> list[Recorded]:
     """The stream as it is on the server, one aggregate of it or all, with every aggregate's chain checked."""
-    nc = await nats.connect(server.url)
-    try:
-        store = EventStore(nc, kiosk)
-        if ref is not None:
-            events = await store.load(ref)
-            chain(events, revision=0, previous=FIRST_PREVHASH)
-            return events
-        events = []
-        for sequence in range(1, await store.last_sequence() + 1):
-            event = await store.at(sequence)
-            assert event is not None, f"sequence {sequence} is missing"
-            events.append(event)
-        chains: dict[str, list[Recorded]] = {}
-        for event in events:
-            chains.setdefault(event.subject, []).append(event)
-        for events_of_one in chains.values():
-            chain(events_of_one, revision=0, previous=FIRST_PREVHASH)
-        return events
-    finally:
-        await nc.close()
+    last = await last_sequence(server)
+    events: list[Recorded] = []
+    if last:
+        async with StreamReader(server.url, "KIOSK", 1) as reader:
+            async for batch in reader.batches(until=last):
+                events += [
+                    decode(m.payload, stream="KIOSK", sequence=m.sequence, subject=m.subject, contract=kiosk)
+                    for m in batch
+                ]
+    assert [event.sequence for event in events] == list(range(1, last + 1))
+    chains: dict[Ref, list[Recorded]] = {}
+    for event in events:
+        chains.setdefault(Ref(event.category, event.aggregate_id), []).append(event)
+    for chained in chains.values():
+        chain(chained, revision=0, previous=FIRST_PREVHASH)
+    return events if ref is None else chains.get(ref, [])
 
 
 def event_of(answer: Answer) -> Any:
