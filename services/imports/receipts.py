@@ -17,7 +17,7 @@ from services.imports.catalogue import Catalogue
 from services.imports.cells import Unreadable, amount, day, flag, moment
 from services.imports.plan import Planned, Read, Refused, command_id, shown
 from services.imports.source import Columns, Row, rows
-from services.inventory.contract import MAX_LINES, DateKind, inventory
+from services.inventory.contract import MAX_LINES, DateKind, inventory, lot_form
 from shared.errors import Invalid
 from shared.types import is_id
 
@@ -161,7 +161,8 @@ def _contradictions(what: str, group: list[_Line]) -> Iterator[Refused]:
                 yield Refused(line.number, reason, what)
                 break
         else:
-            earlier = seen.setdefault(line.key, line.number)
+            form = (lot_form(line.lot.get("lot")), *line.key[1:])
+            earlier = seen.setdefault(form, line.number)
             if earlier != line.number:
                 reason = f"repeats the lot and date of line {earlier}; add the two up in one line"
                 yield Refused(line.number, reason, what)

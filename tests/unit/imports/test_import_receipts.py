@@ -143,7 +143,7 @@ def test_a_delivery_whose_lines_are_scattered_is_refused_whole(file: Path) -> No
 
 
 def test_the_same_lot_twice_in_a_delivery_is_refused(file: Path) -> None:
-    got = read(file, line(lot="A"), line(lot="A", date="2026-12-01", kind="expiry"), line(lot="A"))
+    got = read(file, line(lot="L-1"), line(lot="L-1", date="2026-12-01", kind="expiry"), line(lot="l 1"))
     assert not got.planned
     assert got.refused[0].reason == "repeats the lot and date of line 2; add the two up in one line"
 
