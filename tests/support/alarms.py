@@ -95,7 +95,7 @@ class LampOut:
 
 @house.command(category="lamp", aggregate="lamp", makes=(LampOut,))
 class PutOutLamp:
-    """Put a lamp out, when its time is over."""
+    """Put a lamp out, when its time is over. One whose name begins with `locked` cannot be."""
 
     lamp: Id
 
@@ -131,7 +131,9 @@ def _decide(command: Any, state: Seen, context: Context) -> Any:
             return None if room.startswith("empty") else RoomWarned(room=room, alarm=alarm, number=state.events + 1)
         case LightLamp():
             return LampLit(lamp=command.lamp, until=command.until)
-        case PutOutLamp():
+        case PutOutLamp(lamp=lamp):
+            if lamp.startswith("locked"):
+                raise Rejected(HouseError.LOCKED, "It stands behind a locked door.")
             if state.until is None:
                 return None
             if state.until > context.now:
@@ -153,7 +155,8 @@ def _evolve(state: Seen, event: Any) -> Seen:
 
 
 DECIDERS = [
-    Decider(house, category, Seen, Seen, _decide, _evolve, lambda _: []) for category in ("alarm", "room", "lamp", "process")
+    Decider(house, category, Seen, Seen, _decide, _evolve, lambda _: [])
+    for category in ("alarm", "room", "lamp", "process")
 ]
 
 
@@ -223,8 +226,8 @@ class House:
     ) -> AsyncIterator[Processes]:
         """A run of the managers with short pauses, stopped in order at the end."""
         processes = Processes(
-            url or self.server.url, house, managers or (Alarms(), Lamps()), send or self.send(), positions or self.positions,
-            clock=self.clock, refusal_pauses=(0.01,), tick_seconds=0.05,
+            url or self.server.url, house, managers or (Alarms(), Lamps()), send or self.send(),
+            positions or self.positions, clock=self.clock, refusal_pauses=(0.01,), tick_seconds=0.05,
         )  # fmt: skip
         await processes.start()
         try:
@@ -275,5 +278,6 @@ class Forgetful:
 async def settled(processes: Processes, position: int) -> None:
     """Wait until every manager has dealt with everything up to a sequence."""
     async with asyncio.timeout(20):
+        await processes.caught_up.wait()
         while any(m["position"] < position or m["waiting"] for m in processes.health()["managers"]):
             await asyncio.sleep(0.01)

@@ -1,7 +1,8 @@
 """Commands and events of `process`: steps of process managers that were refused. The aggregate's id is the step's id.
 
 A process manager sends a command because of an event, and sends it until it is answered. When the answer is a refusal,
-sending it again would not help: it is recorded here, shows up as a review item, and is closed by a person who has looked into it.
+sending it again would not help: it is recorded here, shows up as a review item, and is closed by a person who has
+looked into it.
 
     NoteRefusal   -> process   ProcessStepRefused: sent by the process manager itself
     ResolveStep   -> process   ProcessStepResolved: somebody did what was needed, or found that nothing was
