@@ -24,11 +24,13 @@ from services.commands.door import Unreachable, Usage
 from shared.client import CommandClient
 from shared.connection import connect
 from shared.errors import Misconfigured
+from shared.readmodel import open_pool
 
 PANEL: Final = "Common options"
 DESCRIPTION: Final = "commons.json"
 """The file in the data folder by which `commons up` says where everything listens."""
 
+_CONNECT_SECONDS: Final = 5.0
 _NATS_URL = re.compile(r"(nats|tls|ws|wss)://\S+")
 _DATABASE_URL = re.compile(r"postgres(ql)?://\S*")
 _NAME = re.compile(r"[^\x00-\x20\x7f-\x9f]{1,128}")
@@ -123,7 +125,7 @@ class Operator:
     async def nats(self) -> AsyncIterator[Client]:
         """A connection to NATS. Raises Unreachable when no server answers."""
         try:
-            nc = await connect(self.address("nats_url"), name="commons", timeout=5)
+            nc = await connect(self.address("nats_url"), name="commons", timeout=_CONNECT_SECONDS)
         except Misconfigured as error:
             raise Unreachable(error.detail, **error.facts) from error
         try:
@@ -132,20 +134,21 @@ class Operator:
             await nc.close()
 
     @asynccontextmanager
-    async def database(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection to PostgreSQL. Raises Unreachable when no server answers, or it refuses the login."""
+    async def database(self) -> AsyncIterator[asyncpg.Pool]:
+        """Connections to PostgreSQL. Raises Unreachable when no server answers, or it refuses the login."""
         url = self.address("database_url")
         try:
-            connection = await asyncpg.connect(url, timeout=5)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                pool = await open_pool(url, max_size=2)
         except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unreachable(
                 f"PostgreSQL at {_public(url)} does not answer ({str(error).strip() or type(error).__name__}). "
                 "Check that it runs and that DATABASE_URL is its address."
             ) from error
         try:
-            yield connection
+            yield pool
         finally:
-            await connection.close(timeout=5)
+            pool.terminate()  # everything that this command asked for was answered
 
     def client(self, nc: Client, *, patience: float = 10) -> CommandClient:
         """A sender of commands in the actor's name."""

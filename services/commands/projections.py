@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated
 
-import asyncpg
 import typer
 from rich.progress import TaskID
 
@@ -17,17 +16,7 @@ from shared.errors import LedgerError
 from shared.parking import Parked, Released, list_parked, retry, skip
 from shared.projection import Projection
 from shared.runner import rebuild as rebuild_now
-
-GENERATIONS: Final = (
-    "SELECT g.projection, g.generation, g.version, g.state, g.sums, g.stopped, g.created_at, g.live_at,"
-    " c.stream, c.sequence, (SELECT count(*) FROM commons.parked p WHERE (p.projection, p.generation, p.stream)"
-    " = (g.projection, g.generation, c.stream) AND p.status = 'parked')::integer AS parked,"
-    " (SELECT count(*) FROM commons.parked p WHERE (p.projection, p.generation, p.stream)"
-    " = (g.projection, g.generation, c.stream) AND p.status = 'waiting')::integer AS waiting"
-    " FROM commons.generation g JOIN commons.checkpoint c USING (projection, generation)"
-    " WHERE g.state <> 'retired' ORDER BY g.projection, g.state = 'building', c.stream"
-)
-"""Every read model that is live or being built, with its position in each stream."""
+from shared.status import ProjectionStatus, status
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The read model, as `list` names it.")]
 Sequence = Annotated[int, typer.Argument(metavar="SEQ", min=1, help="The event's sequence in its stream.")]
@@ -54,23 +43,44 @@ async def ends(operator: Operator) -> dict[str, int]:
 async def list_(operator: Operator) -> int | None:
     """List the read models: version, state, position, how far behind the stream, and parked events."""
     last = await ends(operator)
-    async with operator.database() as connection:
-        rows = await connection.fetch(GENERATIONS)
-    found = [{**dict(row), "lag": _lag(row, last)} for row in rows]
-    missing = [name for name in PROJECTIONS if not any(row["projection"] == name for row in rows)]
+    async with operator.database() as pool:
+        found = await status(pool, last)
+    missing = [name for name in PROJECTIONS if name not in {known.name for known in found}]
     if operator.as_json:
-        emit({"projections": found, "missing": missing})
+        emit({"projections": [asdict(known) for known in found], "missing": missing})
         return OK
-    columns = ["projection", "version", "state", "stream", "sequence", "lag", "parked", "waiting", "stopped"]
-    print_table(columns, [[row[column] for column in columns] for row in found], empty="No read model was built yet.")
+    print_projections(found)
     if missing:
         console().print(f"Not built yet: {', '.join(missing)}.", style="yellow")
     return OK
 
 
-def _lag(row: asyncpg.Record, last: dict[str, int]) -> int | None:
-    end = last.get(row["stream"])
-    return None if end is None else max(0, end - int(row["sequence"]))
+def print_projections(found: list[ProjectionStatus], title: str | None = None) -> None:
+    """A table of read models, and of what is being built beside one."""
+    rows = []
+    for known in found:
+        for stream, position in known.positions.items():
+            lag = known.lag.get(stream)
+            rows.append(
+                [
+                    known.name,
+                    known.version,
+                    known.state,
+                    stream,
+                    position,
+                    lag,
+                    known.parked,
+                    known.waiting,
+                    known.detail,
+                ]
+            )
+        if known.building is not None:
+            for stream, position in known.building.positions.items():
+                rows.append(
+                    ["  being built", known.building.version, "building", stream, position, None, None, None, None]
+                )
+    columns = ["projection", "version", "state", "stream", "sequence", "lag", "parked", "waiting", "detail"]
+    print_table(columns, rows, title=title, empty="No read model was built yet.")
 
 
 @command
@@ -116,7 +126,7 @@ async def parked(
     """
     if name is not None:
         projection(name)
-    async with operator.database() as connection:
+    async with operator.database() as pool, pool.acquire() as connection:
         found = await list_parked(connection, name, settled=settled)
     if operator.as_json:
         emit([asdict(one) for one in found])
@@ -137,7 +147,7 @@ async def retry_(operator: Operator, name: Name, sequence: Sequence, stream: Str
 
     Example: commons projections retry stock_on_hand 1742
     """
-    async with operator.database() as connection:
+    async with operator.database() as pool, pool.acquire() as connection:
         return _released(operator, await retry(connection, projection(name), sequence, stream))
 
 
@@ -153,7 +163,7 @@ async def skip_(
 
     Example: commons projections skip stock_on_hand 1742 --reason 'recorded by a broken scanner; reversed in 1760'
     """
-    async with operator.database() as connection:
+    async with operator.database() as pool, pool.acquire() as connection:
         return _released(operator, await skip(connection, projection(name), sequence, reason, stream))
 
 

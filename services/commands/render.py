@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -22,6 +23,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z")
 
 LIST_SHOWN: Final = 6
 """Entries of a list that fit on an event's line; the rest are counted."""
@@ -197,8 +200,9 @@ def facts(data: Mapping[str, Any], subject: str = "") -> Iterator[tuple[str, boo
     if isinstance(moves, list):
         change = sum(int(move.get("change", 0)) for move in moves)
         yield f"{change:+,} {data.get('unit', '')} → {data.get('on_hand', 0):,}", False
-        lots = [f"{_lot(move)} {int(move.get('change', 0)):+,}" for move in moves]
-        yield clean(_joined(lots)), False
+        lots = [f"{_lot(move)} {int(move.get('change', 0)):+,}" for move in moves if move.get("change")]
+        if lots:
+            yield clean(_joined(lots)), False
         beyond = sum(int(move.get("unrecorded", 0)) for move in moves)
         if beyond:
             yield f"{beyond:,} beyond the ledger", True
@@ -226,6 +230,8 @@ def _short(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     text = clean(str(value))
+    if _MOMENT.fullmatch(text):
+        return moment(text)
     return text if len(text) <= 60 else text[:59] + "…"
 
 

@@ -37,8 +37,8 @@ async def look_up(operator: Operator, text: str) -> Scanned:
     scan = read_scan(text)
     if scan.gtin is None:
         return Scanned(scan, None)
-    async with operator.database() as connection:
-        found = await connection.fetch(
+    async with operator.database() as pool:
+        found = await pool.fetch(
             "SELECT b.item, b.quantity, i.unit, i.name FROM read.barcodes b JOIN read.items i USING (item)"
             " WHERE b.gtin = $1 ORDER BY b.item",
             scan.gtin,

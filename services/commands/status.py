@@ -1,0 +1,194 @@
+"""`commons status`: whether everything runs, is configured as the ledger needs it, and keeps up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import nats.errors
+import typer
+from nats.aio.client import Client
+
+from services.commands.common import Operator, command
+from services.commands.contracts import CONTRACTS
+from services.commands.door import OK, REFUSED, UNREACHABLE, Unreachable
+from services.commands.projections import print_projections
+from services.commands.render import console, emit, print_table
+from services.projections.registry import PROJECTIONS
+from shared.errors import LedgerError, Misconfigured
+from shared.status import ProjectionStatus, status
+from shared.store import FORBIDDEN, REQUIRED, assert_sync_always, stream_name
+
+_ASK_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One process of the ledger as it describes itself; `state` is ready, not ready or not running."""
+
+    name: str
+    state: str
+    detail: str = ""
+    health: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """One stream of the ledger; `differences` are the settings that are not as the ledger needs them."""
+
+    name: str
+    messages: int
+    bytes: int
+    last_sequence: int
+    differences: list[str]
+
+
+@dataclass(slots=True)
+class Overview:
+    """All that could be learned; `problems` says in sentences what is wrong."""
+
+    services: list[ServiceStatus] = field(default_factory=list)
+    streams: list[StreamStatus] = field(default_factory=list)
+    projections: list[ProjectionStatus] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    reached: bool = True
+
+
+@command
+async def status_(operator: Operator) -> int | None:
+    """Show whether the services, the streams and the read models are well; exit code 1 when something is not.
+
+    Example: commons status --data /srv/pantry
+    """
+    overview = Overview()
+    await _look_at_nats(operator, overview)
+    await _look_at_database(operator, overview)
+    if operator.as_json:
+        emit({"ok": not overview.problems, **asdict(overview)})
+    else:
+        _print(overview)
+    if not overview.reached:
+        return UNREACHABLE
+    return REFUSED if overview.problems else OK
+
+
+async def _look_at_nats(operator: Operator, overview: Overview) -> None:
+    try:
+        async with operator.nats() as nc:
+            names = dict.fromkeys([*CONTRACTS, "projections", *operator.description.get("services", {})])
+            overview.services += await asyncio.gather(*(_ask(nc, name) for name in names))
+            overview.streams += await _streams(nc)
+    except Unreachable as error:
+        overview.reached = False
+        overview.problems.append(error.detail)
+        return
+    except nats.errors.Error as error:
+        overview.problems.append(f"NATS did not answer about its streams ({type(error).__name__}).")
+    overview.problems += [f"{s.name} is {s.state}: {s.detail}" for s in overview.services if s.state != "ready"]
+    known = {stream.name for stream in overview.streams}
+    overview.problems += [f"There is no stream {stream_name(n)} yet." for n in CONTRACTS if stream_name(n) not in known]
+    for stream in overview.streams:
+        if stream.differences:
+            overview.problems.append(f"Stream {stream.name} is not safe for a ledger: {'; '.join(stream.differences)}.")
+    monitoring = operator.description.get("nats_monitoring_url")
+    if isinstance(monitoring, str):
+        try:
+            await assert_sync_always(monitoring)
+        except Misconfigured as error:
+            overview.problems.append(error.detail)
+
+
+async def _ask(nc: Client, name: str) -> ServiceStatus:
+    """What a process says of itself; each answers on `status.<name>`."""
+    try:
+        reply = await nc.request(f"status.{name}", b"", timeout=_ASK_SECONDS)
+        health = json.loads(reply.data)
+    except nats.errors.NoRespondersError:
+        return ServiceStatus(name, "not running", "nobody answers for it")
+    except (nats.errors.Error, TimeoutError, ValueError) as error:
+        return ServiceStatus(name, "not ready", f"it gave no answer ({type(error).__name__})")
+    if health.get("ready"):
+        return ServiceStatus(name, "ready", _figures(health), health)
+    return ServiceStatus(name, "not ready", _reason(health), health)
+
+
+def _figures(health: dict[str, Any]) -> str:
+    told = ("acknowledged", "waiting", "conflicts")
+    return ", ".join(f"{name} {health[name]:,}" for name in told if isinstance(health.get(name), int))
+
+
+def _reason(health: dict[str, Any]) -> str:
+    halted = health.get("halted")
+    if isinstance(halted, dict):
+        return str(halted.get("detail"))
+    models = health.get("projections")
+    if isinstance(models, dict):
+        unwell = [f"{n}: {m.get('state')} {m.get('detail', '')}".strip() for n, m in models.items()
+                  if m.get("state") not in ("live", "building", "standing still")]  # fmt: skip
+        return "; ".join(unwell) or "it is starting"
+    return "it is starting, or has lost NATS"
+
+
+async def _streams(nc: Client) -> list[StreamStatus]:
+    """The streams that hold events of the ledger."""
+    reply = await nc.request("$JS.API.STREAM.LIST", b"", timeout=_ASK_SECONDS)
+    found = []
+    for info in json.loads(reply.data).get("streams") or ():
+        config, state = info["config"], info["state"]
+        if any(str(subject).startswith("ledger.") for subject in config.get("subjects") or ()):
+            found.append(
+                StreamStatus(config["name"], state["messages"], state["bytes"], state["last_seq"], differences(config))
+            )
+    return sorted(found, key=lambda stream: stream.name)
+
+
+def differences(config: dict[str, Any]) -> list[str]:
+    """Where a stream's configuration is not what the ledger asks for."""
+    wrong = [f"{name} is {config.get(name)!r}, not {value!r}" for name, value in REQUIRED.items()
+             if config.get(name) != value]  # fmt: skip
+    return wrong + [f"{name} is set" for name in FORBIDDEN if config.get(name)]
+
+
+async def _look_at_database(operator: Operator, overview: Overview) -> None:
+    last = {stream.name: stream.last_sequence for stream in overview.streams}
+    try:
+        async with operator.database() as pool:
+            overview.projections += await status(pool, last)
+    except Unreachable as error:
+        overview.reached = False
+        overview.problems.append(error.detail)
+        return
+    except LedgerError as error:
+        overview.problems.append(error.detail)
+        return
+    for known in overview.projections:
+        if known.state in ("stopped", "standing still"):
+            overview.problems.append(f"Read model {known.name} is {known.state}: {known.detail}")
+        if known.parked:
+            overview.problems.append(
+                f"Read model {known.name} set {known.parked} event(s) aside, and {known.waiting} wait behind: "
+                f"`commons projections parked {known.name}`."
+            )
+    missing = set(PROJECTIONS) - {known.name for known in overview.projections}
+    if missing:
+        overview.problems.append(f"Not built yet: {', '.join(sorted(missing))}.")
+
+
+def _print(overview: Overview) -> None:
+    out = console()
+    rows = [[s.name, s.state, s.detail] for s in overview.services]
+    print_table(["service", "state", "detail"], rows, title="Services", empty="No service could be asked.")
+    streams = [[s.name, s.messages, s.bytes, s.last_sequence, not s.differences] for s in overview.streams]
+    columns = ["stream", "messages", "bytes", "last sequence", "configuration ok"]
+    print_table(columns, streams, title="Streams", empty="No stream of the ledger was found.")
+    print_projections(overview.projections, title="Read models")
+    if not overview.problems:
+        out.print("All is well.", style="green")
+    for problem in overview.problems:
+        out.print(f"✗ {problem}", style="red", soft_wrap=True, markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("status")(status_)
