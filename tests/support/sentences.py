@@ -5,7 +5,7 @@
     given(rice).when(rice).then_nothing()
 
 `given` takes events and commands; a command is decided and must be accepted. `then` gives back what is now given, so a
-sentence can go on with another `.when`. Beside what it says, every sentence checks what must hold for any decider: the command
+sentence can go on with another `.when`; what was given before stays as it was, so two sentences may begin alike. Beside what it says, every sentence checks what must hold for any decider: the command
 passes the contract's door unchanged; deciding changes no state; the event is one the command may make, repeats the command's
 fields, and survives JSON with integers only; the new state breaks no invariant and survives a snapshot.
 """
@@ -68,8 +68,8 @@ class World:
             assert said is None or getattr(event, field.name) == said, f"{field.name} did not come back"
         return event
 
-    def apply(self, event: Any) -> None:
-        """Fold an event as the kernel would: from its bytes."""
+    def after(self, event: Any) -> World:
+        """The world once an event is folded as the kernel would fold it, from its bytes. This world stays as it is."""
         contract = next(iter(self.deciders.values())).contract
         spec = contract.spec_of(event)
         raw = msgspec.json.encode(event)
@@ -79,11 +79,11 @@ class World:
         assert read == event, "the event does not survive its bytes"
         decider = self.deciders[spec.category]
         ref = Ref(spec.category, self.locate[spec.category](event))
-        self.states[ref] = decider.evolve(self.state(ref), read)
-        self.history.setdefault(ref, []).append(event)
-        assert decider.check(self.states[ref]) == []
-        stored = msgspec.msgpack.encode(self.states[ref])
-        assert msgspec.msgpack.decode(stored, type=decider.state_type) == self.states[ref], "a snapshot loses something"
+        state = decider.evolve(_copy(decider, self.state(ref)), read)
+        assert decider.check(state) == []
+        assert _copy(decider, state) == state, "a snapshot loses something"
+        history = {**self.history, ref: [*self.history.get(ref, ()), event]}
+        return World(self.deciders, self.locate, {**self.states, ref: state}, history)
 
     def folded_again(self, ref: Ref) -> Any:
         """The state of an aggregate, folded from its first event."""
@@ -92,6 +92,11 @@ class World:
         for event in self.history.get(ref, ()):
             state = decider.evolve(state, event)
         return state
+
+
+def _copy(decider: Decider[Any], state: Any) -> Any:
+    """A state as it comes out of a snapshot."""
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=decider.state_type)
 
 
 def _integers_only(value: Any) -> None:
@@ -136,8 +141,7 @@ class Outcome:
         for name, expected in fields.items():
             actual = getattr(self.event, name)
             assert _alike(actual, expected), f"{name} is {actual}, not {expected}"
-        self.world.apply(self.event)
-        return Given(self.world)
+        return Given(self.world.after(self.event))
 
     def then_event(self) -> Given:
         """The command is accepted, whatever its event says."""
@@ -181,9 +185,9 @@ def sentences(deciders: Iterable[Decider[Any]], locate: Mapping[str, Locate]) ->
             if type(step).__name__ in contract.commands:
                 event = world.decide(step, getattr(step, "occurred_at", None) or now - timedelta(hours=1), "sam", None)
                 assert event is not None, f"{step} changed nothing"
-                world.apply(event)
+                world = world.after(event)
             else:
-                world.apply(step)
+                world = world.after(step)
         return Given(world)
 
     return given

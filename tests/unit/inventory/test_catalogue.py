@@ -69,7 +69,7 @@ def test_a_retired_item_comes_back_by_a_change() -> None:
     given().when(RetireItem(item="rice")).then_rejected(E.UNKNOWN_ITEM)
     after = given(rice).when(RetireItem(item="rice")).then(ItemRetired)
     after.when(RetireItem(item="rice")).then_nothing()
-    after.when(changed()).then(ItemChanged)
+    after = after.when(changed()).then(ItemChanged)
     assert after.state("item", "rice").retired_at is None
 
 
