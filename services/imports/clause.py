@@ -13,6 +13,7 @@ from services.imports.notice_words import (
     AND,
     BRACKETED_AMOUNT,
     DATED,
+    ENDS_CODE,
     FILLER,
     FROM,
     GAP,
@@ -32,6 +33,7 @@ from services.imports.notice_words import (
 from services.imports.plan import shown
 
 NOT_UNDERSTOOD = "is not understood"
+_SIGNS = re.compile(r"[^\s()]{1,200}")
 _BLANK = re.compile(r"[ \t\xa0]{1,3}")
 _UP_TO_MARK = pattern(r"[^,;()]{0,120}")
 
@@ -231,11 +233,13 @@ class Clause:
             return self._lot_range(end)
         self._opened()
         start, self.place = self.place, end
-        reason = lot_fault(words, single=single) or (
-            "a bracket follows without its opening; perhaps a list number has run into it"
-            if self.text[end : end + 1] == ")" and not self.open
-            else ""
-        )
+        reason = lot_fault(words, single=single)
+        if self.text[end : end + 1] == ")" and not self.open:
+            reason = reason or "a bracket follows without its opening; perhaps a list number has run into it"
+        elif not ENDS_CODE.match(self.text, end) and self.text[end] != "/":
+            reason = reason or "a sign follows that may belong to it"
+            signs = _SIGNS.match(self.text, end)
+            self.place = end = signs.end() if signs else end
         if reason:
             self._leave(start, end, reason)
         else:
@@ -295,7 +299,7 @@ class Clause:
 
         It also ends what the label announced: of `lot 12 printed on 2 sides` the 2 is no lot.
         """
-        found = WORD.match(self.text, self.place)
+        found = WORD.match(self.text, self.place) or _SIGNS.match(self.text, self.place)
         if found is None:
             self.place += 1
             return

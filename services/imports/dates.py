@@ -18,7 +18,7 @@ _MONTH = (
 )
 _MONTH_GLUED = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 _TH = r"(?:st|nd|rd|th)?"
-_END = r"(?![\w]|[/-]\w)"
+_END = r"(?![\w+]|/\w|-(?!\d{1,2}[/.]\d)\w)"  # 1/2/2026-1/9/2026 is a range; 1/2/2026-A is no date
 
 
 def _form(pattern: str) -> re.Pattern[str]:

@@ -90,9 +90,13 @@ def _words(text: str) -> frozenset[str]:
 TURNS: Final = _words(
     "except excepting excluding excludes exclude other not no non unless without prior before after earlier later "
     "older newer higher greater lower less above below beginning begins begin starting starts start ending ends end "
-    "first last digit digits prefix suffix onward onwards any some contains containing within remaining unaffected"
+    "to through thru until till up since sooner "
+    "first last digit digits prefix suffix onward onwards any some contains containing within remaining unaffected "
+    "january february march april may june july august september october november december "
+    "jan feb mar apr jun jul aug sep sept oct nov dec < > ≤ ≥"
 )
-"""Words that turn the meaning of a clause, so that reading its codes alone would be wrong."""
+"""Words that turn the meaning of a clause, so that reading its codes alone would be wrong. The middle of a range and the
+name of a month are among them, for when what stands beside them was not understood."""
 
 NOT_LOTS: Final = _words("all item product plant sku part model zip style establishment")
 """After these, `code` and `lots` announce something else than a lot's number."""
@@ -103,6 +107,9 @@ FILLER: Final = _words(
     "stamped printed from each all s"
 )
 """Words that say nothing when they stand alone between labels and codes."""
+
+ENDS_CODE = re.compile(r"$|[\s,;()&\"']|[.:](?:$|\s)")
+"""What may stand behind a code. Anything else (12+, 14:05, 12=3) makes it something other than a plain code."""
 
 MAX_WORDS: Final = 6
 _MAX_LOT: Final = 50

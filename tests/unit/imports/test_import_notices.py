@@ -68,6 +68,10 @@ def test_lots_that_a_label_announces_are_read_as_written(text: str, expected: li
         ("Lot 12/05/2011", "nothing says what kind of date it is"),
         ("Lots 12345 and higher", "'higher' changes"),
         ("All lots except lot 5", "'except' changes"),
+        ("Lot 12345+", "a sign follows"),
+        ("Lot L123 14:05", "a sign follows"),
+        ("Lot 12é4", "a sign follows"),
+        ("Lot é124", "is not understood"),
         ("Lot codes beginning with 12", "'beginning' changes"),
     ],
 )
@@ -88,6 +92,7 @@ def test_a_code_that_may_mean_something_else_is_left_to_a_person(text: str, reas
         ("use by 2026-05-25 - 2026-06-01", [("2026-05-25", "2026-06-01", "use_by")]),
         ("Best if used by JAN 15 2026 to Feb. 3rd, 2026", [("2026-01-15", "2026-02-03", "best_before")]),
         ("Use by 25.12.2026", [("2026-12-25", "2026-12-25", "use_by")]),
+        ("exp 1/2/2026-1/29/2026", [("2026-01-02", "2026-01-29", "expiry")]),
         ("exp 5/5/2026", [("2026-05-05", "2026-05-05", "expiry")]),
     ],
 )
@@ -115,6 +120,13 @@ def test_dates_with_one_reading_are_read(text: str, expected: list[tuple[str, st
         ("manufactured on 04-23-2012 through 5/21/2012", "date of making"),
         ("1/20/2026", "no word says what these are"),
         ("best by before 5/25/2012", "'before' changes"),
+        ("best by dates through 12/31/2025", "'through' changes"),
+        ("best by dates up to 12/31/2025", "'up' changes"),
+        ("best by 12/31/2025 or sooner", "'sooner' changes"),
+        ("best by May - 12/31/2025", "'May' changes"),
+        ("exp > 12/31/2025", "'>' changes"),
+        ("exp 12/31/2025+", "is not understood"),
+        ("Exp 12/30/2025 through\n12/31/2025", "'through' changes"),
     ],
 )
 def test_a_date_with_several_readings_is_left_to_a_person(text: str, reason: str) -> None:
