@@ -95,8 +95,8 @@ TURNS: Final = _words(
     "january february march april may june july august september october november december "
     "jan feb mar apr jun jul aug sep sept oct nov dec < > ≤ ≥"
 )
-"""Words that turn the meaning of a clause, so that reading its codes alone would be wrong. The middle of a range and the
-name of a month are among them, for when what stands beside them was not understood."""
+"""Words that turn the meaning of a clause, so that reading its codes alone would be wrong. The middle of a range and
+the name of a month are among them, for when what stands beside them was not understood."""
 
 NOT_LOTS: Final = _words("all item product plant sku part model zip style establishment")
 """After these, `code` and `lots` announce something else than a lot's number."""

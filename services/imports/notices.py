@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from services.imports import dates, gtin
 from services.imports.documents import documents
 from services.imports.notice import Found, RecallNotice, Unread
-from services.imports.notice_text import read_codes
+from services.imports.notice_text import MAX_TEXT, read_codes
 from services.imports.notice_words import MARKER, pattern
 from services.imports.plan import Refused, shown
 from shared.errors import Invalid
@@ -77,11 +77,16 @@ def _text(value: Any) -> str:
 def read_notice(report: dict[str, str]) -> RecallNotice:
     """One enforcement report, its keys with underscores. Never raises, whatever the texts say."""
     description = report.get("product_description", "")
+    too_long = []
+    if len(description) > MAX_TEXT:
+        too_long = [Unread(shown(description), f"is longer than {MAX_TEXT:,} characters")]
+        description = shown(description)
     info = "; ".join(part for name in ("code_info", "more_code_info") if (part := report.get(name, "").strip()))
     numbers = _product_numbers(description)
     codes = read_codes(info, dates.order_of(info), frozenset(numbers))
     unread = codes.unread if info else [Unread("", "the notice says nothing about codes or dates")]
     found, left = _barcodes(description, numbers)
+    left += too_long
     named = {one.value.lower() for one in codes.lots}
     lots = dict.fromkeys(hit["lot"] for hit in _NAMED_LOT.finditer(description) if hit["lot"].lower() not in named)
     if lots:
