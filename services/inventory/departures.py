@@ -46,7 +46,7 @@ _NO_REASON_TO_DISPOSE: Final = (AdjustReason.FOUND, AdjustReason.COUNTING_ERROR)
 
 def issue(command: IssueStock, basis: Basis) -> StockIssued:
     """Goods go to whoever they are meant for."""
-    stock, facts, id = basis.stock, basis.facts, command.reservation
+    stock, id = basis.stock, command.reservation
     live = not (basis.late or command.already_left)
     drawing = Drawing(basis, live=live)
     reservation = id if id in stock.reservations else None

@@ -1,7 +1,7 @@
 """What mends the record: reversals, corrections, and counts that are approved.
 
-History is never edited. A reversal stands at the moment of what it undoes, so every figure from then on is as if it had
-not been; it is refused when that would take a later figure below zero, and names the movements that depend on it.
+History is never edited. A reversal is an event of its own that stands at the moment of what it undoes, so every figure
+from then on is as if that had not been; it is refused when that would take a later figure below zero, and names the movements that depend on it.
 """
 
 from __future__ import annotations
@@ -42,15 +42,14 @@ class _Movement:
     kind: int
     changes: dict[str, int]
     unrecorded: int = 0
-    reversed: bool = False
 
 
 def reverse(command: ReverseMovement, basis: Basis) -> MovementReversed | None:
     """Undo a movement; one that is undone already stays so."""
     stock = basis.stock
-    movement = _find(stock, command.movement)
-    if movement.reversed:
+    if command.movement in stock.reversed:
         return None
+    movement = _find(stock, command.movement)
     changes = {key: -change for key, change in movement.changes.items()}
     absorbed = _check_later(stock, command.movement, movement.moment, changes)
     fields = effect(
@@ -62,13 +61,13 @@ def reverse(command: ReverseMovement, basis: Basis) -> MovementReversed | None:
 def correct(command: CorrectMovement, basis: Basis) -> MovementCorrected | None:
     """Replace what a movement did; one that did just this stays as it is."""
     stock = basis.stock
-    movement = _find(stock, command.movement)
-    if movement.reversed:
+    if command.movement in stock.reversed:
         raise Rejected(
             InventoryError.ALREADY_REVERSED,
             f"Movement {command.movement} was reversed. Record the right one anew.",
             movement=command.movement,
         )
+    movement = _find(stock, command.movement)
     out = _is_out(movement, command.movement)
     refs: dict[str, LotRef] = {}
     changes = {key: -change for key, change in movement.changes.items()}
@@ -134,33 +133,36 @@ def _check_self_approval(basis: Basis, expected: int, variance: int, actor: str)
 
 
 def _find(stock: Stock, revision: int) -> _Movement:
+    """What a movement stands for now, after the corrections there were."""
     movement = _Movement(0, 0, {})
-    amended = stock.amended.get(revision)
-    if amended is not None:
-        movement = _Movement(amended.moment, amended.kind, dict(amended.changes), reversed=amended.reversed)
-    else:
-        for key, row in stock.rows.items():
-            for entry in row.timeline.entries_of(revision):
-                if stock.counted is not None and entry.moment < stock.counted.kept_from:
-                    continue
-                movement.moment = entry.moment
-                movement.changes[key] = movement.changes.get(key, 0) + entry.change
-                if entry.kind == Mark.FOUND:
-                    movement.unrecorded += entry.change
-                else:
-                    movement.kind = entry.kind
+    for key, row in stock.rows.items():
+        for entry in row.timeline.entries_of(revision):
+            if stock.counted is not None and entry.moment < stock.counted.kept_from:
+                continue
+            movement.moment = entry.moment
+            movement.changes[key] = movement.changes.get(key, 0) + entry.change
+            if entry.kind == Mark.FOUND:
+                movement.unrecorded += entry.change
+            else:
+                movement.kind = entry.kind
+    if revision in stock.mended:
+        raise Rejected(
+            InventoryError.NOT_REVERSIBLE,
+            f"Revision {revision} mends movement {stock.mended[revision]}. Correct that one again, or record it anew.",
+            movement=revision, mends=stock.mended[revision],
+        )  # fmt: skip
     if not movement.kind:
         raise Rejected(
             InventoryError.UNKNOWN_MOVEMENT,
-            f"Revision {revision} of this stock is no movement, or lies before the last count but one. It has {stock.revision} revisions; "
-            "the bin card lists the movements.",
+            f"Revision {revision} of this stock is no movement, or lies before the last count but one. It has "
+            f"{stock.revision} revisions; the bin card lists the movements.",
             movement=revision, revisions=stock.revision,
         )  # fmt: skip
     if movement.kind not in _REVERSIBLE:
         raise Rejected(
             InventoryError.NOT_REVERSIBLE,
-            f"Movement {revision} is a {KINDS[movement.kind]}, which is undone by its like: send a transfer back, count again, "
-            "repack again, record anew what was reversed.",
+            f"Movement {revision} is a {KINDS[movement.kind]}, which is undone by its like: send a transfer back, count "
+            "again, repack again.",
             movement=revision, kind=KINDS[movement.kind],
         )  # fmt: skip
     return movement
@@ -190,7 +192,7 @@ def _check_later(stock: Stock, revision: int, moment: int, changes: dict[str, in
             continue
         if row is None:
             raise _breaks(stock, key, (moment, 0), change, [], "Check the lot.")
-        fall = row.timeline.first_below(moment, -change)
+        fall = row.timeline.first_below(moment, -change, revision)
         if fall is not None:
             depends = row.timeline.outgoing_after(moment, revision, _NAMED)
             raise _breaks(stock, key, fall, change, depends, "Mend those first, or adjust the stock as it is now.")

@@ -59,8 +59,6 @@ class Mark(IntEnum):
     DISPATCHED = 7
     ARRIVED = 8
     COUNTED = 9
-    REVERSED = 10
-    CORRECTED = 11
 
 
 KINDS: Final[dict[int, MovementKind]] = {
@@ -73,9 +71,8 @@ KINDS: Final[dict[int, MovementKind]] = {
     Mark.DISPATCHED: MovementKind.TRANSFER_DISPATCHED,
     Mark.ARRIVED: MovementKind.TRANSFER_RECEIVED,
     Mark.COUNTED: MovementKind.COUNT_APPROVED,
-    Mark.REVERSED: MovementKind.MOVEMENT_REVERSED,
-    Mark.CORRECTED: MovementKind.MOVEMENT_CORRECTED,
 }
+_KIND_MARKS: Final = {kind: Mark(number) for number, kind in KINDS.items()}
 
 _MARKS: Final[dict[type, Mark]] = {
     StockReceived: Mark.RECEIVED,
@@ -87,8 +84,6 @@ _MARKS: Final[dict[type, Mark]] = {
     TransferDispatched: Mark.DISPATCHED,
     TransferReceived: Mark.ARRIVED,
     CountApproved: Mark.COUNTED,
-    MovementReversed: Mark.REVERSED,
-    MovementCorrected: Mark.CORRECTED,
 }
 
 
@@ -136,16 +131,6 @@ class Dispatch:
 
 
 @dataclass
-class Amended:
-    """A movement after a correction or a reversal: what it did, by lot, and whether it was reversed."""
-
-    moment: int
-    kind: int
-    changes: dict[str, int]
-    reversed: bool = False
-
-
-@dataclass
 class Count:
     """The last approved count: its id, the revision of its record, its moment, its place in the timelines, and the
     moment (that of the count before it) from which movements can still be mended."""
@@ -159,7 +144,10 @@ class Count:
 
 @dataclass
 class Stock:
-    """One item at one location. `revision` counts its events; `present` are the keys of the lots that are there."""
+    """One item at one location. `revision` counts its events; `present` are the keys of the lots that are there.
+
+    `mended` says of each reversal and correction which movement it mends, `reversed` of each reversed movement by which.
+    """
 
     revision: int = 0
     on_hand: int = 0
@@ -170,7 +158,8 @@ class Stock:
     holds: dict[str, Hold] = field(default_factory=dict)
     dispatched: dict[str, Dispatch] = field(default_factory=dict)
     received: dict[str, int] = field(default_factory=dict)
-    amended: dict[int, Amended] = field(default_factory=dict)
+    mended: dict[int, int] = field(default_factory=dict)
+    reversed: dict[int, int] = field(default_factory=dict)
     counted: Count | None = None
 
     @property
@@ -229,16 +218,21 @@ def evolve(stock: Stock, event: StockChange) -> Stock:
 
 def _move(stock: Stock, event: Movement) -> None:
     moment = microseconds(event.effective_at)
-    kind = _MARKS[type(event)]
+    kind = _KIND_MARKS[event.kind] if isinstance(event, MovementReversed | MovementCorrected) else _MARKS[type(event)]
     before: dict[str, int] = {}
+    mends = event.movement if isinstance(event, MovementReversed | MovementCorrected) else None
     for move in event.moves:
         key = ref_key(move)
         row = _row(stock, key, move)
         before[key] = row.on_hand
-        if move.unrecorded > 0:
+        if mends is not None:
+            if move.unrecorded:
+                row.timeline.amend(moment, mends, Mark.FOUND, move.unrecorded)
+            row.timeline.amend(moment, mends, kind, move.change - move.unrecorded)
+        elif move.unrecorded:
             row.timeline.enter(moment, stock.revision, Mark.FOUND, move.unrecorded)
             row.timeline.enter(moment, stock.revision, kind, move.change - move.unrecorded)
-        elif move.change and kind is not Mark.COUNTED:
+        elif kind is not Mark.COUNTED:
             row.timeline.enter(moment, stock.revision, kind, move.change)
     if event.freed:
         _free(stock, event.freed)
@@ -262,16 +256,10 @@ def _move(stock: Stock, event: Movement) -> None:
             variances = {ref_key(move): move.change for move in event.moves}
             _settle(stock, event, moment, variances)
         case MovementReversed():
-            amended = stock.amended.get(event.movement) or Amended(moment, _kind(event.kind), {})
-            amended.changes, amended.reversed = {}, True
-            stock.amended[event.movement] = amended
+            stock.mended[stock.revision] = event.movement
+            stock.reversed[event.movement] = stock.revision
         case MovementCorrected():
-            out = any(move.change - move.unrecorded < 0 for move in event.was)
-            changes: dict[str, int] = {}
-            for line in event.lines:
-                key = stock.resolve(line)
-                changes[key] = changes.get(key, 0) + (-line.quantity if out else line.quantity)
-            stock.amended[event.movement] = Amended(moment, _kind(event.kind), changes)
+            stock.mended[stock.revision] = event.movement
     for key, was in before.items():
         now = stock.rows[key].on_hand
         stock.on_hand += now - was
@@ -283,7 +271,6 @@ def _move(stock: Stock, event: Movement) -> None:
 
 def _settle(stock: Stock, event: CountApproved, moment: int, variances: dict[str, int]) -> None:
     kept_from = stock.floor[0] if stock.floor is not None else -(2**63)
-    stock.amended = {revision: a for revision, a in stock.amended.items() if a.moment >= kept_from}
     for key, row in list(stock.rows.items()):
         row.timeline.settle(moment, stock.revision, Mark.COUNTED, variances.get(key, 0))
         if not (row.on_hand or row.reserved or row.holds or row.timeline.blocks):
@@ -335,10 +322,6 @@ def _bare(line: LotQuantity) -> LotQuantity:
     return LotQuantity(
         lot=line.lot, date=line.date, date_kind=line.date_kind, owner=line.owner, quantity=line.quantity
     )
-
-
-def _kind(kind: MovementKind) -> int:
-    return next(number for number, name in KINDS.items() if name is kind)
 
 
 def check(stock: Stock) -> list[str]:

@@ -87,6 +87,16 @@ class Timeline:
         else:
             self.balance += change
 
+    def amend(self, moment: int, revision: int, kind: int, change: int) -> None:
+        """Change what a movement did, where it stands, as if it had been so all along."""
+        key = (moment, mark(revision, kind))
+        if not self._add(key, change):
+            self._insert(key, change)
+        if self.floor is not None and key < self.floor:
+            self._offset(-change)
+        else:
+            self.balance += change
+
     def settle(self, moment: int, revision: int, kind: int, variance: int) -> None:
         """Close the books at a moment, which must not lie before the last count, correcting the balance by a variance."""
         key = (moment, mark(revision, kind))
@@ -126,16 +136,22 @@ class Timeline:
     def _offset(self, change: int) -> None:
         """Change the variance of the last approved count."""
         assert self.floor is not None
-        at = bisect_right(self.firsts, self.floor) - 1
-        if at >= 0:
-            keys = _keys(self.blocks[at])
-            position = bisect_left(keys, self.floor)
-            if position < len(keys) and keys[position] == self.floor:
-                moment, marked, before = _RECORD.unpack_from(self.blocks[at], position * _SIZE)
-                _RECORD.pack_into(self.blocks[at], position * _SIZE, moment, marked, before + change)
-                self._measure(at)
-                return
-        self._insert(self.floor, change)
+        if not self._add(self.floor, change):
+            self._insert(self.floor, change)
+
+    def _add(self, key: Key, change: int) -> bool:
+        """Add to the movement that stands at a key, if there is one."""
+        at = bisect_right(self.firsts, key) - 1
+        if at < 0:
+            return False
+        keys = _keys(self.blocks[at])
+        position = bisect_left(keys, key)
+        if position == len(keys) or keys[position] != key:
+            return False
+        before: int = _RECORD.unpack_from(self.blocks[at], position * _SIZE)[2]
+        _RECORD.pack_into(self.blocks[at], position * _SIZE, *key, before + change)
+        self._measure(at)
+        return True
 
     def _split(self, at: int) -> None:
         half = BLOCK // 2 * _SIZE
@@ -179,9 +195,12 @@ class Timeline:
         befores = accumulate(self.sums[at + 1 :], initial=after)
         return min(lowest, min(map(add, befores, self.lows[at + 1 :]), default=lowest))
 
-    def first_below(self, moment: int, quantity: int) -> tuple[int, int] | None:
-        """The first moment from the given one on at which the balance is below a quantity, and that balance."""
-        key = self._start(moment)
+    def first_below(self, moment: int, quantity: int, revision: int | None = None) -> tuple[int, int] | None:
+        """The first moment from the given one on at which the balance is below a quantity, and that balance.
+
+        With a revision, looking begins right after it, and not after all movements of its moment.
+        """
+        key = self._start(moment) if revision is None else max((moment, mark(revision, 15)), self.floor or (moment, 0))
         figure = self._balance_behind(key)
         if figure < quantity:
             return max(moment, key[0]), figure
