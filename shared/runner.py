@@ -37,7 +37,7 @@ REBUILD_CACHE_ROWS: Final = 200_000
 
 _IDLE_SECONDS: Final = 0.5
 _FIRST_DELAY: Final = 0.1
-_LONGEST_DELAY: Final = 5.0
+_LONGEST_DELAY: Final = 2.0
 _SWEEP_SECONDS: Final = 30.0
 
 
@@ -203,8 +203,12 @@ class Runner:
     async def _stop(self, error: Exception) -> None:
         """Say it everywhere: in the log, in this process's health, and in the table that `status` reads."""
         detail = error.detail if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
-        self.condition = Condition("stopped", detail)
-        log.error("projection stopped", projection=self.projection.name, detail=detail, exc_info=error)
+        log.error(
+            "projection stopped",
+            projection=self.projection.name,
+            detail=detail,
+            exc_info=None if isinstance(error, LedgerError) else error,
+        )
         generation = self.follower.folding.generation if self.follower is not None else None
         with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             async with _connected(self._database_url, self.projection) as connection:
@@ -213,6 +217,7 @@ class Runner:
                     " AND CASE WHEN $2::integer IS NULL THEN state = 'live' ELSE generation = $2 END",
                     self.projection.name, generation.number if generation else None, detail[:2000].replace("\x00", ""),
                 )  # fmt: skip
+        self.condition = Condition("stopped", detail)
 
 
 async def run_all(runners: Iterable[Runner]) -> None:

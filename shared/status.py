@@ -46,7 +46,7 @@ async def status(pool: asyncpg.Pool, last: Mapping[str, int] | None = None) -> l
     """Every projection that the database knows, by name. `last` are the last sequences of the streams."""
     async with pool.acquire() as connection:
         records = await connection.fetch(
-            "SELECT g.projection, g.generation, version, state, sums, stopped,"
+            "SELECT g.projection, g.generation, g.version, state, sums, stopped,"
             " (SELECT json_object_agg(stream, sequence)::text FROM commons.checkpoint AS c"
             "  WHERE c.projection = g.projection AND c.generation = g.generation) AS positions,"
             " count(p.*) FILTER (WHERE p.status = 'parked') AS parked,"

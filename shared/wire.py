@@ -94,13 +94,16 @@ class StreamReader:
                     continue
             messages, wire.messages = wire.messages, []
             self._due -= len(messages)
-            self._check(messages)
+            gap = self._check(messages)
             self._due -= wire.take_unused()
             self._pull(wire)
-            if until is not None and messages[-1].sequence > until:
+            if until is not None and messages and messages[-1].sequence > until:
                 del messages[until - messages[-1].sequence :]
-            self.next_sequence = messages[-1].sequence + 1
-            yield messages
+            if messages:
+                self.next_sequence = messages[-1].sequence + 1
+                yield messages
+            if gap is not None and (until is None or self.next_sequence <= until):
+                raise gap
 
     # -- the consumer ---------------------------------------------------------------------------------------------
 
@@ -162,19 +165,23 @@ class StreamReader:
             self._due -= wire.take_unused()
             self._pull(wire)
 
-    def _check(self, messages: list[Message]) -> None:
-        """Nothing was lost on the way (the consumer's own numbers), and nothing is missing in the stream."""
+    def _check(self, messages: list[Message]) -> Corrupt | None:
+        """Nothing was lost on the way (the consumer's own numbers), and nothing is missing in the stream.
+
+        What comes before a gap is good: the list is cut there, and the gap returned.
+        """
         count, first, last = len(messages), messages[0], messages[-1]
         if last.delivery != self._delivery + count or first.delivery != self._delivery + 1:
             raise StreamLost(f"Messages of {self.stream} were lost between the server and here.")
-        if first.sequence != self.next_sequence or last.sequence != first.sequence + count - 1:
-            expected = self.next_sequence
-            for message in messages:
-                if message.sequence != expected:
-                    raise _gap(self.stream, expected, message.sequence)
-                expected += 1
         self._delivery = last.delivery
         self.last_sequence = max(self.last_sequence, last.sequence + last.pending)
+        if first.sequence == self.next_sequence and last.sequence == first.sequence + count - 1:
+            return None
+        for index, message in enumerate(messages):
+            if message.sequence != (expected := self.next_sequence + index):
+                del messages[index:]
+                return _gap(self.stream, expected, message.sequence)
+        return None
 
 
 def _gap(stream: str, expected: int, found: int) -> Corrupt:
