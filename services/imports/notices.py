@@ -79,7 +79,7 @@ def read_notice(report: dict[str, str]) -> RecallNotice:
     description = report.get("product_description", "")
     too_long = []
     if len(description) > MAX_TEXT:
-        too_long = [Unread(shown(description), f"is longer than {MAX_TEXT:,} characters")]
+        too_long = [Unread(shown(description), f"the description is longer than {MAX_TEXT:,} characters")]
         description = shown(description)
     info = "; ".join(part for name in ("code_info", "more_code_info") if (part := report.get(name, "").strip()))
     numbers = _product_numbers(description)
