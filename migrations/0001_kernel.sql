@@ -12,7 +12,7 @@ CREATE TABLE commons.generation (
     projection text NOT NULL,
     generation integer NOT NULL CHECK (generation > 0),
     version integer NOT NULL CHECK (version > 0),
-    state text NOT NULL CHECK (state IN ('building', 'live', 'retired')),
+    state text NOT NULL CHECK (state IN ('building', 'live', 'retired', 'dropped')), -- numbers are never used twice
     layout text NOT NULL,      -- the statements that made its tables; they change only with the version
     relations text[] NOT NULL, -- the names it shows in the schema `read`
     sums boolean NOT NULL,     -- whether it sums over aggregates, and so is incomplete while an event is parked

@@ -19,6 +19,9 @@ GRACE_SECONDS: Final = 60
 """How long the tables of a retired generation stay for readers that began before the switch."""
 
 
+_PATIENCE_MS: Final = 50
+
+
 class StandsStill(LedgerError):
     """Nothing is to be folded here for now; the detail says why. It may change, so look again later."""
 
@@ -85,12 +88,13 @@ async def switch(connection: Connection, projection: Projection, generation: Gen
     """Make a generation the live one, views and all, if it is not behind the one that is live now.
 
     Rows, views and the mark are switched by one transaction, so a reader sees the one or the other. False: it is still
-    behind on some stream, and nothing changed. Raises Misconfigured when another read model shows one of its names.
+    behind on some stream, or readers hold the views; nothing changed, and it may be tried again at once. Raises
+    Misconfigured when another read model shows one of its names.
     """
     try:
         async with connection.transaction():
             await _switch(connection, projection, generation)
-    except _Behind:
+    except (_Behind, asyncpg.LockNotAvailableError):
         return False
     return True
 
@@ -118,8 +122,9 @@ async def sweep(connection: Connection, projection: Projection) -> list[int]:
                     continue
                 await connection.execute(f"DROP SCHEMA {schema_of(projection.name, number)} CASCADE")
                 await connection.execute(
-                    "DELETE FROM commons.generation WHERE projection = $1 AND generation = $2", projection.name, number
-                )
+                    "UPDATE commons.generation SET state = 'dropped' WHERE projection = $1 AND generation = $2",
+                    projection.name, number,
+                )  # fmt: skip
         except asyncpg.LockNotAvailableError:
             continue
         dropped.append(number)
@@ -152,6 +157,9 @@ async def _switch(connection: Connection, projection: Projection, generation: Ge
         )  # fmt: skip
         if await _behind(connection, generation, live):
             raise _Behind
+        # A reader may hold one view and wait for another. It is the switch that gives way, and not the reader, so it
+        # waits for less than PostgreSQL's deadlock_timeout; whoever reads meanwhile is held up no longer than that.
+        await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE_MS}ms'")
         await _hide(connection, live)
     await _free(connection, projection)
     for name in relations(projection):

@@ -174,6 +174,7 @@ class Runner:
 
     async def _session(self) -> None:
         """From connecting to the first error."""
+        self.follower = None
         async with _connected(self._database_url, self.projection) as connection:
             try:
                 generation = await take(connection, self.projection)
@@ -201,7 +202,7 @@ class Runner:
             )
 
     async def _stop(self, error: Exception) -> None:
-        """Say it everywhere: in the log, in this process's health, and in the table that `status` reads."""
+        """Say it everywhere: in the log, in this process's health, and, if it had begun, where `status` reads it."""
         detail = error.detail if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
         log.error(
             "projection stopped",
@@ -210,13 +211,13 @@ class Runner:
             exc_info=None if isinstance(error, LedgerError) else error,
         )
         generation = self.follower.folding.generation if self.follower is not None else None
-        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            async with _connected(self._database_url, self.projection) as connection:
-                await connection.execute(
-                    "UPDATE commons.generation SET stopped = $3 WHERE projection = $1"
-                    " AND CASE WHEN $2::integer IS NULL THEN state = 'live' ELSE generation = $2 END",
-                    self.projection.name, generation.number if generation else None, detail[:2000].replace("\x00", ""),
-                )  # fmt: skip
+        if generation is not None:
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                async with _connected(self._database_url, self.projection) as connection:
+                    await connection.execute(
+                        "UPDATE commons.generation SET stopped = $3 WHERE projection = $1 AND generation = $2",
+                        self.projection.name, generation.number, detail[:2000].replace("\x00", ""),
+                    )  # fmt: skip
         self.condition = Condition("stopped", detail)
 
 

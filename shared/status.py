@@ -52,7 +52,7 @@ async def status(pool: asyncpg.Pool, last: Mapping[str, int] | None = None) -> l
             " count(p.*) FILTER (WHERE p.status = 'parked') AS parked,"
             " count(p.*) FILTER (WHERE p.status = 'waiting') AS waiting"
             " FROM commons.generation AS g LEFT JOIN commons.parked AS p USING (projection, generation)"
-            " WHERE state <> 'retired' GROUP BY g.projection, g.generation"
+            " WHERE state IN ('building', 'live') GROUP BY g.projection, g.generation"
             " ORDER BY g.projection, state DESC, g.generation DESC"
         )
         locks = await connection.fetch(
