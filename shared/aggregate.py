@@ -31,6 +31,9 @@ class Keeper(Protocol):
     def wake(self, aggregate: Aggregate, *, again: bool = False) -> None:
         """See to its undecided tickets; `again` says that they were decided once before."""
 
+    def confirm(self, aggregate: Aggregate) -> None:
+        """Answer the tickets in front, which write nothing, once the stream bears their state out."""
+
     def answer_repeat(self, aggregate: Aggregate, ticket: Ticket) -> None:
         """Answer a ticket that repeats one which is durable by now."""
 
@@ -82,6 +85,9 @@ class Aggregate:
     readers: int = 0
     """Decisions of other aggregates that read this one now; it decides nothing meanwhile."""
     emptied: asyncio.Future[None] | None = None
+    confirming: asyncio.Task[None] | None = None
+    failures: int = 0
+    """How often its tickets were taken back; what was asked of the stream before says nothing afterwards."""
     snapshot_revision: int = 0
     snapshot: tuple[int, bytes] | None = None
     state_bytes: int = 0
@@ -108,7 +114,7 @@ class Aggregate:
     def stored(self, append: Append, sequence: int) -> None:
         self.sequence = sequence
         ticket = self.tickets[0]
-        while ticket.raw is None:  # answers in front of it that stood on nothing unanswered
+        while ticket.raw is None:  # in front of it: it was sent after they came, so it confirms their state
             self.answer_first()
             ticket = self.tickets[0]
         self.remembered.add(key_of(ticket.event_id), sequence)
@@ -116,8 +122,10 @@ class Aggregate:
         self.tickets.popleft()
         if not ticket.answer.done():
             ticket.answer.set_result(Answer(self.keeper.stream, sequence, ticket.raw))
-        while self.tickets and self.tickets[0].raw is None:
+        while self.tickets and self.tickets[0].first is not None:
             self.answer_first()
+        if self.tickets and not self.pending:
+            self.keeper.confirm(self)
         if self.snapshot and self.snapshot[0] == len(self.remembered):
             self.keeper.snapshot_due(self)
         elif not self.revision % 64:
@@ -127,6 +135,7 @@ class Aggregate:
     def failed(self, error: LedgerError | None) -> None:
         """Forget the state; answer with the error, or decide every unanswered ticket again."""
         tickets = [*self.tickets, *self.undecided]
+        self.failures += 1
         self.tickets.clear()
         self.undecided.clear()
         self.pending.clear()

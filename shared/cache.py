@@ -157,6 +157,9 @@ class Cache:
             for aggregate in aggregates:
                 await self._watch(aggregate.ref.category)
                 await self._settle(aggregate)
+            while any(a.tickets or not a.loaded for a in aggregates):  # one moved while another was waited for
+                for aggregate in aggregates:
+                    await self._settle(aggregate)
             yield
         finally:
             for aggregate in aggregates:

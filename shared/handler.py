@@ -12,6 +12,7 @@ that the state it was taken on is the newest.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -257,38 +258,45 @@ class Handler:
         """Answer a ticket that writes nothing, once the state that it was decided on is known to be the newest."""
         ticket.refusal = refusal
         entry.tickets.append(ticket)
-        if len(entry.tickets) > 1:
-            return  # the append in front of it will confirm the state, or fail and have it decided again
-        self.cache.spawn(self._confirm(entry, ticket))
+        if not entry.pending:  # else an append in front is stored first, or fails and has this decided again
+            self.confirm(entry)
 
-    async def _confirm(self, entry: Aggregate, ticket: Ticket) -> None:
+    def confirm(self, entry: Aggregate) -> None:
+        if entry.confirming is None:
+            entry.confirming = self.cache.spawn(self._confirm(entry))
+
+    async def _confirm(self, entry: Aggregate) -> None:
+        """Ask the stream, after they came, whether the state of the tickets in front is the newest."""
         try:
-            newest = await self.store.head(entry.ref)
-        except LedgerError as error:
-            if entry.tickets and entry.tickets[0] is ticket:
-                while entry.tickets and entry.tickets[0].raw is None:
-                    unconfirmed = entry.tickets.popleft()
-                    if not unconfirmed.answer.done():
-                        unconfirmed.answer.set_exception(error)
-                entry.settle()
-            return
-        if not entry.tickets or entry.tickets[0] is not ticket:
-            return  # failed meanwhile: decided again
-        if newest == entry.sequence:
             while entry.tickets and entry.tickets[0].raw is None:
-                entry.answer_first()
-            entry.settle()
-        elif newest < entry.sequence:
-            self.committer.halt(
-                f"The aggregate {entry.subject} ends at sequence {newest}, but {entry.sequence} was known to be "
-                "stored. Nothing more is written. Keep the server's folder as it is, and restore the stream from a "
-                "backup.",
-                newest, entry.sequence,
-            )  # fmt: skip
-            entry.failed(self.committer.halted)
-        elif all(t.raw is None for t in entry.tickets):
-            entry.failed(None)
-        # else: the appends behind it will meet the same news as a conflict, and have all of them decided again
+                asked = set(itertools.takewhile(lambda ticket: ticket.raw is None, entry.tickets))
+                failures, unknown = entry.failures, None
+                try:
+                    newest = await self.store.head(entry.ref)
+                except LedgerError as error:
+                    newest, unknown = entry.sequence, error
+                if entry.failures != failures:
+                    continue  # they were decided again, on a newer state
+                if newest < entry.sequence and entry.tickets and entry.tickets[0] in asked:
+                    self.committer.halt(
+                        f"The aggregate {entry.subject} ends at sequence {newest}, but {entry.sequence} was known to "
+                        "be stored. Nothing more is written. Keep the server's folder as it is, and restore the "
+                        "stream from a backup.",
+                        newest, entry.sequence,
+                    )  # fmt: skip
+                    entry.failed(self.committer.halted)
+                elif newest > entry.sequence and not entry.pending:
+                    entry.failed(None)
+                elif newest > entry.sequence:
+                    return  # the appends behind meet the same news as a conflict, and have all of them decided again
+                while entry.tickets and entry.tickets[0] in asked:
+                    if unknown is None:
+                        entry.answer_first()
+                    elif not (unconfirmed := entry.tickets.popleft()).answer.done():
+                        unconfirmed.answer.set_exception(unknown)
+                entry.settle()
+        finally:
+            entry.confirming = None
 
     def answer_repeat(self, entry: Aggregate, ticket: Ticket) -> None:
         """Answer a repeat of a ticket that is durable by now."""

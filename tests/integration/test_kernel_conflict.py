@@ -46,6 +46,7 @@ async def test_losers_of_a_batch_decide_again_on_the_new_state(nats_server: Nats
     """Two writers empty one jar in full batches: what both took together is what was there, and not one more."""
     async with ledger(nats_server) as one, ledger(nats_server) as other:
         await one.send(ChangeJar(jar="pot", by=300), "fill")
+        await other.handler.state(Ref("jar", "pot"))  # both have it in memory
         answers = await asyncio.gather(
             *(w.start(ChangeJar(jar="pot", by=-1), f"{n}-{id(w)}") for n in range(200) for w in (one, other)),
             return_exceptions=True,

@@ -50,6 +50,7 @@ class JarChanged:
     jar: Id
     by: Delta
     left: Delta
+    beside: Id | None = None
 
 
 @kiosk.event(category="jar")
@@ -66,6 +67,7 @@ class Ordered:
     order: Id
     jar: Id
     seen: Delta
+    other: Id | None = None
 
 
 @kiosk.command(category="counter", aggregate="counter", makes=(TicketTaken,))
@@ -88,10 +90,11 @@ class LimitCounter:
 
 @kiosk.command(category="jar", aggregate="jar", makes=(JarChanged,))
 class ChangeJar:
-    """Put into the jar, or take out of it."""
+    """Put into the jar, or take out of it; refused when the jar beside it is closed."""
 
     jar: Id
     by: Delta
+    beside: Id | None = None
 
 
 @kiosk.command(category="jar", aggregate="jar", makes=(JarClosed,))
@@ -103,10 +106,11 @@ class CloseJar:
 
 @kiosk.command(category="order", aggregate="order", makes=(Ordered,))
 class Order:
-    """Place an order that depends on what is in a jar: refused when it is empty."""
+    """Place an order that depends on what is in a jar, or in two: refused when they are empty."""
 
     order: Id
     jar: Id
+    other: Id | None = None
 
 
 kiosk.freeze()
@@ -167,7 +171,9 @@ def _decide_jar(command: Any, state: Jar, context: Context) -> Any:
                 raise Rejected(KioskError.CLOSED, f"{jar} is closed.")
             if state.left + by < 0:
                 raise Rejected(KioskError.NOT_ENOUGH, f"{jar} holds {state.left}, not {-by}.", left=state.left)
-            return JarChanged(jar=jar, by=by, left=state.left + by)
+            if command.beside is not None and context.read("jar", command.beside).closed:
+                raise Rejected(KioskError.CLOSED, f"{command.beside} beside it is closed.")
+            return JarChanged(jar=jar, by=by, left=state.left + by, beside=command.beside)
     raise AssertionError(command)
 
 
@@ -181,10 +187,10 @@ def _evolve_jar(state: Jar, event: Any) -> Jar:
 
 
 def _decide_order(command: Order, state: Orders, context: Context) -> Any:
-    seen = context.read("jar", command.jar).left
+    seen = sum(context.read(ref.category, ref.id).left for ref in _jars_of(command))
     if seen <= 0:
         raise Rejected(KioskError.NOT_ENOUGH, f"{command.jar} is empty.", left=seen)
-    return Ordered(order=command.order, jar=command.jar, seen=seen)
+    return Ordered(order=command.order, jar=command.jar, seen=seen, other=command.other)
 
 
 def _evolve_order(state: Orders, event: Any) -> Orders:
@@ -192,8 +198,13 @@ def _evolve_order(state: Orders, event: Any) -> Orders:
     return state
 
 
-def _read_jar(command: Order) -> Iterable[Ref]:
-    return (Ref("jar", command.jar),)
+def _jars_of(command: Order) -> Iterable[Ref]:
+    return tuple(Ref("jar", id) for id in (command.jar, command.other) if id is not None)
+
+
+def _jar_beside(command: Any) -> Iterable[Ref]:
+    beside = getattr(command, "beside", None)
+    return () if beside is None else (Ref("jar", beside),)
 
 
 def _nothing_wrong(state: Any) -> list[str]:
@@ -203,9 +214,9 @@ def _nothing_wrong(state: Any) -> list[str]:
 counters: Decider[Counter] = Decider(
     kiosk, "counter", Counter, Counter, _decide_counter, _evolve_counter, _nothing_wrong
 )
-jars: Decider[Jar] = Decider(kiosk, "jar", Jar, Jar, _decide_jar, _evolve_jar, _nothing_wrong)
+jars: Decider[Jar] = Decider(kiosk, "jar", Jar, Jar, _decide_jar, _evolve_jar, _nothing_wrong, _jar_beside)
 orders: Decider[Orders] = Decider(
-    kiosk, "order", Orders, Orders, _decide_order, _evolve_order, _nothing_wrong, _read_jar
+    kiosk, "order", Orders, Orders, _decide_order, _evolve_order, _nothing_wrong, _jars_of
 )
 
 DECIDERS = (counters, jars, orders)
