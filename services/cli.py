@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from services.commands import imports, projections, send, status, tail, up
+from services.commands import imports, projections, send, show, status, tail, up, verify
 from services.commands.door import Door
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ def commons(ctx: typer.Context) -> None:
         typer.echo(ctx.get_help())
 
 
-for group in (up, send, imports, tail, status, projections):
+for group in (up, send, show, imports, tail, status, projections, verify):
     group.register(app)
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.commands.common import Operator
+import asyncpg
+
 from services.commands.contracts import Field, Kind
 from services.gs1 import Scan, is_gtin, is_scan, read_scan
 from shared.errors import Invalid
+from shared.readmodel import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,19 @@ class Scanned:
         return {"g": self.scan.weight, "ml": self.scan.volume}.get(self.unit or "")
 
 
-async def look_up(operator: Operator, text: str) -> Scanned:
+async def look_up(pool: asyncpg.Pool, text: str) -> Scanned:
     """Read a scan and find its item. Raises Invalid when it cannot be read, or no item or several bear its number."""
     scan = read_scan(text)
     if scan.gtin is None:
         return Scanned(scan, None)
-    async with operator.database() as pool:
-        found = await pool.fetch(
-            "SELECT b.item, b.quantity, i.unit, i.name FROM read.barcodes b JOIN read.items i USING (item)"
-            " WHERE b.gtin = $1 ORDER BY b.item",
-            scan.gtin,
-        )
+    reading = await read(
+        pool,
+        "catalogue",
+        "SELECT b.item, b.quantity, i.unit, i.name FROM barcodes b JOIN items i USING (item)"
+        " WHERE b.gtin = $1 ORDER BY b.item",
+        scan.gtin,
+    )
+    found = reading.records
     if not found:
         raise Invalid(
             f"No item of the catalogue has the number {scan.gtin}. Register it (`commons send inventory RegisterItem "
@@ -59,12 +63,12 @@ async def look_up(operator: Operator, text: str) -> Scanned:
     return Scanned(scan, row["item"], row["unit"], row["quantity"])
 
 
-async def item_id(operator: Operator, text: str | None) -> str | None:
+async def item_id(pool: asyncpg.Pool, text: str | None) -> str | None:
     """An item's id from an id or a scan, for options that ask for an item."""
     if text is None or not (is_scan(text) or is_gtin(text)):
         return text
     try:
-        found = await look_up(operator, text)
+        found = await look_up(pool, text)
     except Invalid:
         if not is_scan(text):  # a number that no item has as its barcode may still be an item's own id
             return text
@@ -76,11 +80,11 @@ async def item_id(operator: Operator, text: str | None) -> str | None:
     return found.item
 
 
-async def lot_and_item(operator: Operator, text: str) -> tuple[str, str | None]:
+async def lot_and_item(pool: asyncpg.Pool, text: str) -> tuple[str, str | None]:
     """A lot, and its item if a scan says it, for options that ask for a lot."""
     if not is_scan(text):
         return text, None
-    found = await look_up(operator, text)
+    found = await look_up(pool, text)
     if found.scan.lot is None:
         raise Invalid("The scan does not say which lot it is: it has no lot (10). Scan the other one, or type the lot.")
     return found.scan.lot, found.item

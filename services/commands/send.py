@@ -21,7 +21,7 @@ from services.commands.fill import assign, put_flags, read_object
 from services.commands.flags import example, flags, line_flags
 from services.commands.render import console, emit, event_name, moment, print_event
 from services.commands.waiting import wait_for_model
-from services.gs1 import is_scan
+from services.gs1 import is_scan, read_scan
 from shared.contract import CommandSpec, Contract
 from shared.message import Reply
 from shared.types import COMMAND_ID_PATTERN
@@ -108,7 +108,9 @@ async def _take_scans(operator: Operator, data: dict[str, Any], fields: tuple[Fi
         del data["item"]
         scan = item
     if scan is not None:
-        scans.fill(data, await scans.look_up(operator, scan), fields)
+        read_scan(scan)  # what cannot be read is refused before anything is asked
+        async with operator.database() as pool:
+            scans.fill(data, await scans.look_up(pool, scan), fields)
 
 
 async def send(
