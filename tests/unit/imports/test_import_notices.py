@@ -170,6 +170,12 @@ def test_list_numbers_tie_codes_to_products_when_they_run_in_order() -> None:
     assert {found.products for found in got.lots} == {()} and "list numbers" in got.unread[0].reason
 
 
+def test_a_list_goes_on_after_a_semicolon_only_with_codes() -> None:
+    assert lots("Lot A123; B45") == ["A123", "B45"]
+    assert lots("Lot A123; 45 Main Street") == ["A123"]
+    assert "words that are not understood" in reasons("Lot A123; 45 Main Street")
+
+
 # -- barcodes and the report as a whole -------------------------------------------------------------------------------
 
 
@@ -188,6 +194,15 @@ def test_barcodes_are_taken_only_with_all_their_digits_and_a_right_check_digit()
     ]
     said = [left.reason for left in got.unread if left.fragment.startswith("UPC")]
     assert [reason.split(";")[0] for reason in said] == ["has 10 digits", "has 11 digits", "its check digit is wrong"]
+
+
+def test_products_numbered_out_of_order_share_all_codes() -> None:
+    got = notice(
+        product_description="1) Tea UPC 0 21985 20005 6; 1) Rice UPC 0 21985 10004 2; 2) Oats",
+        code_info="1) Lot A1; 2) Lot B2",
+    )
+    assert {found.products for found in (*got.gtins, *got.lots)} == {()}
+    assert "its list numbers do not fit" in got.unread[0].reason
 
 
 def test_hyphens_and_blanks_in_a_barcode_are_left_out() -> None:
