@@ -18,7 +18,6 @@ from shared.event import FIRST_PREVHASH, Recorded
 from shared.remembered import key_of
 from shared.store import stream_name
 
-
 _SPARSE: Final = 100
 """Up to this revision an aggregate's invariants are checked after every event."""
 
@@ -74,7 +73,7 @@ class Chains:
             broken = self._deciders[subject.split(".")[2]].check(aggregate.state)
             if broken:
                 raise Corrupt(
-                    f"The aggregate {subject} is not sound after its {aggregate.revision:,} events: {'; '.join(broken)}.",
+                    f"The aggregate {subject} is not sound at event {aggregate.revision:,}: {'; '.join(broken)}.",
                     stream=stream_name(self._contract.service), subject=subject,
                 )  # fmt: skip
 
