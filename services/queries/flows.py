@@ -1,0 +1,155 @@
+"""Figures over time: waste by reason, receipts by donor and owner, weight in and out.
+
+A reversal or correction counts in the month of the movement it mends, with that one's donor and reason. Months are
+those of the location's clock.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal
+
+import asyncpg
+
+from services.queries.answer import Column, Position, QueryResult, Question
+
+ReceiptsBy = Literal["donor", "owner", "supplier", "source"]
+
+_MODELS: Final = ("movements", "catalogue")
+_MONTH: Final = Column("month", "Month", "date")
+_ITEM: Final = (Column("item", "Item"), Column("name", "Name"))
+_QUANTITY: Final = (Column("quantity", "Quantity", "quantity"), Column("unit", "Unit"))
+_WEIGHT: Final = (Column("weight", "Weight (g)", "weight"), Column("unweighed", "Without weight", "number"))
+
+
+def _lines(which: str) -> str:
+    """Each line is one lot of one movement after all that mended it; `which` picks movements m and their lots x."""
+    return f"""lines AS (
+    SELECT m.item, m.location, m.root, x.lot_key, min(m.flow) AS flow, min(m.reason) AS reason, min(m.donor) AS donor,
+           min(m.supplier) AS supplier, min(m.source) AS source, min(m.delivery) AS delivery, min(x.owner) AS owner,
+           min(m.unit) AS unit, date_trunc('month', min(m.effective_at) AT TIME ZONE 'UTC'
+               + make_interval(mins => coalesce(min(l.utc_offset), 0)))::date AS month,
+           sum(x.change - x.unrecorded)::bigint AS moved, sum(x.lost)::bigint AS lost, sum(x.weight)::bigint AS weighed,
+           bool_or(x.weight IS NULL AND x.change <> x.unrecorded) AS unweighed
+    FROM movements m JOIN movement_lots x USING (item, location, revision) LEFT JOIN locations l USING (location)
+    WHERE ($1::text IS NULL OR m.item = $1) AND ($2::text IS NULL OR m.location = $2)
+      AND ($3::timestamptz IS NULL OR m.effective_at >= $3) AND ($4::timestamptz IS NULL OR m.effective_at < $4)
+      AND ({which})
+    GROUP BY m.item, m.location, m.root, x.lot_key
+)"""  # noqa: S608  # made of constants
+
+
+_FIGURES: Final = (
+    "sum(quantity)::bigint AS quantity, min(unit) AS unit, sum(weight)::bigint AS weight,"
+    " count(*) FILTER (WHERE unweighed) AS unweighed, count(DISTINCT (item, location, root)) AS times"
+)
+_WASTED: Final = f"""WITH {_lines("m.flow = 'wasted' OR x.lost > 0")},
+    gone AS (
+        SELECT item, location, root, month, reason, unit, -moved AS quantity, -weighed AS weight, unweighed
+        FROM lines WHERE flow = 'wasted' AND moved <> 0
+        UNION ALL
+        SELECT s.item, s.location, s.root, s.month, s.reason || ' in transit', s.unit, s.lost,
+               CASE s.unit WHEN 'g' THEN s.lost WHEN 'each' THEN s.lost * i.net_weight
+                    ELSE s.lost * i.net_weight / 1000 END, s.unit <> 'g' AND i.net_weight IS NULL
+        FROM lines s LEFT JOIN items i USING (item) WHERE s.lost > 0)
+    """  # noqa: S608  # made of constants
+_TIMES: Final = Column("times", "Times", "number")
+
+_WASTE: Final = Question(
+    "Waste and loss", _MODELS, (_MONTH, Column("reason", "Reason"), *_WEIGHT, _TIMES),
+    f"{_WASTED} SELECT month, reason, {_FIGURES} FROM gone GROUP BY month, reason ORDER BY month, weight DESC, reason",  # noqa: S608
+    "Nothing was wasted or lost.",
+)  # fmt: skip
+_WASTE_BY_ITEM: Final = Question(
+    "Waste and loss by item", _MODELS, (_MONTH, Column("reason", "Reason"), *_ITEM, *_QUANTITY, *_WEIGHT, _TIMES),
+    f"{_WASTED} SELECT month, reason, item, coalesce(min(i.name), item) AS name, sum(quantity)::bigint AS quantity,"  # noqa: S608
+    " min(gone.unit) AS unit, sum(weight)::bigint AS weight, count(*) FILTER (WHERE unweighed) AS unweighed,"
+    " count(DISTINCT (location, root)) AS times FROM gone LEFT JOIN items i USING (item)"
+    " GROUP BY month, reason, item ORDER BY month, reason, lower(min(i.name)), item",
+    "Nothing was wasted or lost.",
+)  # fmt: skip
+
+
+def _received(by: ReceiptsBy, items: bool) -> Question:
+    """Receipts by one of their facts. `by` is one of four words of our own, so it may stand in the query."""
+    received = _lines("m.flow = 'received'")
+    got = f"WITH {received}, got AS (SELECT *, moved AS quantity, weighed AS weight FROM lines WHERE moved <> 0)"  # noqa: S608
+    who = f"coalesce({by}, '(the organisation)')" if by == "owner" else by
+    columns = (Column(by, by.capitalize()), _MONTH)
+    times = (Column("deliveries", "Deliveries", "number"), _TIMES)
+    counts = "count(DISTINCT delivery) AS deliveries, count(DISTINCT (item, location, root)) AS times"
+    if items:
+        return Question(
+            f"Receipts by {by} and item", _MODELS, (*columns, *_ITEM, *_QUANTITY, *_WEIGHT, *times),
+            f"{got} SELECT {who} AS {by}, month, item, coalesce(min(i.name), item) AS name,"  # noqa: S608
+            " sum(quantity)::bigint AS quantity, min(got.unit) AS unit, sum(weight)::bigint AS weight,"
+            f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM got LEFT JOIN items i USING (item)"
+            " GROUP BY 1, month, item ORDER BY 1 NULLS LAST, month, 4, item",
+            "Nothing was received.",
+        )  # fmt: skip
+    return Question(
+        f"Receipts by {by}", _MODELS, (*columns, *_WEIGHT, *times),
+        f"{got} SELECT {who} AS {by}, month, sum(weight)::bigint AS weight,"  # noqa: S608
+        f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM got GROUP BY 1, month"
+        " ORDER BY 1 NULLS LAST, month",
+        "Nothing was received.",
+    )  # fmt: skip
+
+
+_RECEIPTS: Final = {
+    (by, items): _received(by, items)
+    for by in ("donor", "owner", "supplier", "source") for items in (False, True)
+}  # fmt: skip
+
+_WEIGHED: Final = Question(
+    "Weight in and out", _MODELS,
+    (
+        _MONTH, Column("opening", "Opening (g)", "weight"), Column("received", "Received (g)", "weight"),
+        Column("issued", "Given out (g)", "weight"), Column("wasted", "Wasted (g)", "weight"),
+        Column("returned", "Returned (g)", "weight"), Column("adjusted", "Adjusted (g)", "weight"),
+        Column("counted", "Counted (g)", "weight"), Column("unweighed", "Without weight", "number"),
+    ),
+    f"""WITH {_lines("m.flow NOT IN ('transferred', 'repacked')")}
+    SELECT month, coalesce(sum(weighed) FILTER (WHERE flow = 'opening'), 0)::bigint AS opening,
+           coalesce(sum(weighed) FILTER (WHERE flow = 'received'), 0)::bigint AS received,
+           coalesce(-sum(weighed) FILTER (WHERE flow = 'issued'), 0)::bigint AS issued,
+           coalesce(-sum(weighed) FILTER (WHERE flow = 'wasted'), 0)::bigint AS wasted,
+           coalesce(-sum(weighed) FILTER (WHERE flow = 'returned'), 0)::bigint AS returned,
+           coalesce(sum(weighed) FILTER (WHERE flow = 'adjusted'), 0)::bigint AS adjusted,
+           coalesce(sum(weighed) FILTER (WHERE flow = 'counted'), 0)::bigint AS counted,
+           count(*) FILTER (WHERE unweighed) AS unweighed
+    FROM lines GROUP BY month ORDER BY month""",  # noqa: S608
+    "Nothing moved.",
+)  # fmt: skip
+
+
+async def waste(
+    pool: asyncpg.Pool, *, item: str | None = None, location: str | None = None, since: datetime | None = None,
+    until: datetime | None = None, items: bool = False, at_least: Position | None = None,
+) -> QueryResult:  # fmt: skip
+    """What was thrown away or lost, by month and reason, and by item if so asked.
+
+    Covers disposals, adjustments for any reason but found and counting_error, and what a transfer lost (weighed at the
+    item's weight of today). `unweighed` counts lots whose weight is not known, and which the weight leaves out.
+    """
+    question = _WASTE_BY_ITEM if items or item is not None else _WASTE
+    return await question.ask(pool, item, location, since, until, at_least=at_least)
+
+
+async def receipts(
+    pool: asyncpg.Pool, *, by: ReceiptsBy = "donor", item: str | None = None, location: str | None = None,
+    since: datetime | None = None, until: datetime | None = None, items: bool = False, at_least: Position | None = None,
+) -> QueryResult:  # fmt: skip
+    """What came in, by month and donor (an opaque id), owner, supplier or source; and by item if so asked.
+
+    Opening balances and repacked goods are no receipts; nor are transfers between locations.
+    """
+    return await _RECEIPTS[by, items or item is not None].ask(pool, item, location, since, until, at_least=at_least)
+
+
+async def weight(
+    pool: asyncpg.Pool, *, item: str | None = None, location: str | None = None, since: datetime | None = None,
+    until: datetime | None = None, at_least: Position | None = None,
+) -> QueryResult:  # fmt: skip
+    """Weight in and out by month, in g. Adjusted and counted are signed; transfers and repacking move no weight."""
+    return await _WEIGHED.ask(pool, item, location, since, until, at_least=at_least)
