@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.inventory.contract import (
-    UNKNOWN,
-    LotMove,
     MadeFrom,
     ReceiptLine,
     ReceiveStock,
@@ -31,7 +29,7 @@ class Repacking(Manager):
 
     def react(self, event: Recorded) -> Iterable[Step]:
         repacked: StockRepacked = event.data
-        made_from = tuple(_sources(repacked.item, repacked.moves))
+        made_from = tuple(_sources(repacked))
         note = None
         if len(made_from) > MAX_SOURCES:
             note = f"Made from {len(made_from)} lots; the event {event.id} names them all."
@@ -53,12 +51,11 @@ def _line(line: RepackLine, made_from: tuple[MadeFrom, ...]) -> ReceiptLine:
     )  # fmt: skip
 
 
-def _sources(item: str, moves: tuple[LotMove, ...]) -> Iterable[MadeFrom]:
-    """The lots that were taken, each once; what was taken beyond the ledger is of unknown lot."""
-    seen = set()
-    for move in moves:
-        if move.change < 0 or move.unrecorded:
-            lot = move.lot if lot_form(move.lot or UNKNOWN) else None
-            if lot not in seen:
-                seen.add(lot)
-                yield MadeFrom(item=item, lot=lot)
+def _sources(repacked: StockRepacked) -> Iterable[MadeFrom]:
+    """The lots that were taken, each once: those that somebody named, whether or not the ledger had so much of them,
+    and those that the ledger took; what was taken beyond it is of unknown lot."""
+    named = [line.lot for line in repacked.lines if line.lot is not None]
+    taken = [move.lot for move in repacked.moves if move.change < 0 or move.unrecorded]
+    lots = {lot_form(lot): lot for lot in reversed([*named, *taken])}
+    for form, lot in reversed(lots.items()):
+        yield MadeFrom(item=repacked.item, lot=lot if form else None)

@@ -1,0 +1,193 @@
+"""Recalls and quarantines are followed to every shelf, whatever arrives in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.inventory.contract import (
+    HoldReason,
+    HoldReleased,
+    HoldStock,
+    ReleaseHold,
+    ReleaseReservation,
+    ReservationReleased,
+    StockHeld,
+)
+from services.inventory.processes import Recalls
+from shared.decider import Ref
+from shared.errors import Rejected
+from shared.event import Recorded
+from tests.support.following import Follower, ids
+from tests.support.pantry import Pantry
+
+
+@pytest.fixture
+def pantry() -> Pantry:
+    pantry = Pantry().furnish()
+    pantry.receive(40, "A")
+    pantry.receive(30, "A", location="site")
+    pantry.receive(20, "B", location="clinic")
+    pantry.receive(12000, "A", item="milk")
+    return pantry
+
+
+@pytest.fixture
+def recalls(pantry: Pantry) -> Follower:
+    follower = Follower(pantry, Recalls())
+    assert follower.settle() == []
+    return follower
+
+
+def recall(pantry: Pantry, **more: Any) -> None:
+    pantry.do("RecallLot", item="rice", recall="rc-1", reason="glass", **{"scope": {"lots": ["A"]}, **more})
+
+
+def holds(pantry: Pantry, item: str = "rice") -> dict[str, list[str]]:
+    """The open holds at each location that has any."""
+    places = ("store", "site", "clinic", "shelf-q")
+    found = {place: list(pantry.state("stock", f"{item}:{place}").holds) for place in places}
+    return {place: held for place, held in found.items() if held}
+
+
+def test_a_recall_is_sent_to_each_location_that_ever_had_the_item(pantry: Pantry, recalls: Follower) -> None:
+    pantry.issue(20, "B", location="clinic")  # none is left, and none of what it was is recalled
+    recall(pantry)
+    steps = recalls.catch_up()
+    assert [(s.target, s.command) for s in steps] == [
+        (f"stock/rice:{place}", HoldStock(item="rice", location=place, hold="rc-1", reason=HoldReason.RECALL))
+        for place in ("store", "site", "clinic")
+    ]
+    assert len(set(ids(recalls.manager, steps))) == 3
+    recalls.carry_out(steps)
+    assert holds(pantry) == {"store": ["rc-1"], "site": ["rc-1"]}
+    assert holds(pantry, "milk") == {}
+
+
+def test_reservations_of_recalled_lots_are_released(pantry: Pantry, recalls: Follower) -> None:
+    for number, place in ((1, "store"), (2, "store"), (3, "site"), (4, "clinic")):
+        fields = {"item": "rice", "location": place, "reservation": f"r{number}", "quantity": 5, "purpose": "household"}
+        pantry.do("ReserveStock", **fields)
+    recall(pantry)
+    made = [event.data for event in recalls.settle()]
+    assert [(e.location, e.reservation) for e in made if isinstance(e, ReservationReleased)] == [
+        ("store", "r1"), ("store", "r2"), ("site", "r3"),
+    ]  # fmt: skip
+    assert list(pantry.state("stock", "rice:clinic").reservations) == ["r4"]
+
+
+def test_a_quarantine_holds_and_releases_nothing(pantry: Pantry, recalls: Follower) -> None:
+    fields = {"item": "rice", "location": "store", "reservation": "r1", "quantity": 5, "purpose": "household"}
+    pantry.do("ReserveStock", **fields)
+    pantry.do("QuarantineLot", item="rice", quarantine="q-1", lot="a", reason="odd smell")
+    made = [event.data for event in recalls.settle()]
+    assert [type(event) for event in made] == [StockHeld, StockHeld]
+    assert holds(pantry) == {"store": ["q-1"], "site": ["q-1"]}
+    assert list(pantry.state("stock", "rice:store").reservations) == ["r1"]
+    pantry.do("ReleaseLot", item="rice", quarantine="q-1", reason="it was the sack")
+    recalls.settle()
+    assert holds(pantry) == {}
+
+
+def test_a_lifted_recall_lets_go_where_it_held(pantry: Pantry, recalls: Follower) -> None:
+    recall(pantry)
+    recalls.settle()
+    pantry.do("LiftRecall", item="rice", recall="rc-1", reason="another plant")
+    made = [event.data for event in recalls.settle()]
+    assert [(type(event), event.location) for event in made] == [(HoldReleased, "store"), (HoldReleased, "site")]
+    pantry.issue(40, "A")
+
+
+def test_a_receipt_between_the_recall_and_its_holds_is_held_on_arrival(pantry: Pantry, recalls: Follower) -> None:
+    recall(pantry)
+    received = pantry.receive(10, "A", location="shelf-q")  # a location that never had any
+    assert [hold.hold for hold in received.data.holds] == ["rc-1"]
+    recalls.settle()
+    assert holds(pantry) == {"store": ["rc-1"], "site": ["rc-1"], "shelf-q": ["rc-1"]}
+    assert [s.target for s in recalls.steps if s.cause.id == received.id] == []
+    pantry.do("LiftRecall", item="rice", recall="rc-1", reason="another plant")
+    recalls.settle()
+    assert holds(pantry) == {}
+
+
+def unheld(pantry: Pantry, location: str) -> Recorded:
+    """A receipt that was decided before the recall, and stored behind it."""
+    lots = pantry.states.pop(Ref("lot", "rice"))
+    received = pantry.receive(10, "A", location=location)
+    pantry.states[Ref("lot", "rice")] = lots
+    assert received.data.holds == ()
+    return received
+
+
+@pytest.mark.parametrize("place", ["store", "shelf-q"])
+def test_a_receipt_decided_before_the_recall_and_stored_behind_it_is_held(
+    pantry: Pantry, recalls: Follower, place: str
+) -> None:
+    recall(pantry)
+    received = unheld(pantry, place)
+    recalls.settle()
+    assert holds(pantry)[place] == ["rc-1"]
+    assert [s.target for s in recalls.steps if s.cause.id == received.id] == [f"stock/rice:{place}"]
+
+
+def test_recalled_goods_that_turn_up_later_are_held(pantry: Pantry, recalls: Follower) -> None:
+    recall(pantry)
+    recalls.settle()
+    found = {"item": "rice", "reason": "found"}
+    pantry.do("AdjustStock", **found, location="shelf-q", lines=[{"lot": "a-", "change": 3}])
+    pantry.do("AdjustStock", **found, location="clinic", lines=[{"lot": "B", "change": 3}])
+    assert [step.target for step in recalls.catch_up()] == ["stock/rice:shelf-q"]
+    recalls.carry_out(recalls.steps[-1:])
+    assert holds(pantry)["shelf-q"] == ["rc-1"]
+
+
+def test_goods_that_are_held_already_are_not_held_again(pantry: Pantry, recalls: Follower) -> None:
+    recall(pantry)
+    recalls.settle()
+    pantry.receive(10, "A")
+    pantry.do("AdjustStock", item="rice", location="store", reason="found", lines=[{"lot": "A", "change": 3}])
+    assert recalls.catch_up() == []
+
+
+def test_a_hold_that_began_after_the_recall_was_over_ends(pantry: Pantry, recalls: Follower) -> None:
+    """Another process decided the hold, or a receipt, on the recall as it was a moment before."""
+    recall(pantry)
+    steps = recalls.catch_up()
+    lots = pantry.states[Ref("lot", "rice")]
+    pantry.states[Ref("lot", "rice")] = type(lots)(recalls=dict(lots.recalls))
+    pantry.do("LiftRecall", item="rice", recall="rc-1", reason="another plant")
+    after, pantry.states[Ref("lot", "rice")] = pantry.states[Ref("lot", "rice")], lots
+    lots.recalls.setdefault("rc-1", next(iter(after.lifted.values())))
+    lots.lifted.clear()
+    recalls.carry_out(steps[:1])
+    pantry.receive(10, "A", location="shelf-q")
+    pantry.states[Ref("lot", "rice")] = after
+    assert holds(pantry) == {"store": ["rc-1"], "shelf-q": ["rc-1"]}
+    recalls.settle()
+    assert holds(pantry) == {}
+
+
+def test_what_is_over_needs_no_step(pantry: Pantry, recalls: Follower) -> None:
+    recall(pantry)
+    hold = recalls.catch_up()[0]
+    assert not recalls.manager.moot(hold)
+    recalls.carry_out([hold])
+    pantry.do("LiftRecall", item="rice", recall="rc-1", reason="another plant")
+    (release,) = (step for step in recalls.catch_up() if isinstance(step.command, ReleaseHold))
+    assert recalls.manager.moot(hold)
+    assert not recalls.manager.moot(release)
+    recalls.carry_out([release])
+    recalls.catch_up()
+    assert recalls.manager.moot(release)
+
+
+def test_a_forgotten_reservation_counts_as_released(pantry: Pantry, recalls: Follower) -> None:
+    pantry.do("ReserveStock", item="rice", location="store", reservation="r1", quantity=5, purpose="household")
+    recall(pantry)
+    recalls.settle()
+    (release,) = (step for step in recalls.steps if isinstance(step.command, ReleaseReservation))
+    pantry.state("stock", "rice:store").ended.clear()  # as after two thousand others
+    with pytest.raises(Rejected) as refusal:
+        recalls.carry_out([release])
+    assert refusal.value.code in release.met_by
