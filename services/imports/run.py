@@ -58,7 +58,10 @@ async def run(
         report.valid = total
     else:
         valid = (one for one in read() if isinstance(one, Planned) and _fault(one, contract) is None)
-        await _Sending(report, send, total, progress).all(valid, max(1, concurrency))
+        try:
+            await _Sending(report, send, total, progress).all(valid, max(1, concurrency))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group  # the first trouble; the others follow from it
     report.sort()
     return report
 

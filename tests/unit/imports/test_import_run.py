@@ -149,6 +149,27 @@ async def test_a_file_that_breaks_half_way_sends_nothing() -> None:
     assert not ledger.kept
 
 
+async def test_trouble_beside_the_ledger_comes_out_as_it_is() -> None:
+    def cut(item: str, attempt: int) -> None:
+        raise ConnectionResetError("the cable is out")
+
+    with pytest.raises(ConnectionResetError):
+        await imported([planned(n) for n in range(1, 300)], Ledger(cut))
+
+
+async def test_a_file_that_changes_under_way_is_refused_in_a_sentence() -> None:
+    readings = iter([[planned(1)], None])
+
+    def read() -> Iterator[Read]:
+        given = next(readings)
+        if given is None:
+            raise Invalid("some.csv, line 1: no longer what it was.")
+        yield from given
+
+    with pytest.raises(Invalid, match="no longer what it was"):
+        await run(Path("some.csv"), read, inventory, Ledger().send)
+
+
 async def test_a_hundred_thousand_lines_go_through(tmp_path: Path) -> None:
     file = tmp_path / "items.csv"
     with file.open("w") as out:
