@@ -40,12 +40,14 @@ class Catalogue:
                 self.gtins[number] = name
                 self.packs[number] = int(pack["quantity"])
 
-    def find(self, cell: str) -> str | None:
-        """The item that a cell names by its id or by a GTIN; None when the catalogue has no such item."""
+    def find(self, cell: str) -> tuple[str, int] | None:
+        """The item that a cell names by its id or by a GTIN, and how many base units that is: a pack's GTIN names a
+        whole pack. None when the catalogue has no such item."""
         if cell in self.units:
-            return cell
+            return cell, 1
         number, _ = gtin.read(cell)
-        return self.gtins.get(gtin.normal(number)) if number else None
+        item = self.gtins.get(gtin.normal(number)) if number else None
+        return (item, self.packs.get(gtin.normal(number), 1)) if item and number else None
 
 
 def register(line: int, data: dict[str, Any]) -> Planned:

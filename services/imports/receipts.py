@@ -199,9 +199,10 @@ def _fault(command: Planned) -> Refused | None:
 
 def _line(row: Row, catalogue: Catalogue) -> _Line:
     cells = row.cells
-    item = catalogue.find(cells["item"])
-    if item is None:
+    named = catalogue.find(cells["item"])
+    if named is None:
         raise Unreadable(f"the item '{shown(cells['item'], 40)}' is not in the catalogue; import or register it first")
+    item, pack = named
     for name in ("location", "donor", "supplier", "owner"):
         if cells.get(name) and not is_id(cells[name]):
             raise Unreadable(f"the {name} '{shown(cells[name], 40)}' is not an id; use letters, digits, hyphens")
@@ -217,16 +218,18 @@ def _line(row: Row, catalogue: Catalogue) -> _Line:
             head[name] = cells[name]
     if flag(cells.get("confirm_unusual", "")):
         head["confirm_unusual"] = True
-    return _Line(row.line, item, cells["location"], head, _lot(row, catalogue.units[item], item))
+    return _Line(row.line, item, cells["location"], head, _lot(row, item, catalogue.units[item], pack))
 
 
-def _lot(row: Row, unit: str, item: str) -> dict[str, Any]:
+def _lot(row: Row, item: str, unit: str, pack: int) -> dict[str, Any]:
     """One line of a receipt: lot, date and owner where they are known, and the quantity in base units."""
     cells = row.cells
     quantity, counted = amount(cells["quantity"], cells.get("unit", ""))
     if counted is not None and counted != unit:
         raise Unreadable(f"the quantity is in {counted}, but {item} is kept in {unit}")
-    lot: dict[str, Any] = {"quantity": quantity}
+    if pack > 1 and counted is not None:
+        raise Unreadable(f"the barcode is that of a pack of {pack}; leave the unit empty and give the number of packs")
+    lot: dict[str, Any] = {"quantity": quantity * pack}
     written = cells.get("lot", "")
     if written.lower() in ("n/a", "na", "none", "-", "?", "x"):
         raise Unreadable(f"the lot '{written}' is no lot number; leave it empty when it is not known")

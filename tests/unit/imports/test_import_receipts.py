@@ -80,6 +80,14 @@ def test_an_item_may_be_named_by_its_barcode_and_without_a_lot(file: Path) -> No
     assert got.planned[0].data["lines"] == [{"quantity": 1}]
 
 
+def test_the_barcode_of_a_pack_counts_packs(file: Path) -> None:
+    got = read(
+        file, line(item="2000000000022", quantity="3"), line("D2", item="2000000000022", quantity="36", unit="each")
+    )
+    assert got.planned[0].data["lines"] == [{"quantity": 36}]
+    assert "the barcode is that of a pack of 12" in got.refused[0].reason
+
+
 def test_many_lots_are_cut_into_parts_with_ids_of_their_own(file: Path) -> None:
     got = read(file, *(line(lot=f"L{number:03}") for number in range(250)))
     assert [len(p.data["lines"]) for p in got.planned] == [100, 100, 50]
