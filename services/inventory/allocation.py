@@ -21,7 +21,7 @@ from typing import Final, TypedDict
 
 from services.inventory.basis import Basis
 from services.inventory.contract import Breach, FreedLine, Freeing, InventoryError, PickLine, lot_form
-from services.inventory.rules import name_of, usable_until
+from services.inventory.rules import freed_of, name_of, usable_until
 from services.inventory.shelf import Row
 from services.inventory.timeline import moment_of
 from shared.errors import Rejected
@@ -228,7 +228,8 @@ class Drawing:
             free = line.quantity - left
             raise Rejected(
                 InventoryError.STOCK_RESERVED,
-                f"Of {line.quantity} asked for, {free} are free; what else is there is reserved for others. Take less, issue against the "
+                f"Of {line.quantity} asked for, {free} are free; what else is there is reserved for others. Take "
+                "less, issue against the "
                 "reservation, or, if the goods have left already, send already_left.",
                 quantity=line.quantity, free=free,
             )  # fmt: skip
@@ -262,12 +263,8 @@ class Drawing:
         """What is no longer reserved."""
         rows = self.basis.stock.rows
         return tuple(
-            FreedLine(
-                lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, quantity=quantity,
-                reservation=reservation, why=why,
-            )  # fmt: skip
+            freed_of(rows[key].ref, quantity, reservation, why)
             for (reservation, key, why), quantity in self.freed.items()
-            for ref in (rows[key].ref,)
         )
 
     def changes(self) -> dict[str, int]:
@@ -296,12 +293,16 @@ def matches(line: PickLine, row: Row) -> bool:
 def unfit(basis: Basis, row: Row, breach: Breach) -> Rejected:
     """The refusal for goods that may not be given out."""
     recalls = basis.lots.recalled(row.ref)
+    which = f" ({', '.join(recalls[:3])})" if recalls else ""
     return Rejected(
         REFUSAL[breach],
-        f"{_capital(name_of(row.ref))} {_WHY[breach]}{' (' + ', '.join(recalls[:3]) + ')' if recalls else ''}. It can be disposed of, "
-        "returned or moved to quarantine. If it has left already, send already_left.",
-        lot=row.ref.lot, date=row.ref.date.isoformat() if row.ref.date else None, recalls=recalls[:20], holds=row.holds[:20],
-    )  # fmt: skip
+        f"{_capital(name_of(row.ref))} {_WHY[breach]}{which}. It can be disposed of, returned or moved to quarantine. "
+        "If it has left already, send already_left.",
+        lot=row.ref.lot,
+        date=row.ref.date.isoformat() if row.ref.date else None,
+        recalls=recalls[:20],
+        holds=row.holds[:20],
+    )
 
 
 def _capital(text: str) -> str:

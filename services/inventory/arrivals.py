@@ -23,7 +23,7 @@ from services.inventory.contract import (
     TransferReceived,
     lot_form,
 )
-from services.inventory.rules import name_of, ref_key, ref_of
+from services.inventory.rules import name_of, quantity_of, ref_key, ref_of
 from services.inventory.shelf import Stock
 from shared.errors import Rejected
 
@@ -41,7 +41,8 @@ def receive(command: ReceiveStock, basis: Basis) -> StockReceived:
     if unusual is not None and total > unusual and not command.confirm_unusual:
         raise Rejected(
             InventoryError.UNUSUAL_QUANTITY,
-            f"{total:,} {basis.facts.unit} of {basis.facts.name} is more than the {unusual:,} at which somebody looks twice. "
+            f"{total:,} {basis.facts.unit} of {basis.facts.name} is more than the {unusual:,} at which somebody "
+            "looks twice. "
             "If it is right, send it again with confirm_unusual.",
             quantity=total, unusual_above=unusual,
         )  # fmt: skip
@@ -65,7 +66,8 @@ def receive_transfer(command: ReceiveTransfer, basis: Basis, origin: Stock) -> T
     if sent is None:
         raise Rejected(
             InventoryError.UNKNOWN_TRANSFER,
-            f"{command.origin} has no dispatch of {command.item} under transfer {command.transfer}. Check the ids; if it was never "
+            f"{command.origin} has no dispatch of {command.item} under transfer {command.transfer}. Check the ids; "
+            "if it was never "
             "dispatched in this ledger, use ReceiveStock with source transfer.",
             transfer=command.transfer, origin=command.origin,
         )  # fmt: skip
@@ -120,7 +122,8 @@ def distinct(lines: Sequence[LotRef]) -> dict[str, LotRef]:
         if (line.date is None) != (line.date_kind is None):
             raise Rejected(
                 InventoryError.INCOMPLETE_LINE,
-                f"Line {number} has a {'date_kind without a date' if line.date is None else 'date without its date_kind'}. "
+                f"Line {number} has a "
+                f"{'date_kind without a date' if line.date is None else 'date without its date_kind'}. "
                 "Give both (expiry, use_by or best_before), or neither if the date is not known.",
                 line=number,
             )
@@ -139,7 +142,8 @@ def controlled(item: str) -> Rejected:
     """The refusal for a controlled substance."""
     return Rejected(
         InventoryError.CONTROLLED_SUBSTANCE,
-        f"{item} is a controlled substance, which this programme may not hold or hand on. Ask the pharmacist how to surrender it.",
+        f"{item} is a controlled substance, which this programme may not hold or hand on. Ask the pharmacist how "
+        "to surrender it.",
         item=item,
     )
 
@@ -202,9 +206,4 @@ def _sent_as(line: LotRef, goods: dict[str, LotQuantity]) -> str:
 
 
 def _quantities(figures: dict[str, int], refs: dict[str, LotRef]) -> tuple[LotQuantity, ...]:
-    return tuple(
-        LotQuantity(lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, quantity=figure)
-        for key, figure in figures.items()
-        if figure > 0
-        for ref in (refs[key],)
-    )
+    return tuple(quantity_of(refs[key], figure) for key, figure in figures.items() if figure > 0)

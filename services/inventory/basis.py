@@ -150,15 +150,22 @@ def effect(
         if max(abs(change), abs(beyond), after, total) > MAX_INTEGER:
             raise Rejected(
                 InventoryError.OUT_OF_RANGE,
-                f"The stock of {rules.name_of(ref)} would pass {MAX_INTEGER:,}, the largest figure that the ledger holds. "
+                f"The stock of {rules.name_of(ref)} would pass {MAX_INTEGER:,}, the largest figure that the ledger "
+                "holds. "
                 "Check the quantity.",
                 limit=MAX_INTEGER,
             )
         moves.append(
             LotMove(
-                lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, change=change, unrecorded=beyond,
-                on_hand=after, weight=rules.weight(change - beyond, basis.facts),
-            )  # fmt: skip
+                lot=ref.lot,
+                date=ref.date,
+                date_kind=ref.date_kind,
+                owner=ref.owner,
+                change=change,
+                unrecorded=beyond,
+                on_hand=after,
+                weight=rules.weight(change - beyond, basis.facts),
+            )
         )
     found = set(breaches)
     return {

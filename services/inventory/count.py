@@ -161,7 +161,8 @@ def superseded(stock: Stock) -> Rejected:
     assert stock.counted is not None
     return Rejected(
         InventoryError.COUNT_SUPERSEDED,
-        f"Count {stock.counted.count}, of {stock.counted.at.isoformat()}, is approved and no older than this one. Count again.",
+        f"Count {stock.counted.count}, of {stock.counted.at.isoformat()}, is approved and no older than this one. "
+        "Count again.",
         count=stock.counted.count, counted_at=stock.counted.at.isoformat(),
     )  # fmt: skip
 

@@ -36,8 +36,8 @@ from services.inventory.contract import (
     lot_form,
 )
 from services.inventory.item import Item, registered
-from services.inventory.location import Location, known
-from services.inventory.rules import ref_key, ref_of
+from services.inventory.location import Location
+from services.inventory.rules import quantity_of, ref_key, ref_of
 from shared.errors import Rejected
 
 _READ_OFF_THE_LEDGER: Final = (AdjustReason.LOST, AdjustReason.STOLEN, AdjustReason.COUNTING_ERROR)
@@ -72,19 +72,20 @@ def issue(command: IssueStock, basis: Basis) -> StockIssued:
     return StockIssued(**said(command), **fields)
 
 
-def dispatch(
-    command: DispatchTransfer, basis: Basis, destination: Location, mandate: str | None
-) -> TransferDispatched:
+def dispatch(command: DispatchTransfer, basis: Basis, destination: Location, mandate: str | None) -> TransferDispatched:
     """Goods go on their way to another location: any to a quarantine, elsewhere only what may be given out."""
     if command.transfer in basis.stock.dispatched:
         raise Rejected(
             InventoryError.ALREADY_EXISTS,
-            f"Transfer {command.transfer} has taken {command.item} from {command.location} already. Use another transfer id.",
+            f"Transfer {command.transfer} has taken {command.item} from {command.location} already. Use another "
+            "transfer id.",
             transfer=command.transfer,
         )
     if command.destination == command.location:
         raise Rejected(
-            InventoryError.SAME_LOCATION, "A transfer goes to another location than it comes from.", location=command.location
+            InventoryError.SAME_LOCATION,
+            "A transfer goes to another location than it comes from.",
+            location=command.location,
         )
     live = not (basis.late or command.already_left)
     if destination.closed_at is not None and live:
@@ -101,15 +102,17 @@ def dispatch(
             raise pharmacist_required()
         breaches.add(Breach.QUARANTINED)
     drawing = Drawing(
-        replace(basis, quarantine=False), live=live, any_state=to_quarantine, unfit_first=to_quarantine, breaches=breaches
+        replace(basis, quarantine=False),
+        live=live,
+        any_state=to_quarantine,
+        unfit_first=to_quarantine,
+        breaches=breaches,
     )
     drawing.take(command.lines)
     fields = effect(basis, drawing.changes(), refs=_refs(command.lines), **drawing.told())
     goods: dict[str, LotQuantity] = {}
     for move in fields["moves"]:
-        goods[ref_key(move)] = LotQuantity(
-            lot=move.lot, date=move.date, date_kind=move.date_kind, owner=move.owner, quantity=move.unrecorded - move.change
-        )
+        goods[ref_key(move)] = quantity_of(move, move.unrecorded - move.change)
     return TransferDispatched(**said(command), **fields, goods=tuple(goods.values()))
 
 
@@ -143,7 +146,8 @@ def repack(command: RepackStock, basis: Basis, others: dict[str, Item]) -> Stock
         if state.retired_at is not None:
             raise Rejected(
                 InventoryError.ITEM_RETIRED,
-                f"Item {item} is retired and no longer taken in. Bring it back with ChangeItem, or pack into another item.",
+                f"Item {item} is retired and no longer taken in. Bring it back with ChangeItem, or pack into "
+                "another item.",
                 item=item,
             )
         if facts.controlled:
@@ -188,7 +192,8 @@ def adjust(command: AdjustStock, basis: Basis) -> StockAdjusted:
         raise Rejected(
             InventoryError.INSUFFICIENT_STOCK,
             f"{asked:,} {basis.facts.unit} cannot be {command.reason.replace('_', ' ')}: from "
-            f"{(told or basis.at).isoformat()} on the ledger has only {asked - drawing.unrecorded:,} of them. Count the stock instead.",
+            f"{(told or basis.at).isoformat()} on the ledger has only {asked - drawing.unrecorded:,} of them. "
+            "Count the stock instead.",
             quantity=asked, balance=asked - drawing.unrecorded, moment=(told or basis.at).isoformat(),
         )  # fmt: skip
     for key, change in drawing.changes().items():
@@ -256,10 +261,11 @@ def _distinct_picks(lines: Sequence[PickLine]) -> None:
 
 def _check_sign(reason: AdjustReason, line: AdjustLine, number: int) -> None:
     adds = line.change > 0
-    if line.change == 0 or (reason is AdjustReason.FOUND) != adds and reason is not AdjustReason.COUNTING_ERROR:
+    if line.change == 0 or ((reason is AdjustReason.FOUND) != adds and reason is not AdjustReason.COUNTING_ERROR):
         raise Rejected(
             InventoryError.WRONG_SIGN,
-            f"Line {number} changes the stock by {line.change:,}, which {reason.replace('_', ' ')} cannot. Found adds, a counting error goes "
+            f"Line {number} changes the stock by {line.change:,}, which {reason.replace('_', ' ')} cannot. Found "
+            "adds, a counting error goes "
             "both ways, every other reason takes away.",
             line=number, change=line.change, reason=reason,
         )  # fmt: skip
@@ -269,9 +275,3 @@ def _refs(lines: Sequence[PickLine | AdjustLine]) -> dict[str, LotRef]:
     """Lots that lines name, for those the stock does not know."""
     refs = (ref_of(LotRef(lot=line.lot)) for line in lines if line.lot is not None)
     return {ref_key(ref): ref for ref in refs}
-
-
-__all__ = [
-    "adjust", "dispatch", "dispose", "issue", "known", "medicine_for_clinic_only", "pharmacist_required", "repack",
-    "return_", "unknown_reservation",
-]  # fmt: skip

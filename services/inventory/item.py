@@ -117,7 +117,9 @@ def _check(facts: ItemFacts) -> None:
     names = [pack.name for pack in facts.packs]
     if len(set(names)) < len(names):
         raise Rejected(
-            InventoryError.DUPLICATE_LINE, "Two packs have the same name. Give each pack a name of its own.", packs=names
+            InventoryError.DUPLICATE_LINE,
+            "Two packs have the same name. Give each pack a name of its own.",
+            packs=names,
         )
     allergens = facts.allergens or ()
     if len(set(allergens)) < len(allergens):

@@ -70,13 +70,15 @@ def decide(command: LocationCommand, location: Location, context: Context) -> Lo
                     return None
                 raise Rejected(
                     InventoryError.ALREADY_EXISTS,
-                    f"Location {command.location} is open already, as {location.name!r}. Close it first, or choose another id.",
+                    f"Location {command.location} is open already, as {location.name!r}. Close it first, or choose "
+                    "another id.",
                     location=command.location,
                 )
             if command.minimum is not None and command.maximum is not None and command.minimum > command.maximum:
                 raise Rejected(
                     InventoryError.INVALID_RANGE,
-                    f"The lowest temperature allowed ({command.minimum / 10} °C) is above the highest ({command.maximum / 10} °C).",
+                    f"The lowest temperature allowed ({command.minimum / 10} °C) is above the highest "
+                    f"({command.maximum / 10} °C).",
                     minimum=command.minimum, maximum=command.maximum,
                 )  # fmt: skip
             return LocationOpened(
@@ -88,7 +90,9 @@ def decide(command: LocationCommand, location: Location, context: Context) -> Lo
             known(location, command.location)
             if location.closed_at is not None:
                 return None
-            stocked = [item for item in command.items if context.read("stock", stock_id(item, command.location)).on_hand]
+            stocked = [
+                item for item in command.items if context.read("stock", stock_id(item, command.location)).on_hand
+            ]
             if stocked:
                 raise Rejected(
                     InventoryError.LOCATION_NOT_EMPTY,

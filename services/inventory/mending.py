@@ -1,7 +1,8 @@
 """What mends the record: reversals, corrections, and counts that are approved.
 
 History is never edited. A reversal is an event of its own that stands at the moment of what it undoes, so every figure
-from then on is as if that had not been; it is refused when that would take a later figure below zero, and names the movements that depend on it.
+from then on is as if that had not been; it is refused when that would take a later figure below zero, and names the
+movements that depend on it.
 """
 
 from __future__ import annotations
@@ -108,13 +109,13 @@ def approve(command: ApproveCount, basis: Basis, counting: Counting, actor: str)
             continue
         fall = row.timeline.first_below(moment, -change)
         if fall is not None:
-            raise _breaks(stock, key, fall, change, row.timeline.outgoing_after(moment, stock.revision, _NAMED), "Count it again.")
+            raise _breaks(
+                stock, key, fall, change, row.timeline.outgoing_after(moment, stock.revision, _NAMED), "Count it again."
+            )
         if row.on_hand + change < row.reserved:
             drawing.take_reserved(key, row.reserved - row.on_hand - change)
     told = drawing.told()
-    fields = effect(
-        basis, changes, refs=refs, freed=told["freed"], breaches=told["breaches"], effective_at=record.at
-    )
+    fields = effect(basis, changes, refs=refs, freed=told["freed"], breaches=told["breaches"], effective_at=record.at)
     return CountApproved(
         **said(command), **fields, record=record.revision, counted=tuple(record.lines),
         counted_by=record.counted_by, approved_by=actor,
@@ -161,7 +162,8 @@ def _find(stock: Stock, revision: int) -> _Movement:
     if movement.kind not in _REVERSIBLE:
         raise Rejected(
             InventoryError.NOT_REVERSIBLE,
-            f"Movement {revision} is a {KINDS[movement.kind]}, which is undone by its like: send a transfer back, count "
+            f"Movement {revision} is a {KINDS[movement.kind]}, which is undone by its like: send a transfer back, "
+            "count "
             "again, repack again.",
             movement=revision, kind=KINDS[movement.kind],
         )  # fmt: skip
@@ -200,23 +202,23 @@ def _check_later(stock: Stock, revision: int, moment: int, changes: dict[str, in
             ids = [id for id, reservation in stock.reservations.items() if key in reservation.lots][:_NAMED]
             raise Rejected(
                 InventoryError.STOCK_RESERVED,
-                f"{row.reserved:,} of {name_of(row.ref)} are reserved ({', '.join(ids[:5])}), and only {row.on_hand + change:,} would be "
+                f"{row.reserved:,} of {name_of(row.ref)} are reserved ({', '.join(ids[:5])}), and only "
+                f"{row.on_hand + change:,} would be "
                 "left. Release them first.",
                 reserved=row.reserved, balance=row.on_hand + change, reservations=ids,
             )  # fmt: skip
     return None
 
 
-def _breaks(
-    stock: Stock, key: str, fall: tuple[int, int], change: int, movements: list[int], advice: str
-) -> Rejected:
+def _breaks(stock: Stock, key: str, fall: tuple[int, int], change: int, movements: list[int], advice: str) -> Rejected:
     row = stock.rows.get(key)
     name = name_of(row.ref) if row is not None else "a lot that was never here"
     at: datetime = moment_of(fall[0])
     listed = f" Later movements depend on it: {', '.join(map(str, movements))}." if movements else ""
     return Rejected(
         InventoryError.BREAKS_LATER_MOMENT,
-        f"At {at.isoformat()} there were {fall[1]:,} of {name}; {-change:,} fewer would be {fall[1] + change:,}.{listed} {advice}",
+        f"At {at.isoformat()} there were {fall[1]:,} of {name}; {-change:,} fewer would be "
+        f"{fall[1] + change:,}.{listed} {advice}",
         moment=at.isoformat(), balance=fall[1], change=change, movements=movements,
         lot=row.ref.lot if row is not None else None,
     )  # fmt: skip
@@ -230,8 +232,14 @@ def _was(basis: Basis, movement: _Movement) -> tuple[LotMove, ...]:
         change, beyond = movement.changes.get(key, 0), movement.unrecorded if key == "" else 0
         moves.append(
             LotMove(
-                lot=row.ref.lot, date=row.ref.date, date_kind=row.ref.date_kind, owner=row.ref.owner, change=change,
-                unrecorded=beyond, on_hand=row.on_hand, weight=weight(change - beyond, basis.facts),
-            )  # fmt: skip
+                lot=row.ref.lot,
+                date=row.ref.date,
+                date_kind=row.ref.date_kind,
+                owner=row.ref.owner,
+                change=change,
+                unrecorded=beyond,
+                on_hand=row.on_hand,
+                weight=weight(change - beyond, basis.facts),
+            )
         )
     return tuple(moves)

@@ -18,7 +18,6 @@ from services.inventory.contract import (
     HoldReleased,
     HoldStock,
     InventoryError,
-    LotQuantity,
     LotRef,
     PickLine,
     Purpose,
@@ -32,7 +31,7 @@ from services.inventory.contract import (
     lot_form,
 )
 from services.inventory.departures import medicine_for_clinic_only, pharmacist_required, unknown_reservation
-from services.inventory.rules import covers, usable_until
+from services.inventory.rules import covers, freed_of, quantity_of, usable_until
 from services.inventory.shelf import Row, Stock
 from services.inventory.timeline import moment_of
 from shared.decider import Context
@@ -50,7 +49,8 @@ def reserve(command: ReserveStock, basis: Basis, now: datetime) -> StockReserved
             return None
         raise Rejected(
             InventoryError.ALREADY_EXISTS,
-            f"Reservation {command.reservation} is open already, of {before.quantity:,} for {before.purpose}. Choose another id.",
+            f"Reservation {command.reservation} is open already, of {before.quantity:,} for {before.purpose}. "
+            "Choose another id.",
             reservation=command.reservation,
         )
     if command.due_at is not None and command.due_at <= now:
@@ -77,17 +77,15 @@ def reserve(command: ReserveStock, basis: Basis, now: datetime) -> StockReserved
     for key, row in fit:
         part = min(left, drawing.free(key, row))
         if part > 0:
-            ref = row.ref
-            reserved.append(
-                LotQuantity(lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, quantity=part)
-            )
+            reserved.append(quantity_of(row.ref, part))
             left -= part
-    if not reserved or left and not command.allow_part:
+    if not reserved or (left and not command.allow_part):
         raise _refusal(command, basis, drawing, rows, fit, command.quantity - left)
     if len(reserved) > MAX_MOVES:
         raise Rejected(
             InventoryError.TOO_MANY_LOTS,
-            f"This would take from {len(reserved)} lots; one reservation takes from at most {MAX_MOVES}. Cut it into several.",
+            f"This would take from {len(reserved)} lots; one reservation takes from at most {MAX_MOVES}. Cut it "
+            "into several.",
             lots=len(reserved),
         )
     return StockReserved(**said(command), occurred_at=basis.at, reserved=tuple(reserved), short=left)
@@ -110,7 +108,8 @@ def expire(command: ExpireReservation, stock: Stock, at: datetime, context: Cont
     if due is None or due > context.now:
         raise Rejected(
             InventoryError.NOT_YET_DUE,
-            f"Reservation {command.reservation} {f'is due at {due.isoformat()}' if due else 'has no time at which it ends'}. "
+            f"Reservation {command.reservation} "
+            f"{f'is due at {due.isoformat()}' if due else 'has no time at which it ends'}. "
             "Use ReleaseReservation to end it now.",
             reservation=command.reservation, due_at=due.isoformat() if due else None,
         )  # fmt: skip
@@ -157,7 +156,8 @@ def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
     if len(fresh) > MAX_MOVES:
         raise Rejected(
             InventoryError.TOO_MANY_LOTS,
-            f"This would hold {len(fresh)} lots; one decision holds at most {MAX_MOVES}. Name the lots, some at a time.",
+            f"This would hold {len(fresh)} lots; one decision holds at most {MAX_MOVES}. Name the lots, some at a "
+            "time.",
             lots=len(fresh),
         )
     held = tuple(row.ref for row in fresh.values())
@@ -219,27 +219,25 @@ def _refusal(
             moment = max(moment, fall[0])
     reserved = sum(row.reserved for _, row in rows)
     on_hand = sum(row.on_hand for _, row in rows)
+    rest = ", and the rest may not be given out" if on_hand > reserved and not free else ""
+    at = moment_of(moment).isoformat()
     return Rejected(
         InventoryError.INSUFFICIENT_STOCK,
-        f"{command.quantity:,} asked for, {free:,} can be set aside: at {moment_of(moment).isoformat()} there are {on_hand:,} on hand, "
-        f"{reserved:,} of them reserved{', the rest of which may not be given out' if not fit and on_hand else ''}. "
-        "Ask for less, or allow a part.",
-        quantity=command.quantity, available=free, on_hand=on_hand, reserved=reserved, moment=moment_of(moment).isoformat(),
-    )  # fmt: skip
+        f"{command.quantity:,} asked for, {free:,} can be set aside: from {at} on there are {on_hand:,} on hand, "
+        f"{reserved:,} of them reserved{rest}. Ask for less, or allow a part.",
+        quantity=command.quantity,
+        available=free,
+        on_hand=on_hand,
+        reserved=reserved,
+        moment=at,
+    )
 
 
 def _freed(stock: Stock, reservation: str, why: Freeing) -> tuple[FreedLine, ...]:
     if reservation not in stock.reservations:
         raise unknown_reservation(reservation)
     lots = stock.reservations[reservation].lots
-    return tuple(
-        FreedLine(
-            lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, quantity=quantity,
-            reservation=reservation, why=why,
-        )  # fmt: skip
-        for key, quantity in lots.items()
-        for ref in (stock.rows[key].ref,)
-    )
+    return tuple(freed_of(stock.rows[key].ref, quantity, reservation, why) for key, quantity in lots.items())
 
 
 def _unknown_hold(id: str, advice: str) -> Rejected:

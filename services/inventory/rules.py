@@ -9,9 +9,12 @@ from typing import Final
 from services.inventory.contract import (
     BaseUnit,
     DateKind,
+    FreedLine,
+    Freeing,
     InventoryError,
     ItemFacts,
     LotNumber,
+    LotQuantity,
     LotRef,
     RecallScope,
     lot_form,
@@ -31,7 +34,8 @@ def when(occurred_at: datetime | None, context: Context) -> datetime:
     if occurred_at > context.now + TOLERANCE:
         raise Rejected(
             InventoryError.OCCURRED_IN_FUTURE,
-            f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come (it is {context.now:%Y-%m-%d %H:%M} UTC). "
+            f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come (it is "
+            f"{context.now:%Y-%m-%d %H:%M} UTC). "
             "Record what has happened; leave occurred_at out for now.",
             occurred_at=occurred_at.isoformat(), now=context.now.isoformat(),
         )  # fmt: skip
@@ -59,6 +63,19 @@ def ref_of(ref: LotRef) -> LotRef:
     """The lot of a line, without what the line says beside it; a lot written UNKNOWN is no lot."""
     lot = ref.lot if lot_form(ref.lot) else None
     return LotRef(lot=lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner)
+
+
+def quantity_of(ref: LotRef, quantity: int) -> LotQuantity:
+    """So much of a lot."""
+    return LotQuantity(lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, quantity=quantity)
+
+
+def freed_of(ref: LotRef, quantity: int, reservation: str, why: Freeing) -> FreedLine:
+    """So much of a lot that is no longer reserved."""
+    return FreedLine(
+        lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner, quantity=quantity,
+        reservation=reservation, why=why,
+    )  # fmt: skip
 
 
 def name_of(ref: LotRef) -> str:

@@ -146,7 +146,8 @@ class Count:
 class Stock:
     """One item at one location. `revision` counts its events; `present` are the keys of the lots that are there.
 
-    `mended` says of each reversal and correction which movement it mends, `reversed` of each reversed movement by which.
+    `mended` says of each reversal and correction which movement it mends, `reversed` of each reversed movement by
+    which.
     """
 
     revision: int = 0
@@ -187,9 +188,7 @@ class Stock:
         return key
 
 
-StockChange = (
-    Movement | StockReserved | ReservationReleased | ReservationExpired | StockHeld | HoldReleased
-)
+StockChange = Movement | StockReserved | ReservationReleased | ReservationExpired | StockHeld | HoldReleased
 
 
 def evolve(stock: Stock, event: StockChange) -> Stock:
@@ -244,8 +243,7 @@ def _move(stock: Stock, event: Movement) -> None:
             if reservation in stock.reservations and not (event.keep_rest and stock.reservations[reservation].lots):
                 _end(stock, reservation, Freeing.USED)
         case TransferDispatched():
-            goods = [_bare(line) for line in event.goods]
-            stock.dispatched[event.transfer] = Dispatch(event.destination, event.effective_at, goods)
+            stock.dispatched[event.transfer] = Dispatch(event.destination, event.effective_at, list(event.goods))
             _bound(stock.dispatched)
         case TransferReceived():
             for hold in event.holds:
@@ -316,12 +314,6 @@ def _hold(stock: Stock, new: LotHold) -> None:
 def _bound(remembered: dict[str, Freeing] | dict[str, Dispatch] | dict[str, int]) -> None:
     while len(remembered) > REMEMBERED:
         del remembered[next(iter(remembered))]
-
-
-def _bare(line: LotQuantity) -> LotQuantity:
-    return LotQuantity(
-        lot=line.lot, date=line.date, date_kind=line.date_kind, owner=line.owner, quantity=line.quantity
-    )
 
 
 def check(stock: Stock) -> list[str]:

@@ -1,12 +1,12 @@
 """Stock of one item at one location: the decider, and which module decides what.
 
-    shelf.py        the state and how events change it
-    basis.py        what a decision stands on, and what all movements' events share
-    allocation.py   first-expired-first-out
-    arrivals.py     receipts and transfers that arrive
-    departures.py   issues, transfers, disposals, returns, repacking, adjustments
-    reserving.py    reservations and holds
-    mending.py      reversals, corrections, approved counts
+shelf.py        the state and how events change it
+basis.py        what a decision stands on, and what all movements' events share
+allocation.py   first-expired-first-out
+arrivals.py     receipts and transfers that arrive
+departures.py   issues, transfers, disposals, returns, repacking, adjustments
+reserving.py    reservations and holds
+mending.py      reversals, corrections, approved counts
 """
 
 from __future__ import annotations

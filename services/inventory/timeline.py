@@ -5,12 +5,13 @@ kept in blocks of at most 512, and of each block the sum and the lowest running 
 changes two figures. A late one is put into its block, and "the lowest balance from a moment on" adds up the
 blocks behind it: half a million movements make about a thousand blocks, also when all of them fell on one day.
 
-An approved count settles the past: nothing before it is ever looked at for a balance again, and a movement that is dated before
-it is entered together with its opposite at the count, so that the count's variance changes and no figure after it.
-Blocks before the count that came before that one are let go.
+An approved count settles the past: nothing before it is ever looked at for a balance again, and a movement that is
+dated before it is entered together with its opposite at the count, so that the count's variance changes and no figure
+after it. Blocks before the count that came before that one are let go.
 
-A block is a byte array of three 64-bit integers a movement, so a state holds 24 bytes a movement, in memory and in a snapshot:
-the moment (microseconds since 1970, UTC), the mark (revision times 16 plus kind) and the change (base units).
+A block is a byte array of three 64-bit integers a movement, so a state holds 24 bytes a movement, in memory and in a
+snapshot: the moment (microseconds since 1970, UTC), the mark (revision times 16 plus kind) and the change (base
+units).
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ class Entry(NamedTuple):
 class Timeline:
     """The movements of one lot since its last count but one, and its balance now.
 
-    `firsts`, `sums` and `lows` hold, for each block, the key of its first movement, the sum of its changes and the lowest of
-    its running sums; `revisions` the lowest and highest revision in it. `floor` is where the last approved count stands.
+    `firsts`, `sums` and `lows` hold, for each block, the key of its first movement, the sum of its changes and the
+    lowest of its running sums; `revisions` the lowest and highest revision in it. `floor` is where the last approved
+    count stands.
     """
 
     balance: int = 0
@@ -98,7 +100,7 @@ class Timeline:
             self.balance += change
 
     def settle(self, moment: int, revision: int, kind: int, variance: int) -> None:
-        """Close the books at a moment, which must not lie before the last count, correcting the balance by a variance."""
+        """Close the books at a moment not before the last count, correcting the balance by a variance."""
         key = (moment, mark(revision, kind))
         if variance:
             self._insert(key, variance)

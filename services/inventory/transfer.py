@@ -70,7 +70,8 @@ def decide(command: TransferCommand, transfer: Transfer, context: Context) -> Tr
                     return None
                 raise Rejected(
                     InventoryError.ALREADY_EXISTS,
-                    f"Transfer {command.transfer} carries {command.item} from {leg.origin} to {leg.destination} already.",
+                    f"Transfer {command.transfer} carries {command.item} from {leg.origin} to {leg.destination} "
+                    "already.",
                     transfer=command.transfer, item=command.item,
                 )  # fmt: skip
             return DispatchNoted(

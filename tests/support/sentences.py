@@ -5,9 +5,10 @@
     given(rice).when(rice).then_nothing()
 
 `given` takes events and commands; a command is decided and must be accepted. `then` gives back what is now given, so a
-sentence can go on with another `.when`; what was given before stays as it was, so two sentences may begin alike. Beside what it says, every sentence checks what must hold for any decider: the command
-passes the contract's door unchanged; deciding changes no state; the event is one the command may make, repeats the command's
-fields, and survives JSON with integers only; the new state breaks no invariant and survives a snapshot.
+sentence can go on with another `.when`; what was given before stays as it was, so two sentences may begin alike.
+Beside what it says, every sentence checks what must hold for any decider: the command passes the contract's door
+unchanged; deciding changes no state; the event is one the command may make, repeats the command's fields, and survives
+JSON with integers only; the new state breaks no invariant and survives a snapshot.
 """
 
 from __future__ import annotations
@@ -113,9 +114,7 @@ class Given:
 
     world: World
 
-    def when(
-        self, command: Any, *, now: datetime = NOW, actor: str = "sam", mandate: str | None = None
-    ) -> Outcome:
+    def when(self, command: Any, *, now: datetime = NOW, actor: str = "sam", mandate: str | None = None) -> Outcome:
         """Decide a command."""
         try:
             return Outcome(self.world, self.world.decide(command, now, actor, mandate), None)
@@ -148,7 +147,8 @@ class Outcome:
         return self.then(type(self.event))
 
     def then_rejected(self, code: StrEnum, **facts: Any) -> Given:
-        """The command is refused with this code and these facts, in a sentence that ends, and again when it is repeated."""
+        """The command is refused with this code and these facts, in a sentence that ends, and again when it is "
+        "repeated."""
         assert self.refusal is not None, f"not refused, but made {self.event}"
         assert self.refusal.code == code, f"{self.refusal!r}"
         for name, expected in facts.items():

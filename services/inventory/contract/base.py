@@ -364,7 +364,11 @@ class PickLine:
 
 @value
 class AdjustLine(LotRef):
-    """A change of one lot, in base units: positive is found, negative is gone; never zero."""
+    """A change of one lot, in base units: positive is found, negative is gone; never zero.
+
+    When goods are gone, what is left out is chosen as in PickLine, and UNKNOWN is the stock of unknown lot; when they
+    are found, no lot means that it is not known.
+    """
 
     change: Delta
 
@@ -383,8 +387,8 @@ class LotMove(LotRef):
     `change` is the signed change of what is on hand, in base units. `unrecorded` is what left beyond the ledger:
     counted as found and gone in one moment, from an unknown lot, so it changes no balance; what left is
     `unrecorded - change`. A reversal carries both with the opposite sign. `on_hand` is the lot's figure after the
-    event, in recorded order. `weight` is what moved in g, signed like the movement (in is positive); null when the item's
-    weight is not known.
+    event, in recorded order. `weight` is what moved in g, signed like the movement (in is positive); null when the
+    item's weight is not known.
     """
 
     change: Delta
@@ -448,10 +452,10 @@ class Movement(StockEvent):
 
     `unit` is the item's base unit. `moves` are the changes by lot; they stand at `effective_at` (the moment it
     happened; of a reversal or correction, the moment of the movement it mends; of a count, the moment of counting).
-    `freed` lists what is no longer reserved because of it. `on_hand` is the whole stock's figure after the event, in recorded order.
-    `absorbed_by` names the approved count that came after `effective_at`, if there is one: then `moves` change that
-    count's variance (by the opposite amount) and nothing that came after it, and `on_hand` stays as it was.
-    `breaches` are what the fact broke; `short_at` is the first moment at which the ledger fell short of it.
+    `freed` lists what is no longer reserved because of it. `on_hand` is the whole stock's figure after the event, in
+    recorded order. `absorbed_by` names the approved count that came after `effective_at`, if there is one: then
+    `moves` change that count's variance (by the opposite amount) and nothing that came after it, and `on_hand` stays
+    as it was. `breaches` are what the fact broke; `short_at` is the first moment at which the ledger fell short of it.
     `medicine` says whether the item was a medicine at the time.
     """
 
@@ -471,6 +475,7 @@ __all__ = [
     "Celsius", "CountedLot", "Date", "DateKind", "Days", "Delta", "FreedLine", "Freeing", "Gtin", "HoldReason", "Id",
     "InventoryError", "Label", "LocationKind", "LotHold", "LotMove", "LotNumber", "LotQuantity", "LotRef", "MadeFrom",
     "Moment", "Movement", "MovementKind", "Note", "Percent", "PickLine", "Purpose", "Quantity", "RecallClass",
-    "ReceiptLine", "RepackLine", "Revision", "Source", "StockCommand", "StockEvent", "StorageClass", "Text", "UtcOffset",
+    "ReceiptLine", "RepackLine", "Revision", "Source", "StockCommand", "StockEvent", "StorageClass", "Text",
+    "UtcOffset",
     "gtin_is_valid", "inventory", "lot_form", "stock_id", "stock_of",
 ]  # fmt: skip

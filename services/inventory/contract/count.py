@@ -1,14 +1,15 @@
 """Commands and events of a count (a stocktake) at one location.
 
     StartCount    -> count   CountStarted
-    RecordCount   -> count   CountRecorded: what was found of one item, at the moment of counting, by whom; the last one counts
+    RecordCount   -> count   CountRecorded: what was found of one item, when, and by whom; a recount replaces it
     ApproveCount  -> stock   CountApproved: the stock of that item is what was found, as of the moment of counting
 
-Approval is a decision of the stock, one for each item, so that the balance and everything that moved since stand in the same
-state: it reads what the count recorded, and asserts it. A lot on the ledger that the count does not list is asserted to be
-nothing. Movements after the moment of counting stay as they are, and must not take more than was found; otherwise the
-approval is refused with the moment and the figure, and the item is counted again. A movement that is recorded later
-but dated before the moment of counting changes the count's variance, and no figure after it (`Movement.absorbed_by`).
+Approval is a decision of the stock, one for each item, so that the balance and everything that moved since stand in
+the same state: it reads what the count recorded, and asserts it. A lot on the ledger that the count does not list is
+asserted to be nothing. Movements after the moment of counting stay as they are, and must not take more than was found;
+otherwise the approval is refused with the moment and the figure, and the item is counted again. A movement that is
+recorded later but dated before the moment of counting changes the count's variance, and no figure after it
+(`Movement.absorbed_by`).
 """
 
 from __future__ import annotations

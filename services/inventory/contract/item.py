@@ -38,11 +38,11 @@ class ItemFacts:
     """What is known of an item.
 
     `unit` is the base unit of every quantity of it, and never changes. `net_weight` is the weight in g of one piece
-    (unit each) or of 1,000 ml (unit ml); null is unknown, and for unit g it is left out. `allergens` null means unknown, an empty list
-    means none. `storage` is how cold it must be kept. `best_before_extension` is for how many days past a best-before
-    date it is still given out (0 for medicine and infant formula). `minimum_level` is the quantity below which it is
-    reordered, 0 for never. `unusual_above` is the quantity of a receipt above which a person is asked to confirm it.
-    Controlled substances are listed so that they are recognised and refused.
+    (unit each) or of 1,000 ml (unit ml); null is unknown, and for unit g it is left out. `allergens` null means
+    unknown, an empty list means none. `storage` is how cold it must be kept. `best_before_extension` is for how many
+    days past a best-before date it is still given out (0 for medicine and infant formula). `minimum_level` is the
+    quantity below which it is reordered, 0 for never. `unusual_above` is the quantity of a receipt above which a
+    person is asked to confirm it. Controlled substances are listed so that they are recognised and refused.
     """
 
     name: Text

@@ -1,4 +1,4 @@
-"""Commands and events of `lot`: quarantine and recall of one item's lots, everywhere. The aggregate's id is the item's id.
+"""Commands and events of `lot`: quarantine and recall of one item's lots, everywhere. Its id is the item's id.
 
 The status of a lot is decided here, and holds at once: every decision of a stock reads this aggregate, so a recalled
 lot is neither reserved nor issued from the moment of its recall. A process manager then follows each event:
@@ -80,7 +80,7 @@ class LotReleased:
 
 @command(category="lot", aggregate="item", makes=(LotReleased,))
 class ReleaseLot:
-    """End a quarantine."""
+    """End a quarantine: the lot may be given out again."""
 
     item: Id
     quarantine: Id

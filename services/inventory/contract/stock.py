@@ -1,13 +1,14 @@
 """Commands and events of `stock`: one item at one location. The aggregate's id is `<item>:<location>`.
 
-Movements are named by their revision in the stock's stream. Goods that are happening to leave now may still be stopped, so a
-command that breaks a rule of safety (expired, held, recalled, medicine not for the clinic) or takes what is reserved
-for another is refused; with `already_left`, or a moment more than five minutes past, it reports a fact, is recorded,
-and names what it broke. What leaves beyond the ledger's figure is recorded either way (`LotMove.unrecorded`).
+Movements are named by their revision in the stock's stream. Goods that are happening to leave now may still be
+stopped, so a command that breaks a rule of safety (expired, held, recalled, medicine not for the clinic) or takes what
+is reserved for another is refused; with `already_left`, or a moment more than five minutes past, it reports a fact, is
+recorded, and names what it broke. What leaves beyond the ledger's figure is recorded either way
+(`LotMove.unrecorded`).
 
-RepackStock takes goods off this stock. What becomes the same item again is on the shelf with the same event; what becomes
-another item is received there by a process manager: StockRepacked -> ReceiveStock(source=repack), one for each other
-item of `into`, at the same location, the lines' `made_from` naming the lots that were taken.
+RepackStock takes goods off this stock. What becomes the same item again is on the shelf with the same event; what
+becomes another item is received there by a process manager: StockRepacked -> ReceiveStock(source=repack), one for each
+other item of `into`, at the same location, the lines' `made_from` naming the lots that were taken.
 """
 
 from __future__ import annotations
@@ -89,8 +90,8 @@ class StockIssued(Movement):
     """Goods left for whoever they are meant for.
 
     `recipient` is the opaque id of who or what got them (a box code, a dispensing), so that a recall can be followed.
-    `moves` say from which lots; `lines` what was asked for. With a `reservation`, its goods were taken first, and the rest
-    of it was released unless `keep_rest`.
+    `moves` say from which lots; `lines` what was asked for. With a `reservation`, its goods were taken first, and the
+    rest of it was released unless `keep_rest`.
     """
 
     purpose: Purpose
@@ -205,7 +206,7 @@ class MovementReversed(Movement):
 
 @command(category="stock", aggregate=stock_of, makes=(MovementReversed,))
 class ReverseMovement(StockCommand):
-    """Undo a movement that was recorded by mistake, if nothing later depends on it; otherwise the refusal names what does.
+    """Undo a movement recorded by mistake, if nothing later depends on it; otherwise the refusal names what does.
 
     Transfers, counts and repackings are undone by their like: send back, count again, repack.
     """
@@ -266,8 +267,8 @@ class StockReserved(StockEvent):
 class ReserveStock(StockCommand):
     """Set goods aside, first-expired-first-out, all or none; with `allow_part`, as much as there is.
 
-    `lot` and `owner` narrow the choice. `expires_after` asks for goods that may still be given out after that date; goods of
-    unknown date do not qualify.
+    `lot` and `owner` narrow the choice. `expires_after` asks for goods that may still be given out after that date;
+    goods of unknown date do not qualify.
     """
 
     reservation: Id

@@ -4,9 +4,9 @@
     ReceiveTransfer  -> stock of the item at the destination   TransferReceived: on the shelf, or lost with a reason
 
 Each of the two decisions is whole by itself, so goods are at any moment on one shelf, in transit or lost, whatever
-stops in between. A transfer of several items has one dispatch and one receipt for each, under the same transfer id. The receipt
-reads the origin's stock for what was dispatched. What is in transit is what TransferDispatched lists until a TransferReceived of
-the same transfer and item.
+stops in between. A transfer of several items has one dispatch and one receipt for each, under the same transfer id.
+The receipt reads the origin's stock for what was dispatched. What is in transit is what TransferDispatched lists until
+a TransferReceived of the same transfer and item.
 
 The `transfer` aggregate (its id is the transfer's id) is the memory of the process manager that follows transfers:
 

@@ -96,7 +96,9 @@ def test_what_is_read_off_the_ledger_cannot_exceed_it() -> None:
         E.INSUFFICIENT_STOCK, balance=1, moment=ago(hours=2).isoformat()
     )
     shelf.when(adjust(R.SPOILED, by(-2))).then(
-        StockAdjusted, moves=[{"lot": "A", "change": -1}, {"lot": None, "unrecorded": 1}], breaches=(Breach.BEYOND_LEDGER,)
+        StockAdjusted,
+        moves=[{"lot": "A", "change": -1}, {"lot": None, "unrecorded": 1}],
+        breaches=(Breach.BEYOND_LEDGER,),
     )
 
 
@@ -106,10 +108,15 @@ def test_an_adjustment_names_each_lot_once() -> None:
 
 
 def test_what_may_not_be_given_out_is_disposed_of_first() -> None:
-    shelf = given(*PANTRY, receive(goods(5, "good", SOON), goods(5, "stale", date(2026, 11, 1)), goods(5, "held", LATER)))
+    shelf = given(
+        *PANTRY, receive(goods(5, "good", SOON), goods(5, "stale", date(2026, 11, 1)), goods(5, "held", LATER))
+    )
     shelf = shelf.when(hold(lots=("held",))).then_event()
     shelf.when(dispose(pick(7))).then(
-        StockDisposed, moves=[{"lot": "stale", "change": -5}, {"lot": "held", "change": -2}], breaches=(), method="Compost"
+        StockDisposed,
+        moves=[{"lot": "stale", "change": -5}, {"lot": "held", "change": -2}],
+        breaches=(),
+        method="Compost",
     )
 
 

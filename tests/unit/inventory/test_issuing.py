@@ -186,7 +186,9 @@ def test_the_rest_of_a_reservation_is_released_or_kept() -> None:
         StockIssued, freed=[{"quantity": 3, "why": Freeing.USED}, {"quantity": 4, "why": Freeing.RELEASED}]
     )
     assert stock(gone).reservations == {}
-    kept = given(*PANTRY, received(10, "A"), reserve(7)).when(issue(3, reservation="r1", keep_rest=True)).then(StockIssued)
+    kept = (
+        given(*PANTRY, received(10, "A"), reserve(7)).when(issue(3, reservation="r1", keep_rest=True)).then(StockIssued)
+    )
     assert stock(kept).reservations["r1"].lots == {"A": 4}
     kept = kept.when(issue(4, reservation="r1", keep_rest=True)).then(StockIssued)
     assert stock(kept).reservations == {}
@@ -199,7 +201,9 @@ def test_more_than_was_reserved_comes_from_what_is_free() -> None:
 
 
 def test_a_reservation_that_ended_is_named_when_the_goods_have_left() -> None:
-    ended = given(*PANTRY, received(10, "A"), reserve(3), ReleaseReservation(item="rice", location="main", reservation="r1"))
+    ended = given(
+        *PANTRY, received(10, "A"), reserve(3), ReleaseReservation(item="rice", location="main", reservation="r1")
+    )
     ended.when(issue(3, reservation="r1")).then_rejected(E.RESERVATION_ENDED)
     ended.when(issue(reservation="r1", already_left=True)).then_rejected(E.RESERVATION_ENDED)
     ended.when(issue(3, reservation="r1", already_left=True)).then(StockIssued, breaches=(Breach.RESERVATION_ENDED,))

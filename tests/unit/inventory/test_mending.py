@@ -150,7 +150,9 @@ def test_a_correction_keeps_to_one_direction_and_one_line_a_lot() -> None:
     shelf.when(mend(1, line(1), line(2, "a"))).then_rejected(E.DUPLICATE_LINE)
     shelf.when(mend(1, line(1, date=SOON))).then_rejected(E.INCOMPLETE_LINE)
     both = AdjustStock(
-        **HERE, reason=AdjustReason.COUNTING_ERROR, lines=(AdjustLine(lot="A", change=2), AdjustLine(lot="B", change=-2))
+        **HERE,
+        reason=AdjustReason.COUNTING_ERROR,
+        lines=(AdjustLine(lot="A", change=2), AdjustLine(lot="B", change=-2)),
     )
     mixed = shelf.when(both).then_event()
     mixed.when(mend(2, line(1))).then_rejected(E.NOT_REVERSIBLE)
@@ -159,5 +161,7 @@ def test_a_correction_keeps_to_one_direction_and_one_line_a_lot() -> None:
 
 def test_a_late_fact_never_takes_away_what_a_later_one_stood_on(day: Given) -> None:
     day.when(issue(pick(9, "A"), occurred_at=ago(hours=7))).then(
-        StockIssued, moves=[{"lot": "A", "change": -4}, {"lot": None, "unrecorded": 5}], breaches=(Breach.BEYOND_LEDGER,)
+        StockIssued,
+        moves=[{"lot": "A", "change": -4}, {"lot": None, "unrecorded": 5}],
+        breaches=(Breach.BEYOND_LEDGER,),
     )

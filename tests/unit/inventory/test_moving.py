@@ -61,7 +61,8 @@ def test_goods_in_transit_are_on_nobodys_shelf() -> None:
     )  # fmt: skip
     assert (stock(after).on_hand, stock(after, "van").on_hand) == (3, 0)
     after = after.when(ARRIVE).then(
-        TransferReceived, moves=[{"lot": "A", "change": 5, "weight": 2500}, {"lot": "B", "change": 2}], lost=(), surplus=(),
+        TransferReceived, moves=[{"lot": "A", "change": 5, "weight": 2500}, {"lot": "B", "change": 2}],
+        lost=(), surplus=(),
         on_hand=7,
     )  # fmt: skip
     assert (stock(after).on_hand, stock(after, "van").on_hand) == (3, 7)
@@ -99,8 +100,10 @@ def test_what_was_not_dispatched_but_came_is_surplus() -> None:
 
 
 def test_what_left_beyond_the_ledger_is_in_transit_too() -> None:
-    sent = given(*PANTRY, received(2, "A")).when(send(5)).then(
-        TransferDispatched, goods=[{"lot": "A", "quantity": 2}, {"lot": None, "quantity": 3}]
+    sent = (
+        given(*PANTRY, received(2, "A"))
+        .when(send(5))
+        .then(TransferDispatched, goods=[{"lot": "A", "quantity": 2}, {"lot": None, "quantity": 3}])
     )
     sent.when(ARRIVE).then(TransferReceived, on_hand=5)
 
@@ -186,5 +189,3 @@ def test_a_late_transfer_is_noted_once() -> None:
     noted = given(NOTED).when(late).then(TransferOverdue, items=("rice",), due_at=NOW)
     noted.when(late).then_nothing()
     given(NOTED, NoteReceipt(transfer="t1", item="rice")).when(late).then_nothing()
-
-

@@ -154,7 +154,9 @@ def test_a_quarantined_lot_is_held_on_arrival() -> None:
 
 def test_donated_medicine_waits_for_a_pharmacist() -> None:
     after = given(aspirin, main).when(received(3, "A", LATER))
-    after = after.then(StockReceived, medicine=True, holds=[{"hold": "review-1", "reason": HoldReason.PHARMACIST_REVIEW}])
+    after = after.then(
+        StockReceived, medicine=True, holds=[{"hold": "review-1", "reason": HoldReason.PHARMACIST_REVIEW}]
+    )
     after = after.when(received(3, "A", LATER)).then(StockReceived, holds=())
     after.when(received(3, "B", LATER)).then(StockReceived, holds=[{"hold": "review-3"}])
     given(aspirin, main).when(received(source=Source.PURCHASE)).then(StockReceived, holds=())

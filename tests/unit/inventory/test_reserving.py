@@ -166,7 +166,11 @@ def test_one_lot_is_held_with_whatever_comes_of_it_later() -> None:
 
 
 def test_a_hold_without_lots_takes_all_that_is_there() -> None:
-    after = given(*PANTRY, received(5, "A"), received(5, None)).when(hold()).then(StockHeld, held=[{"lot": "A"}, {"lot": None}])
+    after = (
+        given(*PANTRY, received(5, "A"), received(5, None))
+        .when(hold())
+        .then(StockHeld, held=[{"lot": "A"}, {"lot": None}])
+    )
     after.when(received(5, "C")).then_event().when(issue(5)).then_event()
     given(*PANTRY).when(hold()).then_nothing()
 
@@ -176,7 +180,9 @@ def test_a_hold_of_a_lot_that_is_not_here_is_refused() -> None:
 
 
 def test_the_stock_of_unknown_lot_is_held_by_that_name() -> None:
-    given(*PANTRY, received(5, None), received(5, "A")).when(hold(lots=("UNKNOWN",))).then(StockHeld, held=[{"lot": None}])
+    given(*PANTRY, received(5, None), received(5, "A")).when(hold(lots=("UNKNOWN",))).then(
+        StockHeld, held=[{"lot": None}]
+    )
 
 
 def test_a_hold_names_the_reservations_that_stand_in_it() -> None:
@@ -202,7 +208,9 @@ def test_a_hold_for_a_quarantine_takes_its_lot() -> None:
 def test_a_hold_is_released() -> None:
     held = given(*PANTRY, received(5, "A"), hold())
     held.when(ReleaseHold(**HERE, hold="h2")).then_rejected(E.UNKNOWN_HOLD)
-    after = held.when(ReleaseHold(**HERE, hold="h1")).then(HoldReleased, freed_lots=[{"lot": "A"}], reason=HoldReason.DAMAGE)
+    after = held.when(ReleaseHold(**HERE, hold="h1")).then(
+        HoldReleased, freed_lots=[{"lot": "A"}], reason=HoldReason.DAMAGE
+    )
     after.when(issue(5)).then_event()
 
 
