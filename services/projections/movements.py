@@ -12,7 +12,6 @@ from typing import Any, Final
 from services.inventory.contract import (
     AdjustReason,
     CountApproved,
-    LotMove,
     LotRef,
     Movement,
     MovementCorrected,
@@ -202,12 +201,9 @@ def _parents(data: Movement) -> Iterable[tuple[LotRef, str, LotRef]]:
                 for source in line.made_from:
                     yield line, source.item, LotRef(lot=source.lot)
         case StockRepacked():
+            named = [LotRef(lot=line.lot) for line in data.lines if line.lot is not None]
+            taken = [move for move in data.moves if move.unrecorded > move.change]
             for made in data.into:
                 if made.item == data.item:
-                    for move in data.moves:
-                        if _left(move) > 0:
-                            yield made, data.item, move
-
-
-def _left(move: LotMove) -> int:
-    return move.unrecorded - move.change
+                    for taken_from in (*named, *taken):
+                        yield made, data.item, taken_from

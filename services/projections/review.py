@@ -1,4 +1,4 @@
-"""What somebody has to look at: facts that broke a rule, temperatures out of bounds, counts to approve, late transfers.
+"""What somebody has to look at: facts that broke a rule, temperatures out of bounds, counts to approve, refused steps.
 
 A fact is recorded whatever the rules say of it; this is where its breach waits for a person. What needs no event to be
 seen, such as stock at a closed location, is added by the query (services/queries/review.py).
@@ -15,14 +15,17 @@ from services.inventory.contract import (
     CountApproved,
     CountRecorded,
     Movement,
+    MovementCorrected,
     MovementReversed,
+    ProcessStepRefused,
+    ProcessStepResolved,
     TemperatureRecorded,
     TransferOverdue,
     TransferReceived,
 )
 from services.projections.base import InventoryProjection, movements
 from shared.event import Recorded
-from shared.projection import Key, Rows, Table
+from shared.projection import Key, Row, Rows, Table
 
 RECOUNT: Final = frozenset({Breach.BEYOND_LEDGER, Breach.SURPLUS})
 """Breaches that say the ledger's figure was wrong: an approved count of that stock settles them."""
@@ -31,10 +34,11 @@ RECOUNT: Final = frozenset({Breach.BEYOND_LEDGER, Breach.SURPLUS})
 class Review(InventoryProjection):
     """A row for each item to review; open while `closed_at` is null. `closed_by` says what closed it:
 
-    - reversed: the movement was undone;
+    - reversed: the movement was undone; corrected: it was corrected to what the ledger had;
     - counted: an approved count of the stock, as of its moment or later, settled a figure that was wrong;
     - within_limits: a later reading at the location (goods that the breach put on hold stay listed as held);
-    - approved: the count that waited; arrived: the transfer that was late.
+    - approved: the count that waited; arrived: the transfer that was late;
+    - resolved: a step of a process manager that was refused, and that somebody has seen to (ResolveStep).
 
     What a fact broke beyond that (expired goods given out, another's reservation taken) stays on record as open until
     the movement is reversed. `awaiting` lists, for a stock or a location, the open items that its next count or reading
@@ -43,7 +47,9 @@ class Review(InventoryProjection):
 
     name = "review"
     version = 1
-    events = movements() | {TemperatureRecorded, CountRecorded, TransferOverdue}
+    events = movements() | {
+        TemperatureRecorded, CountRecorded, TransferOverdue, ProcessStepRefused, ProcessStepResolved,
+    }  # fmt: skip
     tables = (
         Table(
             "review_items",
@@ -51,7 +57,8 @@ class Review(InventoryProjection):
             columns={
                 "kind": "text", "subject": "text", "item": "text", "location": "text", "revision": "bigint",
                 "quantity": "bigint", "occurred_at": "timestamptz", "recorded_at": "timestamptz",
-                "short_at": "timestamptz", "actor": "text", "closed_at": "timestamptz", "closed_by": "text",
+                "short_at": "timestamptz", "detail": "text", "actor": "text", "closed_at": "timestamptz",
+                "closed_by": "text",
             },
             indexes=("closed_at, occurred_at", "item, location"),
         ),
@@ -71,12 +78,16 @@ class Review(InventoryProjection):
                 if isinstance(data, MovementReversed):
                     for breach in Breach:
                         yield "review_items", (str(breach), f"{_stock(data)}:{data.movement}")
+                if isinstance(data, MovementCorrected):
+                    yield "review_items", (str(Breach.BEYOND_LEDGER), f"{_stock(data)}:{data.movement}")
                 if isinstance(data, CountApproved):
                     yield "review_items", ("count_to_approve", f"{data.count}:{data.item}")
                 if isinstance(data, TransferReceived):
                     yield "review_items", ("transfer_overdue", f"{data.transfer}:{data.item}")
             case TemperatureRecorded():
                 yield "awaiting", (data.location,)
+            case ProcessStepResolved():
+                yield "review_items", ("step_refused", data.step)
 
     def apply(self, event: Recorded, rows: Rows) -> None:
         match event.data:
@@ -93,6 +104,11 @@ class Review(InventoryProjection):
                     rows, ("count_to_approve", f"{data.count}:{data.item}"), event, item=data.item,
                     location=data.location, quantity=sum(line.variance for line in data.variances),
                 )  # fmt: skip
+            case ProcessStepRefused() as data:
+                row = _open(rows, ("step_refused", data.step), event)
+                row["detail"] = f"{data.manager}: {data.command} to {data.target}: {data.code}. {data.detail}"
+            case ProcessStepResolved() as data:
+                _close(rows, ("step_refused", data.step), event, "resolved")
             case TransferOverdue() as data:
                 for item in data.items:
                     key = ("transfer_overdue", f"{data.transfer}:{item}")
@@ -103,14 +119,18 @@ def _movement(event: Recorded, data: Movement, rows: Rows) -> None:
     for breach in dict.fromkeys(data.breaches):
         key = (str(breach), f"{_stock(data)}:{event.revision}")
         beyond = sum(move.unrecorded for move in data.moves) if breach is Breach.BEYOND_LEDGER else None
-        _open(rows, key, event, item=data.item, location=data.location, quantity=beyond, occurred_at=data.effective_at)
-        rows.get("review_items", key)["short_at"] = data.short_at  # type: ignore[index]
+        row = _open(
+            rows, key, event, item=data.item, location=data.location, quantity=beyond, occurred_at=data.effective_at
+        )
+        row["short_at"] = data.short_at
         if breach in RECOUNT:
             _await(rows, _stock(data), key)
     match data:
         case MovementReversed():
             for breach in Breach:
                 _close(rows, (str(breach), f"{_stock(data)}:{data.movement}"), event, "reversed")
+        case MovementCorrected() if any(move.unrecorded < 0 for move in data.moves):
+            _close(rows, (str(Breach.BEYOND_LEDGER), f"{_stock(data)}:{data.movement}"), event, "corrected")
         case CountApproved():
             _close(rows, ("count_to_approve", f"{data.count}:{data.item}"), event, "approved")
             _settle(rows, _stock(data), data.effective_at, event, "counted")
@@ -125,14 +145,14 @@ def _stock(data: Movement) -> str:
 def _open(
     rows: Rows, key: Key, event: Recorded, *, item: str | None = None, location: str | None = None,
     quantity: int | None = None, occurred_at: datetime | None = None,
-) -> None:  # fmt: skip
-    rows.put(
+) -> Row:  # fmt: skip
+    return rows.put(
         "review_items",
         key,
         {
             "item": item, "location": location, "revision": event.revision, "quantity": quantity,
             "occurred_at": occurred_at or event.data.occurred_at, "recorded_at": event.recorded_at, "short_at": None,
-            "actor": event.envelope.authid, "closed_at": None, "closed_by": None,
+            "detail": None, "actor": event.envelope.authid, "closed_at": None, "closed_by": None,
         },
     )  # fmt: skip
 

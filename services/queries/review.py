@@ -18,28 +18,28 @@ _QUESTION: Final = Question(
         Column("subject", "Where to look"), Column("revision", "No.", "number"),
         Column("quantity", "Figure", "quantity"), Column("occurred_at", "When", "moment"),
         Column("short_at", "Short since", "moment"), Column("recorded_at", "Recorded", "moment"),
-        Column("actor", "By"), Column("todo", "To do"), Column("closed_at", "Closed", "moment"),
-        Column("closed_by", "Closed by"),
+        Column("detail", "Detail"), Column("actor", "By"), Column("todo", "To do"),
+        Column("closed_at", "Closed", "moment"), Column("closed_by", "Closed by"),
     ),
     """WITH seen AS (
-        SELECT kind, subject, item, location, revision, quantity, occurred_at, short_at, recorded_at, actor, closed_at,
-               closed_by
+        SELECT kind, subject, item, location, revision, quantity, occurred_at, short_at, recorded_at, detail, actor,
+               closed_at, closed_by
         FROM review_items
         UNION ALL
         SELECT 'stock_at_closed_location', s.item || ':' || s.location, s.item, s.location, NULL,
                sum(s.on_hand)::bigint,
-               l.closed_at, NULL, l.closed_at, NULL, NULL, NULL
+               l.closed_at, NULL, l.closed_at, NULL, NULL, NULL, NULL
         FROM stock_on_hand s JOIN locations l USING (location)
         WHERE l.closed_at IS NOT NULL AND s.on_hand > 0 GROUP BY s.item, s.location, l.closed_at
         UNION ALL
         SELECT 'transfer_overdue', t.transfer || ':' || t.item, t.item, t.origin, NULL, t.quantity, t.expected_by, NULL,
-               t.dispatched_at, NULL, NULL, NULL
+               t.dispatched_at, NULL, NULL, NULL, NULL
         FROM transfers t WHERE t.received_at IS NULL AND t.expected_by < $3
           AND NOT EXISTS (SELECT FROM review_items r
                           WHERE r.kind = 'transfer_overdue' AND r.subject = t.transfer || ':' || t.item)
         UNION ALL
-        SELECT 'held_for_' || h.reason, h.hold, h.item, h.location, NULL, NULL, h.begun_at, NULL, h.begun_at, NULL,
-               h.ended_at, CASE WHEN h.ended_at IS NOT NULL THEN 'released' END
+        SELECT 'held_for_' || h.reason, h.hold, h.item, h.location, NULL, NULL, h.begun_at, NULL, h.begun_at, h.note,
+               NULL, h.ended_at, CASE WHEN h.ended_at IS NOT NULL THEN 'released' END
         FROM holds h WHERE h.reason IN ('temperature', 'pharmacist_review'))
     SELECT seen.*, i.name, CASE seen.kind
                WHEN 'beyond_ledger' THEN 'Count this stock.'
@@ -50,6 +50,7 @@ _QUESTION: Final = Question(
                WHEN 'stock_at_closed_location' THEN 'Move the goods, or open the location again.'
                WHEN 'held_for_temperature' THEN 'Dispose of the goods, or release the hold.'
                WHEN 'held_for_pharmacist_review' THEN 'A pharmacist releases the goods, or they are disposed of.'
+               WHEN 'step_refused' THEN 'Do by hand what it was meant to do, then send ResolveStep.'
                ELSE 'Look into it; reverse or correct the movement if it is wrong.'
            END AS todo
     FROM seen LEFT JOIN items i USING (item)

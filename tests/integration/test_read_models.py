@@ -398,6 +398,19 @@ async def test_review_lists_breaches_until_a_count_a_reading_or_a_reversal_close
     ]  # fmt: skip
 
 
+async def test_a_refused_step_is_for_review_until_somebody_resolves_it(pantry: Open) -> None:
+    p = pantry.pantry
+    p.do(
+        "NoteRefusal", step="s1", manager="repacking", cause="e1", service="inventory", command="ReceiveStock",
+        target="stock/rice:store", code="LOCATION_CLOSED", detail="store is closed.",
+    )  # fmt: skip
+    assert await pantry.records(queries.review, "kind", "subject", "detail") == [
+        ("step_refused", "s1", "repacking: ReceiveStock to stock/rice:store: LOCATION_CLOSED. store is closed.")
+    ]
+    p.do("ResolveStep", step="s1", note="Received by hand.")
+    assert await pantry.records(queries.review, "kind") == []
+
+
 async def test_medicine_that_waits_and_stock_at_a_closed_location_are_for_review(pantry: Open) -> None:
     p = pantry.pantry
     p.receive(20, "M", item="ibuprofen", location="clinic")
