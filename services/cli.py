@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import typer
 
-from services.commands import imports, projections, send, show, status, tail, up, verify
-from services.commands.door import Door
+from services.commands.door import Door, Part
+
+RUN: Final = "Run"
+RECORD: Final = "Record"
+LOOK: Final = "Look"
+CHECK: Final = "Check and hand on"
+
+
+class Commons(Door):
+    """All of the command's parts; each module has a `register` that adds what is named here."""
+
+    parts = {  # noqa: RUF012  # typed in the base class
+        "up": Part("services.commands.up", "Run the whole ledger on this machine until Ctrl-C.", RUN),
+        "status": Part("services.commands.status", "Whether services, streams and read models are well.", RUN),
+        "projections": Part(
+            "services.commands.projections", "List and rebuild read models; release parked events.", RUN
+        ),
+        "send": Part("services.commands.send", "Send a command to a service.", RECORD),
+        "describe": Part("services.commands.send", "What can be sent: services, commands and their fields.", RECORD),
+        "import": Part("services.commands.imports", "Import a file of items, receipts or recalls.", RECORD),
+        "show": Part("services.commands.show", "Look at the read models: stock, expiring, trace and more.", LOOK),
+        "tail": Part("services.commands.tail", "Show events as they are recorded.", LOOK),
+        "verify": Part("services.commands.verify", "Check the whole ledger and every read model.", CHECK),
+    }
+
 
 app = typer.Typer(
-    cls=Door, name="commons", invoke_without_command=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
+    cls=Commons, name="commons", invoke_without_command=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
     add_completion=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     help="Keep the books of community programmes: send commands, look at the read models, check the ledger.",
     epilog="Exit codes: 0 fine · 1 refused, or a check failed · 2 a mistake in the command line · 3 a server cannot be "
@@ -20,10 +45,6 @@ app = typer.Typer(
 def commons(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
-
-
-for group in (up, send, show, imports, tail, status, projections, verify):
-    group.register(app)
 
 
 def main() -> None:

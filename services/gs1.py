@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import biip
-from biip.gs1_element_strings import GS1ElementString
-from biip.gs1_messages import GS1Message
+if TYPE_CHECKING:
+    from biip.gs1_element_strings import GS1ElementString
 
+from services.inventory.contract import gtin_is_valid
 from shared.errors import Invalid
 
 MAX_LENGTH: Final = 500
@@ -65,7 +65,7 @@ def is_scan(text: str) -> bool:
 
 def is_gtin(text: str) -> bool:
     """Whether a text is a bare GTIN, EAN or UPC with the right check digit; it may still be an id of digits."""
-    return len(text) in _GTIN_LENGTHS and text.isascii() and text.isdigit() and biip.parse(text).gtin is not None
+    return len(text) in _GTIN_LENGTHS and text.isascii() and text.isdigit() and gtin_is_valid(text)
 
 
 def read_scan(text: str) -> Scan:
@@ -75,6 +75,8 @@ def read_scan(text: str) -> Scan:
         raise Invalid(f"A scan has 1 to {MAX_LENGTH} characters; this one has {len(given):,}. Scan the barcode again.")
     if any(not c.isprintable() and c != SEPARATOR for c in given):
         raise _unreadable(given, "it has control characters")
+    import biip  # takes long to import, and most commands scan nothing
+
     try:
         elements = _elements(given)
     except biip.ParseError as error:
@@ -86,6 +88,9 @@ def read_scan(text: str) -> Scan:
 
 def _elements(given: str) -> list[GS1ElementString]:
     """The element strings of a scan of any form."""
+    import biip
+    from biip.gs1_messages import GS1Message
+
     if given.startswith("("):
         if not _PRINTED.fullmatch(given):
             raise ValueError("a part of it is empty, or a parenthesis is missing")

@@ -7,17 +7,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from services.commands.render import cell, console, emit, write_csv
+from services.commands.tables import Head, print_grid
 from services.queries import Column, QueryResult
 
-_LONG: Final = 28
-"""Characters beyond which a column of texts may be broken into lines."""
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], ())
 
-_MARKED: Final = frozenset({"why", "breaches", "reason_held", "state", "unrecorded", "short", "overdue"})
+_MARKED: Final = frozenset({"why", "breaches", "unrecorded", "short", "overdue", "not_held"})
 """Columns whose values are something to look at."""
 
 
@@ -52,47 +50,33 @@ def write(found: QueryResult, form: Form) -> None:
 def _table(found: QueryResult) -> None:
     out = console()
     if found.rows:
-        out.print(_grid(found))
+        _grid(found)
     if found.message:
         out.print(Text(found.message), style="" if found.rows else "dim", soft_wrap=True)
     if found.incomplete:
         out.print(Text(f"Incomplete: {found.reason}"), style="bold yellow", soft_wrap=True)
     stream, sequence = found.as_of
-    out.print(f"{_rows(len(found.rows))} as of {stream} {sequence:,}.", style="dim")
+    rows = "1 row" if len(found.rows) == 1 else f"{len(found.rows):,} rows"
+    out.print(f"{rows} as of {stream} {sequence:,}.", style="dim")
 
 
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
-
-
-def _grid(found: QueryResult) -> Table:
+def _grid(found: QueryResult) -> None:
     """The rows; a column that is empty throughout is left out."""
-    shown = [i for i in range(len(found.columns)) if any(row[i] not in (None, "", [], ()) for row in found.rows)]
-    grid = Table(title=found.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    texts = [[text_of(found.columns[i], row[i]) for i in shown] for row in found.rows]
-    for place, i in enumerate(shown):
-        column = found.columns[i]
-        long = not column.right and max(len(row[place]) for row in texts) > _LONG
-        grid.add_column(
-            column.title, justify="right" if column.right else "left", no_wrap=not long, overflow="fold",
-            min_width=12 if long else None,
-        )  # fmt: skip
-    for row, values in zip(texts, found.rows, strict=True):
-        grid.add_row(*(_styled(found.columns[i], values[i], text) for i, text in zip(shown, row, strict=True)))
-    return grid
+    shown = [i for i in range(len(found.columns)) if any(row[i] not in _EMPTY for row in found.rows)]
+    heads = [Head(found.columns[i].title, found.columns[i].right) for i in shown]
+    print_grid(found.title, heads, [[_styled(found.columns[i], row[i]) for i in shown] for row in found.rows])
 
 
-def _styled(column: Column, value: Any, text: str) -> Text:
-    if value in (None, "", [], ()):
-        return Text("")
-    if column.name in _MARKED or (column.right and isinstance(value, int) and value < 0):
-        return Text(text, style="yellow")
-    return Text(text)
+def _styled(column: Column, value: Any) -> Text:
+    bad = column.name in _MARKED and value is not False and value != 0
+    if bad or (column.right and isinstance(value, int) and value < 0):
+        return Text(text_of(column, value), style="yellow")
+    return Text(text_of(column, value))
 
 
 def text_of(column: Column, value: Any) -> str:
     """A value for people: weights from a kilogram on in kg, temperatures in degrees, moments to the minute in UTC."""
-    if value is None:
+    if value in _EMPTY:
         return ""
     match column.kind:
         case "weight" if abs(value) >= 1000:

@@ -8,7 +8,8 @@ import re
 from rich.text import Text
 
 from services.commands.contracts import CONTRACTS, Field, fields_of_command, summary
-from services.commands.render import console, emit, print_table
+from services.commands.render import console, emit
+from services.commands.tables import print_table
 from shared.contract import CommandSpec, Contract
 
 

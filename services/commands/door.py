@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import asyncpg
 import structlog
 import typer
 from rich.console import Console
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from services.local.process import StartFailed
@@ -65,8 +67,39 @@ def new_group(purpose: str) -> typer.Typer:
     return group
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A command of the root, or a group of them: its module, imported when it is called for, and its purpose."""
+
+    module: str
+    purpose: str
+    panel: str
+
+
 class Door(Group):
     """The root of the command tree. It never shows a traceback for what an operator can run into."""
+
+    parts: ClassVar[Mapping[str, Part]] = {}
+    _listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.parts)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        part = self.parts.get(cmd_name)
+        if part is None:
+            return None
+        if self._listing:
+            return TyperCommand(cmd_name, help=part.purpose, rich_help_panel=part.panel)
+        app = typer.Typer(cls=Group, rich_markup_mode="rich")
+        app.callback()(lambda: None)
+        importlib.import_module(part.module).register(app)
+        return typer.main.get_group(app).commands[cmd_name]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """List the parts by their purposes, without importing any of them."""
+        self._listing = True
+        super().format_help(ctx, formatter)
 
     def main(
         self, args: Sequence[str] | None = None, prog_name: str | None = None, complete_var: str | None = None,

@@ -10,7 +10,8 @@ from rich.progress import TaskID
 
 from services.commands.common import Operator, command
 from services.commands.door import OK, REFUSED, Usage, new_group
-from services.commands.render import console, emit, print_table, progress_bar
+from services.commands.render import console, emit, progress_bar
+from services.commands.tables import print_table
 from services.projections.registry import PROJECTIONS
 from shared.errors import LedgerError
 from shared.parking import Parked, Released, list_parked, retry, skip

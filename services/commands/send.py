@@ -17,9 +17,10 @@ from services.commands.common import Operator, command
 from services.commands.contracts import CONTRACTS, Field, command_spec, fields_of_command, service, summary
 from services.commands.describe import list_commands, list_services, show_fields
 from services.commands.door import Group, Usage
+from services.commands.events import event_name, print_event
 from services.commands.fill import assign, put_flags, read_object
 from services.commands.flags import example, flags, line_flags
-from services.commands.render import console, emit, event_name, moment, print_event
+from services.commands.render import console, emit, moment
 from services.commands.waiting import wait_for_model
 from services.gs1 import is_scan, read_scan
 from shared.contract import CommandSpec, Contract
@@ -108,7 +109,10 @@ async def _take_scans(operator: Operator, data: dict[str, Any], fields: tuple[Fi
         del data["item"]
         scan = item
     if scan is not None:
-        read_scan(scan)  # what cannot be read is refused before anything is asked
+        read = read_scan(scan)  # what cannot be read is refused before the catalogue is asked
+        if read.gtin is None:
+            scans.fill(data, scans.Scanned(read, None), fields)
+            return
         async with operator.database() as pool:
             scans.fill(data, await scans.look_up(pool, scan), fields)
 

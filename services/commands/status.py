@@ -15,7 +15,8 @@ from services.commands.common import Operator, command
 from services.commands.contracts import CONTRACTS
 from services.commands.door import OK, REFUSED, UNREACHABLE, Unreachable
 from services.commands.projections import print_projections
-from services.commands.render import console, emit, print_table
+from services.commands.render import console, emit
+from services.commands.tables import print_table
 from services.projections.registry import PROJECTIONS
 from shared.errors import LedgerError, Misconfigured
 from shared.status import ProjectionStatus, status

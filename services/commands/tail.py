@@ -15,7 +15,8 @@ import typer
 
 from services.commands.common import Operator, command
 from services.commands.door import Unreachable, Usage
-from services.commands.render import console, event_line, event_name
+from services.commands.events import event_line, event_name
+from services.commands.render import console
 from shared.contract import kebab
 from shared.errors import Corrupt, Misconfigured
 from shared.wire import StreamLost, StreamReader
@@ -155,7 +156,7 @@ def _show_json(event: Event) -> None:
 
 def _show_line(event: Event) -> None:
     out = console()
-    out.print(event_line(event[0], event[2]), soft_wrap=not out.is_terminal)
+    out.print(event_line(event[0], event[2]), no_wrap=True, overflow="ellipsis" if out.is_terminal else "ignore")
 
 
 def register(app: typer.Typer) -> None:

@@ -13,7 +13,8 @@ from services.auditor.verify import Report
 from services.auditor.verify import verify as check
 from services.commands.common import Operator, command
 from services.commands.door import OK, REFUSED, Unreachable
-from services.commands.render import clean, console, emit, print_table, progress_bar
+from services.commands.render import clean, console, emit, progress_bar
+from services.commands.tables import print_table
 from shared.errors import Misconfigured
 
 
