@@ -14,7 +14,7 @@ import nats
 import pytest
 
 from services import queries
-from services.inventory.contract import inventory
+from services.inventory.contract import CountApproved, inventory, stock_id
 from services.local.nats import NatsServer
 from services.projections.registry import PROJECTIONS
 from services.queries import QueryResult
@@ -24,7 +24,7 @@ from shared.migrations import migrate_database
 from shared.readmodel import Behind, open_pool
 from shared.runner import Runner
 from shared.store import EventStore
-from tests.support.histories import MAKERS, Draft, play
+from tests.support.histories import LOCATIONS, MAKERS, Draft, play
 from tests.support.pantry import MONDAY, Pantry
 
 STORE = {"item": "rice", "location": "store"}
@@ -45,6 +45,9 @@ class Open:
             await self._nc.jetstream().publish(event.subject, event.raw)
         self._stored = len(self.pantry.events)
         return "INVENTORY", self._stored
+
+    async def publish(self, subject: str, raw: bytes) -> None:
+        await self._nc.jetstream().publish(subject, raw)
 
     async def ask(self, query: Any, **filters: Any) -> QueryResult:
         """Ask as of all that happened."""
@@ -483,10 +486,46 @@ async def test_the_rows_are_those_of_a_fresh_fold(nats_server: NatsServer, datab
     async with opened(nats_server, database_url, play(drafts)) as found:
         assert len(found.pantry.events) > 100
         await found.ask(queries.review)
+        for location in LOCATIONS:
+            await _check_card(found, location)
         async with found.pool.acquire() as connection:
             for projection in PROJECTIONS.values():
                 comparison = await compare(connection, projection, nats_server.url)
                 assert comparison.same, comparison
+
+
+async def _check_card(found: Open, location: str) -> None:
+    """The running figure is what was counted at a count, and ends at what is on hand, as a whole and lot by lot."""
+    card = await found.records(queries.movements, "revision", "running", item="rice", location=location, limit=10_000)
+    figures = dict(card)
+    counted = {
+        event.revision: sum(line.quantity for line in event.data.counted)
+        for event in found.pantry.events
+        if isinstance(event.data, CountApproved) and event.data.location == location
+    }
+    assert len(counted) > 3
+    assert {revision: figures[revision] for revision in counted} == counted
+    assert card[-1][1] == found.pantry.state("stock", stock_id("rice", location)).on_hand
+    by_lot = {}
+    for lot in ("A", "B", "P", "UNKNOWN"):
+        at = {"item": "rice", "location": location, "lot": lot, "limit": 10_000}
+        lines = await found.records(queries.movements, "running", **at)
+        by_lot[lot] = lines[-1] if lines else 0
+    assert sum(by_lot.values()) == card[-1][1]
+
+
+async def test_a_parked_event_makes_every_answer_that_lacks_it_incomplete(pantry: Open) -> None:
+    p = pantry.pantry
+    stored = p.receive(7, "A")
+    stream, sequence = await pantry.store()
+    bad = stored.raw.replace(b'"on_hand":7', b'"on_hand":null')
+    await pantry.publish(stored.subject, bad)
+    for query in (queries.stock, queries.waste, queries.review, queries.reservations, queries.recalls):
+        found = await query(pantry.pool, at_least=(stream, sequence + 1))
+        assert found.incomplete, query
+        assert found.reason is not None
+        assert "set aside" in found.reason
+    assert not (await queries.locations(pantry.pool, at_least=(stream, sequence + 1))).incomplete
 
 
 def _count(pantry: Pantry, count: str, lines: list[dict[str, Any]]) -> None:
