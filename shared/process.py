@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 _WINDOW: Final = 1000
 """Steps under way at which no further event is read."""
 
-_SLICE: Final = 200
+_SLICE: Final = 50
 """Events taken at a time, before others in this process have their turn."""
 
 _RETRY_SECONDS: Final = 0.25
@@ -51,7 +51,8 @@ class _Managed:
 
     manager: Manager
     key: str
-    position: int = 0
+    start: int = 0
+    """Its position when this run began."""
     saved: int = 0
     open: dict[int, int] = field(default_factory=dict)
     """How many steps of each event are under way, by sequence, in order."""
@@ -96,7 +97,7 @@ class Processes:
     async def start(self) -> None:
         """Begin to read; returns before the stream's end is reached."""
         for managed in self._managed:
-            managed.saved = managed.position = await self._positions.load(managed.key)
+            managed.saved = managed.start = await self._positions.load(managed.key)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(work) for work in (self._run(), self._watch_clock(), self._keep_positions())]
 
@@ -117,7 +118,8 @@ class Processes:
             waiting[managed.key].append(delivery.since)
         managers = [
             {
-                "manager": m.manager.name, "position": m.position, "lag": max(0, self._last - m.position),
+                "manager": m.manager.name, "position": (position := self._position(m)),
+                "lag": max(0, self._last - position),
                 "waiting": len(waiting[m.key]), "oldest_seconds": round(now - min(waiting[m.key], default=now), 3),
                 "steps": m.steps, "refusals": m.refusals, "failure": m.failure,
             }
@@ -127,6 +129,10 @@ class Processes:
         ok = failure is None and all(m.failure is None for m in self._managed)
         ready = self.caught_up.is_set()
         return {"ok": ok, "ready": ready, "stream": self.stream, "failure": failure, "managers": managers}
+
+    def _position(self, managed: _Managed) -> int:
+        """The sequence up to which a manager has dealt with everything."""
+        return max(managed.start, next(iter(managed.open), self._next) - 1)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -147,12 +153,12 @@ class Processes:
         async with StreamReader(self._url, self.stream, self._next, name=f"process-{self._contract.service}") as reader:
             self._last = reader.last_sequence
             for managed in self._managed:
-                if managed.position > self._last:
+                if managed.start > self._last:
                     raise Corrupt(
                         f"The stream {self.stream} ends at {self._last:,}, but the process manager "
-                        f"{managed.manager.name} had dealt with {managed.position:,}: its tail is lost. "
+                        f"{managed.manager.name} had dealt with {managed.start:,}: its tail is lost. "
                         "Stop the services and restore the stream.",
-                        stream=self.stream, sequence=self._last, expected=managed.position,
+                        stream=self.stream, sequence=self._last, expected=managed.start,
                     )  # fmt: skip
             head = self._last
             self._arrived(head)
@@ -192,9 +198,6 @@ class Processes:
         for managed in self._readers.get(stem, ()):
             if managed.failure is None:
                 self._show(managed, event)
-        for managed in self._managed:
-            if managed.failure is None and not managed.open and event.sequence > managed.position:
-                managed.position = event.sequence
         self._next = message.sequence + 1
 
     def _show(self, managed: _Managed, event: Recorded) -> None:
@@ -204,9 +207,8 @@ class Processes:
             raise
         except Exception as error:  # noqa: BLE001 - a manager's own mistake must not stop the others
             self._fail(managed, error, event.id)
-            managed.open[event.sequence] = 1
             return
-        if event.sequence > managed.position:
+        if event.sequence > managed.start:
             for step in steps:
                 self._send(managed, step, event.sequence)
 
@@ -246,8 +248,6 @@ class Processes:
         managed.open[delivery.at] -= 1
         if not managed.open[delivery.at]:
             del managed.open[delivery.at]
-            behind = next(iter(managed.open), self._next) - 1
-            managed.position = max(managed.position, behind)
 
     def _stuck(self, delivery: Delivery, error: Exception) -> None:
         """A step that can be neither sent nor recorded as refused: its manager stops where it is."""
@@ -258,6 +258,7 @@ class Processes:
     def _fail(self, managed: _Managed, error: Exception, cause: str) -> None:
         reason = error.detail if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
         managed.failure = f"It stopped at the event {cause}. {reason}"
+        managed.open[self._next] = managed.open.get(self._next, 0) + 1  # never dealt with, nor what comes after it
         log.error("a process manager stopped", manager=managed.manager.name, cause=cause, reason=reason, exc_info=error)
 
     # -- time ---------------------------------------------------------------------------------------------------------
@@ -284,7 +285,7 @@ class Processes:
 
     async def _save(self) -> None:
         for managed in self._managed:
-            position = managed.position
+            position = self._position(managed)
             if position != managed.saved:
                 try:
                     await asyncio.wait_for(self._positions.save(managed.key, position), 5)

@@ -56,6 +56,13 @@ class Recalls(Manager):
 
     def react(self, event: Recorded) -> Iterable[Step]:
         match event.data:
+            case Movement() as movement:
+                self._locations[movement.item][movement.location] = None
+                if isinstance(movement, (StockReceived, TransferReceived)):
+                    for hold in movement.holds:
+                        yield from self._begun(event, movement, hold)
+                if self._open[movement.item]:
+                    yield from self._missed(event, movement)
             case LotRecalled() as recalled:
                 self._open[recalled.item][recalled.recall] = recalled.scope
                 yield from self._hold_everywhere(event, recalled.item, recalled.recall, HoldReason.RECALL)
@@ -77,11 +84,6 @@ class Recalls(Manager):
                         )  # fmt: skip
             case HoldReleased() as freed:
                 self._held[freed.item, freed.hold].pop(freed.location, None)
-            case Movement() as movement:
-                self._locations[movement.item][movement.location] = None
-                for hold in movement.holds if isinstance(movement, (StockReceived, TransferReceived)) else ():
-                    yield from self._begun(event, movement, hold)
-                yield from self._missed(event, movement)
 
     def moot(self, step: Step) -> bool:
         match step.command:

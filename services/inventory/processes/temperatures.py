@@ -54,6 +54,8 @@ class Temperatures(Manager):
 
     def react(self, event: Recorded) -> Iterable[Step]:
         match event.data:
+            case Movement() as movement:
+                yield from self._move(event, movement)
             case TemperatureRecorded(breach=TemperatureBreach()) as reading:
                 place = self._places[reading.location]
                 if place.breached_at is None or reading.occurred_at > place.breached_at:
@@ -65,8 +67,6 @@ class Temperatures(Manager):
                 place = self._places[freed.location]
                 if place.holds.get(freed.item) == freed.hold:
                     del place.holds[freed.item]
-            case Movement() as movement:
-                yield from self._move(event, movement)
 
     def moot(self, step: Step) -> bool:
         """All that was there at the reading has left since: what is there now came later."""
