@@ -18,6 +18,7 @@ class Commons(Door):
     """All of the command's parts; each module has a `register` that adds what is named here."""
 
     parts = {  # noqa: RUF012  # typed in the base class
+        "demo": Part("services.commands.demo", "Watch a food pantry's week on a real ledger; it ends by itself.", RUN),
         "up": Part("services.commands.up", "Run the whole ledger on this machine until Ctrl-C.", RUN),
         "status": Part("services.commands.status", "Whether services, streams and read models are well.", RUN),
         "projections": Part(

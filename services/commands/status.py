@@ -22,6 +22,9 @@ from shared.errors import LedgerError, Misconfigured
 from shared.status import ProjectionStatus, status
 from shared.store import FORBIDDEN, REQUIRED, assert_sync_always, stream_name
 
+STUCK_SECONDS: Final = 60
+"""A command of a process manager that waits longer than this for its answer is a problem."""
+
 _ASK_SECONDS: Final = 2.0
 
 
@@ -46,11 +49,29 @@ class StreamStatus:
     differences: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class ManagerStatus:
+    """One process manager of a service: how far behind the stream it is, and what of it waits or was refused.
+
+    `waiting` counts commands without an answer yet, `oldest_seconds` how long the first of them has waited.
+    """
+
+    name: str
+    service: str
+    position: int
+    lag: int
+    waiting: int
+    oldest_seconds: float
+    refusals: int
+    failure: str | None
+
+
 @dataclass(slots=True)
 class Overview:
     """All that could be learned; `problems` says in sentences what is wrong."""
 
     services: list[ServiceStatus] = field(default_factory=list)
+    managers: list[ManagerStatus] = field(default_factory=list)
     streams: list[StreamStatus] = field(default_factory=list)
     projections: list[ProjectionStatus] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -87,6 +108,14 @@ async def _look_at_nats(operator: Operator, overview: Overview) -> None:
         return
     except nats.errors.Error as error:
         overview.problems.append(f"NATS did not answer about its streams ({type(error).__name__}).")
+    for service in overview.services:
+        overview.managers += managers_of(service)
+    overview.problems += [f"Process manager {m.name} stands still: {m.failure}" for m in overview.managers if m.failure]
+    overview.problems += [
+        f"Process manager {m.name} has waited {m.oldest_seconds:.0f} s for an answer."
+        for m in overview.managers
+        if m.oldest_seconds > STUCK_SECONDS
+    ]
     overview.problems += [f"{s.name} is {s.state}: {s.detail}" for s in overview.services if s.state != "ready"]
     known = {stream.name for stream in overview.streams}
     overview.problems += [f"There is no stream {stream_name(n)} yet." for n in CONTRACTS if stream_name(n) not in known]
@@ -130,6 +159,22 @@ def _reason(health: dict[str, Any]) -> str:
                   if m.get("state") not in ("live", "building", "standing still")]  # fmt: skip
         return "; ".join(unwell) or "it is starting"
     return "it is starting, or has lost NATS"
+
+
+def managers_of(service: ServiceStatus) -> list[ManagerStatus]:
+    """The process managers that a service tells of."""
+    processes = service.health.get("processes")
+    if not isinstance(processes, dict):
+        return []
+    return [
+        ManagerStatus(
+            name=str(told.get("manager")), service=service.name, position=int(told.get("position", 0)),
+            lag=int(told.get("lag", 0)), waiting=int(told.get("waiting", 0)),
+            oldest_seconds=float(told.get("oldest_seconds", 0)), refusals=int(told.get("refusals", 0)),
+            failure=told.get("failure"),
+        )
+        for told in processes.get("managers") or ()
+    ]  # fmt: skip
 
 
 async def _streams(nc: Client) -> list[StreamStatus]:
@@ -184,6 +229,9 @@ def _print(overview: Overview) -> None:
     streams = [[s.name, s.messages, s.bytes, s.last_sequence, not s.differences] for s in overview.streams]
     columns = ["stream", "messages", "bytes", "last sequence", "configuration ok"]
     print_table(columns, streams, title="Streams", empty="No stream of the ledger was found.")
+    managers = [[m.name, m.service, m.position, m.lag, m.waiting, m.refusals, m.failure] for m in overview.managers]
+    columns = ["manager", "service", "sequence", "lag", "waiting", "refused steps", "failure"]
+    print_table(columns, managers, title="Process managers", empty="No process manager was found.")
     print_projections(overview.projections, title="Read models")
     if not overview.problems:
         out.print("All is well.", style="green")
