@@ -1,0 +1,162 @@
+"""`commons status`, `projections`, `verify` and `import` over a running ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import nats
+import pytest
+
+from services.local.nats import NatsServer
+from shared.migrations import migrate_database
+from tests.integration.commands.conftest import Commons, running
+
+ITEMS = """item,name,unit,net_weight_g,gtin,minimum
+pasta,Pasta 500 g,each,500,,20
+lentils,Lentils,g,,,1000
+bad,Bad,pounds,,,
+"""
+RECEIPTS = """delivery;received_at;location;source;item;quantity;lot;date;date_kind
+D1;2026-11-02T09:00:00Z;main;donation;pasta;48;P1;2027-05-01;best_before
+D1;2026-11-02T09:00:00Z;main;donation;4006381333931;10;R8;2027-11-25;expiry
+D2;2026-11-02T09:00:00Z;main;donation;nobody-knows;10;;;
+"""
+
+
+def test_a_ledger_that_runs_is_well(commons: Commons) -> None:
+    done = commons("status")
+    assert (done.code, "All is well" in done.out) == (0, True), done.out
+    told = commons("status", "--json").json
+    assert told["ok"]
+    assert {service["name"]: service["state"] for service in told["services"]} == {
+        "inventory": "ready", "projections": "ready",
+    }  # fmt: skip
+    assert [(stream["name"], stream["differences"]) for stream in told["streams"]] == [("INVENTORY", [])]
+    assert {manager["failure"] for manager in told["managers"]} == {None}
+
+
+def test_servers_without_services_are_not_well(nats_server: NatsServer, database_url: str, tmp_path: Path) -> None:
+    asyncio.run(migrate_database(database_url))
+    done = Commons(tmp_path)("status", "--nats-url", nats_server.url, "--database-url", database_url)
+    assert done.code == 1
+    assert "inventory is not running" in done.out
+    assert "There is no stream INVENTORY" in done.out
+    assert Commons(tmp_path)("status").code == 3
+
+
+def test_a_stream_that_is_not_safe_is_named(nats_server: NatsServer, database_url: str, tmp_path: Path) -> None:
+    async def unsafe() -> None:
+        nc = await nats.connect(nats_server.url)
+        await nc.jetstream().add_stream(name="INVENTORY", subjects=["ledger.inventory.>"])
+        await nc.close()
+
+    asyncio.run(unsafe())
+    asyncio.run(migrate_database(database_url))
+    told = Commons(tmp_path)("status", "--json", "--nats-url", nats_server.url, "--database-url", database_url).json
+    assert not told["ok"]
+    assert any("deny_purge" in problem for problem in told["problems"])
+
+
+def test_read_models_are_listed_and_rebuilt(commons: Commons) -> None:
+    before = {p["name"]: p["generation"] for p in commons("projections", "list", "--json").json["projections"]}
+    assert commons("projections", "list").code == 0
+    made = commons("projections", "rebuild", "movements", "--json")
+    assert (made.code, made.json["live"]) == (0, True)
+    after = {p["name"]: p["generation"] for p in commons("projections", "list", "--json").json["projections"]}
+    assert after == before | {"movements": made.json["generation"]}
+    assert after["movements"] > before["movements"]
+    assert commons("projections", "rebuild", "nothing").code == 2
+    assert commons("projections", "parked", "--json").json == []
+    assert commons("projections", "retry", "movements", "1").code == 1
+    assert commons("projections", "skip", "movements", "1", "--reason", " ").code == 1
+    assert commons("projections", "skip", "movements", "1").code == 2
+
+
+def test_a_whole_ledger_verifies(commons: Commons) -> None:
+    done = commons("verify")
+    assert (done.code, "The ledger is whole" in done.out) == (0, True), done.out
+    told = commons("verify", "--streams-only", "--json").json
+    assert told["ok"]
+    assert {check["name"] for check in told["checks"]} == {"INVENTORY: chain", "INVENTORY: aggregates"}
+
+
+def test_items_and_receipts_are_imported_once(commons: Commons, tmp_path: Path) -> None:
+    items, receipts = tmp_path / "items.csv", tmp_path / "receipts.csv"
+    items.write_text(ITEMS)
+    receipts.write_text(RECEIPTS)
+    before = commons("status", "--json").json["streams"]
+    tried = commons("import", "items", str(items), "--dry-run", "--json")
+    assert (tried.code, tried.json["valid"], tried.json["refused"]) == (1, 2, 1)
+    assert commons("status", "--json").json["streams"] == before
+    first = commons("import", "items", str(items))
+    assert first.code == 1
+    assert "2 new" in first.out
+    assert "pounds" in first.out
+    again = commons("import", "items", str(items), "--json").json
+    assert (again["new"], again["unchanged"]) == (0, 2)
+    commons("show", "items", "--at-least", str(commons("status", "--json").json["streams"][0]["last_sequence"]))
+    brought = commons("import", "receipts", str(receipts), "--json").json
+    assert (brought["new"], brought["refused"]) == (2, 1)
+    assert [refusal["line"] for refusal in brought["refusals"]] == [4]
+    again = commons("import", "receipts", str(receipts), "--json").json
+    assert (again["new"], again["unchanged"]) == (0, 2)
+
+
+def test_recalls_are_matched_by_barcode_and_the_rest_is_for_a_person(commons: Commons, tmp_path: Path) -> None:
+    notice = {
+        "recall_number": "F-0001-2027", "recalling_firm": "A mill", "classification": "Class II",
+        "product_type": "Food", "report_date": "20261101", "reason_for_recall": "Undeclared milk",
+        "product_description": "Rice 1 kg, UPC 4006381333931", "code_info": "Lot R9",
+    }  # fmt: skip
+    other = notice | {"recall_number": "F-0002-2027", "product_description": "Something else", "code_info": "all"}
+    file = tmp_path / "recalls.json"
+    file.write_text(json.dumps({"results": [notice, other]}))
+    report = commons("import", "recalls", str(file), "--json")
+    assert (report.code, report.json["new"], report.json["for_a_person"]) == (0, 1, 1), report.out
+    last = commons("status", "--json").json["streams"][0]["last_sequence"]
+    rows = commons("show", "recalls", "F-0001-2027", "--at-least", str(last), "--json").json["rows"]
+    assert [(row["item"], row["classification"]) for row in rows] == [("rice", "II")]
+
+
+@pytest.mark.parametrize("kind", ["items", "receipts", "recalls"])
+@pytest.mark.parametrize("raw", [b"", b"\xff\xfe", b'{"results": [', b"a;b;c\n1;2", b"name\x00"])
+def test_a_file_that_cannot_be_read_is_refused_whole(commons: Commons, tmp_path: Path, kind: str, raw: bytes) -> None:
+    file = tmp_path / "broken"
+    file.write_bytes(raw)
+    before = commons("status", "--json").json["streams"]
+    done = commons("import", kind, str(file))
+    assert (done.code, done.out) == (1, ""), done
+    assert "broken" in done.err
+    assert commons("status", "--json").json["streams"] == before
+    assert commons("import", kind, str(tmp_path / "nothing")).code == 2
+
+
+def test_a_poison_event_is_listed_and_skipped(tmp_path: Path) -> None:
+    with running(tmp_path) as commons:
+        commons.send("RegisterItem", "--item", "rice", "--name", "Rice", "--unit", "each", "--wait", "catalogue")
+        event = json.loads(commons("tail", "--last", "1", "--json").out)
+        event["data"] = {"item": "rice", "occurred_at": "not a moment"}
+
+        async def poison() -> int:
+            nc = await nats.connect(commons.described["nats_url"])
+            stored = await nc.jetstream().publish("ledger.inventory.item.poison", json.dumps(event).encode())
+            await nc.close()
+            return stored.seq
+
+        at = str(asyncio.run(poison()))
+        commons("show", "items", "--at-least", at)
+        done = commons("status")
+        assert (done.code, "set 1 event(s) aside" in done.out) == (1, True), done.out
+        parked = commons("projections", "parked", "catalogue", "--json").json
+        assert [(one["sequence"], one["status"]) for one in parked] == [(int(at), "parked")]
+        again = commons("projections", "retry", "catalogue", at)
+        assert (again.code, "could not be folded" in again.err) == (1, True)
+        reason = ["--reason", "recorded by a broken program"]
+        assert commons("projections", "skip", "catalogue", at, *reason).code == 0
+        assert commons("projections", "parked", "catalogue", "--json").json == []
+        settled = commons("projections", "parked", "catalogue", "--settled", "--json").json
+        assert [(one["status"], one["reason"]) for one in settled] == [("skipped", "recorded by a broken program")]
+        broken = commons("verify", "--json")
+        assert (broken.code, broken.json["ok"]) == (1, False)
