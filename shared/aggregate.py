@@ -37,6 +37,9 @@ class Keeper(Protocol):
     def answer_repeat(self, aggregate: Aggregate, ticket: Ticket) -> None:
         """Answer a ticket that repeats one which is durable by now."""
 
+    def lost(self, aggregate: Aggregate, newest: int, known: int) -> None:
+        """The stream has its events up to `newest` only, though one at `known` was stored. Raises Halted."""
+
     def snapshot_due(self, aggregate: Aggregate) -> None:
         """The event at which a snapshot was taken is durable."""
 

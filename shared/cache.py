@@ -177,7 +177,10 @@ class Cache:
             if aggregate.stale_until <= time.monotonic():
                 return
             asked_for_ever = aggregate.stale_until == float("inf")
+            known = aggregate.sequence
             newest = await self._store.head(aggregate.ref)
+            if newest < known:
+                self._keeper.lost(aggregate, newest, known)
             if newest == aggregate.sequence:
                 if asked_for_ever:
                     aggregate.stale_until = 0.0

@@ -120,6 +120,9 @@ class Committer:
 
     def submit(self, append: Append) -> None:
         """Queue an append behind all earlier ones of its aggregate."""
+        if self.halted is not None:  # it was being decided when the writing halted
+            append.owner.failed(self.halted)
+            return
         self._lanes[hash(append.owner.subject) % len(self._lanes)].put(append)
 
     def connection_changed(self) -> None:
@@ -140,7 +143,7 @@ class Committer:
         return self.halted is None
 
     async def _check_tail(self) -> None:
-        known = self.acknowledged
+        known = max(self.acknowledged, self.store.highest_seen)
         if self._known is not None:
             known = max(known, await self._known())
         last = await self.store.last_sequence()
@@ -153,6 +156,15 @@ class Committer:
             )  # fmt: skip
         else:
             self._checked = True
+
+    def lost(self, subject: str, newest: int, known: int) -> None:
+        """An aggregate ends before an event of it that was known to be stored: halt."""
+        self.halt(
+            f"The aggregate {subject} ends at sequence {newest}, but its event at {known} was known to be stored. "
+            "Nothing more is written. Keep the server's folder as it is, restore the stream from a backup, and start "
+            "the service again.",
+            newest, known,
+        )  # fmt: skip
 
     def halt(self, detail: str, last: int, known: int) -> None:
         """Stop all writing, for good: every waiting and later command is answered with the reason."""
@@ -176,12 +188,25 @@ class _Lane:
         self.closing = False
         self.task: asyncio.Task[None] | None = None
         self._pause = _PAUSE
+        self._floor = 0
 
     def put(self, append: Append) -> None:
         self.queue.append(append)
         self.wake.set()
 
     async def run(self) -> None:
+        try:
+            await self._run()
+        except Exception as error:
+            log.exception("the writer failed", stream=self.store.stream)
+            self.committer.halt(
+                f"The writer of {self.store.stream} met an error of its own ({type(error).__name__}), and whether its "
+                "last events were stored is not known. Nothing more is written. The service's log has the details; "
+                "start it again, and repeat the commands under the same ids.",
+                self.committer.acknowledged, self.committer.acknowledged,
+            )  # fmt: skip
+
+    async def _run(self) -> None:
         while not (self.closing and not self.queue):
             await self.wake.wait()
             self.wake.clear()
@@ -205,9 +230,12 @@ class _Lane:
     async def _write(self) -> None:
         try:
             if not await self.committer.ensure_tail():
+                assert self.committer.halted is not None
+                self.fail_all(self.committer.halted)
                 return
         except LedgerError as error:
             raise _Unanswered(str(error)) from error
+        self._floor = self.committer.acknowledged
         chains: dict[str, list[Append]] = {}
         for append in self.taken:
             chains.setdefault(append.owner.subject, []).append(append)
@@ -225,9 +253,11 @@ class _Lane:
 
     async def _write_chain(self, chain: list[Append]) -> None:
         for append in chain:
-            if append.owner.sequence < 0 or append not in self.taken:
+            if append not in self.taken:
                 return  # failed meanwhile
             await self._publish(append)
+            if append in self.taken:
+                return  # not stored: those behind it must not overtake
 
     async def _publish(self, append: Append) -> None:
         owner = append.owner
@@ -274,6 +304,16 @@ class _Lane:
 
     def _stored(self, appends: list[Append], last_sequence: int) -> None:
         committer = self.committer
+        if committer.halted is not None:
+            return  # another lane found a loss while this write was under way, and all were answered
+        if last_sequence - len(appends) < self._floor:
+            committer.halt(
+                f"The stream {self.store.stream} stored an event at sequence {last_sequence}, but {self._floor} was "
+                "known to be stored before: its tail was lost. Nothing more is written. Keep the server's folder as it "
+                "is, restore the stream from a backup, and start the service again.",
+                last_sequence, self._floor,
+            )  # fmt: skip
+            return
         committer.appends += len(appends)
         committer.acknowledged = max(committer.acknowledged, last_sequence)
         if appends is self.taken:
@@ -297,13 +337,7 @@ class _Lane:
         moved = [owner for owner in owners if heads.get(owner.subject, 0) != owner.sequence]
         for owner in moved:
             if heads.get(owner.subject, 0) < owner.sequence:
-                known = committer.acknowledged
-                committer.halt(
-                    f"The aggregate {owner.subject} ends at sequence {heads.get(owner.subject, 0)}, but its event at "
-                    f"{owner.sequence} was known to be stored. Nothing more is written. Keep the server's folder as it "
-                    "is, restore the stream from a backup, and start the service again.",
-                    heads.get(owner.subject, 0), known,
-                )  # fmt: skip
+                committer.lost(owner.subject, heads.get(owner.subject, 0), owner.sequence)
                 return
         if moved:
             self._fail(moved, None)

@@ -272,18 +272,16 @@ class Handler:
                 asked = set(itertools.takewhile(lambda ticket: ticket.raw is None, entry.tickets))
                 failures, unknown = entry.failures, None
                 try:
+                    if not await self.committer.ensure_tail():
+                        entry.failed(self.committer.halted)
+                        return
                     newest = await self.store.head(entry.ref)
                 except LedgerError as error:
                     newest, unknown = entry.sequence, error
                 if entry.failures != failures:
                     continue  # they were decided again, on a newer state
                 if newest < entry.sequence and entry.tickets and entry.tickets[0] in asked:
-                    self.committer.halt(
-                        f"The aggregate {entry.subject} ends at sequence {newest}, but {entry.sequence} was known to "
-                        "be stored. Nothing more is written. Keep the server's folder as it is, and restore the "
-                        "stream from a backup.",
-                        newest, entry.sequence,
-                    )  # fmt: skip
+                    self.committer.lost(entry.subject, newest, entry.sequence)
                     entry.failed(self.committer.halted)
                 elif newest > entry.sequence and not entry.pending:
                     entry.failed(None)
@@ -323,6 +321,11 @@ class Handler:
 
     def _makes(self, ticket: Ticket) -> tuple[type, ...]:
         return self.contract.command_of(ticket.command).makes
+
+    def lost(self, entry: Aggregate, newest: int, known: int) -> None:
+        self.committer.lost(entry.subject, newest, known)
+        assert self.committer.halted is not None
+        raise self.committer.halted
 
     def snapshot_due(self, entry: Aggregate) -> None:
         self.cache.write_snapshot(entry)

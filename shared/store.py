@@ -61,6 +61,8 @@ class EventStore:
         self.contract = contract
         self.stream = stream_name(contract.service)
         self.replicas = replicas
+        self.highest_seen = 0
+        """The highest sequence that was read, or that the stream was seen to end with."""
         self._replies: dict[str, asyncio.Queue[Msg]] = {}
         self._inbox: str | None = None
         self._inbox_ready = asyncio.Lock()
@@ -109,7 +111,9 @@ class EventStore:
         info = await self._api(f"STREAM.INFO.{self.stream}")
         if "error" in info:
             raise OutcomeUnknown(f"The stream {self.stream} did not answer: {info['error']['description']}.")
-        return int(info["state"]["last_seq"])
+        last = int(info["state"]["last_seq"])
+        self.highest_seen = max(self.highest_seen, last)
+        return last
 
     # -- one aggregate --------------------------------------------------------------------------------------------
 
@@ -164,8 +168,10 @@ class EventStore:
 
     def _recorded(self, message: Msg) -> Recorded:
         headers = message.headers or {}
+        sequence = int(headers["Nats-Sequence"])
+        self.highest_seen = max(self.highest_seen, sequence)
         return decode(
-            message.data, stream=self.stream, sequence=int(headers["Nats-Sequence"]),
+            message.data, stream=self.stream, sequence=sequence,
             subject=headers["Nats-Subject"], contract=self.contract,
         )  # fmt: skip
 
