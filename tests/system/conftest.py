@@ -1,0 +1,76 @@
+"""The whole ledger as an operator runs it: `commons up` in a process of its own, on a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMONS = [sys.executable, "-m", "services.cli"]
+START_SECONDS = 60
+STOP_SECONDS = 60
+
+
+@dataclass
+class Ledger:
+    """A running `commons up`, its folder, and a shell to type into."""
+
+    data: Path
+    process: subprocess.Popen[bytes] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        log = self.data.parent / f"up-{time.monotonic_ns()}.log"
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [*COMMONS, "up", "--data", str(self.data)], stdout=out, stderr=out, cwd=ROOT, env=self.environment
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while "The ledger runs" not in log.read_text(errors="replace"):
+            assert self.process.poll() is None, log.read_text(errors="replace")
+            assert time.monotonic() < deadline, log.read_text(errors="replace")
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(STOP_SECONDS)
+
+    def described(self) -> dict[str, Any]:
+        """What `commons up` says of itself: addresses and process ids."""
+        found: dict[str, Any] = json.loads((self.data / "commons.json").read_text())
+        return found
+
+    def commons(self, *arguments: str, code: int = 0) -> str:
+        """Run a command; its output, once its exit code was as expected."""
+        done = subprocess.run(
+            [*COMMONS, *arguments], cwd=ROOT, env=self.environment, capture_output=True, timeout=120, check=False
+        )
+        assert done.returncode == code, (
+            f"{arguments}: {done.returncode}\n{done.stdout.decode()}\n{done.stderr.decode()}"
+        )
+        return done.stdout.decode() + done.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    data = tmp_path_factory.mktemp("ledger") / "data"
+    kept = {k: v for k, v in os.environ.items() if k not in ("NATS_URL", "DATABASE_URL", "NATS_MONITORING_URL")}
+    running = Ledger(data, environment=kept | {"COMMONS_DATA": str(data), "COLUMNS": "200"})
+    running.start()
+    try:
+        yield running
+    finally:
+        if running.process is not None and running.process.poll() is None:
+            running.stop()

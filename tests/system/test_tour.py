@@ -1,0 +1,41 @@
+"""The README's tour works as it is written, line by line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from tests.system.conftest import ROOT, Ledger
+
+
+def tour() -> list[list[str]]:
+    """The `commons` commands of the README's tour, in order, as a shell would split them."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.split("## Ten minutes' tour")[1].split("\n## ")[0]
+    block = "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
+    lines = re.sub(r"\\\n\s*", " ", block).splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("commons ")]
+
+
+def test_every_command_of_the_tour_does_what_the_readme_says(ledger: Ledger) -> None:
+    commands = tour()
+    assert len(commands) >= 15, "the tour was not found"
+    refused = [c for c in commands if "500" in c]
+    assert len(refused) == 1, "the tour shows one refusal, of 500"
+    for command in commands:
+        output = ledger.commons(*command, code=1 if command in refused else 0)
+        if command in refused:
+            assert "INSUFFICIENT_STOCK" in output
+        if command[0] == "verify":
+            assert "The ledger is whole" in output
+        if command[:2] == ["show", "trace"]:
+            assert "R7" in output and "donation" in output
+
+
+def test_a_restart_has_everything_that_was_acknowledged(ledger: Ledger) -> None:
+    before = ledger.commons("tail", "--from", "1", "--json")
+    assert before.count("\n") >= 50
+    assert ledger.stop() == 0
+    ledger.start()
+    assert ledger.commons("tail", "--from", "1", "--json") == before
+    ledger.commons("verify")
