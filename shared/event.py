@@ -7,16 +7,18 @@ an auditor needs is inside them. https://github.com/cloudevents/spec/blob/v1.0.2
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from shared.contract import Contract
 from shared.errors import Corrupt, TooLarge
+
+T = TypeVar("T")
 
 MAX_EVENT_BYTES: Final = 60_000
 """Of the whole envelope. An entry of the audit log holds at most 65,535 (C2SP tlog-tiles)."""
@@ -103,11 +105,28 @@ def encode(envelope: Envelope) -> bytes:
     return raw
 
 
-@dataclass(frozen=True)
+class _Once(Generic[T]):
+    """A property that is computed once: functools.cached_property without the lock it takes before Python 3.12."""
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> T:
+        value: T = self._compute(instance)
+        instance.__dict__[self._name] = value
+        return value
+
+
+@dataclass
 class Recorded:
     """One stored event: where it stands in its stream, its envelope, its bytes, and its data when asked for.
 
-    `subject` is the NATS subject, `ledger.<service>.<category>.<id>`.
+    `subject` is the NATS subject, `ledger.<service>.<category>.<id>`. To be read only; it is not a frozen dataclass,
+    because making one would take as long as decoding the envelope does.
     """
 
     stream: str
@@ -117,7 +136,7 @@ class Recorded:
     raw: bytes
     contract: Contract
 
-    @cached_property
+    @_Once
     def data(self) -> Any:
         """The event as its contract's newest class. Raises Corrupt when it cannot be read."""
         return self.contract.decode(self.envelope.type, self.envelope.data)
@@ -134,7 +153,7 @@ class Recorded:
     def revision(self) -> int:
         return self.envelope.revision
 
-    @cached_property
+    @_Once
     def recorded_at(self) -> datetime:
         return datetime.fromisoformat(self.envelope.time)
 
@@ -146,7 +165,7 @@ class Recorded:
     def aggregate_id(self) -> str:
         return self.envelope.subject.partition("/")[2]
 
-    @cached_property
+    @_Once
     def hash(self) -> str:
         return sha256(self.raw)
 
