@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Final
 
 import asyncpg
+import nats.errors
 import structlog
 import typer
 from rich.console import Console
@@ -21,7 +22,6 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
-from services.local.process import StartFailed
 from shared.errors import LedgerError, OutcomeUnknown, as_problem
 from shared.wire import StreamLost
 
@@ -30,6 +30,12 @@ REFUSED: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 3
 INTERRUPTED: Final = 130
+
+AWAY: Final = (
+    StreamLost, nats.errors.Error, asyncpg.InterfaceError, asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError, OSError,
+)  # fmt: skip
+"""What the libraries underneath raise when a server is not there, goes away, or does not answer."""
 
 _WARNING: Final = 30
 
@@ -113,7 +119,7 @@ class Door(Group):
                 given, prog_name or "commons", complete_var, standalone_mode=False,
                 windows_expand_args=windows_expand_args, **extra,
             )  # fmt: skip
-        except (TyperException, LedgerError, StreamLost, StartFailed, asyncpg.PostgresError, OSError) as error:
+        except (TyperException, LedgerError, asyncpg.PostgresError, *AWAY) as error:
             code = report(error, as_json="--json" in given)
         except Abort:
             code = INTERRUPTED
@@ -142,7 +148,7 @@ def exit_code(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, Usage):
         return USAGE
-    if isinstance(error, (Unreachable, OutcomeUnknown, StreamLost, asyncpg.PostgresConnectionError, OSError)):
+    if isinstance(error, (Unreachable, OutcomeUnknown, *AWAY)):
         return UNREACHABLE
     return REFUSED
 
@@ -165,8 +171,10 @@ def _ledger_error(error: BaseException) -> LedgerError:
         return error
     if isinstance(error, TyperException):
         return Usage(f"{error.format_message().rstrip('.')}. `--help` says what may be given.")
-    if isinstance(error, StreamLost):
-        return Unreachable(f"The connection to NATS was lost: {error} Try again when the server is back.")
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError):
+        return Unreachable(f"PostgreSQL is not there, or not yet: {error}. Try again when it is back.")
+    if isinstance(error, nats.errors.Error):
+        return Unreachable(f"NATS did not answer ({str(error) or type(error).__name__}). Try again when it is back.")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError | asyncpg.UndefinedColumnError):
         return LedgerError(
             f"The database lacks a table that this command reads ({error}). Have the migrations been applied and the "

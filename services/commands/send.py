@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
+import sys
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.text import Text
@@ -23,9 +25,14 @@ from services.commands.flags import example, flags, line_flags
 from services.commands.render import console, emit, moment
 from services.commands.waiting import wait_for_model
 from services.gs1 import is_scan, read_scan
+from shared.client import CommandClient
 from shared.contract import CommandSpec, Contract
+from shared.errors import OutcomeUnknown
 from shared.message import Reply
 from shared.types import COMMAND_ID_PATTERN
+
+_HINT_SECONDS: Final = 2.0
+"""After so long without an answer a person at a terminal is told what is being waited for."""
 
 
 class Services(Group):
@@ -124,10 +131,9 @@ async def send(
     """Send a command that fits its contract, and print the answer."""
     if id is not None and not re.fullmatch(COMMAND_ID_PATTERN, id):
         raise Usage(f"--id takes 1 to 128 letters, digits and - _ : . /; {id[:80]!r} is not of that form.")
+    name = id or str(uuid.uuid4())
     async with operator.nats() as nc:
-        reply = await operator.client(nc, patience=patience).send(
-            contract.service, spec.name, data, id=id or str(uuid.uuid4())
-        )
+        reply = await _answer(operator.client(nc, patience=patience), contract.service, spec.name, data, name)
     if operator.as_json:
         answer = {
             "status": reply.status,
@@ -141,6 +147,25 @@ async def send(
     if wait is not None:
         await wait_for_model(operator, wait, reply.stream, reply.sequence, timeout=patience)
     return None
+
+
+async def _answer(client: CommandClient, service: str, command: str, data: dict[str, Any], id: str) -> Reply:
+    """The service's answer. Whoever is left without one is told the id under which to ask again."""
+    hint = asyncio.get_running_loop().call_later(_HINT_SECONDS, _say_waiting, service)
+    try:
+        return await client.send(service, command, data, id=id)
+    except OutcomeUnknown as error:
+        raise OutcomeUnknown(f"{error.detail} Its id is {id}: give it with --id.", id=id) from error
+    except asyncio.CancelledError:
+        sys.stderr.write(f"Interrupted before the answer came. To learn it, send the same with --id {id}.\n")
+        raise
+    finally:
+        hint.cancel()
+
+
+def _say_waiting(service: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"Waiting for the {service} service …\n")
 
 
 def print_reply(reply: Reply) -> None:
