@@ -19,10 +19,12 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import nats.errors
 import structlog
+from prometheus_client import Gauge
 
 from shared.clock import Clock, utc_now
 from shared.contract import Contract, kebab
@@ -43,6 +45,16 @@ _SLICE: Final = 50
 """Events taken at a time, before others in this process have their turn."""
 
 _RETRY_SECONDS: Final = 0.25
+
+_LABELS: Final = ("stream", "manager")
+_GAUGES: Final = {
+    "position": Gauge("commons_process_position", "The sequence up to which all was dealt with.", _LABELS),
+    "lag": Gauge("commons_process_lag", "Events behind the position.", _LABELS),
+    "waiting": Gauge("commons_process_waiting", "Steps under way.", _LABELS),
+    "oldest_seconds": Gauge("commons_process_oldest_seconds", "How long the oldest of them has waited.", _LABELS),
+    "refusals": Gauge("commons_process_refusals", "Steps that were ever refused.", _LABELS),
+    "failed": Gauge("commons_process_failed", "1 when the manager stands still.", _LABELS),
+}
 
 
 @dataclass(eq=False)
@@ -91,6 +103,9 @@ class Processes:
         self._next = 1
         self._last = 0
         self._tasks: list[asyncio.Task[None]] = []
+        for managed in self._managed:
+            for name, gauge in _GAUGES.items():
+                gauge.labels(self.stream, managed.manager.name).set_function(partial(self._gauge, managed, name))
 
     # -- lifecycle ----------------------------------------------------------------------------------------------------
 
@@ -112,23 +127,27 @@ class Processes:
     def health(self) -> dict[str, Any]:
         """Whether all managers run, and of each: its position, how far that is behind the stream's end, what waits and
         for how many seconds, how many steps were settled since the start, and how many were ever refused."""
-        now = time.monotonic()
-        waiting: defaultdict[str, list[float]] = defaultdict(list)
-        for managed, delivery in self._deliveries.values():
-            waiting[managed.key].append(delivery.since)
         managers = [
-            {
-                "manager": m.manager.name, "position": (position := self._position(m)),
-                "lag": max(0, self._last - position),
-                "waiting": len(waiting[m.key]), "oldest_seconds": round(now - min(waiting[m.key], default=now), 3),
-                "steps": m.steps, "refusals": m.refusals, "failure": m.failure,
-            }
+            {"manager": m.manager.name, **self._figures(m), "steps": m.steps, "failure": m.failure}
             for m in self._managed
-        ]  # fmt: skip
+        ]
         failure = None if self.failure is None else self.failure.problem()
         ok = failure is None and all(m.failure is None for m in self._managed)
         ready = self.caught_up.is_set()
         return {"ok": ok, "ready": ready, "stream": self.stream, "failure": failure, "managers": managers}
+
+    def _figures(self, managed: _Managed) -> dict[str, float]:
+        now, position = time.monotonic(), self._position(managed)
+        since = [delivery.since for owner, delivery in self._deliveries.values() if owner is managed]
+        return {
+            "position": position, "lag": max(0, self._last - position), "waiting": len(since),
+            "oldest_seconds": round(now - min(since, default=now), 3), "refusals": managed.refusals,
+        }  # fmt: skip
+
+    def _gauge(self, managed: _Managed, name: str) -> float:
+        if name == "failed":
+            return float(managed.failure is not None or self.failure is not None)
+        return self._figures(managed)[name]
 
     def _position(self, managed: _Managed) -> int:
         """The sequence up to which a manager has dealt with everything."""

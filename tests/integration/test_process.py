@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.local.nats import NatsServer
 from shared.clock import utc_now
@@ -283,6 +284,36 @@ async def test_a_manager_that_fails_stands_still_and_the_others_go_on(home: Hous
         assert broken["position"] == 0
         assert alarms["failure"] is None
         assert not processes.health()["ok"]
+
+
+async def test_a_manager_whose_clock_fails_stands_still(home: House) -> None:
+    class Unwound(Alarms):
+        def due(self, now: datetime) -> list[Step]:
+            raise ZeroDivisionError("a mistake")
+
+    await home.do(RaiseAlarm(alarm="fire", rooms=("hall",)), "c-1")
+    async with home.managers(Unwound(), Lamps()) as processes:
+        async with asyncio.timeout(10):
+            while processes.health()["ok"]:
+                await asyncio.sleep(0.01)
+        stopped_at = processes.health()["managers"][0]["position"]
+        await home.do(RaiseAlarm(alarm="flood", rooms=("cellar",)), "c-2")
+        async with asyncio.timeout(10):
+            while processes.health()["managers"][1]["position"] < await home.store.last_sequence():
+                await asyncio.sleep(0.01)
+        assert processes.health()["managers"][0]["position"] <= stopped_at + 1 < await home.store.last_sequence()
+    async with home.managers() as processes:
+        await settled(processes, 4)
+    assert await warned(home) == Counter(["hall", "cellar"])
+
+
+async def test_tells_its_figures_to_prometheus(home: House) -> None:
+    async with home.managers() as processes:
+        await home.do(RaiseAlarm(alarm="fire", rooms=("hall", "locked-1")), "c-1")
+        await settled(processes, 3)
+        labels = {"stream": "HOUSE", "manager": "alarms"}
+        for name, figure in {"position": 3, "lag": 0, "waiting": 0, "refusals": 1, "failed": 0}.items():
+            assert REGISTRY.get_sample_value(f"commons_process_{name}", labels) == figure
 
 
 async def test_a_refusal_that_cannot_be_recorded_stops_its_manager(home: House) -> None:
