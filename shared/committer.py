@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 import structlog
 from nats.aio.client import Client
 
-from shared.errors import Busy, Halted, LedgerError
+from shared.errors import Busy, Halted, LedgerError, OutcomeUnknown
 from shared.store import EventStore
 from shared.writer import Frame, Writer
 
@@ -133,9 +133,15 @@ class Committer:
         return self.waiting >= self.max_waiting
 
     async def ensure_tail(self) -> bool:
-        """Whether writing may go on; looks at the stream's end once for every connection."""
-        if await self.writer.ensure_connected():
-            self._checked = False
+        """Whether writing may go on; looks at the stream's end once for every connection.
+
+        Raises OutcomeUnknown when the server cannot be asked.
+        """
+        try:
+            if await self.writer.ensure_connected():
+                self._checked = False
+        except LedgerError as error:
+            raise OutcomeUnknown(f"{error} Send it again under the same id.") from error
         if not self._checked:
             async with self._checking:
                 if not self._checked:

@@ -105,6 +105,7 @@ class Handler:
 
     def connection_changed(self) -> None:
         """The connection was lost: hints were missed, so every cached aggregate is asked about before it is read."""
+        self.store.connection_changed()
         self.committer.connection_changed()
         self.cache.mark_stale()
 

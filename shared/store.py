@@ -6,7 +6,8 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import nats.errors
@@ -63,7 +64,7 @@ class EventStore:
         self.replicas = replicas
         self.highest_seen = 0
         """The highest sequence that was read, or that the stream was seen to end with."""
-        self._replies: dict[str, asyncio.Queue[Msg]] = {}
+        self._replies: dict[str, asyncio.Queue[Msg | None]] = {}
         self._inbox: str | None = None
         self._inbox_ready = asyncio.Lock()
         self._token = 0
@@ -152,14 +153,12 @@ class EventStore:
 
     async def at(self, sequence: int) -> Recorded | None:
         """The event at a stream sequence, or None when there is none."""
-        try:
-            reply = await self.nc.request(
-                f"$JS.API.DIRECT.GET.{self.stream}", json.dumps({"seq": sequence}).encode(), timeout=_TIMEOUT
-            )
-        except nats.errors.Error as error:
-            raise OutcomeUnknown(f"The NATS server cannot be reached: {type(error).__name__}.") from error
-        if reply.headers and "Status" in reply.headers:
+        reply = await self._ask(f"$JS.API.DIRECT.GET.{self.stream}", json.dumps({"seq": sequence}).encode())
+        status = (reply.headers or {}).get("Status")
+        if status == "404":
             return None
+        if status is not None:
+            raise self._unread(reply)
         return self._recorded(reply)
 
     async def _page(self, subject: str, start: int) -> tuple[list[Recorded], bool]:
@@ -177,32 +176,59 @@ class EventStore:
 
     async def _collect(self, request: dict[str, Any]) -> list[Msg]:
         """All replies of one batched direct get, up to the one that marks the end (status 204), or 404 for none."""
-        token, replies = await self._listen()
-        try:
-            try:
-                await self.nc.publish(
-                    f"$JS.API.DIRECT.GET.{self.stream}", json.dumps(request).encode(), reply=f"{self._inbox}.{token}"
-                )
-            except nats.errors.Error as error:
-                raise OutcomeUnknown(f"The NATS server cannot be reached: {type(error).__name__}.") from error
-            messages: list[Msg] = []
+        body = json.dumps(request).encode()
+        messages: list[Msg] = []
+        async with self._asked(f"$JS.API.DIRECT.GET.{self.stream}", body) as reply:
             while True:
-                try:
-                    message = await asyncio.wait_for(replies.get(), _TIMEOUT)
-                except TimeoutError:
-                    raise OutcomeUnknown(f"The stream {self.stream} did not answer within {_TIMEOUT:.0f} s.") from None
+                message = await reply()
                 status = (message.headers or {}).get("Status")
                 if status is None:
                     messages.append(message)
                 elif status in ("204", "404"):
                     return messages
                 else:
-                    reason = (message.headers or {}).get("Description", "")
-                    raise OutcomeUnknown(f"The stream {self.stream} would not be read: {status} {reason}.")
+                    raise self._unread(message)
+
+    def _unread(self, message: Msg) -> OutcomeUnknown:
+        headers = message.headers or {}
+        return OutcomeUnknown(
+            f"The stream {self.stream} would not be read: {headers.get('Status')} {headers.get('Description', '')}."
+        )
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def connection_changed(self) -> None:
+        """The connection was lost, and with it the replies to all that was asked: nobody waits for them any more."""
+        for queue in self._replies.values():
+            queue.put_nowait(None)
+
+    async def _ask(self, subject: str, body: bytes) -> Msg:
+        async with self._asked(subject, body) as reply:
+            return await reply()
+
+    @asynccontextmanager
+    async def _asked(self, subject: str, body: bytes) -> AsyncIterator[Callable[[], Awaitable[Msg]]]:
+        """Send a request; the context's value waits for the next reply. Raises OutcomeUnknown when none comes."""
+        token, replies = await self._listen()
+
+        async def reply() -> Msg:
+            try:
+                message = await asyncio.wait_for(replies.get(), _TIMEOUT)
+            except TimeoutError:
+                raise OutcomeUnknown(f"The stream {self.stream} did not answer within {_TIMEOUT:.0f} s.") from None
+            if message is None:
+                raise OutcomeUnknown("The connection to the NATS server was lost before it answered.")
+            return message
+
+        try:
+            await self.nc.publish(subject, body, reply=f"{self._inbox}.{token}")
+            yield reply
+        except nats.errors.Error as error:
+            raise OutcomeUnknown(f"The NATS server cannot be reached: {type(error).__name__}.") from error
         finally:
             del self._replies[token]
 
-    async def _listen(self) -> tuple[str, asyncio.Queue[Msg]]:
+    async def _listen(self) -> tuple[str, asyncio.Queue[Msg | None]]:
         """One subscription for all replies of this store; a token in the reply subject tells them apart."""
         async with self._inbox_ready:
             if self._inbox is None:
@@ -217,20 +243,17 @@ class EventStore:
                 self._inbox = inbox
         self._token += 1
         token = str(self._token)
-        queue: asyncio.Queue[Msg] = asyncio.Queue()
+        queue: asyncio.Queue[Msg | None] = asyncio.Queue()
         self._replies[token] = queue
         return token, queue
 
     async def _api(self, call: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         body = b"" if request is None else json.dumps(request).encode()
-        try:
-            reply = await self.nc.request(f"$JS.API.{call}", body, timeout=_TIMEOUT)
-        except nats.errors.NoRespondersError:
+        reply = await self._ask(f"$JS.API.{call}", body)
+        if (reply.headers or {}).get("Status") == "503":
             raise Misconfigured(
                 "The NATS server has no JetStream, or this account may not use it. Start it with JetStream on."
-            ) from None
-        except (nats.errors.Error, TimeoutError) as error:
-            raise OutcomeUnknown(f"The server did not answer {call}: {type(error).__name__}.") from error
+            )
         answer: dict[str, Any] = json.loads(reply.data)
         return answer
 
