@@ -14,22 +14,20 @@ changes nothing, so losing the position changes nothing. A manager that fails st
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
 import nats.errors
 import structlog
-from prometheus_client import Gauge
 
 from shared.clock import Clock, utc_now
 from shared.contract import Contract, kebab
 from shared.errors import Corrupt, LedgerError
 from shared.event import Recorded, decode
+from shared.managed import GAUGES, Managed
 from shared.manager import STEP_REFUSED, Manager, Step, StepRefusal
 from shared.outbox import Delivery, Outbox, Send
 from shared.positions import Positions
@@ -45,32 +43,6 @@ _SLICE: Final = 50
 """Events taken at a time, before others in this process have their turn."""
 
 _RETRY_SECONDS: Final = 0.25
-
-_LABELS: Final = ("stream", "manager")
-_GAUGES: Final = {
-    "position": Gauge("commons_process_position", "The sequence up to which all was dealt with.", _LABELS),
-    "lag": Gauge("commons_process_lag", "Events behind the position.", _LABELS),
-    "waiting": Gauge("commons_process_waiting", "Steps under way.", _LABELS),
-    "oldest_seconds": Gauge("commons_process_oldest_seconds", "How long the oldest of them has waited.", _LABELS),
-    "refusals": Gauge("commons_process_refusals", "Steps that were ever refused.", _LABELS),
-    "failed": Gauge("commons_process_failed", "1 when the manager stands still.", _LABELS),
-}
-
-
-@dataclass(eq=False)
-class _Managed:
-    """A manager and how far it has come."""
-
-    manager: Manager
-    key: str
-    start: int = 0
-    """Its position when this run began."""
-    saved: int = 0
-    open: dict[int, int] = field(default_factory=dict)
-    """How many steps of each event are under way, by sequence, in order."""
-    steps: int = 0
-    refusals: int = 0
-    failure: str | None = None
 
 
 class Processes:
@@ -88,7 +60,7 @@ class Processes:
         """Set once all that the stream held at the start was read."""
         self._url, self._contract, self._clock, self._tick = nats_url, contract, clock, tick_seconds
         self._positions = positions
-        self._managed = [_Managed(m, f"{self.stream}.{m.name}") for m in managers]
+        self._managed = [Managed(m, f"{self.stream}.{m.name}") for m in managers]
         if len({m.key for m in self._managed}) < len(self._managed):
             raise ValueError("Two process managers have the same name; the ids of their commands would be the same.")
         self._outbox = Outbox(
@@ -96,7 +68,7 @@ class Processes:
         )
         self._readers = self._by_type()
         self._refused_type = f"commons.{contract.service}.{kebab(STEP_REFUSED)}"
-        self._deliveries: dict[str, tuple[_Managed, Delivery]] = {}
+        self._deliveries: dict[str, tuple[Managed, Delivery]] = {}
         self._by_event: dict[str, Delivery] = {}
         self._refused: set[str] = set()
         self._room = asyncio.Event()
@@ -104,7 +76,7 @@ class Processes:
         self._last = 0
         self._tasks: list[asyncio.Task[None]] = []
         for managed in self._managed:
-            for name, gauge in _GAUGES.items():
+            for name, gauge in GAUGES.items():
                 gauge.labels(self.stream, managed.manager.name).set_function(partial(self._gauge, managed, name))
 
     # -- lifecycle ----------------------------------------------------------------------------------------------------
@@ -128,7 +100,7 @@ class Processes:
         """Whether all managers run, and of each: its position, how far that is behind the stream's end, what waits and
         for how many seconds, how many steps were settled since the start, and how many were ever refused."""
         managers = [
-            {"manager": m.manager.name, **self._figures(m), "steps": m.steps, "failure": m.failure}
+            {"manager": m.manager.name, **m.figures(self._next, self._last), "steps": m.steps, "failure": m.failure}
             for m in self._managed
         ]
         failure = None if self.failure is None else self.failure.problem()
@@ -136,22 +108,10 @@ class Processes:
         ready = self.caught_up.is_set()
         return {"ok": ok, "ready": ready, "stream": self.stream, "failure": failure, "managers": managers}
 
-    def _figures(self, managed: _Managed) -> dict[str, float]:
-        now, position = time.monotonic(), self._position(managed)
-        since = [delivery.since for owner, delivery in self._deliveries.values() if owner is managed]
-        return {
-            "position": position, "lag": max(0, self._last - position), "waiting": len(since),
-            "oldest_seconds": round(now - min(since, default=now), 3), "refusals": managed.refusals,
-        }  # fmt: skip
-
-    def _gauge(self, managed: _Managed, name: str) -> float:
+    def _gauge(self, managed: Managed, name: str) -> float:
         if name == "failed":
             return float(managed.failure is not None or self.failure is not None)
-        return self._figures(managed)[name]
-
-    def _position(self, managed: _Managed) -> int:
-        """The sequence up to which a manager has dealt with everything."""
-        return max(managed.start, next(iter(managed.open), self._next) - 1)
+        return managed.figures(self._next, self._last)[name]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -166,6 +126,10 @@ class Processes:
         except LedgerError as error:
             self.failure = error
             log.error("process managers stopped", stream=self.stream, code=str(error.code), reason=error.detail)
+            await self._outbox.stop()
+        except Exception as error:
+            self.failure = LedgerError(f"The process managers met an error of their own: {type(error).__name__}.")
+            log.exception("process managers stopped", stream=self.stream)
             await self._outbox.stop()
 
     async def _read(self) -> None:
@@ -219,7 +183,7 @@ class Processes:
                 self._show(managed, event)
         self._next = message.sequence + 1
 
-    def _show(self, managed: _Managed, event: Recorded) -> None:
+    def _show(self, managed: Managed, event: Recorded) -> None:
         try:
             steps = list(managed.manager.react(event))
         except Corrupt:
@@ -242,11 +206,12 @@ class Processes:
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
-    def _send(self, managed: _Managed, step: Step, at: int | None) -> None:
+    def _send(self, managed: Managed, step: Step, at: int | None) -> None:
         delivery = Delivery(managed.manager, step, at)
         if delivery.id in self._refused or delivery.id in self._deliveries:
             return
         self._deliveries[delivery.id] = (managed, delivery)
+        managed.waiting[delivery.id] = delivery.since
         self._by_event[step.event_id(managed.manager.name)] = delivery
         if at is not None:
             managed.open[at] = managed.open.get(at, 0) + 1
@@ -260,6 +225,7 @@ class Processes:
             return  # by the stream, before its answer came
         managed = found[0]
         managed.steps += 1
+        del managed.waiting[delivery.id]
         self._by_event.pop(delivery.step.event_id(managed.manager.name), None)
         self._room.set()
         if delivery.at is None:
@@ -274,7 +240,7 @@ class Processes:
         if found is not None:
             self._fail(found[0], error, delivery.step.cause.id)
 
-    def _fail(self, managed: _Managed, error: Exception, cause: str) -> None:
+    def _fail(self, managed: Managed, error: Exception, cause: str) -> None:
         reason = error.detail if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
         managed.failure = f"It stopped at the event {cause}. {reason}"
         managed.open[self._next] = managed.open.get(self._next, 0) + 1  # never dealt with, nor what comes after it
@@ -304,7 +270,7 @@ class Processes:
 
     async def _save(self) -> None:
         for managed in self._managed:
-            position = self._position(managed)
+            position = managed.position(self._next)
             if position != managed.saved:
                 try:
                     await asyncio.wait_for(self._positions.save(managed.key, position), 5)
@@ -314,9 +280,9 @@ class Processes:
                     log.warning("a position was not kept", manager=managed.manager.name, reason=type(error).__name__)
                     return
 
-    def _by_type(self) -> dict[str, list[_Managed]]:
+    def _by_type(self) -> dict[str, list[Managed]]:
         """The managers that read each type of event, by the type without its version."""
-        readers: defaultdict[str, list[_Managed]] = defaultdict(list)
+        readers: defaultdict[str, list[Managed]] = defaultdict(list)
         for spec in self._contract.events.values():
             stem = spec.type.rpartition(".v")[0]
             readers[stem] += [m for m in self._managed if issubclass(spec.cls, m.manager.reads)]
