@@ -18,7 +18,7 @@ from shared.errors import Busy, Corrupt, LedgerError
 from shared.event import Recorded, decode
 from shared.generations import Generation
 from shared.projection import Key, NotLoaded, Projection, Rows, Unfoldable, fold
-from shared.tables import Connection, Statements
+from shared.tables import Changes, Connection, Statements
 from shared.wire import Message, StreamLost
 from shared.wireparser import WireError
 
@@ -67,6 +67,7 @@ class Folding:
         self._waiting: set[tuple[str, str]] = set()  # stream and subject of aggregates with a parked event
         self._skipped: set[tuple[str, int]] = set()
         self._passed_over = {stream: passed_over(projection, stream) for stream in projection.streams}
+        self._ahead: tuple[str, Sequence[Message], asyncio.Task[None]] | None = None
 
     async def open(self) -> None:
         """Read where this generation stands."""
@@ -105,6 +106,7 @@ class Folding:
         Raises Moved when the checkpoint is not ours any more, and whatever the connection raises when it is lost; the
         folding is then of no further use.
         """
+        await self.finish()
         extra: list[tuple[str, Key]] = []
         while messages:
             try:
@@ -131,6 +133,55 @@ class Folding:
                 await self.fold(stream, messages[:half])
                 messages = messages[half:]
             extra = []
+
+    async def fold_ahead(self, stream: str, messages: Sequence[Message]) -> None:
+        """Like `fold`, but return while PostgreSQL is still writing, so that the next batch is folded meanwhile.
+
+        That takes rows of which none has to be loaded. What goes wrong with the write comes with the next call, or
+        with `finish`, and is dealt with as by `fold`.
+        """
+        if not self._rows.whole:
+            return await self.fold(stream, messages)
+        try:
+            held = await self._apply(stream, messages, ())
+        except Unfoldable:
+            await self.finish()
+            self._rows.discard()
+            return await self.fold(stream, messages)
+        if not await self.finish():
+            return await self.fold(stream, messages)  # its rows went with those that could not be written
+        if held:
+            return await self._commit(stream, messages, held)
+        changes = self._statements.changes(self._rows)
+        self._rows.settle(self._cache_rows)
+        self._ahead = stream, messages, asyncio.ensure_future(self._write(stream, messages[-1].sequence, changes))
+        return None
+
+    async def finish(self) -> bool:
+        """Wait for the write of `fold_ahead`.
+
+        False: it was refused, and its events were folded again, one part after another; all other rows are forgotten.
+        """
+        if self._ahead is None:
+            return True
+        stream, messages, writing = self._ahead
+        self._ahead = None
+        try:
+            await writing
+        except Exception as error:
+            if not is_data_error(error):
+                raise
+            self._rows.forget()
+            await self.fold(stream, messages)
+            return False
+        self.positions[stream] = messages[-1].sequence
+        return True
+
+    async def close(self) -> None:
+        """Leave off, whatever is under way."""
+        if self._ahead is not None:
+            self._ahead[2].cancel()
+            await asyncio.gather(self._ahead[2], return_exceptions=True)
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
@@ -211,10 +262,11 @@ class Folding:
             [(*where, m.sequence, m.subject, m.payload, status, error) for m in messages],
         )
 
-    async def _write(self, stream: str, sequence: int) -> None:
+    async def _write(self, stream: str, sequence: int, changes: Changes | None = None) -> None:
         before = self.positions[stream]
+        changes = self._statements.changes(self._rows) if changes is None else changes
         if not await self._statements.write(
-            self._connection, self._rows, stream, before=before, after=sequence, epoch=self._epochs[stream]
+            self._connection, changes, stream, before=before, after=sequence, epoch=self._epochs[stream]
         ):
             raise self._moved(stream)
 

@@ -209,5 +209,5 @@ class _Single:
                     raise
                 rows.discard()
                 wanted.append((failure.cause.table, failure.cause.key))
-        await self._statements.write_rows(self._connection, rows)
+        await self._statements.write_rows(self._connection, self._statements.changes(rows))
         rows.settle(0)

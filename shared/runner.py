@@ -30,7 +30,7 @@ State = Literal["starting", "building", "live", "waiting", "standing still", "st
 CATCHING_UP: Final = 2_000
 """With more events than this before it, a projection folds in large batches; else each as soon as it arrives."""
 
-FLUSH_EVENTS: Final = 50_000
+FLUSH_EVENTS: Final = 20_000
 FLUSH_BYTES: Final = 64 << 20
 CACHE_ROWS: Final = 50_000
 REBUILD_CACHE_ROWS: Final = 200_000
@@ -73,7 +73,10 @@ class Follower:
 
     async def run(self) -> None:
         await self.folding.open()
-        await _together(self._follow(stream) for stream in self.projection.streams)
+        try:
+            await _together(self._follow(stream) for stream in self.projection.streams)
+        finally:
+            await self.folding.close()
 
     @property
     def _finished(self) -> bool:
@@ -95,9 +98,12 @@ class Follower:
                 if messages and reader.pending > CATCHING_UP and len(gathered) < FLUSH_EVENTS and size < FLUSH_BYTES:
                     continue
                 async with self._one_at_a_time:
-                    if gathered:
+                    if gathered and reader.pending > CATCHING_UP:
+                        await self.folding.fold_ahead(stream, gathered)
+                    elif gathered:
                         await self.folding.fold(stream, gathered)
                     else:
+                        await self.folding.finish()
                         await self.folding.check(stream)
                         if (now := asyncio.get_running_loop().time()) - swept > _SWEEP_SECONDS and not self._until_live:
                             swept = now
@@ -129,6 +135,7 @@ class Follower:
         if self.folding.generation.live or not all(self._level.values()):
             return
         async with self._one_at_a_time:
+            await self.folding.finish()
             building = self.folding.generation
             if not building.live and await switch(self._connection, self.projection, building):
                 live = Generation(building.projection, building.number, building.version, live=True)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
+Changes = list[Sequence[Any]]
+"""The arguments of a write: one array for each column."""
+
 _MOVE: Final = (
     "moved AS (UPDATE commons.checkpoint SET sequence = $4"
     " WHERE projection = $1 AND generation = $2 AND stream = $3 AND sequence = $5 AND epoch = $6 RETURNING 1)"
@@ -92,21 +95,22 @@ class Statements:
             rows.loaded(name, keys, dict(_rows(table, records)))
 
     async def write(
-        self, connection: Connection, rows: Rows, stream: str, *, before: int, after: int, epoch: int
+        self, connection: Connection, changes: Changes, stream: str, *, before: int, after: int, epoch: int
     ) -> bool:
-        """Write the changed rows and move the checkpoint, both or neither. False: the checkpoint is not at `before`."""
+        """Write changed rows and move the checkpoint, both or neither. False: the checkpoint is not at `before`."""
         moved = await connection.fetch(
-            self._move, self.projection, self.generation, stream, after, before, epoch, *self._arguments(rows)
+            self._move, self.projection, self.generation, stream, after, before, epoch, *changes
         )
         return bool(moved)
 
-    async def write_rows(self, connection: Connection, rows: Rows) -> None:
-        """Write the changed rows alone, inside the transaction of someone who holds the checkpoint."""
-        await connection.fetch(self._only_rows, *self._arguments(rows))
+    async def write_rows(self, connection: Connection, changes: Changes) -> None:
+        """Write changed rows alone, inside the transaction of someone who holds the checkpoint."""
+        await connection.fetch(self._only_rows, *changes)
 
-    def _arguments(self, rows: Rows) -> list[Sequence[Any]]:
+    def changes(self, rows: Rows) -> Changes:
+        """What changed since the rows were settled, as it is now: the rows may go on changing."""
         changes = {table.name: (puts, gone) for table, puts, gone in rows.changes()}
-        arguments: list[Sequence[Any]] = []
+        arguments: Changes = []
         for name, table in self._tables.items():
             puts, gone = changes.get(name, ((), ()))
             arguments += zip(*(key for key, _ in puts), strict=True) if puts else [()] * len(table.key)

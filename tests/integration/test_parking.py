@@ -202,6 +202,27 @@ async def test_what_cannot_be_released_is_refused(stage: Stage, operator: asyncp
             await retry(operator, Takings(), 1)
 
 
+@pytest.mark.parametrize("bad", [(0,), (199,), (200,), (650, 1250), (651, 653, 1999, 2000, 2950), (2999,)])
+@pytest.mark.parametrize("kind", ["fold", "data"])
+async def test_a_rebuild_that_folds_ahead_of_its_writes_parks_the_same_events(
+    stage: Stage, operator: asyncpg.Connection, bad: tuple[int, ...], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runner.CATCHING_UP", 50)
+    monkeypatch.setattr("shared.runner.FLUSH_EVENTS", 200)
+    events = [moved(f"j{n % 700}") for n in range(3000)]
+    for n in bad:
+        events[n] = moved(f"j{n % 700}", POISON) if kind == "fold" else moved(f"j{n % 700}", note=REFUSED)
+    last = await stage.publish(events)
+    async with stage.running(Jars()):
+        await stage.wait("jars", "TILL", last)
+    found = {parked.sequence - 1 for parked in await list_parked(operator)}
+    first = {n for n in bad if not any(m < n and (n - m) % 700 == 0 for m in bad)}
+    assert found == first
+    async with stage.pool.acquire() as connection:
+        comparison = await compare(connection, Jars(), stage.nats_url)
+    assert comparison.same, comparison
+
+
 async def test_many_poison_events_do_not_hold_up_the_rest(stage: Stage, operator: asyncpg.Connection) -> None:
     chance = random.Random(5)
     events = [moved(f"j{n % 500}", POISON if chance.random() < 0.1 else 1) for n in range(3000)]

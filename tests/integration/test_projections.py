@@ -279,7 +279,8 @@ async def test_a_write_from_a_wrong_position_writes_nothing(stage: Stage) -> Non
         rows.put("jar", ("c",), {"coins": 1, "notes": []})
         rows.delete("jar", ("b",))
         async with stage.pool.acquire() as connection:
-            assert await statements.write(connection, rows, "TILL", before=before, after=3, epoch=epoch) is moved
+            changes = statements.changes(rows)
+            assert await statements.write(connection, changes, "TILL", before=before, after=3, epoch=epoch) is moved
         stored = dict(await stage.pool.fetch("SELECT jar, coins FROM read.jar"))
         assert stored == ({"a": 99, "c": 1} if moved else {"a": 5, "b": 7})
 
