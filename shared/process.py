@@ -39,6 +39,9 @@ log = structlog.get_logger(__name__)
 _WINDOW: Final = 1000
 """Steps under way at which no further event is read."""
 
+_BATCH: Final = 500
+"""Of one pull: larger ones arrive in lumps that the commands of the same process wait behind."""
+
 _SLICE: Final = 50
 """Events taken at a time, before others in this process have their turn."""
 
@@ -133,7 +136,8 @@ class Processes:
             await self._outbox.stop()
 
     async def _read(self) -> None:
-        async with StreamReader(self._url, self.stream, self._next, name=f"process-{self._contract.service}") as reader:
+        name = f"process-{self._contract.service}"
+        async with StreamReader(self._url, self.stream, self._next, batch=_BATCH, name=name) as reader:
             self._last = reader.last_sequence
             for managed in self._managed:
                 if managed.start > self._last:
