@@ -22,6 +22,7 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
+from services.commands.render import clean
 from shared.errors import LedgerError, OutcomeUnknown, as_problem
 from shared.wire import StreamLost
 
@@ -159,8 +160,9 @@ def report(error: BaseException, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(as_problem(known), ensure_ascii=False, default=str) + "\n")
     else:
+        detail = "\n".join(clean(line) for line in known.detail.splitlines())
         mark = "Refused" if exit_code(error) == REFUSED else "Error"
-        message = Text.assemble((mark, "bold red"), " ", (str(known.code), "bold"), ": ", known.detail)
+        message = Text.assemble((mark, "bold red"), " ", (str(known.code), "bold"), ": ", detail)
         Console(stderr=True, highlight=False, soft_wrap=True).print(message)
     return exit_code(error)
 

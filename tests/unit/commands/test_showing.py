@@ -9,13 +9,14 @@ import pytest
 from rich.text import Text
 
 from services.commands.answers import Form, text_of, write
-from services.commands.door import Usage
+from services.commands.door import Usage, report
 from services.commands.events import event_line, event_name, facts, print_event
 from services.commands.period import period
 from services.commands.render import write_csv
 from services.commands.tables import Head, print_grid, print_table
 from services.commands.waiting import position
 from services.queries import Column, QueryResult
+from shared.errors import Invalid
 
 
 def answer(**more: Any) -> QueryResult:
@@ -169,3 +170,22 @@ def test_a_position_is_a_sequence_with_or_without_its_stream() -> None:
     for text in ("", "x", "-1", "1.5", ":1", "A:", "9" * 16, "17 18"):
         with pytest.raises(Usage):
             position(text)
+
+
+def test_nothing_that_somebody_typed_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "a\x1b[2J\rb\x9b1m\u202ec"
+    event = {
+        "type": "commons.inventory.x.v1",
+        "subject": f"item/{evil}",
+        "authid": evil,
+        "data": {"note": evil, "l": [evil]},
+    }
+    print_event(event)
+    print_table(["a"], [[evil]])
+    write(answer(rows=[(evil, 1, [evil])]), Form.TABLE)
+    report(Invalid(f"{evil} is refused.\nSecond line."), as_json=False)
+    told = capsys.readouterr()
+    for text in (told.out, told.err, event_line(1, event).plain):
+        assert text
+        assert not set("\x1b\r\x9b\u202e") & set(text)
+    assert "\nSecond line." in told.err
