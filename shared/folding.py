@@ -46,7 +46,9 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         # connection; rolled back for others; resources; lock not available; an administrator's; the system's
         return (error.sqlstate or "")[:2] in ("08", "40", "53", "55", "57", "58")
-    return isinstance(error, OSError | TimeoutError | StreamLost | WireError | Busy | asyncpg.InterfaceError)
+    # A connection that dies in the middle of a call leaves asyncpg's client in a state of its own, of no further use.
+    client = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+    return isinstance(error, (OSError, TimeoutError, StreamLost, WireError, Busy, *client))
 
 
 class Folding:
