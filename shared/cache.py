@@ -14,7 +14,7 @@ import structlog
 
 from shared.aggregate import BASE_BYTES, Aggregate, Keeper
 from shared.decider import Decider, Ref
-from shared.errors import LedgerError
+from shared.errors import LedgerError, OutcomeUnknown
 from shared.event import FIRST_PREVHASH
 from shared.remembered import Remembered, key_of
 from shared.snapshot import Snapshots
@@ -96,6 +96,10 @@ class Cache:
         return task
 
     async def stop(self) -> None:
+        """End, and leave nobody waiting."""
+        for aggregate in self._found.values():
+            if aggregate.tickets or aggregate.undecided:
+                aggregate.failed(OutcomeUnknown("The service is stopping. Send it again under the same id."))
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -30,7 +30,6 @@ MAX_BATCH: Final = 1000
 
 _CONFLICT: Final = frozenset({10071, 10164})
 _DISK_FULL: Final = frozenset({10023, 10047, 10077, 10110})
-_STOP_SECONDS: Final = 10.0
 _PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
 
@@ -105,14 +104,14 @@ class Committer:
         for lane in self._lanes:
             lane.task = asyncio.create_task(lane.run(), name=f"committer-{lane.number}")
 
-    async def stop(self) -> None:
-        """Write what waits, then end. What cannot be written within ten seconds is left undecided."""
+    async def stop(self, seconds: float = 10.0) -> None:
+        """Write what waits, then end. What cannot be written within `seconds` is left with its outcome unknown."""
         for lane in self._lanes:
             lane.closing = True
             lane.wake.set()
         tasks = [lane.task for lane in self._lanes if lane.task]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=_STOP_SECONDS)
+            _, late = await asyncio.wait(tasks, timeout=seconds)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

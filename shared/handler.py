@@ -60,6 +60,7 @@ class Handler:
         self.clock = clock
         self.conflicts = 0
         self.cache = Cache(store, deciders, self, snapshots, snapshot_every, cache_bytes)
+        self._stopping = False
         self._source = f"/commons/{chapter}/{self.contract.service}"
 
     # -- the public face ------------------------------------------------------------------------------------------
@@ -77,6 +78,9 @@ class Handler:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         if self.committer.halted is not None:
             future.set_exception(self.committer.halted)
+            return future
+        if self._stopping:
+            future.set_exception(Busy("The service is stopping. Nothing was recorded; send it again in a moment."))
             return future
         if self.committer.full():
             future.set_exception(
@@ -109,12 +113,13 @@ class Handler:
         self.committer.connection_changed()
         self.cache.mark_stale()
 
-    async def stop(self) -> None:
-        """Answer what can be answered, then end."""
-        deadline = time.monotonic() + 10
+    async def stop(self, seconds: float = 8.0) -> None:
+        """Answer what can be answered within `seconds`, the rest with OutcomeUnknown, and end."""
+        self._stopping = True
+        deadline = time.monotonic() + seconds
         while self.cache.busy() and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
-        await self.committer.stop()
+        await self.committer.stop(max(0.0, deadline - time.monotonic()) + 0.1)
         await self.cache.stop()
 
     # -- deciding -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ and sequence at which a read model shows the command's effect.
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -20,15 +21,18 @@ from shared.types import COMMAND_ID_PATTERN
 MAX_COMMAND_BYTES: Final = 1 << 20
 """A larger request is refused before it is parsed; no decision of 60,000 bytes needs one."""
 
-_Name = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f-\x9f]{1,128}$")]
-_Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{0,256}$")]
+# msgspec searches with Python's re, where `$` would let a line break through at the end.
+_Name = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f-\x9f]{1,128}\Z")]
+_Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f-\x9f]{0,256}\Z")]
+_CommandId = Annotated[str, Meta(pattern=COMMAND_ID_PATTERN.removesuffix("$") + r"\Z")]
+_TraceParent = Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}\Z")]
 
 
 class CommandMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The members of a command's JSON object. `id` is the caller's own name for it, the same at every retry."""
 
     specversion: Literal["1.0"]
-    id: Annotated[str, Meta(pattern=COMMAND_ID_PATTERN)]
+    id: _CommandId
     source: _Line
     type: _Line
     authid: _Name
@@ -40,7 +44,7 @@ class CommandMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     time: _Line | None = None
     datacontenttype: Literal["application/json"] = "application/json"
     dataschema: _Line | None = None
-    traceparent: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None = None
+    traceparent: _TraceParent | None = None
     data: msgspec.Raw
 
     @property
@@ -51,7 +55,18 @@ class CommandMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         )  # fmt: skip
 
 
+class _Twice(ValueError):
+    """A name stands twice in one JSON object."""
+
+
+def _once(members: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in members}) != len(members):
+        names = [name for name, _ in members]
+        raise _Twice(f"{next(name for name in names if names.count(name) > 1)[:80]!r} stands twice in one object")
+
+
 _decoder: Final = msgspec.json.Decoder(CommandMessage)
+_look_for_twice: Final = json.JSONDecoder(object_pairs_hook=_once).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -68,7 +83,10 @@ def parse_command(raw: bytes, expected_type: str) -> CommandMessage:
         )  # fmt: skip
     try:
         message = _decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Of two members of one name JSON's readers take either, so one would decide on what another never saw
+        # (RFC 7493 section 2.3). No fast parser tells: this one takes some 5 µs.
+        _look_for_twice(raw.decode())
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Invalid(
             f"The request is not a command: {error}. Send a CloudEvents 1.0 JSON object with specversion, id, source, "
             "type, authid and data.",

@@ -34,6 +34,7 @@ from shared.process import Processes
 from shared.settings import Settings
 from shared.snapshot import Snapshots
 from shared.store import EventStore
+from shared.writer import Writer
 
 log = structlog.get_logger(__name__)
 
@@ -86,12 +87,20 @@ class Service:
 
     async def start(self) -> None:
         """Connect, check the server, the stream and its end, then take commands."""
+        self.nc = await connect(self.settings.nats_url, name=self.contract.service, on_lost=self._lost)
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
         settings, name = self.settings, self.contract.service
-        self.nc = await connect(settings.nats_url, name=name, on_lost=self._lost)
         self.store = EventStore(self.nc, self.contract)
         await self.store.ensure(settings.monitoring_url)
         self.committer = Committer(
-            self.store, lanes=settings.lanes, max_waiting=settings.max_waiting,
+            self.store, writer=Writer(settings.nats_url, name=f"{name}-writer"), lanes=settings.lanes,
+            max_waiting=settings.max_waiting,
             known_sequence=known_sequence(settings.database_url, self.store.stream),
         )  # fmt: skip
         self.handler = Handler(
@@ -117,12 +126,14 @@ class Service:
             await self._quietly(self._processes.stop)
         if self._subscription is not None:
             await self._quietly(self._subscription.drain)
-            deadline = time.monotonic() + 10
-            while self._in_hand and time.monotonic() < deadline:
-                await asyncio.sleep(0.01)
+        if hasattr(self, "handler"):
             await self.handler.stop()
+        if self.nc.is_connected:
+            await asyncio.sleep(0)  # the answers of the commands that were in hand are given out
+            if self._flushing is not None:
+                await self._quietly(partial(asyncio.wait, [self._flushing]))
             await self._quietly(self.nc.flush)
-            await self._quietly(self.nc.close)
+        await self._quietly(self.nc.close)
 
     async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
         """A step of stopping that a lost server must not hold up."""

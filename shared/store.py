@@ -27,6 +27,7 @@ REQUIRED: Final[dict[str, Any]] = {
     "max_bytes": -1,
     "max_age": 0,
     "max_msgs_per_subject": -1,
+    "max_msg_size": -1,
     "deny_delete": True,
     "deny_purge": True,
     "allow_direct": True,
@@ -290,7 +291,7 @@ async def assert_sync_always(monitoring_url: str | None, fetch: Callable[[str], 
     try:
         raw = await asyncio.to_thread(fetch or _fetch, url)
         config = json.loads(raw).get("config") or {}
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (OSError, ValueError, AttributeError, urllib.error.URLError) as error:
         raise Misconfigured(f"The NATS server's monitoring address {url} did not answer: {error}.") from error
     if not config.get("sync_always"):
         raise Misconfigured(

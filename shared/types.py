@@ -37,7 +37,10 @@ CommandId = Annotated[str, Field(pattern=COMMAND_ID_PATTERN, max_length=128), Me
 Text = Annotated[str, Field(pattern=TEXT_PATTERN, min_length=1, max_length=200), Meta(min_length=1, max_length=200)]
 """A short line of text for people."""
 
-Note = Annotated[str, Field(min_length=1, max_length=2000), Meta(min_length=1, max_length=2000)]
+NOTE_PATTERN: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+"""No control characters but tab and line break: PostgreSQL's text cannot hold a NUL, and terminals act on others."""
+
+Note = Annotated[str, Field(pattern=NOTE_PATTERN, min_length=1, max_length=2000), Meta(min_length=1, max_length=2000)]
 """A longer text for people; line breaks are allowed."""
 
 Quantity = Annotated[int, Field(ge=1, le=MAX_INTEGER), Meta(ge=1, le=MAX_INTEGER)]
