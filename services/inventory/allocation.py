@@ -34,6 +34,7 @@ REFUSAL: Final = {
 }
 """The refusal for goods that may not be given out, by what is wrong with them."""
 
+_PRECEDENCE: Final[dict[str, int]] = {code: place for place, code in enumerate(InventoryError)}
 _WHY: Final = {
     Breach.RECALLED: "is recalled",
     Breach.QUARANTINED: "is in quarantine",
@@ -68,6 +69,7 @@ class Drawing:
     freed: dict[tuple[str, str, Freeing], int] = field(default_factory=dict)
     breaches: set[Breach] = field(default_factory=set)
     short_at: int | None = None
+    refusals: list[Rejected] = field(default_factory=list)
     _unreserved: dict[str, int] = field(default_factory=dict)
     _named: list[tuple[PickLine, Row]] = field(default_factory=list)
 
@@ -113,6 +115,7 @@ class Drawing:
         for line, left in wanted:
             self._take_line(line, left)
         self._check_order()
+        self._refuse()
 
     def take_all_of(self, reservation: str) -> None:
         """Take everything that a reservation holds."""
@@ -125,6 +128,7 @@ class Drawing:
             if part < quantity:
                 self._beyond(quantity - part, [(key, row)])
                 self._use_reserved(reservation, key, quantity - part)
+        self._refuse()
 
     def _take_own(self, line: PickLine, left: int, reservation: str) -> int:
         stock, took = self.basis.stock, 0
@@ -220,19 +224,26 @@ class Drawing:
         if breach is None:
             return
         if self.live:
-            raise unfit(self.basis, row, breach)
+            self.refusals.append(unfit(self.basis, row, breach))
         self.breaches.add(breach)
 
     def _refuse_reserved(self, line: PickLine, left: int) -> None:
-        if self.live:
-            free = line.quantity - left
-            raise Rejected(
-                InventoryError.STOCK_RESERVED,
-                f"Of {line.quantity} asked for, {free} are free; what else is there is reserved for others. Take "
-                "less, issue against the "
-                "reservation, or, if the goods have left already, send already_left.",
-                quantity=line.quantity, free=free,
-            )  # fmt: skip
+        if not self.live:
+            return
+        free = line.quantity - left
+        refusal = Rejected(
+            InventoryError.STOCK_RESERVED,
+            f"Of {line.quantity:,} asked for, {free:,} are free; what else is there is reserved for others. Take less, "
+            "issue against the reservation, or, if the goods have left already, send already_left.",
+            quantity=line.quantity,
+            free=free,
+        )
+        self.refusals.append(refusal)
+
+    def _refuse(self) -> None:
+        """Refuse for the first reason in the order of precedence, if there is one."""
+        if self.refusals:
+            raise min(self.refusals, key=lambda refusal: _PRECEDENCE[refusal.code])
 
     def _check_order(self) -> None:
         """A lot that was named must not leave another behind that ends sooner, unless the line says why."""
@@ -249,13 +260,15 @@ class Drawing:
                 if self.basis.unfit(other) is not None:
                     continue
                 if self.live:
-                    raise Rejected(
+                    refusal = Rejected(
                         InventoryError.LOT_OUT_OF_ORDER,
                         f"{_capital(name_of(other.ref))} ends before {name_of(row.ref)} and is still there. "
                         "Take it first, or give the line a reason.",
                         first=other.ref.lot, ends=sooner.isoformat(), lot=row.ref.lot,
                     )  # fmt: skip
+                    self.refusals.append(refusal)
                 self.breaches.add(Breach.OUT_OF_ORDER)
+                break
 
     # -- telling --------------------------------------------------------------------------------------------------
 

@@ -55,13 +55,6 @@ def receive(command: ReceiveStock, basis: Basis) -> StockReceived:
 def receive_transfer(command: ReceiveTransfer, basis: Basis, origin: Stock) -> TransferReceived:
     """What was dispatched arrives, or is lost for a reason; what was not dispatched but came is surplus."""
     stock = basis.stock
-    if command.transfer in stock.received:
-        raise Rejected(
-            InventoryError.ALREADY_RECEIVED,
-            f"Transfer {command.transfer} of {command.item} was received here already (movement "
-            f"{stock.received[command.transfer]}). Correct the stock with AdjustStock or a count.",
-            transfer=command.transfer, movement=stock.received[command.transfer],
-        )  # fmt: skip
     sent = origin.dispatched.get(command.transfer)
     if sent is None:
         raise Rejected(
@@ -70,6 +63,13 @@ def receive_transfer(command: ReceiveTransfer, basis: Basis, origin: Stock) -> T
             "if it was never "
             "dispatched in this ledger, use ReceiveStock with source transfer.",
             transfer=command.transfer, origin=command.origin,
+        )  # fmt: skip
+    if command.transfer in stock.received:
+        raise Rejected(
+            InventoryError.ALREADY_RECEIVED,
+            f"Transfer {command.transfer} of {command.item} was received here already (movement "
+            f"{stock.received[command.transfer]}). Correct the stock with AdjustStock or a count.",
+            transfer=command.transfer, movement=stock.received[command.transfer],
         )  # fmt: skip
     _admit(basis, command.location, command.item)
     if sent.destination != command.location:
@@ -117,7 +117,6 @@ def receive_transfer(command: ReceiveTransfer, basis: Basis, origin: Stock) -> T
 
 def distinct(lines: Sequence[LotRef]) -> dict[str, LotRef]:
     """The lots of lines by key. Refuses a lot that stands in two lines, and a date without its kind or the reverse."""
-    refs: dict[str, LotRef] = {}
     for number, line in enumerate(lines, start=1):
         if (line.date is None) != (line.date_kind is None):
             raise Rejected(
@@ -127,6 +126,8 @@ def distinct(lines: Sequence[LotRef]) -> dict[str, LotRef]:
                 "Give both (expiry, use_by or best_before), or neither if the date is not known.",
                 line=number,
             )
+    refs: dict[str, LotRef] = {}
+    for number, line in enumerate(lines, start=1):
         key = ref_key(line)
         if key in refs:
             raise Rejected(

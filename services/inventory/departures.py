@@ -118,6 +118,7 @@ def dispatch(command: DispatchTransfer, basis: Basis, destination: Location, man
 
 def dispose(command: DisposeStock, basis: Basis) -> StockDisposed:
     """Goods are destroyed or thrown away, whatever their state."""
+    _distinct_picks(command.lines)
     if command.reason in _NO_REASON_TO_DISPOSE:
         raise Rejected(
             InventoryError.REASON_REQUIRED,
@@ -142,7 +143,8 @@ def repack(command: RepackStock, basis: Basis, others: dict[str, Item]) -> Stock
     """Goods become other packs, of this item or others, at the same location."""
     live = not (basis.late or command.already_left)
     for item, state in others.items():
-        facts = registered(state, item)
+        registered(state, item)
+    for item, state in others.items():
         if state.retired_at is not None:
             raise Rejected(
                 InventoryError.ITEM_RETIRED,
@@ -150,8 +152,6 @@ def repack(command: RepackStock, basis: Basis, others: dict[str, Item]) -> Stock
                 "another item.",
                 item=item,
             )
-        if facts.controlled:
-            raise controlled(item)
     if basis.place.closed_at is not None:
         raise Rejected(
             InventoryError.LOCATION_CLOSED,
@@ -161,6 +161,9 @@ def repack(command: RepackStock, basis: Basis, others: dict[str, Item]) -> Stock
     for item in {line.item for line in command.into}:
         distinct([line for line in command.into if line.item == item])
     _distinct_picks(command.lines)
+    for item, state in others.items():
+        if registered(state, item).controlled:
+            raise controlled(item)
     drawing = Drawing(basis, live=live)
     drawing.take(command.lines)
     changes, refs = drawing.changes(), _refs(command.lines)

@@ -188,23 +188,23 @@ def _check_later(stock: Stock, revision: int, moment: int, changes: dict[str, in
     absorbed = stock.absorbing(moment, stock.revision + 1)
     if absorbed is not None:
         return absorbed
-    for key, change in changes.items():
+    less = {key: change for key, change in changes.items() if change < 0}
+    for key, change in less.items():
         row = stock.rows.get(key)
-        if change >= 0:
-            continue
         if row is None:
             raise _breaks(stock, key, (moment, 0), change, [], "Check the lot.")
         fall = row.timeline.first_below(moment, -change, revision)
         if fall is not None:
             depends = row.timeline.outgoing_after(moment, revision, _NAMED)
             raise _breaks(stock, key, fall, change, depends, "Mend those first, or adjust the stock as it is now.")
+    for key, change in less.items():
+        row = stock.rows[key]
         if row.on_hand + change < row.reserved:
             ids = [id for id, reservation in stock.reservations.items() if key in reservation.lots][:_NAMED]
             raise Rejected(
                 InventoryError.STOCK_RESERVED,
                 f"{row.reserved:,} of {name_of(row.ref)} are reserved ({', '.join(ids[:5])}), and only "
-                f"{row.on_hand + change:,} would be "
-                "left. Release them first.",
+                f"{row.on_hand + change:,} would be left. Release them first.",
                 reserved=row.reserved, balance=row.on_hand + change, reservations=ids,
             )  # fmt: skip
     return None

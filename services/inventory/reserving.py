@@ -53,6 +53,12 @@ def reserve(command: ReserveStock, basis: Basis, now: datetime) -> StockReserved
             "Choose another id.",
             reservation=command.reservation,
         )
+    if command.reservation in stock.ended:
+        raise Rejected(
+            InventoryError.RESERVATION_ENDED,
+            f"Reservation {command.reservation} has ended ({stock.ended[command.reservation]}). Choose another id.",
+            reservation=command.reservation,
+        )
     if command.due_at is not None and command.due_at <= now:
         raise Rejected(
             InventoryError.INVALID_RANGE,
@@ -63,12 +69,6 @@ def reserve(command: ReserveStock, basis: Basis, now: datetime) -> StockReserved
         raise controlled(command.item)
     if basis.facts.medicine and command.purpose is not Purpose.CLINIC:
         raise medicine_for_clinic_only(command.item, command.purpose)
-    if command.reservation in stock.ended:
-        raise Rejected(
-            InventoryError.RESERVATION_ENDED,
-            f"Reservation {command.reservation} has ended ({stock.ended[command.reservation]}). Choose another id.",
-            reservation=command.reservation,
-        )
     drawing = Drawing(basis)
     wanted = PickLine(quantity=command.quantity, lot=command.lot, owner=command.owner)
     rows = drawing.matching(wanted)
@@ -119,13 +119,6 @@ def expire(command: ExpireReservation, stock: Stock, at: datetime, context: Cont
 def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
     """Stop lots at this location; what is held already is not held twice."""
     stock, lots = basis.stock, basis.lots
-    before = stock.holds.get(command.hold)
-    if before is not None and before.reason is not command.reason:
-        raise Rejected(
-            InventoryError.ALREADY_EXISTS,
-            f"Hold {command.hold} exists already, for {before.reason}. Choose another id.",
-            hold=command.hold,
-        )
     rows = dict(stock.shelf())
     if command.reason is HoldReason.RECALL:
         if command.hold not in lots.recalls:
@@ -150,6 +143,13 @@ def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
                 f"There is nothing here of lot {', '.join(sorted(missing)[:10])}. Check the lot number.",
                 lots=sorted(missing)[:_NAMED],
             )
+    before = stock.holds.get(command.hold)
+    if before is not None and before.reason is not command.reason:
+        raise Rejected(
+            InventoryError.ALREADY_EXISTS,
+            f"Hold {command.hold} exists already, for {before.reason}. Choose another id.",
+            hold=command.hold,
+        )
     fresh = {key: row for key, row in rows.items() if command.hold not in row.holds}
     if not fresh:
         return None

@@ -8,16 +8,21 @@ from datetime import date, timedelta
 import pytest
 
 from services.inventory.contract import (
+    BaseUnit,
     Breach,
+    DateKind,
     Freeing,
     HoldReason,
     InventoryError,
+    ItemFacts,
+    LotRef,
     Purpose,
     QuarantineLot,
     ReleaseReservation,
     Source,
     StockIssued,
 )
+from services.inventory.rules import usable_until
 from tests.unit.inventory.pantry import (
     LATER,
     NOW,
@@ -109,6 +114,14 @@ def test_a_best_before_date_is_extended_by_the_items_own_extension() -> None:
     given(crackers, main, received(5, "A", YESTERDAY, kind="use_by")).when(issue(1)).then_rejected(E.LOT_EXPIRED)
     older = received(5, "A", YESTERDAY - timedelta(days=1), kind="best_before")
     given(crackers, main, older).when(issue(1)).then_rejected(E.LOT_EXPIRED)
+
+
+def test_whatever_an_item_says_medicine_and_infant_formula_are_not_extended() -> None:
+    ref = LotRef(date=SOON, date_kind=DateKind.BEST_BEFORE)
+    facts = ItemFacts(name="Any", unit=BaseUnit.EACH, best_before_extension=30)
+    assert usable_until(ref, facts) == SOON + timedelta(days=30)
+    assert usable_until(ref, replace(facts, medicine=True)) == SOON
+    assert usable_until(ref, replace(facts, infant_formula=True)) == SOON
 
 
 def test_a_date_ends_by_the_clock_of_the_location() -> None:

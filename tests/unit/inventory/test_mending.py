@@ -86,6 +86,14 @@ def test_movements_of_one_moment_are_told_apart_by_their_revision() -> None:
     shelf.when(undo(1)).then_rejected(E.BREAKS_LATER_MOMENT, balance=6, movements=[2])
 
 
+def test_what_came_in_the_same_moment_but_afterwards_does_not_help() -> None:
+    at = ago(hours=2)
+    shelf = given(
+        *PANTRY, received(10, "A", occurred_at=at), issue(10, occurred_at=at), received(10, "A", occurred_at=at)
+    )
+    shelf.when(undo(1)).then_rejected(E.BREAKS_LATER_MOMENT, balance=0, movements=[2])
+
+
 def test_what_is_reserved_stays() -> None:
     shelf = given(*PANTRY, received(10, "A"), reserve(4))
     shelf.when(undo(1)).then_rejected(E.STOCK_RESERVED, reservations=["r1"], reserved=4, balance=0)

@@ -110,7 +110,19 @@ def test_a_count_settles_what_came_before_it() -> None:
     line.settle(2, 3, 8, -3)  # three were missing at moment 2
     assert (line.balance, line.balance_at(2), line.minimum_from(0)) == (3, 7, 3)
     line.enter(1, 4, 0, -2)  # two of the three are explained later
-    assert (line.balance, line.balance_at(2)) == (3, 7)
+    assert (line.balance, line.balance_at(2), line.balance_at(1)) == (3, 7, 8)
+    assert [entry.change for entry in line.entries_of(3)] == [-1]
+
+
+def test_a_movement_is_amended_where_it_stands() -> None:
+    line = Timeline()
+    for revision, change in enumerate((10, -8, 6), start=1):
+        line.enter(1, revision, 0, change)
+    line.amend(1, 2, 0, 8)
+    assert (line.balance, line.first_below(1, 10, revision=1), line.entries_of(2)[0].change) == (16, None, 0)
+    line.settle(5, 4, 8, 0)
+    line.amend(1, 1, 0, -3)
+    assert (line.balance, line.balance_at(1)) == (16, 13)
 
 
 def test_blocks_before_the_last_count_but_one_are_let_go() -> None:
