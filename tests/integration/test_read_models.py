@@ -264,6 +264,8 @@ async def test_a_recall_lists_its_stock_and_whom_it_reached_in_one_query_each(pa
     p.issue(3, "A", recipient="box-1", purpose="household")
     p.issue(2, "B", recipient="box-2", already_left=True)
     p.issue(1, "UNKNOWN", recipient="box-3", already_left=True)
+    kept = p.issue(1, "A", recipient="box-5")
+    p.do("ReverseMovement", **STORE, movement=kept.revision, reason="not handed out")
     mended = p.issue(9, "A", recipient="box-4")
     p.do(
         "CorrectMovement",

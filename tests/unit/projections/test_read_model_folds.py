@@ -127,6 +127,15 @@ def test_what_mends_a_movement_takes_over_what_it_was(pantry: Pantry) -> None:
     assert cut(lots, "change", "weight") == [(144, 72_000), (-132, -66_000), (-2, -1000), (2, 1000)]
 
 
+def test_what_left_beyond_the_ledger_is_told_apart_from_what_the_ledger_had(pantry: Pantry) -> None:
+    pantry.receive(5, "A")
+    pantry.issue(7, already_left=True)
+    lots = table(Movements(), pantry.events, "movement_lots")
+    assert cut(lots, "revision", "lot", "change", "unrecorded", "weight") == [
+        (1, "A", 5, 0, 2500), (2, None, 0, 2, -1000), (2, "A", -5, 0, -2500),
+    ]  # fmt: skip
+
+
 def test_a_reversal_whose_original_is_missing_still_folds(pantry: Pantry) -> None:
     slip = pantry.receive(4, "A")
     pantry.do("ReverseMovement", **STORE, movement=slip.revision, reason="other pantry's")
