@@ -17,7 +17,7 @@ from services.local.process import ChildProcess, StartFailed, free_port
 WATCH_SECONDS: Final = 0.05
 READY_SECONDS: Final = 60
 FIRST_PAUSE_SECONDS: Final = 0.1
-LONGEST_PAUSE_SECONDS: Final = 10.0
+LONGEST_PAUSE_SECONDS: Final = 2.0
 SETTLED_SECONDS: Final = 30.0
 """Whoever ran for this long is started again at once when it dies; who dies sooner waits twice as long each time."""
 

@@ -52,6 +52,17 @@ class Ledger:
         found: dict[str, Any] = json.loads((self.data / "commons.json").read_text())
         return found
 
+    def until_well(self) -> None:
+        """Wait until `commons status` finds nothing wrong and every read model is level."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            done = subprocess.run(
+                [*COMMONS, "status"], cwd=ROOT, env=self.environment, capture_output=True, check=False
+            )
+            if done.returncode == 0:
+                return
+            assert time.monotonic() < deadline, done.stdout.decode() + done.stderr.decode()
+
     def commons(self, *arguments: str, code: int = 0) -> str:
         """Run a command; its output, once its exit code was as expected."""
         done = subprocess.run(
