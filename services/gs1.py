@@ -97,6 +97,8 @@ def _elements(given: str) -> list[GS1ElementString]:
         return list(GS1Message.parse_hri(given).element_strings)
     if given.isascii() and given.isdigit() and len(given) in _GTIN_LENGTHS:
         return list(GS1Message.parse(f"01{given.zfill(14)}").element_strings)
+    if given.startswith("]") and len(given) <= 3:  # "]C1" says what kind of barcode follows, and biip counts on it
+        raise ValueError("nothing follows its symbology identifier")
     found = biip.parse(given)
     if found.gs1_message is not None:
         return list(found.gs1_message.element_strings)
