@@ -138,7 +138,7 @@ class Service:
     async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
         """A step of stopping that a lost server must not hold up."""
         try:
-            await asyncio.wait_for(step(), 5)
+            await asyncio.wait_for(step(), 2)
         except (nats.errors.Error, OSError, TimeoutError) as error:
             log.warning("not everything could be said at the end", reason=str(error) or type(error).__name__)
 

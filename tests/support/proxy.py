@@ -68,6 +68,10 @@ class Proxy:
         self._marker, self._forward = marker, forward
         self.seen.clear()
 
+    def hold(self) -> None:
+        """Hold back all that the server says over the connections of now."""
+        self._holding |= self._pairs
+
     def release(self) -> None:
         """Let the held replies go, late as they are."""
         for pair in self._holding:
