@@ -149,8 +149,10 @@ async def test_a_refusal_is_recorded_once_and_stops_nothing_else(home: House) ->
     assert (refused.data.manager, refused.data.cause, refused.data.service) == ("alarms", raised.id, "house")
     assert (refused.data.command, refused.data.target, refused.data.code) == ("WarnRoom", "room/locked-1", "LOCKED")
     assert refused.data.detail.startswith("locked-1 is locked")
-    assert refused.aggregate_id == refused.data.step == next(
-        step.id("alarms") for step in Alarms().react(raised) if step.command.room == "locked-1"
+    assert (
+        refused.aggregate_id
+        == refused.data.step
+        == next(step.id("alarms") for step in Alarms().react(raised) if step.command.room == "locked-1")
     )
     home.sent.clear()
     async with home.managers(positions=Forgetful()) as processes:

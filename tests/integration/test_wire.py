@@ -218,7 +218,8 @@ async def test_reads_over_tls(tmp_path: Path) -> None:
     await asyncio.to_thread(
         subprocess.run,
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "keyUsage=digitalSignature,keyCertSign"],
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-addext", "keyUsage=digitalSignature,keyCertSign"],
         check=True, capture_output=True,
     )  # fmt: skip
     settings = f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}'
