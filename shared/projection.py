@@ -53,6 +53,7 @@ class Table:
     indexes: tuple[str, ...] = ()
     append: bool = False
     values: tuple[str, ...] = field(init=False)
+    bytes: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         for name in (self.name, *self.columns):
@@ -64,6 +65,7 @@ class Table:
             if kind not in TYPES or (kind == "jsonb" and column in self.key):
                 raise TypeError(f"Column {column} of table {self.name} cannot be {kind}.")
         object.__setattr__(self, "values", tuple(c for c in self.columns if c not in self.key))
+        object.__setattr__(self, "bytes", tuple(c for c, kind in self.columns.items() if kind == "bytea"))
 
 
 class NotLoaded(LookupError):

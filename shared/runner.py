@@ -105,9 +105,10 @@ class Follower:
                     else:
                         await self.folding.finish()
                         await self.folding.check(stream)
-                        if (now := asyncio.get_running_loop().time()) - swept > _SWEEP_SECONDS and not self._until_live:
-                            swept = now
-                            await sweep(self._connection, self.projection)
+                    if (now := asyncio.get_running_loop().time()) - swept > _SWEEP_SECONDS and not self._until_live:
+                        swept = now
+                        await self.folding.finish()
+                        await sweep(self._connection, self.projection)
                 gathered, size = [], 0
                 self._note(stream, reader)
                 await self._switch_if_level()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 else:
     Connection = asyncpg.Connection
 
-Changes = list[Sequence[Any]]
-"""The arguments of a write: one array for each column."""
+Changes = list[str | Sequence[Any]]
+"""The arguments of a write: for each table the rows to put, as JSON, and the keys to delete, an array a column."""
 
 _MOVE: Final = (
     "moved AS (UPDATE commons.checkpoint SET sequence = $4"
@@ -113,12 +113,7 @@ class Statements:
         arguments: Changes = []
         for name, table in self._tables.items():
             puts, gone = changes.get(name, ((), ()))
-            arguments += zip(*(key for key, _ in puts), strict=True) if puts else [()] * len(table.key)
-            for column in table.values:
-                if table.columns[column] == "jsonb":
-                    arguments.append([_json(row.get(column)) for _, row in puts])
-                else:
-                    arguments.append([row.get(column) for _, row in puts])
+            arguments.append(_to_json([_whole(table, key, row) for key, row in puts]).decode())
             arguments += zip(*gone, strict=True) if gone else [()] * len(table.key)
         return arguments
 
@@ -137,13 +132,23 @@ class _Parameters:
         self._used = used
 
     def unnest(self, table: Table, columns: Sequence[str]) -> str:
-        """Rows from one array a column. JSON travels as text, so that no codec of the connection plays a part."""
+        """Rows from one array a column."""
         arrays = []
         for column in columns:
             self._used += 1
-            kind = table.columns[column]
-            arrays.append(f"${self._used}::{'text' if kind == 'jsonb' else kind}[]")
+            arrays.append(f"${self._used}::{table.columns[column]}[]")
         return f"unnest({', '.join(arrays)}) AS given({', '.join(columns)})"
+
+    def recordset(self, table: Table) -> str:
+        """Rows from one JSON array of objects.
+
+        Measured against an array a column, for 20,000 rows of 22 columns: 2.4 to 3.5 microseconds a row here and 11 in
+        PostgreSQL, instead of 10 and 8; and what is done there is done while the next batch is folded here. The JSON
+        travels as text, so that no codec of the connection plays a part.
+        """
+        self._used += 1
+        columns = ", ".join(f"{column} {kind}" for column, kind in table.columns.items())
+        return f"json_to_recordset(${self._used}::text::json) AS given({columns})"
 
 
 def _selected(table: Table, columns: Sequence[str]) -> str:
@@ -158,14 +163,13 @@ def _load(schema: str, table: Table) -> str:
 
 def _put(schema: str, table: Table, parameters: _Parameters) -> str:
     columns = (*table.key, *table.values)
-    given = ", ".join(f"{c}::jsonb" if table.columns[c] == "jsonb" else c for c in columns)
     if table.values:
         action = "UPDATE SET " + ", ".join(f"{c} = excluded.{c}" for c in table.values)
     else:
         action = "NOTHING"
     return (
         f"put_{table.name} AS (INSERT INTO {schema}.{table.name} ({', '.join(columns)})"
-        f" SELECT {given} FROM {parameters.unnest(table, columns)} WHERE EXISTS (SELECT FROM moved)"
+        f" SELECT {', '.join(columns)} FROM {parameters.recordset(table)} WHERE EXISTS (SELECT FROM moved)"
         f" ON CONFLICT ({', '.join(table.key)}) DO {action})"
     )
 
@@ -190,5 +194,10 @@ def _rows(table: Table, records: Iterable[asyncpg.Record]) -> Iterable[tuple[Key
         yield key, row
 
 
-def _json(value: Any) -> str | None:
-    return None if value is None else _to_json(value).decode()
+def _whole(table: Table, key: Key, row: Row) -> Row:
+    """A row with its key, ready to become JSON."""
+    whole = {**row, **dict(zip(table.key, key, strict=True))}
+    for column in table.bytes:
+        if whole.get(column) is not None:
+            whole[column] = "\\x" + whole[column].hex()
+    return whole

@@ -17,11 +17,10 @@ from shared.comparison import compare, fold_to
 from shared.errors import Invalid
 from shared.folding import Folding
 from shared.migrations import migrate_database
-from shared.projection import Projection, Rows, Table
+from shared.projection import Projection, Table
 from shared.readmodel import Behind, read, wait_for
 from shared.runner import Runner
 from shared.status import status
-from shared.tables import Statements
 from tests.support.projections import Stage
 from tests.support.till import (
     CoinsMoved,
@@ -104,15 +103,6 @@ async def test_rows_that_were_not_announced_are_loaded_too(stage: Stage) -> None
             await stage.wait("unannounced", "TILL", last)
         assert await stage.pool.fetchval("SELECT count(*) FROM commons.parked") == 0
     await stage.assert_fresh(Unannounced())
-
-
-async def test_every_type_of_column_comes_back_as_it_went(stage: Stage) -> None:
-    await stage.publish(
-        [CoinsMoved(jar="zürich-1".replace("ü", "u"), coins=2**53 - 1, note='"\\ \u2603 \u0001 \U0001f980')]
-    )
-    async with stage.running(Jars()):
-        await stage.wait("jars", "TILL", 1)
-    await stage.assert_fresh(Jars())
 
 
 async def test_handlers_of_two_streams_commute(stage: Stage) -> None:
@@ -266,23 +256,6 @@ async def test_a_second_writer_without_the_lock_loses(stage: Stage, monkeypatch:
                 await stage.wait("jars", "TILL", last, timeout=30)
     assert losses > 0
     await stage.assert_fresh(Jars())
-
-
-async def test_a_write_from_a_wrong_position_writes_nothing(stage: Stage) -> None:
-    last = await stage.publish([CoinsMoved(jar="a", coins=5), CoinsMoved(jar="b", coins=7)])
-    async with stage.running(Jars()):
-        await stage.wait("jars", "TILL", last)
-    statements = Statements(Jars(), 1)
-    for before, epoch, moved in ((1, 0, False), (2, 1, False), (2, 0, True)):
-        rows = Rows(Jars.tables, whole=True)
-        rows.put("jar", ("a",), {"coins": 99, "notes": []})
-        rows.put("jar", ("c",), {"coins": 1, "notes": []})
-        rows.delete("jar", ("b",))
-        async with stage.pool.acquire() as connection:
-            changes = statements.changes(rows)
-            assert await statements.write(connection, changes, "TILL", before=before, after=3, epoch=epoch) is moved
-        stored = dict(await stage.pool.fetch("SELECT jar, coins FROM read.jar"))
-        assert stored == ({"a": 99, "c": 1} if moved else {"a": 5, "b": 7})
 
 
 async def test_waiting_ends_with_the_lag_when_time_is_up(stage: Stage) -> None:
