@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 
 import nats
@@ -160,3 +162,33 @@ def test_a_poison_event_is_listed_and_skipped(tmp_path: Path) -> None:
         assert [(one["status"], one["reason"]) for one in settled] == [("skipped", "recorded by a broken program")]
         broken = commons("verify", "--json")
         assert (broken.code, broken.json["ok"]) == (1, False)
+
+
+def test_whoever_gets_no_answer_is_told_the_id_to_ask_again_under(nats_server: NatsServer, tmp_path: Path) -> None:
+    command = ["send", "inventory", "RegisterItem", "--item", "rice", "--name", "Rice", "--unit", "each"]
+    server = ["--nats-url", nats_server.url, "--timeout", "0.5"]
+    done = Commons(tmp_path)(*command, *server, "--json")
+    assert (done.code, done.json["code"]) == (3, "OUTCOME_UNKNOWN")
+    assert "--id" in done.json["detail"]
+    assert done.json["id"]
+    done = Commons(tmp_path)(*command, *server, "--id", "rice-1")
+    assert "Its id is rice-1" in done.err
+
+
+def test_an_import_goes_on_when_the_service_dies_in_the_middle(commons: Commons, tmp_path: Path) -> None:
+    count = 1500
+    file = tmp_path / "many.csv"
+    file.write_text("item,name,unit\n" + "".join(f"thing-{i},Thing {i},each\n" for i in range(count)))
+    first = commons.send("RegisterItem", "--item", "before-many", "--name", "X", "--unit", "each")["sequence"]
+    process = commons.process("import", "items", str(file), "--json")
+    killed = commons.described["services"]["inventory"]["pid"]
+    while json.loads(commons("status", "--json").out)["streams"][0]["last_sequence"] == first:
+        assert process.poll() is None
+    os.kill(killed, signal.SIGKILL)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    report = json.loads(out)
+    assert (report["new"] + report["unchanged"], report["refused"]) == (count, 0)
+    told = [json.loads(line) for line in commons("tail", "--from", str(first + 1), "--json").out.splitlines()]
+    registered = [event["data"]["item"] for event in told if event["subject"].startswith("item/thing-")]
+    assert sorted(registered) == sorted(f"thing-{i}" for i in range(count))

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
+from pathlib import Path
 
+import nats
+
+from services.inventory.contract import inventory
+from services.local.nats import NatsServer
+from shared.store import EventStore
 from tests.integration.commands.conftest import Commons
 
 
@@ -73,3 +80,31 @@ def test_a_reader_that_goes_away_ends_it_quietly(commons: Commons) -> None:
             raise
         assert "Traceback" not in err, err
         assert "Exception" not in err, err
+
+
+def test_following_goes_on_when_the_server_was_away(nats_server: NatsServer, tmp_path: Path) -> None:
+    async def publish(number: int) -> None:
+        nc = await nats.connect(nats_server.url)
+        await EventStore(nc, inventory).ensure(nats_server.monitor_url)
+        event = {"type": "commons.inventory.item-retired.v1", "subject": f"item/a-{number}", "data": {}}
+        await nc.jetstream().publish(f"ledger.inventory.item.a-{number}", json.dumps(event).encode())
+        await nc.close()
+
+    async def crash() -> None:
+        await nats_server.kill()
+        await nats_server.start()
+
+    asyncio.run(publish(1))
+    process = Commons(tmp_path).process("tail", "--follow", "--json", "--nats-url", nats_server.url)
+    assert process.stdout is not None
+    try:
+        assert json.loads(process.stdout.readline())["subject"] == "item/a-1"
+        asyncio.run(crash())
+        asyncio.run(publish(2))
+        assert json.loads(process.stdout.readline())["subject"] == "item/a-2"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in err
