@@ -21,37 +21,47 @@ _ITEM: Final = (Column("item", "Item"), Column("name", "Name"))
 _QUANTITY: Final = (Column("quantity", "Quantity", "quantity"), Column("unit", "Unit"))
 _WEIGHT: Final = (Column("weight", "Weight (g)", "weight"), Column("unweighed", "Without weight", "number"))
 
+# Movements m with their lots x, and the location l whose clock says in which month they fell.
+_FROM: Final = """FROM movements m JOIN movement_lots x USING (item, location, revision)
+    LEFT JOIN locations l USING (location)"""
+_WHERE: Final = """WHERE ($1::text IS NULL OR m.item = $1) AND ($2::text IS NULL OR m.location = $2)
+      AND ($3::timestamptz IS NULL OR m.effective_at >= $3) AND ($4::timestamptz IS NULL OR m.effective_at < $4)"""
+_IN_MONTH: Final = """date_trunc('month', m.effective_at AT TIME ZONE 'UTC'
+        + make_interval(mins => coalesce(l.utc_offset, 0)))::date"""
+_LOST_WEIGHT: Final = (
+    "CASE i.unit WHEN 'g' THEN x.lost WHEN 'each' THEN x.lost * i.net_weight ELSE x.lost * i.net_weight / 1000 END"
+)
+
 
 def _lines(which: str) -> str:
     """Each line is one lot of one movement after all that mended it; `which` picks movements m and their lots x."""
     return f"""lines AS (
     SELECT m.item, m.location, m.root, x.lot_key, min(m.flow) AS flow, min(m.reason) AS reason, min(m.donor) AS donor,
            min(m.supplier) AS supplier, min(m.source) AS source, min(m.delivery) AS delivery, min(x.owner) AS owner,
-           min(m.unit) AS unit, date_trunc('month', min(m.effective_at) AT TIME ZONE 'UTC'
-               + make_interval(mins => coalesce(min(l.utc_offset), 0)))::date AS month,
-           sum(x.change - x.unrecorded)::bigint AS moved, sum(x.lost)::bigint AS lost, sum(x.weight)::bigint AS weighed,
-           bool_or(x.weight IS NULL AND x.change <> x.unrecorded) AS unweighed
-    FROM movements m JOIN movement_lots x USING (item, location, revision) LEFT JOIN locations l USING (location)
-    WHERE ($1::text IS NULL OR m.item = $1) AND ($2::text IS NULL OR m.location = $2)
-      AND ($3::timestamptz IS NULL OR m.effective_at >= $3) AND ($4::timestamptz IS NULL OR m.effective_at < $4)
-      AND ({which})
+           min(m.unit) AS unit, min({_IN_MONTH}) AS month, sum(x.change - x.unrecorded)::bigint AS quantity,
+           sum(x.weight)::bigint AS weight, bool_or(x.weight IS NULL) AS unweighed
+    {_FROM} {_WHERE} AND x.change <> x.unrecorded AND {which}
     GROUP BY m.item, m.location, m.root, x.lot_key
-)"""  # noqa: S608  # made of constants
+    HAVING sum(x.change - x.unrecorded) <> 0
+)"""
 
+
+_LOST: Final = f"""lost AS (
+    SELECT m.item, m.location, m.root, {_IN_MONTH} AS month, m.reason || ' in transit' AS reason, m.unit,
+           x.lost AS quantity, {_LOST_WEIGHT} AS weight, m.unit <> 'g' AND i.net_weight IS NULL AS unweighed
+    {_FROM} LEFT JOIN items i USING (item) {_WHERE} AND x.lost > 0
+)"""
+"""What transfers lost, at the item's weight of today."""
 
 _FIGURES: Final = (
     "sum(quantity)::bigint AS quantity, min(unit) AS unit, sum(weight)::bigint AS weight,"
     " count(*) FILTER (WHERE unweighed) AS unweighed, count(DISTINCT (item, location, root)) AS times"
 )
-_WASTED: Final = f"""WITH {_lines("m.flow = 'wasted' OR x.lost > 0")},
+_WASTED: Final = f"""WITH {_lines("m.flow = 'wasted'")}, {_LOST},
     gone AS (
-        SELECT item, location, root, month, reason, unit, -moved AS quantity, -weighed AS weight, unweighed
-        FROM lines WHERE flow = 'wasted' AND moved <> 0
+        SELECT item, location, root, month, reason, unit, -quantity AS quantity, -weight AS weight, unweighed FROM lines
         UNION ALL
-        SELECT s.item, s.location, s.root, s.month, s.reason || ' in transit', s.unit, s.lost,
-               CASE s.unit WHEN 'g' THEN s.lost WHEN 'each' THEN s.lost * i.net_weight
-                    ELSE s.lost * i.net_weight / 1000 END, s.unit <> 'g' AND i.net_weight IS NULL
-        FROM lines s LEFT JOIN items i USING (item) WHERE s.lost > 0)
+        SELECT item, location, root, month, reason, unit, quantity, weight, unweighed FROM lost)
     """  # noqa: S608  # made of constants
 _TIMES: Final = Column("times", "Times", "number")
 
@@ -72,8 +82,7 @@ _WASTE_BY_ITEM: Final = Question(
 
 def _received(by: ReceiptsBy, items: bool) -> Question:
     """Receipts by one of their facts. `by` is one of four words of our own, so it may stand in the query."""
-    received = _lines("m.flow = 'received'")
-    got = f"WITH {received}, got AS (SELECT *, moved AS quantity, weighed AS weight FROM lines WHERE moved <> 0)"  # noqa: S608
+    got = "WITH " + _lines("m.flow = 'received'")
     who = f"coalesce({by}, '(the organisation)')" if by == "owner" else by
     columns = (Column(by, by.capitalize()), _MONTH)
     times = (Column("deliveries", "Deliveries", "number"), _TIMES)
@@ -82,15 +91,15 @@ def _received(by: ReceiptsBy, items: bool) -> Question:
         return Question(
             f"Receipts by {by} and item", _MODELS, (*columns, *_ITEM, *_QUANTITY, *_WEIGHT, *times),
             f"{got} SELECT {who} AS {by}, month, item, coalesce(min(i.name), item) AS name,"  # noqa: S608
-            " sum(quantity)::bigint AS quantity, min(got.unit) AS unit, sum(weight)::bigint AS weight,"
-            f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM got LEFT JOIN items i USING (item)"
+            " sum(quantity)::bigint AS quantity, min(lines.unit) AS unit, sum(weight)::bigint AS weight,"
+            f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM lines LEFT JOIN items i USING (item)"
             " GROUP BY 1, month, item ORDER BY 1 NULLS LAST, month, 4, item",
             "Nothing was received.",
         )  # fmt: skip
     return Question(
         f"Receipts by {by}", _MODELS, (*columns, *_WEIGHT, *times),
         f"{got} SELECT {who} AS {by}, month, sum(weight)::bigint AS weight,"  # noqa: S608
-        f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM got GROUP BY 1, month"
+        f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM lines GROUP BY 1, month"
         " ORDER BY 1 NULLS LAST, month",
         "Nothing was received.",
     )  # fmt: skip
@@ -109,16 +118,21 @@ _WEIGHED: Final = Question(
         Column("returned", "Returned (g)", "weight"), Column("adjusted", "Adjusted (g)", "weight"),
         Column("counted", "Counted (g)", "weight"), Column("unweighed", "Without weight", "number"),
     ),
-    f"""WITH {_lines("m.flow NOT IN ('transferred', 'repacked')")}
-    SELECT month, coalesce(sum(weighed) FILTER (WHERE flow = 'opening'), 0)::bigint AS opening,
-           coalesce(sum(weighed) FILTER (WHERE flow = 'received'), 0)::bigint AS received,
-           coalesce(-sum(weighed) FILTER (WHERE flow = 'issued'), 0)::bigint AS issued,
-           coalesce(-sum(weighed) FILTER (WHERE flow = 'wasted'), 0)::bigint AS wasted,
-           coalesce(-sum(weighed) FILTER (WHERE flow = 'returned'), 0)::bigint AS returned,
-           coalesce(sum(weighed) FILTER (WHERE flow = 'adjusted'), 0)::bigint AS adjusted,
-           coalesce(sum(weighed) FILTER (WHERE flow = 'counted'), 0)::bigint AS counted,
-           count(*) FILTER (WHERE unweighed) AS unweighed
-    FROM lines GROUP BY month ORDER BY month""",  # noqa: S608
+    f"""WITH {_lines("m.flow NOT IN ('transferred', 'repacked') AND x.weight IS NULL")}, {_LOST},
+    sums AS (
+        SELECT {_IN_MONTH} AS month, m.flow, sum(x.weight) AS weight, 0 AS unweighed
+        {_FROM} {_WHERE} AND m.flow NOT IN ('transferred', 'repacked') GROUP BY 1, 2
+        UNION ALL SELECT month, 'wasted', -sum(weight), count(*) FILTER (WHERE unweighed) FROM lost GROUP BY month
+        UNION ALL SELECT month, flow, 0, count(*) FROM lines GROUP BY month, flow)
+    SELECT month, coalesce(sum(weight) FILTER (WHERE flow = 'opening'), 0)::bigint AS opening,
+           coalesce(sum(weight) FILTER (WHERE flow = 'received'), 0)::bigint AS received,
+           coalesce(-sum(weight) FILTER (WHERE flow = 'issued'), 0)::bigint AS issued,
+           coalesce(-sum(weight) FILTER (WHERE flow = 'wasted'), 0)::bigint AS wasted,
+           coalesce(-sum(weight) FILTER (WHERE flow = 'returned'), 0)::bigint AS returned,
+           coalesce(sum(weight) FILTER (WHERE flow = 'adjusted'), 0)::bigint AS adjusted,
+           coalesce(sum(weight) FILTER (WHERE flow = 'counted'), 0)::bigint AS counted,
+           sum(unweighed)::bigint AS unweighed
+    FROM sums GROUP BY month ORDER BY month""",  # noqa: S608  # made of constants
     "Nothing moved.",
 )  # fmt: skip
 
