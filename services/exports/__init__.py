@@ -1,0 +1,1 @@
+"""The ledger's events in the standards of their fields, for people and programs outside."""
