@@ -39,7 +39,10 @@ async def scale(folder: Path) -> list[Figure]:
     )
     slowest = max(f["p50"] for f in found.values())
     return [
-        against("scale_latency", slowest, "ms", "at 10,000 events, and a tenth", small["p50"] * 1.1, 1, lower=True, note=note),
+        against(
+            "scale_latency", slowest, "ms", "at 10,000 events, and a tenth", small["p50"] * 1.1, 1, lower=True,
+            note=note,
+        ),
         against(
             "scale_memory", large["mb"] - large["idle_mb"], "MB", f"the cache's setting, {CACHE_MB} MB", CACHE_MB, 1,
             lower=True,
