@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, TyperException
 
 from services.commands.render import clean
-from shared.errors import LedgerError, OutcomeUnknown, as_problem
+from shared.errors import Invalid, LedgerError, OutcomeUnknown, as_problem
 from shared.wire import StreamLost
 
 OK: Final = 0
@@ -115,6 +116,9 @@ class Door(Group):
         """Run the command line and, unless `standalone_mode` is off, end the process with its exit code."""
         given = list(sys.argv[1:] if args is None else args)
         quiet_logs()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that lacks a letter gets a question mark
         try:
             code = super().main(
                 given, prog_name or "commons", complete_var, standalone_mode=False,
@@ -182,6 +186,8 @@ def _ledger_error(error: BaseException) -> LedgerError:
             f"The database lacks a table that this command reads ({error}). Have the migrations been applied and the "
             "projections started? `commons up` does both."
         )
+    if isinstance(error, asyncpg.DataError):
+        return Invalid(f"Something that was given is nothing that could be looked up: {error}.")
     if isinstance(error, asyncpg.PostgresError):
         return LedgerError(f"PostgreSQL refused what was asked of it: {error}.")
     return Unreachable(f"A server could not be reached, or a file not be used: {error}.")

@@ -55,6 +55,8 @@ def read_object(path: Path) -> dict[str, Any]:
 def _bytes(path: Path, where: str) -> bytes:
     try:
         if path == STDIN:
+            if sys.stdin is None:
+                raise Usage("stdin is closed, so no command can be read from it.")
             return sys.stdin.buffer.read(MAX_COMMAND_BYTES + 1)
         with path.open("rb") as file:
             return file.read(MAX_COMMAND_BYTES + 1)

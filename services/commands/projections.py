@@ -18,9 +18,12 @@ from shared.parking import Parked, Released, list_parked, retry, skip
 from shared.projection import Projection
 from shared.runner import rebuild as rebuild_now
 from shared.status import ProjectionStatus, status
+from shared.types import MAX_INTEGER
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The read model, as `list` names it.")]
-Sequence = Annotated[int, typer.Argument(metavar="SEQ", min=1, help="The event's sequence in its stream.")]
+Sequence = Annotated[
+    int, typer.Argument(metavar="SEQ", min=1, max=MAX_INTEGER, help="The event's sequence in its stream.")
+]
 Stream = Annotated[
     str | None, typer.Option("--stream", metavar="STREAM", help="Its stream, for a read model that reads several.")
 ]

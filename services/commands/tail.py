@@ -7,6 +7,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from difflib import get_close_matches
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -14,10 +15,10 @@ import nats.errors
 import typer
 
 from services.commands.common import Operator, command
+from services.commands.contracts import CONTRACTS
 from services.commands.door import Unreachable, Usage
 from services.commands.events import event_line, event_name
 from services.commands.render import console
-from shared.contract import kebab
 from shared.errors import Corrupt, Misconfigured
 from shared.wire import StreamLost, StreamReader
 
@@ -63,7 +64,7 @@ async def tail(
         raise Usage(f"--stream takes a stream's name, as INVENTORY; {stream[:60]!r} is none.")
     if start is not None and last is not None:
         raise Usage("--from and --last cannot both be given: one begins at a sequence, the other counts from the end.")
-    wanted = _filter(type_ or [], aggregate)
+    wanted = _filter([_known(one) for one in type_ or ()], aggregate)
     show = _show_json if operator.as_json else _show_line
     if start is None and last is None:
         last = SHOWN
@@ -134,14 +135,21 @@ def _envelope(stream: str, sequence: int, raw: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _filter(types: list[str], aggregate: str | None) -> Callable[[dict[str, Any]], bool]:
-    names = {kebab(name) if name[:1].isupper() else name for name in types}
+def _known(given: str) -> str:
+    """The class name of an event from that, from its kebab-case form, or from a CloudEvents type. Raises Usage."""
+    name = event_name(given if "." in given else f".{given}.") if not given[:1].isupper() else given
+    names = [event for contract in CONTRACTS.values() for event in contract.events]
+    if name in names:
+        return name
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    meant = f" Did you mean {close[0]}?" if close else f" There is: {', '.join(sorted(names))}."
+    raise Usage(f"There is no type of event {given[:80]!r}.{meant}")
 
+
+def _filter(types: list[str], aggregate: str | None) -> Callable[[dict[str, Any]], bool]:
     def wanted(event: dict[str, Any]) -> bool:
-        if names:
-            type_ = str(event.get("type", ""))
-            if not names & {type_, type_.rpartition(".v")[0], kebab(event_name(type_))}:
-                return False
+        if types and event_name(str(event.get("type", ""))) not in types:
+            return False
         if aggregate is not None:
             subject = str(event.get("subject", ""))
             return aggregate in (subject, subject.partition("/")[2])

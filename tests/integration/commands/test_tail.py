@@ -28,6 +28,10 @@ def test_events_are_shown_from_the_end_from_a_sequence_and_by_what_they_are(comm
     assert sequences(commons("tail", "--aggregate", "item/salt").out) == [first, second]
     assert sequences(commons("tail", "--aggregate", "salt", "--last", "1").out) == [second]
     assert sequences(commons("tail", "--aggregate", "salt", "--type", "ItemRetired", "--from", "1").out) == [second]
+    assert sequences(commons("tail", "--aggregate", "salt", "--type", "item-registered").out)
+    assert sequences(commons("tail", "--aggregate", "salt", "--type", "commons.inventory.item-retired.v1").out) == [
+        second
+    ]
     assert sequences(commons("tail", "--aggregate", "salt", "--type", "item-registered").out) == [first]
     assert commons("tail", "--last", "0").out == ""
 
@@ -45,6 +49,8 @@ def test_what_cannot_be_is_exit_2(commons: Commons) -> None:
     assert commons("tail", "--stream", "a b").code == 2
     assert commons("tail", "--from", "1", "--last", "1").code == 2
     assert commons("tail", "--from", "0").code == 2
+    assert "Did you mean StockReceived?" in commons("tail", "--type", "StockRecieved").err
+    assert commons("tail", "--type", "").code == 2
 
 
 def test_following_shows_what_comes_and_ends_with_ctrl_c(commons: Commons) -> None:
