@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import os
+from importlib.metadata import version
+from typing import Annotated, Final
 
 import typer
 
@@ -43,14 +45,31 @@ app = typer.Typer(
 )  # fmt: skip
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"commons {version('commons-ledger')}")
+        raise typer.Exit
+
+
 @app.callback()
-def commons(ctx: typer.Context) -> None:
+def commons(
+    ctx: typer.Context,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 
 
 def main() -> None:
     """The entry point of the installed command."""
+    # A closed stdin, stdout or stderr would be handed to the next file or connection that is opened.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     app()
 
 
