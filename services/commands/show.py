@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import asyncpg
@@ -10,60 +9,13 @@ import typer
 
 from services import queries
 from services.commands import scans
-from services.commands.answers import Form, write
 from services.commands.common import Operator, command
-from services.commands.door import OK, Usage, new_group
-from services.commands.period import Period, period
-from services.commands.waiting import position
+from services.commands.door import Usage, new_group
+from services.commands.questions import All, AtLeast, Csv, Item, Location, show
+from services.commands.show_history import movements, receipts, trace, waste, weight
 from services.queries import QueryResult
 from services.queries.answer import Position
-from services.queries.flows import ReceiptsBy
-from services.queries.names import find_names
 from services.queries.stock import By
-from shared.errors import Invalid
-
-Ask = Callable[[asyncpg.Pool, str | None, Position | None], Awaitable[QueryResult]]
-"""A question of an item, if one was named, that is answered at a position or later."""
-
-Item = Annotated[
-    str | None,
-    typer.Option("--item", metavar="ITEM", help="Only this item: its id, barcode, a scan of it, or its name."),
-]
-OneItem = Annotated[str, typer.Argument(metavar="ITEM", help="The item: its id, barcode, a scan of it, or its name.")]
-Location = Annotated[str | None, typer.Option("--location", metavar="LOCATION", help="Only this location: id or name.")]
-Csv = Annotated[bool, typer.Option("--csv", help="Answer in CSV.")]
-AtLeast = Annotated[
-    str | None,
-    typer.Option(
-        "--at-least", metavar="SEQUENCE", help="Wait until the read model shows this event: 17, INVENTORY:17."
-    ),
-]
-Month = Annotated[str | None, typer.Option("--month", metavar="YYYY-MM", help="Only this month.")]
-Days = Annotated[int | None, typer.Option("--days", metavar="N", min=1, max=36_500, help="Only the last N days.")]
-Since = Annotated[str | None, typer.Option("--since", metavar="DATE", help="From this day on, in UTC.")]
-Until = Annotated[str | None, typer.Option("--until", metavar="DATE", help="Up to and with this day, in UTC.")]
-All = Annotated[bool, typer.Option("--all", help="Also what has ended.")]
-ByItem = Annotated[bool, typer.Option("--by-item", help="One row an item.")]
-
-
-async def _show(
-    operator: Operator, ask: Ask, *, csv: bool, at_least: str | None, item: str | None = None,
-    location: str | None = None, months: Period | None = None,
-) -> int:  # fmt: skip
-    """Ask a question and write the answer; an item or location that nobody knows is an error."""
-    if csv and operator.as_json:
-        raise Usage("--csv and --json cannot both be given.")
-    wanted = position(at_least)
-    async with operator.database() as pool:
-        meant = await scans.item_id(pool, item)
-        names = await find_names(pool, meant, location, wanted)
-        if names.unknown is not None:
-            raise Invalid(" ".join([names.unknown, f"Near it: {', '.join(names.near)}." if names.near else ""]).strip())
-        found = await ask(pool, meant, wanted)
-    if months is not None and months.month is not None:
-        found = months.only(found)
-    write(found, Form.JSON if operator.as_json else Form.CSV if csv else Form.TABLE)
-    return OK
 
 
 @command
@@ -92,7 +44,7 @@ async def stock(
             pool, item=meant or of, location=location, lot=which, owner=owner, by=by, at_least=wanted
         )
 
-    return await _show(operator, ask, csv=csv, at_least=at_least, item=item, location=location)
+    return await show(operator, ask, csv=csv, at_least=at_least, item=item, location=location)
 
 
 @command
@@ -108,7 +60,7 @@ async def expiring(
 
     Example: commons show expiring --days 7
     """
-    return await _show(
+    return await show(
         operator,
         lambda pool, meant, wanted: queries.expiring(pool, within=days, item=meant, location=location, at_least=wanted),
         csv=csv, at_least=at_least, item=item, location=location,
@@ -123,60 +75,10 @@ async def below_minimum(
 
     Example: commons show below-minimum
     """
-    return await _show(
+    return await show(
         operator, lambda pool, meant, wanted: queries.below_minimum(pool, item=meant, at_least=wanted),
         csv=csv, at_least=at_least, item=item,
     )  # fmt: skip
-
-
-@command
-async def trace(
-    operator: Operator,
-    lot: Annotated[str, typer.Argument(metavar="LOT", help="The lot's number, or a scan of it.")],
-    item: Item = None,
-    csv: Csv = False,
-    at_least: AtLeast = None,
-) -> int | None:
-    """Where a lot came from, where it is, and whom it reached.
-
-    Example: commons show trace A7 --item rice
-    """
-
-    async def ask(pool: asyncpg.Pool, meant: str | None, wanted: Position | None) -> QueryResult:
-        which, of = await scans.lot_and_item(pool, lot)
-        return await queries.trace(pool, lot=which, item=meant or of, at_least=wanted)
-
-    return await _show(operator, ask, csv=csv, at_least=at_least, item=item)
-
-
-@command
-async def movements(
-    operator: Operator,
-    item: OneItem,
-    location: Location = None,
-    lot: Annotated[str | None, typer.Option("--lot", metavar="LOT", help="Only this lot.")] = None,
-    month: Month = None,
-    days: Days = None,
-    since: Since = None,
-    until: Until = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=100_000, help="The newest N.")] = 1000,
-    csv: Csv = False,
-    at_least: AtLeast = None,
-) -> int | None:
-    """The bin card of an item: every movement with the running figure, in the order in which they happened.
-
-    Example: commons show movements rice --location main --month 2026-11
-    """
-    within = period(month, days, since, until)
-
-    async def ask(pool: asyncpg.Pool, meant: str | None, wanted: Position | None) -> QueryResult:
-        assert meant is not None
-        return await queries.movements(
-            pool, item=meant, location=location, lot=lot, since=within.since, until=within.until, limit=limit,
-            at_least=wanted,
-        )  # fmt: skip
-
-    return await _show(operator, ask, csv=csv, at_least=at_least, item=item, location=location)
 
 
 @command
@@ -187,7 +89,7 @@ async def in_transit(
 
     Example: commons show in-transit
     """
-    return await _show(
+    return await show(
         operator,
         lambda pool, meant, wanted: queries.in_transit(pool, item=meant, location=location, at_least=wanted),
         csv=csv, at_least=at_least, item=item, location=location,
@@ -218,7 +120,7 @@ async def recalls(
             return await queries.reach(pool, recall=recall, item=meant, location=location, at_least=wanted)
         return await queries.recalls(pool, item=meant, recall=recall, at_least=wanted)
 
-    return await _show(operator, ask, csv=csv, at_least=at_least, item=item, location=location)
+    return await show(operator, ask, csv=csv, at_least=at_least, item=item, location=location)
 
 
 @command
@@ -230,7 +132,7 @@ async def holds(
 
     Example: commons show holds --all
     """
-    return await _show(
+    return await show(
         operator,
         lambda pool, meant, wanted: queries.holds(pool, item=meant, location=location, ended=all_, at_least=wanted),
         csv=csv, at_least=at_least, item=item, location=location,
@@ -246,7 +148,7 @@ async def reservations(
 
     Example: commons show reservations --location main
     """
-    return await _show(
+    return await show(
         operator,
         lambda pool, meant, wanted: queries.reservations(
             pool, item=meant, location=location, ended=all_, at_least=wanted
@@ -264,70 +166,10 @@ async def review(
 
     Example: commons show review
     """
-    return await _show(
+    return await show(
         operator,
         lambda pool, meant, wanted: queries.review(pool, item=meant, location=location, closed=all_, at_least=wanted),
         csv=csv, at_least=at_least, item=item, location=location,
-    )  # fmt: skip
-
-
-@command
-async def waste(
-    operator: Operator, item: Item = None, location: Location = None, month: Month = None, days: Days = None,
-    by_item: ByItem = False, csv: Csv = False, at_least: AtLeast = None,
-) -> int | None:  # fmt: skip
-    """What was thrown away or lost, by month and reason.
-
-    Example: commons show waste --month 2026-11 --by-item
-    """
-    within = period(month, days)
-    return await _show(
-        operator,
-        lambda pool, meant, wanted: queries.waste(
-            pool, item=meant, location=location, since=within.wide_since, until=within.wide_until, items=by_item,
-            at_least=wanted,
-        ),
-        csv=csv, at_least=at_least, item=item, location=location, months=within,
-    )  # fmt: skip
-
-
-@command
-async def receipts(
-    operator: Operator, item: Item = None, location: Location = None, month: Month = None, days: Days = None,
-    by: Annotated[ReceiptsBy, typer.Option("--by", help="Whom or what to count by.")] = "donor",
-    by_item: ByItem = False, csv: Csv = False, at_least: AtLeast = None,
-) -> int | None:  # fmt: skip
-    """What came in, by month and donor, owner, supplier or source.
-
-    Example: commons show receipts --by source --month 2026-11
-    """
-    within = period(month, days)
-    return await _show(
-        operator,
-        lambda pool, meant, wanted: queries.receipts(
-            pool, by=by, item=meant, location=location, since=within.wide_since, until=within.wide_until, items=by_item,
-            at_least=wanted,
-        ),
-        csv=csv, at_least=at_least, item=item, location=location, months=within,
-    )  # fmt: skip
-
-
-@command
-async def weight(
-    operator: Operator, item: Item = None, location: Location = None, month: Month = None, days: Days = None,
-    csv: Csv = False, at_least: AtLeast = None,
-) -> int | None:  # fmt: skip
-    """Weight in and out by month.
-
-    Example: commons show weight --csv
-    """
-    within = period(month, days)
-    return await _show(
-        operator,
-        lambda pool, meant, wanted: queries.weight(
-            pool, item=meant, location=location, since=within.wide_since, until=within.wide_until, at_least=wanted
-        ),
-        csv=csv, at_least=at_least, item=item, location=location, months=within,
     )  # fmt: skip
 
 
@@ -339,7 +181,7 @@ async def items(
 
     Example: commons show items --csv
     """
-    return await _show(
+    return await show(
         operator,
         lambda pool, meant, wanted: queries.items(pool, item=meant, retired=all_, at_least=wanted),
         csv=csv, at_least=at_least, item=item,
@@ -354,7 +196,7 @@ async def locations(
 
     Example: commons show locations
     """
-    return await _show(
+    return await show(
         operator,
         lambda pool, _, wanted: queries.locations(pool, location=location, closed=all_, at_least=wanted),
         csv=csv, at_least=at_least, location=location,

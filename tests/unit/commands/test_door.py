@@ -124,3 +124,26 @@ def test_a_password_is_never_shown(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["show", "stock", "--database-url", url])
     assert result.exit_code == 3
     assert "secret" not in result.output
+
+
+def test_closed_streams_and_broken_letters_are_no_surprise() -> None:
+    commons = f"{sys.executable} -m services.cli"
+    register = f"{commons} send inventory RegisterItem --item x --unit each"
+    for line, code in [
+        (f"{register} --file - <&-", 2),
+        (f"{commons} nothing 2>&-", 2),
+        (f"{commons} describe >&-", 0),
+        (f"{register} --name $'a\\xff'", 1),
+        (f"{register} --file $'/\\xff'", 2),
+        (f"PYTHONIOENCODING=ascii {commons} describe inventory ReceiveStock", 0),
+    ]:
+        done = subprocess.run(
+            ["bash", "-c", line], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+        assert done.returncode == code, (line, done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_the_version_is_shown() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout.startswith("commons ")) == (0, True)
