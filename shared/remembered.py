@@ -28,11 +28,13 @@ def key_of(event_id: str) -> int:
 class Segment:
     """The ids of 32,768 consecutive events: sorted keys, and the stream sequence of each."""
 
-    __slots__ = ("keys", "sequences")
+    __slots__ = ("keys", "saved", "sequences")
 
-    def __init__(self, keys: array[int], sequences: array[int]) -> None:
+    def __init__(self, keys: array[int], sequences: array[int], saved: bytes | None = None) -> None:
         self.keys = keys
         self.sequences = sequences
+        self.saved = saved
+        """The SHA-256 of its bytes once they are known to be kept with the snapshots."""
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> Segment:
@@ -53,9 +55,9 @@ class Segment:
         return _little(self.keys) + _little(self.sequences)
 
     @classmethod
-    def from_bytes(cls, raw: bytes) -> Segment:
+    def from_bytes(cls, raw: bytes, saved: bytes | None = None) -> Segment:
         half = len(raw) // 2
-        return cls(_array(raw[:half]), _array(raw[half:]))
+        return cls(_array(raw[:half]), _array(raw[half:]), saved)
 
 
 class Remembered:

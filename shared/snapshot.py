@@ -10,6 +10,8 @@ answered commands are in segments of their own, each written once.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,6 +31,7 @@ from shared.store import EventStore
 log = structlog.get_logger(__name__)
 
 _FORMAT: Final = 1
+_TIMEOUT: Final = 3.0
 
 
 class _Stored(msgspec.Struct, array_like=True, frozen=True):
@@ -85,13 +88,15 @@ class Snapshots:
         hash_: str,
     ) -> None:
         """Write a snapshot; a failure is logged by the caller and costs only time at the next load."""
-        sealed = revision // SEGMENT
         digests: list[bytes] = []
-        for number, segment in enumerate(remembered.segments[:sealed]):
-            raw = segment.to_bytes()
-            digests.append(hashlib.sha256(raw).digest())
-            if number == sealed - 1 and not await self._exists(_segment_name(ref, number)):
-                await self._objects.put(_segment_name(ref, number), raw)
+        for number, segment in enumerate(remembered.segments[: revision // SEGMENT]):
+            if segment.saved is None:
+                raw = segment.to_bytes()
+                digest = hashlib.sha256(raw).digest()
+                if not await self._has(_segment_name(ref, number), digest):
+                    await self._objects.put(_segment_name(ref, number), raw)
+                segment.saved = digest
+            digests.append(segment.saved)
         stored = _Stored(
             _FORMAT, decider.fold_version, revision, sequence, hash_, digests, remembered.tail(revision), state
         )
@@ -119,11 +124,11 @@ class Snapshots:
                 part = await self._get(_segment_name(ref, number))
                 if part is None or hashlib.sha256(part).digest() != digest:
                     return self._discarded(ref, f"its segment {number} of ids is missing or changed")
-                segments.append(Segment.from_bytes(part))
+                segments.append(Segment.from_bytes(part, digest))
             state = msgspec.msgpack.decode(stored.state, type=decider.state_type)
+            remembered = Remembered.restored(segments, stored.tail)
         except (msgspec.DecodeError, ValueError, IndexError) as error:
             return self._discarded(ref, f"it does not decode: {error}")
-        remembered = Remembered.restored(segments, stored.tail)
         if len(remembered) != stored.revision:
             return self._discarded(ref, "it does not remember as many ids as it folded events")
         return Snapshot(state, len(stored.state), remembered, stored.revision, stored.sequence, stored.hash)
@@ -134,20 +139,21 @@ class Snapshots:
         log.info("snapshot not used", category=ref.category, id=ref.id, reason=reason)
         return None
 
-    async def _exists(self, name: str) -> bool:
+    async def _has(self, name: str, digest: bytes) -> bool:
         try:
-            await self._objects.get_info(name)
+            info = await self._objects.get_info(name)
         except nats.js.errors.NotFoundError:
             return False
-        return True
+        return info.digest == f"SHA-256={base64.urlsafe_b64encode(digest).decode()}"
 
     async def _get(self, name: str) -> bytes | None:
         try:
-            return (await self._objects.get(name)).data
+            # The library waits for ever for the chunks of an object that has lost them.
+            return (await asyncio.wait_for(self._objects.get(name), _TIMEOUT)).data
         except nats.js.errors.NotFoundError:
             return None
-        except (nats.errors.Error, nats.js.errors.Error, ValueError) as error:
-            log.warning("a snapshot could not be read", name=name, reason=str(error))
+        except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
+            log.warning("a snapshot could not be read", name=name, reason=str(error) or type(error).__name__)
             return None
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,22 @@ ALSO_SET: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One server for all; each test deletes its stream."""
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    asyncio.run(server.start())
+    try:
+        yield server
+    finally:
+        asyncio.run(server.stop())
+
+
 @pytest.fixture
-async def nc(nats_server: NatsServer) -> AsyncIterator[Client]:
-    client = await nats.connect(nats_server.url)
+async def nc(server: NatsServer) -> AsyncIterator[Client]:
+    client = await nats.connect(server.url)
     yield client
+    await client.request("$JS.API.STREAM.DELETE.KIOSK", b"")
     await client.close()
 
 
@@ -85,44 +98,44 @@ def test_every_setting_has_its_case() -> None:
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_a_setting_that_differs(nats_server: NatsServer, nc: Client, name: str) -> None:
+async def test_a_setting_that_differs(server: NatsServer, nc: Client, name: str) -> None:
     await made(nc, **WRONG[name])
-    refused = await refusal(nc, nats_server)
+    refused = await refusal(nc, server)
     assert any(line.startswith(f"{name} is ") for line in refused.facts["differences"]), refused
     assert name in refused.detail
 
 
 @pytest.mark.parametrize("name", ALSO_SET)
-async def test_a_setting_that_would_let_events_vanish(nats_server: NatsServer, nc: Client, name: str) -> None:
+async def test_a_setting_that_would_let_events_vanish(server: NatsServer, nc: Client, name: str) -> None:
     await made(nc, **ALSO_SET[name])
-    refused = await refusal(nc, nats_server)
+    refused = await refusal(nc, server)
     assert f"{name} is set" in refused.facts["differences"]
 
 
-async def test_a_sealed_stream(nats_server: NatsServer, nc: Client) -> None:
+async def test_a_sealed_stream(server: NatsServer, nc: Client) -> None:
     config = await made(nc)
     await nc.request("$JS.API.STREAM.UPDATE.KIOSK", json.dumps({**config, "sealed": True}).encode())
-    assert "sealed is set" in (await refusal(nc, nats_server)).facts["differences"]
+    assert "sealed is set" in (await refusal(nc, server)).facts["differences"]
 
 
-async def test_asynchronous_persistence(nats_server: NatsServer, nc: Client) -> None:
+async def test_asynchronous_persistence(server: NatsServer, nc: Client) -> None:
     await made(nc, persist_mode="async", allow_atomic=False)
-    assert "persist_mode is 'async'" in (await refusal(nc, nats_server)).detail
+    assert "persist_mode is 'async'" in (await refusal(nc, server)).detail
 
 
-async def test_other_subjects(nats_server: NatsServer, nc: Client) -> None:
+async def test_other_subjects(server: NatsServer, nc: Client) -> None:
     await made(nc, subjects=["ledger.kiosk.jar.>"])
-    assert "subjects are ['ledger.kiosk.jar.>']" in (await refusal(nc, nats_server)).detail
+    assert "subjects are ['ledger.kiosk.jar.>']" in (await refusal(nc, server)).detail
 
 
-async def test_the_right_stream_is_made_and_found_again(nats_server: NatsServer, nc: Client) -> None:
+async def test_the_right_stream_is_made_and_found_again(server: NatsServer, nc: Client) -> None:
     for _ in range(2):
-        await EventStore(nc, kiosk).ensure(nats_server.monitor_url)
+        await EventStore(nc, kiosk).ensure(server.monitor_url)
 
 
-async def test_the_service_says_all_that_is_wrong_and_starts_nothing(nats_server: NatsServer, nc: Client) -> None:
+async def test_the_service_says_all_that_is_wrong_and_starts_nothing(server: NatsServer, nc: Client) -> None:
     await made(nc, discard="old", deny_purge=False)
-    service = Service(kiosk, DECIDERS, Settings(NATS_URL=nats_server.url, NATS_MONITORING_URL=nats_server.monitor_url))
+    service = Service(kiosk, DECIDERS, Settings(NATS_URL=server.url, NATS_MONITORING_URL=server.monitor_url))
     with pytest.raises(Misconfigured, match=r"discard is 'old', not 'new'; deny_purge is False, not True"):
         await service.start()
     assert not service.nc.is_connected, "a refused start leaves its connection open"
@@ -165,7 +178,7 @@ async def test_a_server_without_jetstream(other_server: NatsServer) -> None:
     await nc.close()
 
 
-async def test_a_server_whose_monitoring_does_not_answer(nats_server: NatsServer) -> None:
+async def test_a_server_whose_monitoring_does_not_answer(server: NatsServer) -> None:
     with pytest.raises(Misconfigured, match="NATS_MONITORING_URL"):
         await assert_sync_always(None)
     with pytest.raises(Misconfigured, match="did not answer"):
