@@ -185,7 +185,7 @@ def _is_out(movement: _Movement, revision: int) -> bool:
 def _check_later(stock: Stock, revision: int, moment: int, changes: dict[str, int]) -> str | None:
     """Refuse changes at a past moment that a later figure or a reservation depends on. Returns the count, if any, that
     came after the moment: before it nothing depends on anything any more."""
-    absorbed = stock.absorbing(moment, stock.revision + 1)
+    absorbed = stock.absorbing(moment, revision)
     if absorbed is not None:
         return absorbed
     less = {key: change for key, change in changes.items() if change < 0}

@@ -8,6 +8,7 @@ from services.inventory.contract import (
     AdjustLine,
     AdjustReason,
     AdjustStock,
+    ApproveCount,
     Breach,
     CorrectMovement,
     InventoryError,
@@ -16,6 +17,7 @@ from services.inventory.contract import (
     MovementKind,
     MovementReversed,
     ReverseMovement,
+    StartCount,
     StockIssued,
 )
 from tests.support.sentences import Given
@@ -24,6 +26,8 @@ from tests.unit.inventory.pantry import (
     PANTRY,
     SOON,
     ago,
+    counted,
+    found,
     given,
     goods,
     issue,
@@ -173,3 +177,14 @@ def test_a_late_fact_never_takes_away_what_a_later_one_stood_on(day: Given) -> N
         moves=[{"lot": "A", "change": -4}, {"lot": None, "unrecorded": 5}],
         breaches=(Breach.BEYOND_LEDGER,),
     )
+
+
+def test_a_count_at_the_very_moment_of_a_movement_came_after_it() -> None:
+    """Ties go by revision, and what mends the movement stands where that does: before the count."""
+    shelf = given(
+        *PANTRY, received(10, "A"), StartCount(count="c1", location="main"), counted(found(7)),
+    )  # fmt: skip
+    shelf = shelf.when(ApproveCount(**HERE, count="c1"), now=ago(hours=1), actor="kim").then_event()
+    mended = shelf.when(undo(1)).then(MovementReversed, absorbed_by="c1", on_hand=7)
+    assert mended.state("stock", "rice:main").on_hand == 7
+    shelf.when(mend(1, line(12))).then(MovementCorrected, absorbed_by="c1", on_hand=7)
