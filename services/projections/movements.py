@@ -55,8 +55,8 @@ _INHERITED: Final = (
 
 
 class Movements(InventoryProjection):
-    """`movements` has a row an event, `movement_lots` one for each lot that it moved, `lot_parents` one for each lot
-    that went into repacked goods.
+    """`movements` has a row an event, `movement_lots` one for each lot that it moved (with what sums need of the
+    event), `lot_parents` one for each lot that went into repacked goods.
 
     `root` is the revision of the movement that was mended, or its own. `reversed_by` and `corrected_by` are revisions.
     `on_hand` is the stock's figure after the event in recorded order; the running figure in order of `effective_at` is
@@ -88,6 +88,7 @@ class Movements(InventoryProjection):
             columns={
                 "item": "text", "location": "text", "revision": "bigint", "lot_key": "text", **COLUMNS,
                 "change": "bigint", "unrecorded": "bigint", "lost": "bigint", "weight": "bigint",
+                "root": "bigint", "flow": "text", "effective_at": "timestamptz",
             },
             indexes=("lot_form, item",),
             append=True,
@@ -132,6 +133,7 @@ class Movements(InventoryProjection):
                 row["counted"] = sum(line.quantity for line in data.counted)
         rows.put("movements", key, row)
         for lot, figures in _lots(data).items():
+            figures.update(root=row["root"], flow=row["flow"], effective_at=data.effective_at)
             rows.put("movement_lots", (*key, lot), figures)
         for made, parent_item, parent in _parents(data):
             rows.put(

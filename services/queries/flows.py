@@ -21,12 +21,11 @@ _ITEM: Final = (Column("item", "Item"), Column("name", "Name"))
 _QUANTITY: Final = (Column("quantity", "Quantity", "quantity"), Column("unit", "Unit"))
 _WEIGHT: Final = (Column("weight", "Weight (g)", "weight"), Column("unweighed", "Without weight", "number"))
 
-# Movements m with their lots x, and the location l whose clock says in which month they fell.
-_FROM: Final = """FROM movements m JOIN movement_lots x USING (item, location, revision)
-    LEFT JOIN locations l USING (location)"""
-_WHERE: Final = """WHERE ($1::text IS NULL OR m.item = $1) AND ($2::text IS NULL OR m.location = $2)
-      AND ($3::timestamptz IS NULL OR m.effective_at >= $3) AND ($4::timestamptz IS NULL OR m.effective_at < $4)"""
-_IN_MONTH: Final = """date_trunc('month', m.effective_at AT TIME ZONE 'UTC'
+# Lots x of movements, and the location l whose clock says in which month they moved.
+_FROM: Final = "FROM movement_lots x LEFT JOIN locations l USING (location)"
+_WHERE: Final = """WHERE ($1::text IS NULL OR x.item = $1) AND ($2::text IS NULL OR x.location = $2)
+      AND ($3::timestamptz IS NULL OR x.effective_at >= $3) AND ($4::timestamptz IS NULL OR x.effective_at < $4)"""
+_IN_MONTH: Final = """date_trunc('month', x.effective_at AT TIME ZONE 'UTC'
         + make_interval(mins => coalesce(l.utc_offset, 0)))::date"""
 _LOST_WEIGHT: Final = (
     "CASE i.unit WHEN 'g' THEN x.lost WHEN 'each' THEN x.lost * i.net_weight ELSE x.lost * i.net_weight / 1000 END"
@@ -34,22 +33,24 @@ _LOST_WEIGHT: Final = (
 
 
 def _lines(which: str) -> str:
-    """Each line is one lot of one movement after all that mended it; `which` picks movements m and their lots x."""
+    """Each line is one lot of one movement after all that mended it; `which` picks lots x of movements."""
     return f"""lines AS (
-    SELECT m.item, m.location, m.root, x.lot_key, min(m.flow) AS flow, min(m.reason) AS reason, min(m.donor) AS donor,
-           min(m.supplier) AS supplier, min(m.source) AS source, min(m.delivery) AS delivery, min(x.owner) AS owner,
-           min(m.unit) AS unit, min({_IN_MONTH}) AS month, sum(x.change - x.unrecorded)::bigint AS quantity,
-           sum(x.weight)::bigint AS weight, bool_or(x.weight IS NULL) AS unweighed
-    {_FROM} {_WHERE} AND x.change <> x.unrecorded AND {which}
-    GROUP BY m.item, m.location, m.root, x.lot_key
-    HAVING sum(x.change - x.unrecorded) <> 0
-)"""
+    SELECT s.*, m.reason, m.donor, m.supplier, m.source, m.delivery, m.unit
+    FROM (SELECT x.item, x.location, x.root, x.lot_key, min(x.flow) AS flow, min(x.owner) AS owner,
+                 min({_IN_MONTH}) AS month, sum(x.change - x.unrecorded)::bigint AS quantity,
+                 sum(x.weight)::bigint AS weight, bool_or(x.weight IS NULL) AS unweighed
+          {_FROM} {_WHERE} AND x.change <> x.unrecorded AND {which}
+          GROUP BY x.item, x.location, x.root, x.lot_key
+          HAVING sum(x.change - x.unrecorded) <> 0) s
+    LEFT JOIN movements m ON (m.item, m.location, m.revision) = (s.item, s.location, s.root)
+)"""  # noqa: S608  # made of constants
 
 
 _LOST: Final = f"""lost AS (
-    SELECT m.item, m.location, m.root, {_IN_MONTH} AS month, m.reason || ' in transit' AS reason, m.unit,
+    SELECT x.item, x.location, x.root, {_IN_MONTH} AS month, m.reason || ' in transit' AS reason, m.unit,
            x.lost AS quantity, {_LOST_WEIGHT} AS weight, m.unit <> 'g' AND i.net_weight IS NULL AS unweighed
-    {_FROM} LEFT JOIN items i USING (item) {_WHERE} AND x.lost > 0
+    {_FROM} JOIN movements m USING (item, location, revision) LEFT JOIN items i USING (item)
+    {_WHERE} AND x.lost > 0
 )"""
 """What transfers lost, at the item's weight of today."""
 
@@ -57,7 +58,7 @@ _FIGURES: Final = (
     "sum(quantity)::bigint AS quantity, min(unit) AS unit, sum(weight)::bigint AS weight,"
     " count(*) FILTER (WHERE unweighed) AS unweighed, count(DISTINCT (item, location, root)) AS times"
 )
-_WASTED: Final = f"""WITH {_lines("m.flow = 'wasted'")}, {_LOST},
+_WASTED: Final = f"""WITH {_lines("x.flow = 'wasted'")}, {_LOST},
     gone AS (
         SELECT item, location, root, month, reason, unit, -quantity AS quantity, -weight AS weight, unweighed FROM lines
         UNION ALL
@@ -82,7 +83,7 @@ _WASTE_BY_ITEM: Final = Question(
 
 def _received(by: ReceiptsBy, items: bool) -> Question:
     """Receipts by one of their facts. `by` is one of four words of our own, so it may stand in the query."""
-    got = "WITH " + _lines("m.flow = 'received'")
+    got = "WITH " + _lines("x.flow = 'received'")
     who = f"coalesce({by}, '(the organisation)')" if by == "owner" else by
     columns = (Column(by, by.capitalize()), _MONTH)
     times = (Column("deliveries", "Deliveries", "number"), _TIMES)
@@ -118,10 +119,10 @@ _WEIGHED: Final = Question(
         Column("returned", "Returned (g)", "weight"), Column("adjusted", "Adjusted (g)", "weight"),
         Column("counted", "Counted (g)", "weight"), Column("unweighed", "Without weight", "number"),
     ),
-    f"""WITH {_lines("m.flow NOT IN ('transferred', 'repacked') AND x.weight IS NULL")}, {_LOST},
+    f"""WITH {_lines("x.flow NOT IN ('transferred', 'repacked') AND x.weight IS NULL")}, {_LOST},
     sums AS (
-        SELECT {_IN_MONTH} AS month, m.flow, sum(x.weight) AS weight, 0 AS unweighed
-        {_FROM} {_WHERE} AND m.flow NOT IN ('transferred', 'repacked') GROUP BY 1, 2
+        SELECT {_IN_MONTH} AS month, x.flow, sum(x.weight) AS weight, 0 AS unweighed
+        {_FROM} {_WHERE} AND x.flow NOT IN ('transferred', 'repacked') GROUP BY 1, 2
         UNION ALL SELECT month, 'wasted', -sum(weight), count(*) FILTER (WHERE unweighed) FROM lost GROUP BY month
         UNION ALL SELECT month, flow, 0, count(*) FROM lines GROUP BY month, flow)
     SELECT month, coalesce(sum(weight) FILTER (WHERE flow = 'opening'), 0)::bigint AS opening,

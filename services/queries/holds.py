@@ -61,14 +61,15 @@ _RECALLS: Final = Question(
         SELECT coalesce(sum(x.quantity), 0)::bigint AS quantity
         FROM in_transit x WHERE x.item = r.item AND {COVERED}) road
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(quantity) FILTER (WHERE flow = 'issued'), 0)::bigint AS given_out,
-               count(DISTINCT recipient) FILTER (WHERE flow = 'issued') AS recipients,
-               coalesce(sum(quantity) FILTER (WHERE flow <> 'issued'), 0)::bigint AS removed
-        FROM (SELECT m.flow, m.recipient, m.location, m.root, sum(x.unrecorded - x.change) AS quantity
-              FROM movements m JOIN movement_lots x USING (item, location, revision)
-              WHERE m.item = r.item AND m.flow IN ('issued', 'wasted', 'returned') AND {COVERED}
-              GROUP BY m.flow, m.recipient, m.location, m.root
-              HAVING sum(x.unrecorded - x.change) > 0) net) gone
+        SELECT coalesce(sum(net.quantity) FILTER (WHERE net.flow = 'issued'), 0)::bigint AS given_out,
+               count(DISTINCT m.recipient) FILTER (WHERE net.flow = 'issued') AS recipients,
+               coalesce(sum(net.quantity) FILTER (WHERE net.flow <> 'issued'), 0)::bigint AS removed
+        FROM (SELECT x.flow, x.location, x.root, sum(x.unrecorded - x.change) AS quantity
+              FROM movement_lots x
+              WHERE x.item = r.item AND x.flow IN ('issued', 'wasted', 'returned') AND {COVERED}
+              GROUP BY x.flow, x.location, x.root
+              HAVING sum(x.unrecorded - x.change) > 0) net
+        LEFT JOIN movements m ON (m.item, m.location, m.revision) = (r.item, net.location, net.root)) gone
     WHERE ($1::text IS NULL OR r.item = $1) AND ($2::text IS NULL OR true) AND ($3 OR r.ended_at IS NULL)
       AND ($4::text IS NULL OR r.recall = $4)
     ORDER BY r.ended_at IS NOT NULL, r.begun_at DESC, r.recall, r.item""",  # noqa: S608  # made of constants

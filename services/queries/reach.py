@@ -29,12 +29,11 @@ _QUESTION: Final = Question(
         WHERE a.lot_form <> ''),
     lots AS (SELECT recall, item, lot_key, bool_or(certain) AS certain FROM affected GROUP BY recall, item, lot_key),
     net AS (
-        SELECT lots.recall, lots.certain, m.item, m.location, m.root, x.lot_key, min(x.lot) AS lot, min(x.date) AS date,
+        SELECT lots.recall, lots.certain, x.item, x.location, x.root, x.lot_key, min(x.lot) AS lot, min(x.date) AS date,
                sum(x.unrecorded - x.change)::bigint AS quantity
         FROM lots JOIN movement_lots x ON x.item = lots.item AND x.lot_key = lots.lot_key
-        JOIN movements m ON (m.item, m.location, m.revision) = (x.item, x.location, x.revision)
-        WHERE m.flow = 'issued' AND ($2::text IS NULL OR m.location = $2)
-        GROUP BY lots.recall, lots.certain, m.item, m.location, m.root, x.lot_key
+        WHERE x.flow = 'issued' AND ($2::text IS NULL OR x.location = $2)
+        GROUP BY lots.recall, lots.certain, x.item, x.location, x.root, x.lot_key
         HAVING sum(x.unrecorded - x.change) > 0)
     SELECT net.recall, m.recipient, m.purpose, net.item, coalesce(i.name, net.item) AS name, net.lot, net.date,
            net.quantity, m.unit, net.location, m.effective_at, net.root AS revision,

@@ -42,16 +42,14 @@ _QUESTION: Final = Question(
         UNION ALL SELECT DISTINCT item, '', 'lot not known', false FROM down
     ),
     began AS (
-        SELECT x.item, min(m.effective_at) AS first_at
-        FROM down JOIN movement_lots x USING (item, lot_form) JOIN movements m USING (item, location, revision)
-        GROUP BY x.item
+        SELECT item, min(effective_at) AS first_at FROM down JOIN movement_lots USING (item, lot_form) GROUP BY item
     ),
     moved AS (
-        SELECT f.relation, f.certain, m.item, m.location, m.root, x.lot_key, min(x.lot) AS lot, min(x.date) AS date,
+        SELECT f.relation, f.certain, x.item, x.location, x.root, x.lot_key, min(x.lot) AS lot, min(x.date) AS date,
                sum(x.change - x.unrecorded)::bigint AS quantity, sum(x.lost)::bigint AS lost
-        FROM family f JOIN movement_lots x USING (item, lot_form) JOIN movements m USING (item, location, revision)
-        WHERE m.flow <> 'counted'
-        GROUP BY f.relation, f.certain, m.item, m.location, m.root, x.lot_key
+        FROM family f JOIN movement_lots x USING (item, lot_form)
+        WHERE x.flow <> 'counted'
+        GROUP BY f.relation, f.certain, x.item, x.location, x.root, x.lot_key
     ),
     steps AS (
         SELECT CASE WHEN w.lost > 0 AND part = 2 THEN 'lost on the way'
