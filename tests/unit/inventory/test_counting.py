@@ -210,6 +210,17 @@ def test_what_came_before_the_count_can_still_be_reversed_without_moving_the_fig
     assert stock(after).on_hand == 7
 
 
+def test_what_is_mended_stands_where_it_stood_also_in_the_very_moment_of_the_count() -> None:
+    at = ago(hours=2)
+    shelf = given(*PANTRY, received(10, "A", occurred_at=at), START)
+    shelf = shelf.when(counted(found(7), occurred_at=at)).then_event()
+    shelf = shelf.when(APPROVE, actor="kim").then(CountApproved, on_hand=7)
+    after = shelf.when(ReverseMovement(**HERE, movement=1, reason="Another pantry's delivery")).then(
+        MovementReversed, absorbed_by="c1", on_hand=7
+    )
+    assert stock(after).on_hand == 7
+
+
 def test_what_came_before_the_count_but_one_cannot(approved: Given) -> None:
     second = approved.when(replace(START, count="c2")).then_event()
     second = second.when(counted(found(7), id="c2", occurred_at=ago(hours=1))).then_event()

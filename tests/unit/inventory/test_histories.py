@@ -183,7 +183,7 @@ STOCK = [
 ]  # fmt: skip
 
 steps = st.lists(
-    st.tuples(st.one_of(STOCK), st.integers(0, 90), st.one_of(st.none(), st.none(), st.integers(0, 600)),
+    st.tuples(st.one_of(STOCK), st.sampled_from([0, 0, 0, 7, 90]), st.one_of(st.none(), st.none(), st.integers(0, 600)),
               st.sampled_from(["sam", "kim"])),
     min_size=8, max_size=30,
 )  # fmt: skip
