@@ -120,8 +120,9 @@ class Snapshots:
             ):
                 return self._discarded(ref, "the stream does not have the event that it names")
             segments: list[Segment] = []
-            for number, digest in enumerate(stored.segments):
-                part = await self._get(_segment_name(ref, number))
+            names = [_segment_name(ref, number) for number in range(len(stored.segments))]
+            parts = await asyncio.gather(*map(self._get, names))
+            for number, (part, digest) in enumerate(zip(parts, stored.segments, strict=True)):
                 if part is None or hashlib.sha256(part).digest() != digest:
                     return self._discarded(ref, f"its segment {number} of ids is missing or changed")
                 segments.append(Segment.from_bytes(part, digest))
