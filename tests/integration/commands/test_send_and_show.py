@@ -155,11 +155,12 @@ def test_a_table_in_a_narrow_window_leaves_columns_out_and_says_so(
     assert max(len(line) for line in narrow.out.splitlines() if "StockReceived" in line) <= 60
 
 
-def test_text_that_somebody_typed_cannot_move_the_cursor(commons: Commons) -> None:
+def test_a_note_of_several_lines_is_shown_on_one_and_control_characters_are_refused(commons: Commons) -> None:
     soup = item(commons, "soup")
-    note = "first line\n\x1b[2Jsecond"
-    done = commons(*RECEIVE, "--item", soup, "--quantity", "1", "--set", f"note={note}")
-    assert done.code == 0
-    assert "\x1b" not in done.out
-    assert "\x1b" not in commons("tail", "--last", "1").out
+    note = "first line\nsecond line"
+    assert commons(*RECEIVE, "--item", soup, "--quantity", "1", "--set", f"note={note}").code == 0
+    assert commons("tail", "--last", "1").out.count("\n") == 1
     assert json.loads(commons("tail", "--last", "1", "--json").out)["data"]["note"] == note
+    done = commons(*RECEIVE, "--item", soup, "--quantity", "1", "--note", "a\x1b[2Jb")
+    assert done.code == 1
+    assert "\x1b" not in done.err
