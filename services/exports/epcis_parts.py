@@ -3,7 +3,7 @@
 Read as a consumer would, the quantities come out as the ledger's: ADD and DELETE change what is at the readPoint (or
 in transit, where there is none), `shipping` takes from it, `receiving` brings to it, a transformation takes its inputs
 and brings its outputs, an event declared in error is taken back, and everything else changes nothing.
-docs/decisions/0011-epcis.md says why each is as it is.
+docs/decisions/0012-epcis.md says why each is as it is.
 """
 
 from __future__ import annotations
