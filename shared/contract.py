@@ -148,6 +148,7 @@ class Contract:
             for version in range(1, spec.version):
                 if (spec.cls, version) not in self._upcasters:
                     raise TypeError(f"{spec.name} is at version {spec.version} but has no upcaster from {version}")
+            for version in range(1, spec.version):
                 self._by_type[self.event_type(spec.name, version)] = self._old_decoder(spec, version)
             self._by_type[spec.type] = spec.decoder.decode
         for command in self.commands.values():
@@ -193,7 +194,7 @@ class Contract:
             )
         try:
             return decoder(data)
-        except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        except _UNREADABLE as error:
             raise Corrupt(
                 f"The data of an event of type {type_!r} does not fit its schema: {error}", type=type_
             ) from error
@@ -223,6 +224,11 @@ class Contract:
 
 
 _SHOWN: int = 20
+
+_UNREADABLE = (
+    msgspec.DecodeError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+"""What decoders raise, and upcasters that meet data which they were not written for."""
 
 
 def _invalid(name: str, error: ValidationError) -> Invalid:

@@ -1,0 +1,99 @@
+"""Golden bytes of every event of every contract: how the ledger has written them, kept so that no change goes unseen.
+
+`python -m tests.support.golden` writes the files that are missing; a file that is there is never written again, for the
+bytes in it stand for events that are stored somewhere for good. A change of an event's fields is a new version of it,
+with an upcaster from the one before, and so a new file beside the old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from services.inventory.contract import inventory
+from shared.contract import Contract, EventSpec
+from shared.event import FIRST_PREVHASH, Envelope, encode, event_id
+
+CONTRACTS: Final[tuple[Contract, ...]] = (inventory,)
+FOLDER: Final = Path(__file__).parents[1] / "golden"
+
+
+def path_of(type_: str) -> Path:
+    """Where the bytes of an event's type are: one event a line, first with every field, then with as few as may be."""
+    return FOLDER / f"{type_}.jsonl"
+
+
+def lines_of(contract: Contract, spec: EventSpec) -> list[bytes]:
+    """An event of the newest version with all its fields, and one with only those that it must have."""
+    made = inspect.type_info(spec.cls)
+    return [_envelope(contract, spec, msgspec.convert(_sample(made, full), spec.cls)) for full in (True, False)]
+
+
+def _envelope(contract: Contract, spec: EventSpec, data: Any) -> bytes:
+    subject = f"ledger.{contract.service}.{spec.category}.a-1"
+    return encode(
+        Envelope(
+            specversion="1.0", id=event_id(subject, "command-1"), source=f"/commons/local/{contract.service}",
+            type=spec.type, subject=f"{spec.category}/a-1", time="2026-11-20T09:30:00.000001Z",
+            dataschema=f"urn:commons:schema:{spec.type}", datacontenttype="application/json", revision=1,
+            prevhash=FIRST_PREVHASH, correlationid="command-1", causationid="command-1", authtype="user", authid="sam",
+            mandate="grant-1", data=data,
+        )
+    )  # fmt: skip
+
+
+def _sample(kind: inspect.Type, full: bool) -> Any:
+    """Some value of a type: the same at every run."""
+    match kind:
+        case inspect.Metadata(type=inner):
+            return _sample(inner, full)
+        case inspect.BoolType():
+            return True
+        case inspect.IntType(ge=ge, le=le):
+            return max(7 if full else 0, ge if ge is not None else 0) if le is None or le >= 7 else le
+        case inspect.StrType(min_length=least):
+            return "Tür 1".ljust(least or 0, "x") if full else "x" * max(1, least or 0)
+        case inspect.DateTimeType():
+            return "2026-11-20T09:30:00.25Z"
+        case inspect.DateType():
+            return date(2026, 11, 20).isoformat()
+        case inspect.EnumType(cls=cls):
+            return list(cls)[-1 if full else 0].value
+        case inspect.LiteralType(values=values):
+            return values[0]
+        case inspect.UnionType(types=types):
+            if not full and any(isinstance(one, inspect.NoneType) for one in types):
+                return None
+            return _sample(next(one for one in types if not isinstance(one, inspect.NoneType)), full)
+        case (
+            inspect.VarTupleType(item_type=item, min_length=least) | inspect.ListType(item_type=item, min_length=least)
+        ):
+            return [_sample(item, full) for _ in range(max(2 if full else 0, least or 0))]
+        case inspect.DictType(key_type=key, value_type=value):
+            return {_sample(key, full): _sample(value, full)} if full else {}
+        case inspect.DataclassType(fields=fields):
+            return {field.encode_name: _sample(field.type, full) for field in fields if full or field.required}
+    raise TypeError(f"no sample of {kind} is known")
+
+
+def specs() -> Iterator[tuple[Contract, EventSpec]]:
+    for contract in CONTRACTS:
+        for spec in contract.events.values():
+            yield contract, spec
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for contract, spec in specs():
+        if not path_of(spec.type).exists():
+            path_of(spec.type).write_bytes(b"\n".join(lines_of(contract, spec)) + b"\n")
+            print(f"wrote {path_of(spec.type).name}")
+
+
+if __name__ == "__main__":
+    main()
