@@ -58,5 +58,11 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings.model_validate({name: value for name, value in given.items() if name in names and value != ""})
     except ValidationError as error:
-        wrong = [f"{item['loc'][0]}={str(item['input'])[:60]!r}: {item['msg']}" for item in error.errors()]
+        wrong = [f"{item['loc'][0]}={_shown(str(item['input']))!r}: {item['msg']}" for item in error.errors()]
         raise Misconfigured("The environment has settings that cannot be used. " + "; ".join(wrong)) from error
+
+
+def _shown(value: str) -> str:
+    """A value as an error may show it: what stands before an @, a password perhaps, is left out."""
+    before, at, host = value.rpartition("@")
+    return (f"{before[: before.find('//') + 2]}…@{host}" if at else value)[:60]
