@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import asyncpg
 import structlog
 
+from shared import telemetry
 from shared.errors import Busy, LedgerError, Misconfigured
 from shared.folding import Folding, Moved, is_outage
 from shared.generations import Generation, StandsStill, begin_rebuild, release, sweep, switch, take
@@ -101,7 +102,12 @@ class Follower:
                     if gathered and reader.pending > CATCHING_UP:
                         await self.folding.fold_ahead(stream, gathered)
                     elif gathered:
-                        await self.folding.fold(stream, gathered)
+                        # Large batches of the past have no span: who follows a command to its rows asks of the present.
+                        with telemetry.batch_span(
+                            f"fold {self.projection.name}", (message.headers for message in gathered), stream=stream,
+                            version=self.projection.version, first=gathered[0].sequence, last=gathered[-1].sequence,
+                        ):  # fmt: skip
+                            await self.folding.fold(stream, gathered)
                     else:
                         await self.folding.finish()
                         await self.folding.check(stream)
@@ -118,7 +124,10 @@ class Follower:
     @contextlib.asynccontextmanager
     async def _reader(self, stream: str) -> AsyncIterator[StreamReader]:
         start = self.folding.positions[stream] + 1
-        reader = StreamReader(self._nats_url, stream, start, tls=self._tls, name=f"projection-{self.projection.name}")
+        reader = StreamReader(
+            self._nats_url, stream, start, tls=self._tls, name=f"projection-{self.projection.name}",
+            keep_headers=telemetry.tracing(),
+        )  # fmt: skip
         try:
             await reader.__aenter__()
         except Misconfigured as error:  # no such stream, or no right to read it: somebody may be about to mend that
