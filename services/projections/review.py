@@ -86,6 +86,8 @@ class Review(InventoryProjection):
                     yield "review_items", ("transfer_overdue", f"{data.transfer}:{data.item}")
             case TemperatureRecorded():
                 yield "awaiting", (data.location,)
+            case CountRecorded():
+                yield "review_items", ("count_to_approve", f"{data.count}:{data.item}")
             case ProcessStepResolved():
                 yield "review_items", ("step_refused", data.step)
 
@@ -100,10 +102,14 @@ class Review(InventoryProjection):
                 _open(rows, key, event, location=data.location, quantity=data.temperature)
                 _await(rows, data.location, key)
             case CountRecorded() as data:
-                _open(
-                    rows, ("count_to_approve", f"{data.count}:{data.item}"), event, item=data.item,
-                    location=data.location, quantity=sum(line.variance for line in data.variances),
+                key = ("count_to_approve", f"{data.count}:{data.item}")
+                before = rows.get("review_items", key)
+                row = _open(
+                    rows, key, event, item=data.item, location=data.location,
+                    quantity=sum(line.variance for line in data.variances),
                 )  # fmt: skip
+                if before is not None and before["closed_at"] is not None and before["revision"] >= event.revision:
+                    row |= {name: before[name] for name in ("revision", "closed_at", "closed_by")}
             case ProcessStepRefused() as data:
                 row = _open(rows, ("step_refused", data.step), event)
                 row["detail"] = f"{data.manager}: {data.command} to {data.target}: {data.code}. {data.detail}"
@@ -132,7 +138,7 @@ def _movement(event: Recorded, data: Movement, rows: Rows) -> None:
         case MovementCorrected() if any(move.unrecorded < 0 for move in data.moves):
             _close(rows, (str(Breach.BEYOND_LEDGER), f"{_stock(data)}:{data.movement}"), event, "corrected")
         case CountApproved():
-            _close(rows, ("count_to_approve", f"{data.count}:{data.item}"), event, "approved")
+            _approve(rows, ("count_to_approve", f"{data.count}:{data.item}"), event, data.record)
             _settle(rows, _stock(data), data.effective_at, event, "counted")
         case TransferReceived():
             _close(rows, ("transfer_overdue", f"{data.transfer}:{data.item}"), event, "arrived")
@@ -163,6 +169,17 @@ def _close(rows: Rows, key: Key, event: Recorded, how: str) -> bool:
     if row is not None and row["closed_at"] is None:
         row["closed_at"], row["closed_by"] = event.recorded_at, how
     return row is None or row["closed_at"] is not None
+
+
+def _approve(rows: Rows, key: Key, event: Recorded, record: int) -> None:
+    """Close what waited for the approval of a record. The record is another aggregate's event: if it was parked, it
+    comes later and finds itself approved."""
+    row = rows.get("review_items", key)
+    if row is None:
+        row = _open(rows, key, event)
+        row["revision"] = record
+    if row["revision"] <= record:
+        row["closed_at"], row["closed_by"] = event.recorded_at, "approved"
 
 
 def _await(rows: Rows, place: str, key: Key) -> None:

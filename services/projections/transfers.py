@@ -53,42 +53,25 @@ class Transfers(InventoryProjection):
     views = VIEWS
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
-        data = event.data
-        if isinstance(data, TransferReceived):
-            key = (data.transfer, data.item, data.origin)
-            yield "transfers", key
-            for line in (*data.goods, *data.lost, *data.surplus):
-                yield "transfer_lots", (*key, lot_key(line))
+        match event.data:
+            case TransferDispatched() as data:
+                yield "transfers", (data.transfer, data.item, data.location)
+            case TransferReceived() as data:
+                key = (data.transfer, data.item, data.origin)
+                yield "transfers", key
+                for line in (*data.goods, *data.lost, *data.surplus):
+                    yield "transfer_lots", (*key, lot_key(line))
 
     def apply(self, event: Recorded, rows: Rows) -> None:
         match event.data:
             case TransferDispatched() as data:
                 key = (data.transfer, data.item, data.location)
-                rows.put(
-                    "transfers",
-                    key,
-                    {
-                        "destination": data.destination, "unit": str(data.unit), "quantity": _sum(data.goods),
-                        "dispatched_at": data.effective_at, "expected_by": data.expected_by, "received_at": None,
-                        "lost": 0, "surplus": 0, "loss_reason": None,
-                    },
-                )  # fmt: skip
-                for line in data.goods:
-                    _lot(rows, (*key, lot_key(line)), line, line.quantity)
+                row = rows.get("transfers", key) or _begin(rows, key, data.destination, data)
+                row["dispatched_at"], row["expected_by"] = data.effective_at, data.expected_by
             case TransferReceived() as data:
                 key = (data.transfer, data.item, data.origin)
-                row = rows.get("transfers", key)
-                if row is None:  # the dispatch was parked and skipped: the receipt says what had been sent
-                    row = rows.put(
-                        "transfers",
-                        key,
-                        {
-                            "destination": data.location, "unit": str(data.unit), "quantity": _sum(data.goods),
-                            "dispatched_at": None, "expected_by": None,
-                        },
-                    )  # fmt: skip
-                    for line in data.goods:
-                        _lot(rows, (*key, lot_key(line)), line, line.quantity)
+                # A dispatch that was parked comes later or never: the receipt says what had been sent.
+                row = rows.get("transfers", key) or _begin(rows, key, data.location, data)
                 row["received_at"] = data.effective_at
                 row["lost"], row["surplus"] = _sum(data.lost), _sum(data.surplus)
                 row["loss_reason"] = data.loss_reason and str(data.loss_reason)
@@ -96,6 +79,19 @@ class Transfers(InventoryProjection):
                     _at(rows, (*key, lot_key(line)), line)["lost"] = line.quantity
                 for line in data.surplus:
                     _at(rows, (*key, lot_key(line)), line)["surplus"] = line.quantity
+
+
+def _begin(rows: Rows, key: Key, destination: str, data: TransferDispatched | TransferReceived) -> Row:
+    for line in data.goods:
+        _lot(rows, (*key, lot_key(line)), line, line.quantity)
+    return rows.put(
+        "transfers",
+        key,
+        {
+            "destination": destination, "unit": str(data.unit), "quantity": _sum(data.goods), "dispatched_at": None,
+            "expected_by": None, "received_at": None, "lost": 0, "surplus": 0, "loss_reason": None,
+        },
+    )  # fmt: skip
 
 
 def _sum(lines: Iterable[LotQuantity]) -> int:

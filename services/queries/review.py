@@ -24,7 +24,11 @@ _QUESTION: Final = Question(
     """WITH seen AS (
         SELECT kind, subject, item, location, revision, quantity, occurred_at, short_at, recorded_at, detail, actor,
                closed_at, closed_by
-        FROM review_items
+        FROM review_items r
+        -- The two are told by different aggregates: if one was parked, the other may come first.
+        WHERE r.kind <> 'transfer_overdue' OR NOT EXISTS (
+            SELECT FROM transfers t
+            WHERE r.closed_at IS NULL AND t.received_at IS NOT NULL AND r.subject = t.transfer || ':' || t.item)
         UNION ALL
         SELECT 'stock_at_closed_location', s.item || ':' || s.location, s.item, s.location, NULL,
                sum(s.on_hand)::bigint,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from services.inventory.contract import stock_id
 from services.projections.movements import Movements
+from services.projections.registry import PROJECTIONS
 from services.projections.reservations import Reservations
 from services.projections.stock_on_hand import StockOnHand
 from services.projections.transfers import Transfers
@@ -79,6 +81,21 @@ def test_changes_by_lot_add_up_to_what_is_on_hand_but_for_what_a_count_absorbed(
         if row["on_hand"]
     }
     assert {place: figure for place, figure in sums.items() if figure} == on_hand
+
+
+@often
+@given(histories, st.data())
+def test_the_rows_do_not_depend_on_how_the_aggregates_interleave(history: History, data: st.DataObject) -> None:
+    """An event that was parked is folded later, after events of other aggregates that came behind it."""
+    events = play(history).events
+    late = data.draw(st.sampled_from(sorted({event.subject for event in events})))
+    since = data.draw(st.integers(0, len(events)))
+    waiting = [event for event in events if event.subject == late and event.sequence > since]
+    delayed = [event for event in events if event not in waiting] + waiting
+    for projection in PROJECTIONS.values():
+        rows, otherwise = rows_of(projection, events), rows_of(projection, delayed)
+        for shown in projection.tables:
+            assert otherwise.all(shown.name) == rows.all(shown.name), (projection.name, shown.name)
 
 
 @often

@@ -208,6 +208,17 @@ def test_a_receipt_without_its_dispatch_says_what_had_been_sent(pantry: Pantry) 
     assert (row["origin"], row["quantity"], row["lost"]) == ("store", 6, 0)
 
 
+def test_a_dispatch_that_is_folded_late_does_not_put_goods_on_the_way_again(pantry: Pantry) -> None:
+    pantry.receive(20, "A")
+    sent = pantry.do("DispatchTransfer", **STORE, transfer="t1", destination="site", lines=[{"quantity": 6}])
+    assert sent is not None
+    pantry.later(hours=1)
+    pantry.do("ReceiveTransfer", item="rice", location="site", transfer="t1", origin="store")
+    delayed = [e for e in pantry.events if e is not sent] + [sent]
+    assert table(Transfers(), delayed) == table(Transfers(), pantry.events)
+    assert table(Transfers(), delayed, "transfer_lots") == table(Transfers(), pantry.events, "transfer_lots")
+
+
 # -- holds --------------------------------------------------------------------------------------------------------
 
 
@@ -284,6 +295,17 @@ def test_a_correction_to_what_the_ledger_had_closes_the_breach(pantry: Pantry) -
     pantry.do("CorrectMovement", **STORE, movement=given.revision, reason="typo", lines=[{"lot": "A", "quantity": 5}])
     (row,) = table(Review(), pantry.events)
     assert (row["quantity"], row["closed_by"]) == (45, "corrected")
+
+
+def test_an_approved_count_that_is_recorded_anew_waits_again_whatever_was_folded_first(pantry: Pantry) -> None:
+    pantry.receive(5, "A")
+    count(pantry, "c1", 5)
+    approved = pantry.events[-1]
+    pantry.later(hours=1)
+    pantry.do("RecordCount", count="c1", **STORE, lines=[{"lot": "A", "quantity": 4}], actor="kim")
+    assert open_items(pantry) == [("count_to_approve", "c1:rice")]
+    delayed = [e for e in pantry.events if e is not approved] + [approved]
+    assert table(Review(), delayed) == table(Review(), pantry.events)
 
 
 def test_only_a_later_reading_within_the_limits_closes_a_temperature(pantry: Pantry) -> None:
