@@ -14,11 +14,13 @@ import nats
 import pytest
 
 from services import queries
-from services.inventory.contract import CountApproved, inventory, stock_id
+from services.inventory.basis import base_reads, stand_on
+from services.inventory.contract import CountApproved, inventory, lot_form, stock_id
 from services.local.nats import NatsServer
 from services.projections.registry import PROJECTIONS
 from services.queries import QueryResult
 from shared.comparison import compare
+from shared.decider import Context
 from shared.errors import Invalid
 from shared.migrations import migrate_database
 from shared.readmodel import Behind, open_pool
@@ -485,15 +487,43 @@ async def test_the_rows_are_those_of_a_fresh_fold(nats_server: NatsServer, datab
         )
         for n in range(400)
     ]  # fmt: skip
-    async with opened(nats_server, database_url, play(drafts)) as found:
+    played = play(drafts)
+    for location in LOCATIONS:
+        at = {"item": "rice", "location": location}
+        for lot, day in (("B", None), ("K", None), ("L", "2026-05-30"), ("M", "2027-01-01"), (None, None)):
+            played.receive(9, lot, location=location, date=day)
+        played.do("HoldStock", **at, hold="h9", reason="inspection", lots=["K"])
+        played.do("ReserveStock", **at, reservation="r9", quantity=4, purpose="meal", lot="M")
+    async with opened(nats_server, database_url, played) as found:
         assert len(found.pantry.events) > 100
         await found.ask(queries.review)
         for location in LOCATIONS:
             await _check_card(found, location)
+            await _check_available(found, location)
         async with found.pool.acquire() as connection:
             for projection in PROJECTIONS.values():
                 comparison = await compare(connection, projection, nats_server.url)
                 assert comparison.same, comparison
+
+
+async def _check_available(found: Open, location: str) -> None:
+    """What the query calls available is what the stock itself would give out."""
+    p = found.pantry
+    command = inventory.parse("IssueStock", {"item": "rice", "location": location, "purpose": "household"})
+    context = Context(p.now, "sam", None, {ref: p.state(*ref) for ref in base_reads(command)})
+    basis = stand_on(command, p.state("stock", stock_id("rice", location)), context)
+    expected = {
+        (lot_form(row.ref.lot), row.ref.date, row.ref.owner): (
+            row.on_hand, row.reserved, row.on_hand - row.reserved if basis.unfit(row) is None else 0
+        )
+        for _, row in basis.stock.shelf()
+    }  # fmt: skip
+    columns = ("lot", "date", "owner", "on_hand", "reserved", "available")
+    rows = await found.records(queries.stock, *columns, item="rice", location=location, now=p.now)
+    assert {(lot_form(lot), day, owner): figures for lot, day, owner, *figures in map(list, rows)} == {
+        key: list(figures) for key, figures in expected.items()
+    }
+    assert len(expected) >= 5
 
 
 async def _check_card(found: Open, location: str) -> None:
@@ -509,7 +539,7 @@ async def _check_card(found: Open, location: str) -> None:
     assert {revision: figures[revision] for revision in counted} == counted
     assert card[-1][1] == found.pantry.state("stock", stock_id("rice", location)).on_hand
     by_lot = {}
-    for lot in ("A", "B", "P", "UNKNOWN"):
+    for lot in ("A", "B", "K", "L", "M", "P", "UNKNOWN"):
         at = {"item": "rice", "location": location, "lot": lot, "limit": 10_000}
         lines = await found.records(queries.movements, "running", **at)
         by_lot[lot] = lines[-1] if lines else 0
