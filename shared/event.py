@@ -139,7 +139,14 @@ class Recorded:
     @_Once
     def data(self) -> Any:
         """The event as its contract's newest class. Raises Corrupt when it cannot be read."""
-        return self.contract.decode(self.envelope.type, self.envelope.data)
+        try:
+            return self.contract.decode(self.envelope.type, self.envelope.data)
+        except Corrupt as error:
+            raise Corrupt(
+                f"Message {self.sequence} of {self.stream or 'the stream'} on {self.subject or 'an unknown subject'} "
+                f"cannot be read. {error.detail}",
+                stream=self.stream, sequence=self.sequence, subject=self.subject, **error.facts,
+            ) from error  # fmt: skip
 
     @property
     def id(self) -> str:
@@ -174,7 +181,7 @@ def decode(raw: bytes, *, stream: str = "", sequence: int = 0, subject: str = ""
     """Read an envelope. Raises Corrupt, naming stream and sequence, when the bytes are not one."""
     try:
         envelope = _decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(
             f"Message {sequence} of {stream or 'the stream'} on {subject or 'its subject'} is not an event: {error}",
             stream=stream, sequence=sequence, subject=subject,

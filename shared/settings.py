@@ -47,8 +47,9 @@ class Settings(BaseModel):
     def monitoring_url(self) -> str:
         if self.nats_monitoring_url:
             return self.nats_monitoring_url
-        host = self.nats_url.partition("://")[2].split(",")[0].rpartition("@")[2]
-        return f"http://{host.rpartition(':')[0] or host}:8222"
+        host = self.nats_url.partition("://")[2].split(",")[0].rpartition("@")[2].partition("/")[0]
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host  # [::1] is a name without a port
+        return f"http://{name}:8222"
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
