@@ -128,12 +128,8 @@ def variances(
 
     Lots that the ledger has and the count does not list were found to be nothing.
     """
-    counted: dict[str, int] = {}
-    refs: dict[str, LotRef] = {}
-    for line in lines:
-        key = stock.resolve(rules.ref_of(line))
-        counted[key] = counted.get(key, 0) + line.quantity
-        refs[key] = stock.rows[key].ref if key in stock.rows else rules.ref_of(line)
+    refs = stock.resolve(lines)
+    counted = {key: line.quantity for key, line in zip(refs, lines, strict=True)}
     expected: dict[str, int] = {}
     for key, row in stock.rows.items():
         balance = row.timeline.balance_at(moment)

@@ -177,17 +177,16 @@ def repack(command: RepackStock, basis: Basis, others: dict[str, Item]) -> Stock
 
 def adjust(command: AdjustStock, basis: Basis) -> StockAdjusted:
     """The ledger follows the shelf, for a reason."""
-    out, refs = [], _refs(command.lines)
-    changes: dict[str, int] = {}
     distinct(command.lines)
-    for number, line in enumerate(command.lines, start=1):
+    meant = basis.stock.resolve(command.lines)
+    out, refs = [], _refs(command.lines) | meant
+    changes: dict[str, int] = {}
+    for number, (line, key) in enumerate(zip(command.lines, meant, strict=True), start=1):
         _check_sign(command.reason, line, number)
         if line.change < 0:
             out.append(PickLine(quantity=-line.change, lot=line.lot, date=line.date, owner=line.owner))
         else:
-            key = basis.stock.resolve(ref_of(line))
-            changes[key] = changes.get(key, 0) + line.change
-            refs[key] = ref_of(line)
+            changes[key] = line.change
     drawing = _take_any(basis, out)
     if drawing.unrecorded and command.reason in _READ_OFF_THE_LEDGER:
         asked = sum(line.quantity for line in out)

@@ -20,13 +20,12 @@ from services.inventory.contract import (
     CountApproved,
     InventoryError,
     LotMove,
-    LotRef,
     MovementCorrected,
     MovementReversed,
     ReverseMovement,
 )
 from services.inventory.count import Counting, recorded, superseded, variances
-from services.inventory.rules import name_of, ref_of, weight
+from services.inventory.rules import name_of, weight
 from services.inventory.shelf import KINDS, Mark, Stock
 from services.inventory.timeline import microseconds, moment_of
 from shared.errors import Rejected
@@ -70,12 +69,10 @@ def correct(command: CorrectMovement, basis: Basis) -> MovementCorrected | None:
         )
     movement = _find(stock, command.movement)
     out = _is_out(movement, command.movement)
-    refs: dict[str, LotRef] = {}
     changes = {key: -change for key, change in movement.changes.items()}
     distinct(command.lines)
-    for line in command.lines:
-        key = stock.resolve(ref_of(line))
-        refs[key] = ref_of(line)
+    refs = stock.resolve(command.lines)
+    for key, line in zip(refs, command.lines, strict=True):
         changes[key] = changes.get(key, 0) + (-line.quantity if out else line.quantity)
     if not (any(changes.values()) or movement.unrecorded):
         return None

@@ -5,6 +5,7 @@ What the stock decides is in stock.py and the modules that it names.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,7 +40,7 @@ from services.inventory.contract import (
     TransferReceived,
     lot_form,
 )
-from services.inventory.rules import ref_key
+from services.inventory.rules import ref_key, ref_of
 from services.inventory.timeline import Key, Timeline, mark, microseconds
 
 REMEMBERED: Final = 2_000
@@ -177,15 +178,19 @@ class Stock:
             return self.counted.count
         return None
 
-    def resolve(self, ref: LotRef) -> str:
-        """The key of the row that a line means: the very same lot, date and owner, or the only one of that lot when
-        the line leaves date and owner out."""
-        key = ref_key(ref)
-        if key not in self.rows and ref.date is None and ref.owner is None and ref.lot is not None:
-            same = [k for k, row in self.rows.items() if lot_form(row.ref.lot) == lot_form(ref.lot)]
-            if len(same) == 1:
-                return same[0]
-        return key
+    def resolve(self, lines: Iterable[LotRef]) -> dict[str, LotRef]:
+        """The lots that lines mean, by key and in their order: the very same lot, date and owner, or the only one of
+        that lot here when a line leaves date and owner out and no other line names the lot."""
+        refs = [ref_of(line) for line in lines]
+        named = Counter(lot_form(ref.lot) for ref in refs)
+        found: dict[str, LotRef] = {}
+        for ref in refs:
+            key, form = ref_key(ref), lot_form(ref.lot)
+            if key not in self.rows and form and named[form] == 1 and ref.date is None and ref.owner is None:
+                same = [k for k, row in self.rows.items() if lot_form(row.ref.lot) == form]
+                key = same[0] if len(same) == 1 else key
+            found[key] = self.rows[key].ref if key in self.rows else ref
+        return found
 
 
 StockChange = Movement | StockReserved | ReservationReleased | ReservationExpired | StockHeld | HoldReleased

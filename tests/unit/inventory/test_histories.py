@@ -182,8 +182,11 @@ STOCK = [
     st.builds(ReleaseLot, item=st.just("rice"), quarantine=st.just("Q1"), reason=st.just("x")),
 ]  # fmt: skip
 
+lateness = st.one_of(st.none(), st.none(), st.integers(0, 600), st.integers(-6, -1), st.integers(-6, -1))
+"""None for now, minutes ago, or, if negative, the very moment of the last but so many movements."""
+
 steps = st.lists(
-    st.tuples(st.one_of(STOCK), st.sampled_from([0, 0, 0, 7, 90]), st.one_of(st.none(), st.none(), st.integers(0, 600)),
+    st.tuples(st.one_of(STOCK), st.sampled_from([0, 0, 0, 7, 90]), lateness,
               st.sampled_from(["sam", "kim"])),
     min_size=8, max_size=30,
 )  # fmt: skip
@@ -243,14 +246,25 @@ def send(world: World, command: Any, now: datetime, actor: str) -> World:
     return world
 
 
+def moment_of(world: World, now: datetime, late: int) -> datetime:
+    """When something happened that is so late."""
+    if late >= 0:
+        return now - timedelta(minutes=late)
+    moments = [e.effective_at for e in world.history.get(Ref("stock", "rice:main"), ()) if isinstance(e, Movement)]
+    return moments[max(late, -len(moments))] if moments else now
+
+
 def run(world: World, history: list[tuple[Any, int, int | None, str]]) -> World:
     now = NOW
     for commands, minutes, late, actor in history:
         now += timedelta(minutes=minutes)
         for command in commands if isinstance(commands, tuple) else (commands,):
+            if isinstance(command, ReverseMovement | CorrectMovement):  # counted back from the last event
+                last = world.state(Ref("stock", f"rice:{command.location}")).revision
+                command = replace(command, movement=max(last + 1 - command.movement, 1))
             if late is not None:
-                command = replace(command, occurred_at=now - timedelta(minutes=late))
-                late //= 2
+                command = replace(command, occurred_at=moment_of(world, now, late))
+                late = late // 2 if late >= 0 else late
             world = send(world, command, now, actor)
             actor = "kim" if actor == "sam" else "sam"
     for ref, state in world.states.items():
