@@ -140,14 +140,14 @@ async def test_what_is_decided_after_the_halt_is_answered(nats_server: NatsServe
     """A command was still being loaded when the writing halted."""
     async with ledger(nats_server) as one:
         loading, halted = asyncio.Event(), asyncio.Event()
-        load = one.store.load
+        page = one.store.page
 
         async def slow(ref: Ref, **options: Any) -> Any:
             loading.set()
             await halted.wait()
-            return await load(ref, **options)
+            return await page(ref, **options)
 
-        one.store.load = slow  # type: ignore[method-assign]
+        one.store.page = slow  # type: ignore[method-assign]
         futures = [one.start(ChangeJar(jar="pot", by=1), f"n-{n}") for n in range(3)]
         await loading.wait()
         one.committer.halt("The tail is lost.", 1, 2)

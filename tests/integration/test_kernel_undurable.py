@@ -23,15 +23,15 @@ def gated(one: Ledger, *ids: str) -> tuple[dict[str, asyncio.Event], dict[str, a
     """Hold back the loading of some aggregates: events that tell of the attempt, and events that let it go on."""
     begun = {id: asyncio.Event() for id in ids}
     let_go = {id: asyncio.Event() for id in ids}
-    load = one.store.load
+    page = one.store.page
 
     async def slow(ref: Ref, **options: Any) -> Any:
         if ref.id in begun:
             begun[ref.id].set()
             await let_go[ref.id].wait()
-        return await load(ref, **options)
+        return await page(ref, **options)
 
-    one.store.load = slow  # type: ignore[method-assign]
+    one.store.page = slow  # type: ignore[method-assign]
     return begun, let_go
 
 
