@@ -11,7 +11,9 @@ import { connect } from "@nats-io/transport-node";
 const file = process.env.POSITION ?? "position.json";
 const place = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { sequence: 0, hashes: {} };
 
-const nc = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222", maxReconnectAttempts: -1 });
+const { host, username, password } = new URL(process.env.NATS_URL ?? "nats://127.0.0.1:4222");
+const user = username ? { user: username, pass: password } : {};
+const nc = await connect({ servers: host, ...user, maxReconnectAttempts: -1 });
 process.once("SIGINT", () => nc.close());
 
 // An ordered consumer keeps nothing on the server, and makes itself anew when a message or the connection is lost.

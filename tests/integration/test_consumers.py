@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from shared.event import Recorded
 from tests.support.inventory import Keeper, keeper
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+PAGE = EXAMPLES.parent / "consuming.md"
 FURNISHED = 9
 _PATIENCE = 60
 
@@ -53,8 +55,10 @@ def consumer(request: pytest.FixtureRequest) -> list[str]:
 
 
 @asynccontextmanager
-async def running(command: list[str], server: NatsServer, position: Path) -> AsyncIterator[Process]:
-    environment = {**os.environ, "NATS_URL": server.url, "POSITION": str(position)}
+async def running(
+    command: list[str], server: NatsServer, position: Path, url: str | None = None
+) -> AsyncIterator[Process]:
+    environment = {**os.environ, "NATS_URL": url or server.url, "POSITION": str(position)}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
     try:
         yield process
@@ -166,3 +170,23 @@ async def test_a_gap_in_the_stream_is_named(consumer: list[str], nats_server: Na
     async with running(consumer, nats_server, tmp_path / "position.json") as process:
         assert await printed(process, 1) == ["1 rice t item/rice"]
         assert "events 2 to 2 are missing" in await refused(process)
+
+
+async def test_a_reader_needs_no_more_than_the_permissions_that_the_page_lists(
+    consumer: list[str], tmp_path: Path
+) -> None:
+    """And with them cannot write into the ledger."""
+    (reader,) = re.findall(r"^```\n(\{\n.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    users = f'authorization {{ users: [ {{ user: "writer", password: "w" }}\n{reader} ] }}'
+    async with NatsServer(tmp_path / "nats", settings=users) as server:
+        as_writer, as_reader = (server.url.replace("//", f"//{who}@") for who in ("writer:w", "reader:change-me"))
+        async with keeper(server, as_writer) as book:
+            await book.furnish()
+            async with running(consumer, server, tmp_path / "position.json", as_reader) as process:
+                assert await printed(process, FURNISHED) == lines(await stream(book))
+                await stopped(process)
+            nc = await nats.connect(as_reader)
+            await nc.publish("ledger.inventory.item.forged", b"{}")
+            await nc.flush()
+            await nc.close()
+            assert await book.store.last_sequence() == FURNISHED

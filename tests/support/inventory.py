@@ -51,9 +51,9 @@ class Keeper:
 
 
 @asynccontextmanager
-async def keeper(server: NatsServer) -> AsyncIterator[Keeper]:
-    """A running writer over the stream INVENTORY."""
-    nc = await connect(server.url, name="inventory")
+async def keeper(server: NatsServer, url: str | None = None) -> AsyncIterator[Keeper]:
+    """A running writer over the stream INVENTORY; `url` says who it is, where the server asks."""
+    nc = await connect(url or server.url, name="inventory")
     try:
         store = EventStore(nc, inventory)
         await store.ensure(server.monitor_url)
