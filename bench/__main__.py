@@ -15,6 +15,7 @@ import uvloop
 
 from bench import commands, reading, scale
 from bench.figures import Figure, keep, show
+from shared.garbage import collect_seldom
 
 Measurement = Callable[[Path], Awaitable[list[Figure]]]
 
@@ -50,6 +51,7 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    collect_seldom()  # as the services themselves do
     figures = uvloop.run(run(given.names or list(MEASUREMENTS), given.out))
     show(figures)
     print(f"Kept in {given.out}.")

@@ -1,4 +1,4 @@
-"""The peer: eventsourcing (https://pypi.org/project/eventsourcing/) on the same PostgreSQL, fsync on."""
+"""The peer: the `eventsourcing` library (version 9.5) on the same PostgreSQL, fsync on."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import psutil
 from bench import ledger
 from bench.figures import Figure, against
 from services.local.nats import NatsServer
+from shared.garbage import collect_seldom
 
 SIZES = (10_000, 100_000, 1_000_000)
 EVENTS_EACH = 10
@@ -89,4 +90,5 @@ async def _measure(url: str, monitor_url: str, aggregates: int) -> dict[str, flo
 if __name__ == "__main__":
     import uvloop
 
+    collect_seldom()
     print(json.dumps(uvloop.run(_measure(sys.argv[1], sys.argv[2], int(sys.argv[3])))))

@@ -25,6 +25,7 @@ from prometheus_client import make_asgi_app
 
 from shared import telemetry
 from shared.errors import LedgerError
+from shared.garbage import collect_seldom
 from shared.settings import Settings, load
 
 log = structlog.get_logger(__name__)
@@ -110,6 +111,7 @@ def run(name: str, make: Callable[[Settings], Component]) -> None:
     try:
         settings = load()
         telemetry.configure(settings, name)
+        collect_seldom()
         component: Component = make(settings)
         uvloop.run(serve(name, component, settings))
     except LedgerError as error:

@@ -28,6 +28,9 @@ _STALE_SECONDS: Final = 1.0
 _EVENT_BYTES: Final = 150
 """What an event adds to a state until a snapshot has measured it: a guess on the safe side."""
 
+_FIRST_PAGE: Final = 64
+"""Events that are asked for before it is known how many there are: few for a long aggregate, all of most others."""
+
 _UNPACKED: Final = 6
 """How many bytes of Python objects stand behind one byte of MessagePack."""
 
@@ -120,24 +123,26 @@ class Cache:
         try:
             await aggregate.drained()  # what is on its way settles first
             ref, decider = aggregate.ref, aggregate.decider
-            snapshot = None
-            if self._snapshots and await self._store.count(ref, self.snapshot_every):
+            state, remembered, revision, hash_, sequence = decider.initial(), Remembered(), 0, FIRST_PREVHASH, 0
+            events, left = await self._store.page(ref, size=_FIRST_PAGE)
+            aggregate.snapshot_revision = 0
+            if self._snapshots and len(events) + left >= self.snapshot_every:
                 snapshot = await self._snapshots.load(ref, decider, self._store)
-            if snapshot:
-                state, remembered = snapshot.state, snapshot.remembered
-                revision, hash_, sequence = snapshot.revision, snapshot.hash, snapshot.sequence
-                aggregate.state_bytes = snapshot.state_bytes
-            else:
-                state, remembered, revision, hash_, sequence = decider.initial(), Remembered(), 0, FIRST_PREVHASH, 0
-            aggregate.snapshot_revision = revision
-            events = await self._store.load(ref, after=sequence)
-            revision, hash_ = chain(events, revision=revision, previous=hash_)
-            for event in events:
-                state = decider.evolve(state, event.data)
-                remembered.add(key_of(event.id), event.sequence)
+                if snapshot:
+                    state, remembered = snapshot.state, snapshot.remembered
+                    revision, hash_, sequence = snapshot.revision, snapshot.hash, snapshot.sequence
+                    aggregate.state_bytes, aggregate.snapshot_revision = snapshot.state_bytes, revision
+                    events, left = await self._store.page(ref, after=sequence)
+            while events:  # a page at a time, so that a long fold holds up nobody else
+                revision, hash_ = chain(events, revision=revision, previous=hash_)
+                for event in events:
+                    state = decider.evolve(state, event.data)
+                    remembered.add(key_of(event.id), event.sequence)
+                sequence = events[-1].sequence
+                events, left = await self._store.page(ref, after=sequence) if left else ([], 0)
             aggregate.state, aggregate.remembered = state, remembered
             aggregate.revision, aggregate.hash = revision, hash_
-            aggregate.sequence = events[-1].sequence if events else sequence
+            aggregate.sequence = sequence
             aggregate.snapshot = None
             aggregate.stale_until = 0.0
             aggregate.loaded = True

@@ -119,24 +119,14 @@ class EventStore:
 
     # -- one aggregate --------------------------------------------------------------------------------------------
 
-    async def load(self, ref: Ref, *, after: int = 0) -> list[Recorded]:
-        """An aggregate's events behind a stream sequence, in order.
+    async def page(self, ref: Ref, *, after: int = 0, size: int = _PAGE) -> tuple[list[Recorded], int]:
+        """An aggregate's next events behind a stream sequence, at most `size`, and how many follow them.
 
         Uses the server's batched direct get (ADR-31), which needs no consumer.
         """
-        subject = self.subject(ref)
-        events: list[Recorded] = []
-        while True:
-            page, more = await self._page(subject, after + 1)
-            events.extend(page)
-            if not more:
-                return events
-            after = page[-1].sequence
-
-    async def count(self, ref: Ref, at_least: int) -> bool:
-        """Whether an aggregate has so many events, told from its first one's `Nats-Num-Pending`."""
-        messages = await self._collect({"seq": 1, "next_by_subj": self.subject(ref), "batch": 1})
-        return bool(messages) and int((messages[0].headers or {}).get("Nats-Num-Pending", "0")) + 1 >= at_least
+        messages = await self._collect({"seq": after + 1, "next_by_subj": self.subject(ref), "batch": size})
+        left = int((messages[-1].headers or {}).get("Nats-Num-Pending", "0")) if messages else 0
+        return [self._recorded(m) for m in messages], left
 
     async def head(self, ref: Ref) -> int:
         """The stream sequence of an aggregate's last event as the stream's leader has it; 0 when it has none."""
@@ -161,10 +151,6 @@ class EventStore:
         if status is not None:
             raise self._unread(reply)
         return self._recorded(reply)
-
-    async def _page(self, subject: str, start: int) -> tuple[list[Recorded], bool]:
-        messages = await self._collect({"seq": start, "next_by_subj": subject, "batch": _PAGE})
-        return [self._recorded(m) for m in messages], len(messages) == _PAGE
 
     def _recorded(self, message: Msg) -> Recorded:
         headers = message.headers or {}

@@ -24,6 +24,7 @@ from services.commands.door import Unreachable, Usage
 from shared.client import CommandClient
 from shared.connection import connect
 from shared.errors import Misconfigured
+from shared.garbage import collect_seldom
 from shared.readmodel import open_pool
 
 PANEL: Final = "Common options"
@@ -182,6 +183,7 @@ def command(work: Work) -> Callable[..., int | None]:
 
 def run_now(work: Coroutine[Any, Any, int | None]) -> int | None:
     """Run to the end on a fresh uvloop; Ctrl-C cancels the work and is raised again."""
+    collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from functools import partial
 from typing import Any, Final, get_args
 
@@ -113,9 +112,6 @@ def _lag(runner: Runner, stream: str) -> int:
 
 
 def main() -> None:
-    # Rows live long, are many and hold no cycles. At Python's own thresholds much of a fold goes into looking for some:
-    # 60,000 movements took 6.7 s, so 3.9 s (measured beside other work).
-    gc.set_threshold(50_000, 20, 20)
     run("projections", ReadModels)
 
 
