@@ -69,7 +69,7 @@ class Cache:
             self._found[ref] = aggregate
             self.nbytes += aggregate.weight
             if self.nbytes > self._limit:
-                self._evict()
+                self._evict(aggregate)
         else:
             self._found.move_to_end(ref)
         return aggregate
@@ -159,9 +159,10 @@ class Cache:
         As long as somebody reads an aggregate it decides no more of its own tickets, so a busy one is not waited for
         for ever. Only what is already on its way is waited for, never what is undecided, so no two can wait in a ring.
         """
-        aggregates = [self.get(ref) for ref in refs]
-        for aggregate in aggregates:
-            aggregate.readers += 1
+        aggregates: list[Aggregate] = []
+        for ref in refs:
+            aggregates.append(self.get(ref))
+            aggregates[-1].readers += 1  # at once: in use, it is not dropped to make room for the next
         try:
             for aggregate in aggregates:
                 await self._watch(aggregate.ref.category)
@@ -226,13 +227,13 @@ class Cache:
         self.nbytes += weight - aggregate.weight
         aggregate.weight = weight
 
-    def _evict(self) -> None:
+    def _evict(self, wanted: Aggregate) -> None:
         """Drop the aggregates that were used longest ago and that nobody waits for, down to nine tenths."""
         for ref in list(self._found):
             if self.nbytes <= self._limit * 0.9:
                 return
             aggregate = self._found[ref]
-            if not aggregate.in_use():
+            if aggregate is not wanted and not aggregate.in_use():
                 del self._found[ref]
                 self.nbytes -= aggregate.weight
 

@@ -132,6 +132,7 @@ class Handler:
 
     async def _work(self, entry: Aggregate) -> None:
         """Decide an aggregate's tickets that need something from the server first, in order."""
+        ticket: Ticket | None = None
         try:
             while entry.undecided and not entry.readers:
                 await self.cache.load(entry)
@@ -147,7 +148,10 @@ class Handler:
             self._abandon(entry, error)
         except Exception as error:
             log.exception("an aggregate could not be handled", subject=entry.subject)
-            self._abandon(entry, LedgerError(f"The service met an error of its own: {type(error).__name__}."))
+            own = LedgerError(f"The service met an error of its own: {type(error).__name__}.")
+            if ticket is not None and ticket not in entry.tickets and not ticket.answer.done():
+                ticket.answer.set_exception(own)
+            self._abandon(entry, own)
         finally:
             entry.working = None
             if entry.undecided:
@@ -227,7 +231,7 @@ class Handler:
         try:
             entry.state = entry.decider.evolve(entry.state, event)
         except Exception as error:
-            log.exception("a fold failed", subject=entry.subject, event=type(event).__name__)
+            log.exception("a fold failed", subject=entry.subject, type=type(event).__name__)
             entry.loaded = False  # the state may be half changed; it is folded again from the stream
             if not ticket.answer.done():
                 ticket.answer.set_exception(
@@ -241,12 +245,23 @@ class Handler:
         entry.tickets.append(ticket)
         every = self.cache.snapshot_every
         if every and entry.snapshot is None and entry.revision - entry.snapshot_revision >= every:
-            entry.snapshot = (entry.revision, msgspec.msgpack.encode(entry.state))
+            try:
+                entry.snapshot = (entry.revision, msgspec.msgpack.encode(entry.state))
+            except (TypeError, ValueError, OverflowError, RecursionError) as error:
+                log.error("a state cannot be kept as a snapshot", subject=entry.subject, reason=str(error))
+                entry.snapshot_revision = entry.revision
         self.committer.submit(Append(entry, raw, meta.traceparent))
 
     def _encode(self, entry: Aggregate, ticket: Ticket, event: Any, now: Any) -> bytes:
         spec = self.contract.spec_of(event)
         meta = ticket.meta
+        data = msgspec.json.encode(event)
+        try:
+            spec.decoder.decode(data)  # a microsecond or two; an event that cannot be read locks its aggregate for good
+        except msgspec.DecodeError as error:
+            raise LedgerError(
+                f"The service's decision could not be read again, so nothing was recorded: {error}.", type=spec.type
+            ) from error
         return encode(
             Envelope(
                 specversion="1.0", id=ticket.event_id, source=self._source, type=spec.type,
@@ -254,7 +269,7 @@ class Handler:
                 dataschema=f"urn:commons:schema:{spec.type}", datacontenttype="application/json",
                 revision=entry.revision + 1, prevhash=entry.hash,
                 correlationid=meta.correlation_id or meta.id, causationid=meta.causation_id or meta.id,
-                authtype=meta.authtype, authid=meta.actor, mandate=meta.mandate, data=event,
+                authtype=meta.authtype, authid=meta.actor, mandate=meta.mandate, data=msgspec.Raw(data),
             )
         )  # fmt: skip
 
