@@ -24,6 +24,7 @@ from faststream.specification import AsyncAPI
 from prometheus_client import make_asgi_app
 
 from shared import telemetry
+from shared.connection import servers
 from shared.errors import LedgerError
 from shared.garbage import collect_seldom
 from shared.settings import Settings, load
@@ -47,7 +48,7 @@ class Component(Protocol):
 def build(name: str, component: Component, settings: Settings) -> AsgiFastStream:
     """The application: /healthz, /readyz and /metrics over HTTP, and `status.<name>` over NATS."""
     broker = NatsBroker(
-        settings.nats_url, name=f"{name}-status", apply_types=False, logger=None, max_reconnect_attempts=-1,
+        servers(settings.nats_url), name=f"{name}-status", apply_types=False, logger=None, max_reconnect_attempts=-1,
         reconnect_time_wait=0.25, graceful_timeout=2,  # type: ignore[arg-type]
     )  # fmt: skip
 

@@ -15,9 +15,18 @@ log = structlog.get_logger(__name__)
 
 
 def _safe(url: str) -> str:
-    """The address without its password."""
+    """The addresses without their passwords."""
+    return ",".join(f"{scheme or 'nats'}://{rest.rpartition('@')[2]}" for scheme, rest in map(_parts, servers(url)))
+
+
+def _parts(url: str) -> tuple[str, str]:
     scheme, _, rest = url.rpartition("://")
-    return f"{scheme or 'nats'}://{rest.rpartition('@')[2]}"
+    return scheme, rest
+
+
+def servers(url: str) -> list[str]:
+    """The addresses of one NATS system, given with commas between; the client takes the first that answers."""
+    return [one.strip() for one in url.split(",") if one.strip()]
 
 
 async def connect(
@@ -55,7 +64,7 @@ async def connect(
         try:
             await asyncio.wait_for(
                 client.connect(
-                    url, name=name, pending_size=-1, max_reconnect_attempts=-1,
+                    servers(url), name=name, pending_size=-1, max_reconnect_attempts=-1,
                     reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, and fractions are taken
                     allow_reconnect=True, connect_timeout=2, ping_interval=10, max_outstanding_pings=2,
                     error_cb=error, disconnected_cb=lost, reconnected_cb=back,
@@ -82,8 +91,12 @@ async def connect(
 
 
 async def reachable(url: str) -> bool:
-    """Whether anything accepts connections at the address; nats-py itself would try again without an end."""
-    hostport = _safe(url.split(",")[0]).partition("://")[2]
+    """Whether anything accepts connections at one of the addresses; nats-py itself would try without an end."""
+    return any([await _accepts(one) for one in servers(url)])
+
+
+async def _accepts(url: str) -> bool:
+    hostport = _safe(url).partition("://")[2]
     host, _, port = hostport.rpartition(":") if ":" in hostport else (hostport, "", "4222")
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host.strip("[]"), int(port.strip("/") or 4222)), 2)

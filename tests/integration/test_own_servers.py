@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 import nats
+import nats.errors
 import pytest
 
 import services.local.nats
@@ -89,6 +90,39 @@ async def folded(database_url: str, sequence: int) -> None:
         while await connection.fetchval("SELECT min(sequence) FROM commons.checkpoint") != sequence:
             await asyncio.sleep(0.05)
     await connection.close()
+
+
+async def test_the_first_server_that_answers_of_several(nats_server: NatsServer) -> None:
+    url = f"nats://sam:{PASSWORD}@127.0.0.1:{free_port()},{nats_server.url}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", INVENTORY, stdout=DEVNULL, stderr=PIPE,
+        env=environment(NATS_URL=url, NATS_MONITORING_URL=nats_server.monitor_url),
+    )  # fmt: skip
+    client = await nats.connect(nats_server.url)
+    try:
+        async with asyncio.timeout(60):
+            while (health := await status(client)) is None:
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+        assert health["ready"]
+        process.send_signal(signal.SIGTERM)
+        _, said = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0
+        assert PASSWORD not in said.decode()
+    finally:
+        await client.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def status(client: nats.NATS) -> dict[str, Any] | None:
+    """What the service says of itself; None while it is not there."""
+    try:
+        found: dict[str, Any] = json.loads((await client.request("status.inventory", timeout=2)).data)
+    except nats.errors.Error:
+        return None
+    return found
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
