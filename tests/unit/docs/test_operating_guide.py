@@ -6,10 +6,9 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
-import typer
 from prometheus_client import REGISTRY
+from typer.testing import CliRunner
 
 import services.inventory.app
 import services.projections.app  # noqa: F401  # both register their metrics on import
@@ -52,15 +51,10 @@ def test_every_metric_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_exists_and_takes_its_arguments(line: str) -> None:
-    words = shlex.split(line)[1:]
-    group: click.Command = typer.main.get_command(app)
-    context = click.Context(group, info_name="commons")
-    while isinstance(group, click.Group):
-        name, found, words = group.resolve_command(context, words)
-        assert found is not None, line
-        group, context = found, click.Context(found, info_name=name, parent=context)
-    group.parse_args(context, list(words))
+def test_every_command_exists_and_takes_its_options(line: str) -> None:
+    asked = CliRunner().invoke(app, [*shlex.split(line)[1:], "--help"])
+    assert asked.exit_code == 0, asked.output
+    assert "Usage" in asked.output
 
 
 def test_the_commands_of_every_chapter_are_there() -> None:
