@@ -125,7 +125,7 @@ class Committer:
         self._lanes[hash(append.owner.subject) % len(self._lanes)].put(append)
 
     def connection_changed(self) -> None:
-        """The connection was lost: nothing more is written until the stream's end has been looked at again."""
+        """Something was not answered: nothing more is written until the stream's end has been looked at again."""
         self._checked = False
 
     def full(self) -> bool:
@@ -223,7 +223,9 @@ class _Lane:
                         await self._write()
                         self._pause = _PAUSE
                     except _Unanswered as error:
-                        # Nothing is known of these appends: the same bytes go out again under the same expectations.
+                        # Nothing is known of these appends: the same bytes go out again under the same expectations,
+                        # once it is clear that the stream is still there, with all that was in it.
+                        self.committer.connection_changed()
                         log.warning("write not answered, sent again", reason=str(error), waiting=len(self.taken))
                         await asyncio.sleep(self._pause)
                         self._pause = min(self._pause * 2, _LONGEST_PAUSE)

@@ -109,8 +109,10 @@ class EventStore:
         await assert_sync_always(monitoring_url)
 
     async def last_sequence(self) -> int:
-        """The stream's last sequence; 0 when it is empty."""
+        """The stream's last sequence; 0 when it is empty, or not there (any more)."""
         info = await self._api(f"STREAM.INFO.{self.stream}")
+        if info.get("error", {}).get("err_code") == _STREAM_NOT_FOUND:
+            return 0
         if "error" in info:
             raise OutcomeUnknown(f"The stream {self.stream} did not answer: {info['error']['description']}.")
         last = int(info["state"]["last_seq"])

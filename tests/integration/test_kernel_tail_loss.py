@@ -8,12 +8,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import nats
 import pytest
 
 from services.local.nats import NatsServer
+from shared.client import CommandClient
 from shared.decider import Ref
 from shared.errors import Halted, LedgerError
-from tests.support.kiosk import ChangeJar, CloseJar, LimitCounter, Order, TakeTicket
+from shared.message import Refused
+from shared.service import Service
+from shared.settings import Settings
+from tests.support.kiosk import DECIDERS, ChangeJar, CloseJar, LimitCounter, Order, TakeTicket, kiosk
 from tests.support.ledger import Ledger, event_of, last_sequence, ledger, until
 
 
@@ -117,6 +122,39 @@ async def test_events_of_others_that_were_loaded_count_too(nats_server: NatsServ
         await store.set_back()
         await until(lambda: one.nc.is_connected)
         await halts(one, ChangeJar(jar="new", by=1), "first")
+
+
+async def test_the_whole_stream_is_gone(nats_server: NatsServer) -> None:
+    """An administrator deleted it: that is the loss of every event, not an outage to be waited out."""
+    async with ledger(nats_server) as one:
+        await one.send(ChangeJar(jar="pot", by=1), "pot")
+        await one.nc.jetstream().delete_stream("KIOSK")
+        halted = await halts(one, ChangeJar(jar="pot", by=1), "first")
+        assert halted.facts["last_sequence"] == 0
+
+
+async def test_a_service_says_so_to_its_callers_and_in_its_health(nats_server: NatsServer, store: Store) -> None:
+    service = Service(kiosk, DECIDERS, Settings(NATS_URL=nats_server.url, NATS_MONITORING_URL=nats_server.monitor_url))
+    await service.start()
+    nc = await nats.connect(nats_server.url)
+    client = CommandClient(nc, actor="sam")
+    await client.send("kiosk", "ChangeJar", {"jar": "pot", "by": 1})
+    await store.copy()
+    await client.send("kiosk", "ChangeJar", {"jar": "pot", "by": 1})
+    health = service.health()
+    assert (health["ok"], health["ready"], health["halted"]) == (True, True, None)
+    await store.set_back()
+    await until(lambda: nc.is_connected and service.nc.is_connected)
+    for command in ({"jar": "pot", "by": 1}, {"jar": "new", "by": 1}, {"jar": "new", "by": -1}):
+        with pytest.raises(Refused) as refused:
+            await client.send("kiosk", "ChangeJar", command)
+        assert refused.value.code == "HALTED" and refused.value.status == 503
+        assert "restore the stream from a backup" in refused.value.detail
+    health = service.health()
+    assert (health["ok"], health["ready"], health["halted"]["code"]) == (False, False, "HALTED")
+    await service.stop()
+    await nc.close()
+    assert await last_sequence(nats_server) == 1
 
 
 async def test_commands_in_hand_are_answered(nats_server: NatsServer, store: Store) -> None:
