@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+import shared.writer
 from services.local.nats import NatsServer
 from shared.command import Answer
 from shared.errors import Rejected
@@ -105,6 +106,26 @@ async def test_the_request_is_lost_and_another_writer_takes_its_place(nats_serve
     assert len(await read(nats_server)) == 5
 
 
+@pytest.mark.parametrize("marker", [PUBLISH, COMMIT], ids=["publish", "batch"])
+async def test_the_reply_comes_too_late(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, marker: bytes
+) -> None:
+    """The connection stands and says nothing; when it speaks at last, nobody listens to it any more."""
+    monkeypatch.setattr(shared.writer, "_TIMEOUT", 0.5)
+    count = 1 if marker == PUBLISH else 100
+    async with Proxy(nats_server.port) as proxy, ledger(nats_server, url=proxy.url, lanes=1, batch_from=50) as one:
+        await warm(one)
+        proxy.watch(marker)
+        futures = [one.start(TakeTicket(counter="door", holder=f"h-{n}"), f"t-{n}") for n in range(count)]
+        await asyncio.wait_for(proxy.seen.wait(), 10)
+        answers = await asyncio.wait_for(asyncio.gather(*futures), 20)
+        proxy.release()
+        following = await one.send(TakeTicket(counter="door", holder="last"), "last")
+        assert event_of(following).number == count + 2
+    events = await read(nats_server)
+    assert [answer.event for answer in answers] == [event.raw for event in events[1:-1]]
+
+
 async def test_cut_again_and_again_under_load(nats_server: NatsServer) -> None:
     """Wherever the cuts fall: each command once, in order, each answer the stored event."""
     async with AsyncExitStack() as stack:
@@ -118,7 +139,7 @@ async def test_cut_again_and_again_under_load(nats_server: NatsServer) -> None:
                 answers.append(answer)
 
         clients = [asyncio.create_task(client(name)) for name in range(40)]
-        for number in range(6):
+        for number in range(4):
             marker = (PUBLISH, COMMIT)[number % 2]
             proxy.watch(marker, forward=number % 3 != 0)
             seen = asyncio.create_task(proxy.seen.wait())
