@@ -119,9 +119,6 @@ class Committer:
 
     def submit(self, append: Append) -> None:
         """Queue an append behind all earlier ones of its aggregate."""
-        if self.halted is not None:  # it was being decided when the writing halted
-            append.owner.failed(self.halted)
-            return
         self._lanes[hash(append.owner.subject) % len(self._lanes)].put(append)
 
     def connection_changed(self) -> None:
@@ -173,6 +170,8 @@ class Committer:
 
     def halt(self, detail: str, last: int, known: int) -> None:
         """Stop all writing, for good: every waiting and later command is answered with the reason."""
+        if self.halted is not None:
+            return
         self.halted = Halted(detail, stream=self.store.stream, last_sequence=last, known_sequence=known)
         log.error("writing halted", stream=self.store.stream, last_sequence=last, known_sequence=known)
         for lane in self._lanes:

@@ -212,6 +212,7 @@ async def test_an_acknowledgement_that_comes_after_the_halt(nats_server: NatsSer
         futures = [one.start(TakeTicket(counter=f"c-{n}", holder="ada"), "take") for n in range(4)]
         answers = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 10)
         assert {type(answer) for answer in answers} == {Halted}
+        assert one.committer.appends == 1
 
 
 async def test_a_write_that_lands_before_what_was_known_is_noticed(nats_server: NatsServer) -> None:
