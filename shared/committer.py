@@ -119,6 +119,9 @@ class Committer:
 
     def submit(self, append: Append) -> None:
         """Queue an append behind all earlier ones of its aggregate."""
+        if self.halted is not None:  # it was being decided when the writing halted; its lane may have ended
+            append.owner.failed(self.halted)
+            return
         self._lanes[hash(append.owner.subject) % len(self._lanes)].put(append)
 
     def connection_changed(self) -> None:

@@ -232,13 +232,26 @@ async def test_a_write_that_lands_before_what_was_known_is_noticed(nats_server: 
 
 async def test_a_writer_that_breaks_is_no_silence(nats_server: NatsServer) -> None:
     """Something nobody thought of goes wrong in the writing: commands are answered, not left to wait."""
-    async with ledger(nats_server) as one:
+    async with ledger(nats_server, lanes=1) as one:
+        page, loading, broke = one.store.page, asyncio.Event(), asyncio.Event()
+
+        async def slow(ref: Ref, **options: Any) -> Any:
+            if ref.id == "slow":
+                loading.set()
+                await broke.wait()
+            return await page(ref, **options)
 
         async def broken(frame: Any) -> Any:
             raise ZeroDivisionError
 
+        one.store.page = slow  # type: ignore[method-assign]
         one.committer.writer.append = broken  # type: ignore[method-assign]
+        late = one.start(ChangeJar(jar="slow", by=1), "late")
+        await loading.wait()
         await halts(one, ChangeJar(jar="pot", by=1), "first")
+        broke.set()
+        with pytest.raises(Halted):
+            await asyncio.wait_for(late, 10)
         await halts(one, ChangeJar(jar="pot", by=1), "second")
     async with ledger(nats_server) as again:
         assert event_of(await again.send(ChangeJar(jar="pot", by=1), "first")).left == 1
