@@ -160,6 +160,12 @@ STOCK = [
         CorrectMovement, **at("main"), movement=st.integers(1, 12), reason=st.just("Typed wrong"),
         lines=quantity_lines(LotQuantity),
     ),
+    st.tuples(  # all in one moment: what the count came after is told by revisions alone
+        st.builds(ReceiveStock, **at("main"), source=st.just(Source.PURCHASE), lines=quantity_lines(ReceiptLine)),
+        st.builds(RecordCount, **at("main"), count=counts, lines=quantity_lines(CountedLot, values=st.integers(0, 40))),
+        st.builds(ApproveCount, **at("main"), count=counts),
+        st.builds(ReverseMovement, **at("main"), movement=st.integers(1, 3), reason=st.just("Twice")),
+    ),
     st.tuples(
         st.builds(RecordCount, **at("main"), count=counts, lines=quantity_lines(CountedLot, values=st.integers(0, 40))),
         st.builds(ApproveCount, **at("main"), count=counts),
