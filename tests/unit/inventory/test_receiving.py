@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import date
 
 from services.inventory.contract import (
+    MAX_LINES,
+    MAX_MOVES,
     Breach,
     CloseLocation,
     DateKind,
@@ -29,12 +31,14 @@ from tests.unit.inventory.pantry import (
     given,
     goods,
     hold,
+    issue,
     main,
     opened,
     opiate,
     recall,
     receive,
     received,
+    reserve,
     rice,
     stock,
 )
@@ -172,6 +176,19 @@ def test_a_second_date_of_one_lot_is_recorded_and_named() -> None:
     given(*PANTRY, received(1, "A", SOON)).when(received(1, "A", LATER)).then(
         StockReceived, breaches=(Breach.DATE_CONFLICT,)
     )
+
+
+def test_the_longest_receipt_fits_an_event() -> None:
+    lines = [goods(1, f"{n:05}".rjust(50, "L"), LATER, owner="o" * 64) for n in range(MAX_LINES)]
+    given(*PANTRY).when(receive(*lines)).then(StockReceived, on_hand=MAX_LINES)
+
+
+def test_more_lots_than_an_event_holds_are_refused() -> None:
+    shelf = given(*PANTRY, *(receive(*(goods(1, f"{m}-{n}") for n in range(MAX_LINES))) for m in range(3)))
+    shelf.when(issue(MAX_MOVES)).then_event()
+    shelf.when(issue(MAX_MOVES + 1)).then_rejected(E.TOO_MANY_LOTS, lots=MAX_MOVES + 1)
+    shelf.when(reserve(MAX_MOVES + 1)).then_rejected(E.TOO_MANY_LOTS)
+    shelf.when(hold()).then_rejected(E.TOO_MANY_LOTS)
 
 
 def test_a_hold_of_one_lot_leaves_the_others() -> None:
