@@ -10,9 +10,20 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 
 from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
+
+
+@pytest.fixture(autouse=True)
+def fresh_logging() -> Iterator[None]:
+    """Logging as at a process's start: a command that was run in here leaves its own output, closed, behind."""
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture(scope="session")
