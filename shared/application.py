@@ -27,6 +27,7 @@ from shared import telemetry
 from shared.connection import servers
 from shared.errors import LedgerError
 from shared.garbage import collect_seldom
+from shared.service import INBOX
 from shared.settings import Settings, load
 
 log = structlog.get_logger(__name__)
@@ -52,9 +53,16 @@ def build(name: str, component: Component, settings: Settings) -> AsgiFastStream
         reconnect_time_wait=0.25, graceful_timeout=2,  # type: ignore[arg-type]
     )  # fmt: skip
 
-    @broker.subscriber(f"status.{name}", title="status", description="Answers with the process's health as JSON.")
-    async def status(_: Any) -> bytes:
-        return json.dumps(component.health()).encode()
+    async def whole(message: Any) -> Any:
+        return message
+
+    @broker.subscriber(
+        f"status.{name}", title="status", description="Answers with the process's health as JSON.", decoder=whole,
+        no_reply=True,
+    )  # fmt: skip
+    async def status(message: Any) -> None:
+        if message.reply_to.startswith(INBOX):  # an answer to any other subject could end up in a ledger
+            await broker.publish(json.dumps(component.health()).encode(), message.reply_to)
 
     @get
     async def healthz(_: Any) -> AsgiResponse:

@@ -55,7 +55,7 @@ class Cache:
         self._snapshots = snapshots
         self._limit = limit
         self._found: OrderedDict[Ref, Aggregate] = OrderedDict()
-        self._watched: set[str] = set()
+        self._watched: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def takes(self, category: str) -> bool:
@@ -192,8 +192,8 @@ class Cache:
             if newest < known:
                 self._keeper.lost(aggregate, newest, known)
             if newest == aggregate.sequence:
-                if asked_for_ever:
-                    aggregate.stale_until = 0.0
+                if asked_for_ever:  # a hint that came meanwhile would say "for a second", and so does this
+                    aggregate.stale_until = time.monotonic() + _STALE_SECONDS
                 return
             if not aggregate.tickets:
                 aggregate.loaded = False
@@ -203,9 +203,11 @@ class Cache:
 
         Core NATS delivers a copy of every publish, before it is stored: a hint, after which a read asks the stream.
         """
-        if category in self._watched:
-            return
-        self._watched.add(category)
+        if category not in self._watched:
+            self._watched[category] = self.spawn(self._listen(category))
+        await asyncio.shield(self._watched[category])
+
+    async def _listen(self, category: str) -> None:
         prefix = self._store.subject(Ref(category, ""))
 
         async def hear(message: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from shared.contract import fields_of
+from shared.contract import FILLED, fields_of
 from shared.errors import CommandIdReused
 
 
@@ -42,7 +42,7 @@ class Answer:
 def assert_same(command: Any, meta: CommandMeta, event: Any, actor: str, makes: tuple[type, ...]) -> None:
     """Refuse a command whose id was used before for something else: another event, or another actor's.
 
-    A field that the repeat leaves out claims nothing, so it does not differ.
+    What a decision fills in (`FILLED`) does not differ when the repeat leaves it out, as the first may have done.
     """
     differs: str | None = None
     if not isinstance(event, makes):
@@ -51,7 +51,7 @@ def assert_same(command: Any, meta: CommandMeta, event: Any, actor: str, makes: 
         differs = "authid"
     else:
         for name, value in fields_of(command):
-            if value is not None and getattr(event, name) != value:
+            if getattr(event, name) != value and not (value is None and name in FILLED):
                 differs = name
                 break
     if differs:

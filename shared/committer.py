@@ -75,19 +75,18 @@ class Committer:
         writer: Writer | None = None,
         lanes: int = 2,
         batch_from: int = 24,
-        max_waiting: int = 20_000,
         known_sequence: Callable[[], Awaitable[int]] | None = None,
     ) -> None:
         self.store = store
         self.writer = writer or Writer(_url_of(store.nc), name=f"{store.contract.service}-writer")
         self.batch_from = batch_from
-        self.max_waiting = max_waiting
         self.halted: Halted | None = None
         self.acknowledged = 0
         """The highest sequence that this process saw acknowledged."""
         self.writes = 0
         self.appends = 0
         self._known = known_sequence
+        self._seen_by_others = 0
         self._checked = False
         self._checking = asyncio.Lock()
         self._lanes = [_Lane(self, number) for number in range(lanes)]
@@ -128,9 +127,6 @@ class Committer:
         """Something was not answered: nothing more is written until the stream's end has been looked at again."""
         self._checked = False
 
-    def full(self) -> bool:
-        return self.waiting >= self.max_waiting
-
     async def ensure_tail(self) -> bool:
         """Whether writing may go on; looks at the stream's end once for every connection.
 
@@ -147,10 +143,11 @@ class Committer:
                     await self._check_tail()
         return self.halted is None
 
-    async def _check_tail(self) -> None:
-        known = max(self.acknowledged, self.store.highest_seen)
-        if self._known is not None:
-            known = max(known, await self._known())
+    async def _check_tail(self, *, ask: bool = True) -> None:
+        """Compare the stream's end with what is known; with `ask` also with what others have seen by now."""
+        if ask and self._known is not None:
+            self._seen_by_others = max(self._seen_by_others, await self._known())
+        known = max(self.acknowledged, self.store.highest_seen, self._seen_by_others)
         last = await self.store.last_sequence()
         if last < known:
             self.halt(
@@ -196,6 +193,7 @@ class _Lane:
         self.task: asyncio.Task[None] | None = None
         self._pause = _PAUSE
         self._floor = 0
+        self._unanswered = False
 
     def put(self, append: Append) -> None:
         self.queue.append(append)
@@ -227,12 +225,14 @@ class _Lane:
                     except _Unanswered as error:
                         # Nothing is known of these appends: the same bytes go out again under the same expectations,
                         # once it is clear that the stream is still there, with all that was in it.
+                        self._unanswered = True
                         self.committer.connection_changed()
                         log.warning("write not answered, sent again", reason=str(error), waiting=len(self.taken))
                         await asyncio.sleep(self._pause)
                         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     def _take(self) -> None:
+        self._unanswered = False
         size = min(len(self.queue), MAX_BATCH)
         self.taken = [self.queue.popleft() for _ in range(size)]
 
@@ -337,7 +337,7 @@ class _Lane:
         """Fail the aggregates that somebody else wrote to; the others stay taken and are sent again at once."""
         committer = self.committer
         try:
-            await committer._check_tail()
+            await committer._check_tail(ask=False)
             if committer.halted:
                 return
             heads = await self.store.heads([owner.subject for owner in owners])
@@ -357,9 +357,15 @@ class _Lane:
         """The server said no for a reason other than a conflict."""
         if error.get("err_code") in _DISK_FULL:
             log.error("the server is out of storage", error=error)
-            self._fail(
-                owners, Busy("The ledger's storage is full. Nothing was recorded; free space, then send it again.")
+            full: LedgerError = Busy(
+                "The ledger's storage is full. Nothing was recorded; free space, then send it again."
             )
+            if self._unanswered:  # an earlier try of the same bytes may have been stored
+                full = OutcomeUnknown(
+                    "The ledger's storage is full, and whether this was recorded before is not known. Free space, then "
+                    "send it again under the same id."
+                )
+            self._fail(owners, full)
         else:
             raise _Unanswered(f"{error.get('err_code')} {error.get('description', '')}")
 

@@ -96,6 +96,13 @@ async def fold_to(
     for stream, position in positions.items():
         contract, unwanted = projection.contracts[stream], passed_over(projection, stream)
         async with StreamReader(nats_url, stream, name=f"fold-{projection.name}") as reader:
+            if reader.last_sequence < position:
+                raise Corrupt(
+                    f"{projection.name} has folded {stream} up to {position:,}, but the stream ends at "
+                    f"{reader.last_sequence:,}: its tail is lost. Stop the services, keep the server's folder as it "
+                    "is, and restore the stream from a backup.",
+                    stream=stream, sequence=reader.last_sequence, expected=position,
+                )  # fmt: skip
             async for messages in reader.batches(until=position):
                 for start in range(0, len(messages), _SLICE):
                     part = [

@@ -29,12 +29,15 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, Final, TypeVar, dataclass_transform
 
 import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import Corrupt, Invalid, UnknownCommand
+
+FILLED: Final = frozenset({"occurred_at"})
+"""Fields that a decision fills in when a command leaves them out; all others come back in its event as they were."""
 
 T = TypeVar("T")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]

@@ -67,17 +67,22 @@ class Decider(Generic[S]):
     evolve: Callable[[S, Any], S]
     check: Callable[[S], list[str]]
     reads: Callable[[Any], Iterable[Ref]] = _nothing
+    fold_version: str = field(init=False, default="")
+    """A fingerprint of the code that folds: snapshots made under another one are thrown away.
 
-    @property
-    def fold_version(self) -> str:
-        """A fingerprint of the code that folds: snapshots made under another one are thrown away.
+    It covers the source of the modules that define evolve, the state and the contract, and of those of the same package
+    that they import, so nobody has to remember to raise a number; a change of a comment costs one fold from the
+    stream. It is taken once, when the code is loaded: files that change under a running process do not change it.
+    """
 
-        It covers the source of the modules that define evolve, the state and the contract, so nobody has to remember
-        to raise a number; a change of a comment costs one fold from the stream.
-        """
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fold_version", self._fingerprint())
+
+    def _fingerprint(self) -> str:
         modules = {self.evolve.__module__, self.state_type.__module__}
         modules |= {spec.cls.__module__ for spec in self.contract.events.values() if spec.category == self.category}
-        modules |= {m for name in modules for m in _siblings(name)}
+        while more := {m for name in modules for m in _siblings(name)} - modules:
+            modules |= more
         text = "".join(inspect.getsource(sys.modules[name]) for name in sorted(modules))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

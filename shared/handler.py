@@ -38,7 +38,8 @@ log = structlog.get_logger(__name__)
 class Handler:
     """Handles the commands of one service's deciders over one stream.
 
-    `cache_bytes` bounds the memory of loaded aggregates, by estimate (see cache.py).
+    `cache_bytes` bounds the memory of loaded aggregates, by estimate (see cache.py); `max_waiting` the commands that
+    are taken and not yet answered: one more is answered with Busy.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Handler:
         snapshots: Snapshots | None = None,
         snapshot_every: int = 1000,
         cache_bytes: int = 256 << 20,
+        max_waiting: int = 20_000,
     ) -> None:
         self.store = store
         self.stream = store.stream
@@ -60,6 +62,8 @@ class Handler:
         self.clock = clock
         self.conflicts = 0
         self.cache = Cache(store, deciders, self, snapshots, snapshot_every, cache_bytes)
+        self.max_waiting = max_waiting
+        self._in_hand = 0
         self._stopping = False
         self._source = f"/commons/{chapter}/{self.contract.service}"
 
@@ -82,7 +86,7 @@ class Handler:
         if self._stopping:
             future.set_exception(Busy("The service is stopping. Nothing was recorded; send it again in a moment."))
             return future
-        if self.committer.full():
+        if self._in_hand >= self.max_waiting:
             future.set_exception(
                 Busy("Too many commands wait already. Nothing was recorded; send it again in a moment.")
             )
@@ -91,6 +95,8 @@ class Handler:
         if not self.cache.takes(spec.category):
             future.set_exception(UnknownCommand(f"No decider of {self.contract.service} takes {spec.name}."))
             return future
+        self._in_hand += 1
+        future.add_done_callback(self._answered)
         entry = self.cache.get(Ref(spec.category, spec.aggregate(command)))
         ticket = Ticket(command, meta, event_id(entry.subject, meta.id), future)
         idle = entry.loaded and not (entry.undecided or entry.working or entry.readers)
@@ -100,6 +106,9 @@ class Handler:
             entry.undecided.append(ticket)
             self.wake(entry)
         return future
+
+    def _answered(self, _: asyncio.Future[Answer]) -> None:
+        self._in_hand -= 1
 
     async def state(self, ref: Ref) -> tuple[Any, int]:
         """An aggregate's durable state and revision, for process managers and diagnosis; do not change it."""

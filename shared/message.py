@@ -60,9 +60,11 @@ class _Twice(ValueError):
 
 
 def _once(members: list[tuple[str, Any]]) -> None:
-    if len({name for name, _ in members}) != len(members):
-        names = [name for name, _ in members]
-        raise _Twice(f"{next(name for name in names if names.count(name) > 1)[:80]!r} stands twice in one object")
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise _Twice(f"{name[:80]!r} stands twice in one object")
+        seen.add(name)
 
 
 _decoder: Final = msgspec.json.Decoder(CommandMessage)

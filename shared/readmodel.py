@@ -115,7 +115,7 @@ async def wait_for(
                     finally:
                         moved.clear()
         except TimeoutError:
-            raise await _behind(pool, projection, stream, sequence, timeout) from None
+            raise await _behind(connection, projection, stream, sequence, timeout) from None
         finally:
             if not connection.is_closed():
                 await connection.remove_listener(CHANNEL, heard)
@@ -167,8 +167,8 @@ async def _reached(connection: Connection, projection: str, stream: str, sequenc
     return True
 
 
-async def _behind(pool: asyncpg.Pool, projection: str, stream: str, sequence: int, timeout: float) -> Behind:
-    position = await pool.fetchval(
+async def _behind(connection: Connection, projection: str, stream: str, sequence: int, timeout: float) -> Behind:
+    position = await connection.fetchval(
         "SELECT sequence FROM commons.generation JOIN commons.checkpoint USING (projection, generation)"
         " WHERE state = 'live' AND projection = $1 AND stream = $2",
         projection, stream,

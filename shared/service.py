@@ -54,6 +54,10 @@ _GAUGES: Final = {
 }
 
 
+INBOX: Final = "_INBOX."
+"""Where answers go, and nowhere else: the inboxes of NATS clients, as they name them unless told otherwise."""
+
+
 class Service:
     """One service of the ledger over its own stream."""
 
@@ -100,13 +104,12 @@ class Service:
         await self.store.ensure(settings.monitoring_url)
         self.committer = Committer(
             self.store, writer=Writer(settings.nats_url, name=f"{name}-writer"), lanes=settings.lanes,
-            max_waiting=settings.max_waiting,
             known_sequence=known_sequence(settings.database_url, self.store.stream),
         )  # fmt: skip
         self.handler = Handler(
             self.store, self._deciders, self.committer, chapter=settings.chapter,
             snapshots=await Snapshots.open(self.nc, name), snapshot_every=settings.snapshot_every,
-            cache_bytes=settings.cache_mb << 20,
+            cache_bytes=settings.cache_mb << 20, max_waiting=settings.max_waiting,
         )  # fmt: skip
         await self.committer.start()
         # One subscription for all commands: a wildcard also answers a command that does not exist.
@@ -178,6 +181,10 @@ class Service:
 
     async def _receive(self, message: Msg) -> None:
         """Hand a command to the handler; the answer follows when its decision is durable, and nothing waits for it."""
+        if message.reply and not message.reply.startswith(INBOX):
+            # NATS lets a caller name any subject for the answer, a ledger's too: there it would stand as an event.
+            log.warning("a command was not taken: its reply subject is no inbox", subject=message.subject)
+            return
         began = time.perf_counter()
         name = message.subject.rpartition(".")[2]
         self._in_hand += 1
@@ -253,7 +260,7 @@ def known_sequence(database_url: str | None, stream: str) -> Callable[[], Awaita
                 )
             finally:
                 await connection.close(timeout=1)
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             # The read models are not needed to write; this process's own memory of the stream still holds.
             log.warning(
                 "the read models' checkpoints could not be asked for", reason=str(error) or type(error).__name__

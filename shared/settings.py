@@ -21,7 +21,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
-    nats_url: str = Field("nats://127.0.0.1:4222", alias="NATS_URL", pattern=r"^(nats|tls|ws|wss)://\S+$")
+    nats_url: str = Field("nats://127.0.0.1:4222", alias="NATS_URL", pattern=r"^(nats|tls)://\S+$")
     nats_monitoring_url: str | None = Field(None, alias="NATS_MONITORING_URL", pattern=r"^https?://\S+$")
     """The server's HTTP monitoring address, which says whether it syncs every write; else port 8222 of its host."""
     database_url: str | None = Field(None, alias="DATABASE_URL", pattern=r"^postgres(ql)?://\S*$")
@@ -35,7 +35,7 @@ class Settings(BaseModel):
     snapshot_every: int = Field(1000, alias="COMMONS_SNAPSHOT_EVERY", ge=10, le=1_000_000)
     """Events of one aggregate between two snapshots of it."""
     max_waiting: int = Field(20_000, alias="COMMONS_MAX_WAITING", ge=1, le=1_000_000)
-    """Undurable decisions at which further commands are answered with BUSY."""
+    """Commands taken and not yet answered at which further ones are answered with BUSY."""
     lanes: int = Field(2, alias="COMMONS_LANES", ge=1, le=16)
     """Writes that may be under way at once."""
     log_format: Literal["console", "json"] = Field("console", alias="COMMONS_LOG_FORMAT")

@@ -41,6 +41,9 @@ FORBIDDEN: Final = (
 )  # fmt: skip
 """Settings that would let a message vanish, change, or go unacknowledged (some of them switch purging on unsaid)."""
 
+MIN_PAYLOAD: Final = 64 << 10
+"""Bytes of a message that the server must take: an event of 60,000, and its headers."""
+
 _PAGE: Final = 1000
 _TIMEOUT: Final = 10.0
 
@@ -100,6 +103,8 @@ class EventStore:
             wrong.append(f"persist_mode is {config['persist_mode']!r}, which acknowledges before writing")
         if config.get("subjects") != subjects:
             wrong.append(f"subjects are {config.get('subjects')}, not {subjects}")
+        if self.nc.max_payload < MIN_PAYLOAD:
+            wrong.append(f"the server's max_payload is {self.nc.max_payload:,} bytes, and events need {MIN_PAYLOAD:,}")
         if wrong:
             raise Misconfigured(
                 f"The stream {self.stream} is not safe for a ledger: {'; '.join(wrong)}. "

@@ -22,6 +22,10 @@ _SPARSE: Final = 100
 """Up to this revision an aggregate's invariants are checked after every event."""
 
 
+class Unsound(Corrupt):
+    """The bytes are in order, and what they say does not fold, or breaks an invariant."""
+
+
 @dataclass(slots=True)
 class _Aggregate:
     """How far one aggregate has come, and its state there."""
@@ -72,7 +76,7 @@ class Chains:
         for subject, aggregate in self._aggregates.items():
             broken = self._deciders[subject.split(".")[2]].check(aggregate.state)
             if broken:
-                raise Corrupt(
+                raise Unsound(
                     f"The aggregate {subject} is not sound at event {aggregate.revision:,}: {'; '.join(broken)}.",
                     stream=stream_name(self._contract.service), subject=subject,
                 )  # fmt: skip
@@ -97,15 +101,15 @@ class Chains:
             due = event.revision % max(1, event.revision // _SPARSE) == 0
             broken = decider.check(aggregate.state) if due else []
         except Corrupt as error:
-            raise _wrong(event, error.detail) from error
+            raise _wrong(event, error.detail, Unsound) from error
         except Exception as error:  # whatever a fold stumbles over, the event that did it is named
-            raise _wrong(event, f"it does not fold: {type(error).__name__}: {error}") from error
+            raise _wrong(event, f"it does not fold: {type(error).__name__}: {error}", Unsound) from error
         if broken:
-            raise _wrong(event, "after it, " + "; ".join(broken))
+            raise _wrong(event, "after it, " + "; ".join(broken), Unsound)
 
 
-def _wrong(event: Recorded, what: str) -> Corrupt:
-    return Corrupt(
+def _wrong(event: Recorded, what: str, kind: type[Corrupt] = Corrupt) -> Corrupt:
+    return kind(
         f"Event {event.sequence:,} of {event.stream}, on {event.subject}: {what}.",
         stream=event.stream, sequence=event.sequence, subject=event.subject,
     )  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from services.auditor.chains import Chains
+from services.auditor.chains import Chains, Unsound
 from services.inventory.contract import inventory
 from services.inventory.deciders import DECIDERS
 from services.projections.registry import PROJECTIONS
@@ -113,6 +113,8 @@ async def _stream(
                         await asyncio.sleep(0)
                 progress(events.name, chains.events, until)
         chains.finish()
+    except Unsound as error:
+        folds.problem = error.detail
     except Corrupt as error:
         events.problem = error.detail
     events.count, folds.count = chains.events, chains.aggregates

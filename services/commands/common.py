@@ -32,7 +32,7 @@ DESCRIPTION: Final = "commons.json"
 """The file in the data folder by which `commons up` says where everything listens."""
 
 _CONNECT_SECONDS: Final = 5.0
-_NATS_URL = re.compile(r"(nats|tls|ws|wss)://\S+")
+_NATS_URL = re.compile(r"(nats|tls)://\S+")
 _DATABASE_URL = re.compile(r"postgres(ql)?://\S*")
 _NAME = re.compile(r"[^\x00-\x20\x7f-\x9f]{1,128}")
 _LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,256}")

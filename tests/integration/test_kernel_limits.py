@@ -53,7 +53,7 @@ async def test_one_aggregate_is_never_in_memory_twice(nats_server: NatsServer) -
 
 async def test_too_much_at_once_is_refused_and_nothing_of_it_is_recorded(nats_server: NatsServer) -> None:
     async with ledger(nats_server) as one:
-        one.committer.max_waiting = 50
+        one.handler.max_waiting = 50
         await one.send(TakeTicket(counter="door", holder="first"), "first")
         takes = [one.start(TakeTicket(counter="door", holder=f"h-{n}"), f"t-{n}") for n in range(200)]
         answers = await asyncio.gather(*takes, return_exceptions=True)
