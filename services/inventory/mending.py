@@ -18,6 +18,7 @@ from services.inventory.contract import (
     ApproveCount,
     CorrectMovement,
     CountApproved,
+    HoldReason,
     InventoryError,
     LotMove,
     MovementCorrected,
@@ -76,6 +77,8 @@ def correct(command: CorrectMovement, basis: Basis) -> MovementCorrected | None:
         changes[key] = changes.get(key, 0) + (-line.quantity if out else line.quantity)
     if not (any(changes.values()) or movement.unrecorded):
         return None
+    if not out:
+        _check_review(stock, command.movement, movement, changes)
     absorbed = _check_later(stock, command.movement, movement.moment, changes)
     fields = effect(
         basis, changes, refs=refs, unrecorded=-movement.unrecorded, effective_at=moment_of(movement.moment),
@@ -165,6 +168,20 @@ def _find(stock: Stock, revision: int) -> _Movement:
             movement=revision, kind=KINDS[movement.kind],
         )  # fmt: skip
     return movement
+
+
+def _check_review(stock: Stock, revision: int, movement: _Movement, changes: dict[str, int]) -> None:
+    """Refuse to write medicine that waits for a pharmacist over to a lot that does not: nobody has looked at it."""
+    waiting = {id for id, hold in stock.holds.items() if hold.reason is HoldReason.PHARMACIST_REVIEW}
+    under = {key: waiting.intersection(stock.rows[key].holds) for key in changes if key in stock.rows}
+    came = sorted({id for key in movement.changes for id in under.get(key, ())})
+    if came and any(change > 0 and not under.get(key) for key, change in changes.items()):
+        raise Rejected(
+            InventoryError.LOT_HELD,
+            f"What came with movement {revision} waits for a pharmacist ({', '.join(came[:3])}), and so must what it "
+            "is corrected to. Reverse the movement and receive the goods again, under the right lot.",
+            movement=revision, holds=came[:_NAMED],
+        )  # fmt: skip
 
 
 def _is_out(movement: _Movement, revision: int) -> bool:

@@ -11,11 +11,13 @@ from services.inventory.contract import (
     ApproveCount,
     Breach,
     CorrectMovement,
+    HoldReleased,
     InventoryError,
     LotQuantity,
     MovementCorrected,
     MovementKind,
     MovementReversed,
+    ReleaseHold,
     ReverseMovement,
     StartCount,
     StockIssued,
@@ -26,11 +28,13 @@ from tests.unit.inventory.pantry import (
     PANTRY,
     SOON,
     ago,
+    aspirin,
     counted,
     found,
     given,
     goods,
     issue,
+    main,
     pick,
     receive,
     received,
@@ -136,6 +140,16 @@ def test_a_correction_may_move_goods_to_another_lot() -> None:
     given(*PANTRY, received(10, "A")).when(mend(1, line(10, "B"))).then(
         MovementCorrected, moves=[{"lot": "A", "change": -10}, {"lot": "B", "change": 10}], on_hand=10
     )
+
+
+def test_a_correction_lets_no_medicine_out_of_review() -> None:
+    shelf = given(aspirin, main, received(10, "A"))
+    for lines in ((line(10, "B"),), (line(4), line(6, "B")), (line(10), line(5, "B"))):
+        shelf.when(mend(1, *lines)).then_rejected(E.LOT_HELD, movement=1, holds=["review-1"])
+    shelf.when(mend(1, line(9))).then(MovementCorrected, on_hand=9)
+    shelf.when(undo(1)).then_event().when(received(10, "B")).then_event().when(mend(3, line(9, "B"))).then_event()
+    seen = shelf.when(ReleaseHold(**HERE, hold="review-1"), mandate="pharmacist").then(HoldReleased)
+    seen.when(mend(1, line(10, "B"))).then(MovementCorrected)
 
 
 def test_a_correction_that_a_later_movement_depends_on_names_it(day: Given) -> None:
