@@ -23,7 +23,7 @@ from services.inventory.contract import (
     TransferReceived,
     lot_form,
 )
-from services.inventory.rules import name_of, quantity_of, ref_key, ref_of
+from services.inventory.rules import REVIEW, name_of, quantity_of, ref_key, ref_of
 from services.inventory.shelf import Stock
 from shared.errors import Rejected
 
@@ -179,21 +179,23 @@ def _too_warm(basis: Basis) -> bool:
 
 
 def _holds(basis: Basis, refs: dict[str, LotRef], review: bool) -> tuple[LotHold, ...]:
-    """The holds that begin with an arrival; a lot that such a hold covers already is not named again."""
+    """The holds that begin with an arrival. A lot that such a hold covers already is not named again, and a hold taken
+    for another reason under the recall's id, before there was the recall, does not become the recall's."""
     lots, rows, open_holds = basis.lots, basis.stock.rows, basis.stock.holds
+    others = {id for id, hold in open_holds.items() if hold.reason not in (HoldReason.RECALL, HoldReason.QUARANTINE)}
     if not (review or lots.recalls or lots.quarantines):
         return ()
     found: dict[tuple[str, HoldReason], list[LotRef]] = {}
     for key, ref in refs.items():
         holds = rows[key].holds if key in rows else []
         for recall in lots.recalled(ref):
-            if recall not in holds:
+            if recall not in holds and recall not in others:
                 found.setdefault((recall, HoldReason.RECALL), []).append(ref)
         for quarantine in lots.quarantined(ref):
-            if quarantine not in holds:
+            if quarantine not in holds and quarantine not in others:
                 found.setdefault((quarantine, HoldReason.QUARANTINE), []).append(ref)
         if review and not any(open_holds[hold].reason is HoldReason.PHARMACIST_REVIEW for hold in holds):
-            found.setdefault((f"review-{basis.stock.revision + 1}", HoldReason.PHARMACIST_REVIEW), []).append(ref)
+            found.setdefault((f"{REVIEW}{basis.stock.revision + 1}", HoldReason.PHARMACIST_REVIEW), []).append(ref)
     return tuple(LotHold(hold=hold, reason=reason, lots=tuple(covered)) for (hold, reason), covered in found.items())
 
 

@@ -131,6 +131,12 @@ def decide(command: LotCommand, lots: Lots, context: Context) -> LotEvent | None
 
 def _unused(id: str, lots: Lots) -> None:
     """An id names one quarantine or one recall, for ever: it is also the id of the holds that follow from it."""
+    if id.startswith(rules.REVIEW):
+        raise Rejected(
+            InventoryError.ALREADY_EXISTS,
+            f"An id that begins with {rules.REVIEW} is a pharmacist's review. Choose another one.",
+            id=id,
+        )
     if id in lots.quarantines or id in lots.recalls or id in lots.released or id in lots.lifted:
         raise Rejected(
             InventoryError.ALREADY_EXISTS,

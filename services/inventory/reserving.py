@@ -31,7 +31,8 @@ from services.inventory.contract import (
     lot_form,
 )
 from services.inventory.departures import medicine_for_clinic_only, pharmacist_required, unknown_reservation
-from services.inventory.rules import covers, freed_of, quantity_of, usable_until
+from services.inventory.lot import Lots
+from services.inventory.rules import REVIEW, covers, freed_of, quantity_of, usable_until
 from services.inventory.shelf import Row, Stock
 from services.inventory.timeline import moment_of
 from shared.decider import Context
@@ -143,13 +144,7 @@ def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
                 f"There is nothing here of lot {', '.join(sorted(missing)[:10])}. Check the lot number.",
                 lots=sorted(missing)[:_NAMED],
             )
-    before = stock.holds.get(command.hold)
-    if before is not None and before.reason is not command.reason:
-        raise Rejected(
-            InventoryError.ALREADY_EXISTS,
-            f"Hold {command.hold} exists already, for {before.reason}. Choose another id.",
-            hold=command.hold,
-        )
+    _check_id(command, stock, lots)
     fresh = {key: row for key, row in rows.items() if command.hold not in row.holds}
     if not fresh:
         return None
@@ -238,6 +233,24 @@ def _freed(stock: Stock, reservation: str, why: Freeing) -> tuple[FreedLine, ...
         raise unknown_reservation(reservation)
     lots = stock.reservations[reservation].lots
     return tuple(freed_of(stock.rows[key].ref, quantity, reservation, why) for key, quantity in lots.items())
+
+
+def _check_id(command: HoldStock, stock: Stock, lots: Lots) -> None:
+    """A hold is ended by whoever may end its reason, so an id stands for one reason, here and to come."""
+    taken = None
+    if command.hold in stock.holds:
+        before = stock.holds[command.hold].reason
+        taken = None if before is command.reason else f"Hold {command.hold} exists already, for {before}."
+    elif command.reason is not HoldReason.PHARMACIST_REVIEW and command.hold.startswith(REVIEW):
+        taken = f"An id that begins with {REVIEW} is a pharmacist's review."
+    elif command.reason is not HoldReason.RECALL and (command.hold in lots.recalls or command.hold in lots.lifted):
+        taken = f"{command.hold} is a recall of this item."
+    elif command.reason is not HoldReason.QUARANTINE and (
+        command.hold in lots.quarantines or command.hold in lots.released
+    ):
+        taken = f"{command.hold} is a quarantine of this item."
+    if taken is not None:
+        raise Rejected(InventoryError.ALREADY_EXISTS, f"{taken} Choose another id.", hold=command.hold)
 
 
 def _unknown_hold(id: str, advice: str) -> Rejected:

@@ -27,6 +27,10 @@ TOLERANCE: Final = timedelta(minutes=5)
 """How far two clocks may differ: a moment so far ahead is still now, one so far back is not yet late."""
 
 
+REVIEW: Final = "review-"
+"""How the id of a pharmacist's review begins; the receipt's revision follows. No other hold's id begins so."""
+
+
 def when(occurred_at: datetime | None, context: Context) -> datetime:
     """When a command's fact happened: as it says, or now. Refuses the future."""
     if occurred_at is None:

@@ -21,6 +21,7 @@ from services.inventory.contract import (
     ReservationReleased,
     Source,
     StockHeld,
+    StockReceived,
     StockReserved,
 )
 from tests.unit.inventory.pantry import (
@@ -38,6 +39,7 @@ from tests.unit.inventory.pantry import (
     issue,
     main,
     opiate,
+    pick,
     recall,
     receive,
     received,
@@ -163,6 +165,26 @@ def test_one_lot_is_held_with_whatever_comes_of_it_later() -> None:
     after.when(reserve(6)).then_rejected(E.INSUFFICIENT_STOCK, available=5)
     after.when(hold(lots=("A",))).then_nothing()
     after.when(hold(lots=("A",), reason=HoldReason.OTHER)).then_rejected(E.ALREADY_EXISTS)
+
+
+def test_a_hold_of_another_reason_takes_no_id_of_a_review() -> None:
+    shelf = given(aspirin, main, received(5, "A", LATER, source=Source.PURCHASE))
+    shelf.when(hold("review-3", HoldReason.OTHER)).then_rejected(E.ALREADY_EXISTS, hold="review-3")
+    shelf.when(hold("review-3", HoldReason.PHARMACIST_REVIEW)).then(StockHeld)
+    shelf.when(recall("A", id="review-3")).then_rejected(E.ALREADY_EXISTS, id="review-3")
+    shelf.when(replace(QUARANTINE, quarantine="review-3")).then_rejected(E.ALREADY_EXISTS, id="review-3")
+
+
+def test_a_hold_of_another_reason_takes_no_id_of_a_recall_or_quarantine() -> None:
+    shelf = given(*PANTRY, received(5, "A"), recall("A"), QUARANTINE)
+    shelf.when(hold("R1", HoldReason.OTHER)).then_rejected(E.ALREADY_EXISTS, hold="R1")
+    shelf.when(hold("Q1", HoldReason.OTHER)).then_rejected(E.ALREADY_EXISTS, hold="Q1")
+
+
+def test_a_hold_that_was_before_the_recall_of_its_id_does_not_become_the_recalls() -> None:
+    shelf = given(*PANTRY, received(5, "A"), hold("R1", HoldReason.OTHER), recall("A"))
+    after = shelf.when(received(5, "A", SOON)).then(StockReceived, holds=())
+    after.when(issue(pick(1, "A", date=SOON))).then_rejected(E.LOT_RECALLED)
 
 
 def test_a_hold_without_lots_takes_all_that_is_there() -> None:
