@@ -140,17 +140,26 @@ class Server(ABC):
             return None
 
     async def _came_up(self, process: ChildProcess) -> bool:
-        deadline = time.monotonic() + self.start_seconds
+        ended = asyncio.create_task(process.wait(self.start_seconds))
+        ready = asyncio.create_task(self._wait_until_ready())
         try:
-            while process.returncode is None and time.monotonic() < deadline:
-                if await self._ready():
-                    return process.returncode is None
-                await asyncio.sleep(POLL_SECONDS)
+            # Whichever is first: on a port that is somebody else's, an attempt to connect may take long.
+            await asyncio.wait([ended, ready], return_when=asyncio.FIRST_COMPLETED)
+            if ready.done():
+                ready.result()
+                return process.returncode is None
         except BaseException:
             process.kill_now()
             raise
+        finally:
+            ended.cancel()
+            ready.cancel()
         await process.kill()
         return False
+
+    async def _wait_until_ready(self) -> None:
+        while not await self._ready():
+            await asyncio.sleep(POLL_SECONDS)
 
     def _choose_ports(self) -> None:
         self._port = free_port()
