@@ -8,10 +8,11 @@ therefore compared with what is held there, and the hold is sent again where it 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 
 from services.inventory.contract import (
+    FreedLine,
     HoldReason,
     HoldReleased,
     HoldStock,
@@ -26,8 +27,11 @@ from services.inventory.contract import (
     RecallScope,
     ReleaseHold,
     ReleaseReservation,
+    ReservationExpired,
+    ReservationReleased,
     StockHeld,
     StockReceived,
+    StockReserved,
     TransferReceived,
     inventory,
     lot_form,
@@ -44,7 +48,10 @@ class Recalls(Manager):
     ReleaseHold."""
 
     name = "recalls"
-    reads = (Movement, StockHeld, HoldReleased, LotQuarantined, LotReleased, LotRecalled, RecallLifted)
+    reads = (
+        Movement, StockHeld, HoldReleased, LotQuarantined, LotReleased, LotRecalled, RecallLifted,
+        StockReserved, ReservationReleased, ReservationExpired,
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._locations: defaultdict[str, dict[str, None]] = defaultdict(dict)
@@ -53,11 +60,15 @@ class Recalls(Manager):
         """Of each item, the open recalls (what they cover) and quarantines (their lot), by id."""
         self._held: defaultdict[tuple[str, str], dict[str, set[str]]] = defaultdict(dict)
         """Of each item and hold, the lots that it covers at each location."""
+        self._reserved: defaultdict[tuple[str, str], dict[str, Counter[str]]] = defaultdict(dict)
+        """Of each item and location, what each open reservation has set aside, by lot. A hold names only the first of
+        the reservations that it stands in the way of; this knows them all."""
 
     def react(self, event: Recorded) -> Iterable[Step]:
         match event.data:
             case Movement() as movement:
                 self._locations[movement.item][movement.location] = None
+                self._freed(movement.item, movement.location, movement.freed)
                 if isinstance(movement, (StockReceived, TransferReceived)):
                     for hold in movement.holds:
                         yield from self._begun(event, movement, hold)
@@ -75,13 +86,11 @@ class Recalls(Manager):
                 yield from self._end(event, released.item, released.quarantine)
             case StockHeld() as held:
                 yield from self._note_hold(event, held.item, held.location, held.hold, held.reason, held.held)
-                if held.reason is HoldReason.RECALL:
-                    for reservation in held.reservations:
-                        yield self.step(
-                            event, inventory,
-                            ReleaseReservation(item=held.item, location=held.location, reservation=reservation),
-                            f"release {reservation}", met_by=InventoryError.UNKNOWN_RESERVATION,
-                        )  # fmt: skip
+            case StockReserved() as reserved:
+                lots = Counter({ref_key(line): line.quantity for line in reserved.reserved})
+                self._reserved[reserved.item, reserved.location][reserved.reservation] = lots
+            case ReservationReleased() | ReservationExpired() as ended:
+                self._reserved[ended.item, ended.location].pop(ended.reservation, None)
             case HoldReleased() as freed:
                 self._held[freed.item, freed.hold].pop(freed.location, None)
 
@@ -124,6 +133,25 @@ class Recalls(Manager):
             self._held[item, hold].setdefault(location, set()).update(map(ref_key, lots))
             if hold not in self._open[item]:
                 yield self._release(event, item, location, hold)
+        if reason is HoldReason.RECALL:
+            yield from self._release_reserved(event, item, location, set(map(ref_key, lots)))
+
+    def _release_reserved(self, event: Recorded, item: str, location: str, held: set[str]) -> Iterator[Step]:
+        for reservation, lots in self._reserved[item, location].items():
+            if not held.isdisjoint(lots):
+                command = ReleaseReservation(item=item, location=location, reservation=reservation)
+                name = f"release {reservation}"
+                yield self.step(event, inventory, command, name, met_by=InventoryError.UNKNOWN_RESERVATION)
+
+    def _freed(self, item: str, location: str, freed: Sequence[FreedLine]) -> None:
+        reservations = self._reserved[item, location] if freed else {}
+        for line in freed:
+            lots = reservations.get(line.reservation, Counter())
+            lots[ref_key(line)] -= line.quantity
+            if lots[ref_key(line)] <= 0:
+                del lots[ref_key(line)]
+            if not lots:
+                reservations.pop(line.reservation, None)
 
     def _missed(self, event: Recorded, movement: Movement) -> Iterator[Step]:
         """Holds that should cover what a movement brought in, and do not as far as the ledger says by now."""

@@ -77,6 +77,30 @@ def test_reservations_of_recalled_lots_are_released(pantry: Pantry, recalls: Fol
     assert list(pantry.state("stock", "rice:clinic").reservations) == ["r4"]
 
 
+def test_more_reservations_than_a_hold_names_are_all_released(pantry: Pantry, recalls: Follower) -> None:
+    pantry.receive(300, "A", location="clinic")
+    for number in range(300):
+        fields = {"item": "rice", "location": "clinic", "reservation": f"r{number}", "quantity": 1, "lot": "A"}
+        pantry.do("ReserveStock", **fields, purpose="household")
+    pantry.issue(1, "A", location="clinic", reservation="r7")
+    recall(pantry)
+    made = [event.data for event in recalls.settle()]
+    (held,) = (event for event in made if isinstance(event, StockHeld) and event.location == "clinic")
+    assert len(held.reservations) == 200
+    assert pantry.state("stock", "rice:clinic").reservations == {}
+    assert sum(isinstance(event, ReservationReleased) for event in made) == 299
+
+
+def test_reservations_of_a_lot_that_an_arrival_holds_are_released(pantry: Pantry, recalls: Follower) -> None:
+    """The hold begins with the goods that arrive, and covers those that were there."""
+    fields = {"item": "rice", "location": "site", "reservation": "r1", "quantity": 5, "purpose": "household"}
+    pantry.do("ReserveStock", **fields)
+    recall(pantry)
+    pantry.receive(10, "A", location="site")
+    recalls.settle()
+    assert pantry.state("stock", "rice:site").reservations == {}
+
+
 def test_a_quarantine_holds_and_releases_nothing(pantry: Pantry, recalls: Follower) -> None:
     fields = {"item": "rice", "location": "store", "reservation": "r1", "quantity": 5, "purpose": "household"}
     pantry.do("ReserveStock", **fields)
