@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from shared.contract import Contract
@@ -88,7 +89,10 @@ class Decider(Generic[S]):
 
 
 def _siblings(module: str) -> set[str]:
-    """Modules of the same package that a module imports by name: helpers of its fold, such as a timeline."""
+    """Modules of the same package that a module imports, or takes a name from: helpers of its fold, as a timeline."""
     package = module.rpartition(".")[0] + "."
-    found = {getattr(value, "__module__", "") for value in vars(sys.modules[module]).values()}
-    return {name for name in found if name.startswith(package) and name in sys.modules}
+    found: set[object] = {
+        value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+        for value in vars(sys.modules[module]).values()
+    }
+    return {name for name in found if isinstance(name, str) and name.startswith(package) and name in sys.modules}

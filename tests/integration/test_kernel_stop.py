@@ -17,6 +17,7 @@ from services.local.nats import NatsServer
 from services.local.process import ChildProcess, free_port
 from shared.client import CommandClient
 from shared.command import CommandMeta
+from shared.decider import Ref
 from shared.errors import Busy, OutcomeUnknown
 from shared.service import Service
 from shared.settings import Settings
@@ -62,6 +63,36 @@ async def test_stop_answers_what_is_in_hand_and_leaves_nothing(nats_server: Nats
     await until(lambda: not others() - before, 5)
     assert len(await read(nats_server)) == len(replies)
     assert service.health()["ready"] is False
+
+
+async def test_while_one_ends_the_other_takes_over(nats_server: NatsServer) -> None:
+    """One still loads what it was asked before: that is answered by it, and what is asked now by the other."""
+    first, second = service_of(nats_server), service_of(nats_server)
+    await first.start()
+    page, loading, let_go = first.store.page, asyncio.Event(), asyncio.Event()
+
+    async def slow(ref: Ref, **options: Any) -> Any:
+        loading.set()
+        await let_go.wait()
+        return await page(ref, **options)
+
+    first.store.page = slow  # type: ignore[method-assign]
+    client = await nats.connect(nats_server.url)
+    old = asyncio.create_task(client.request("command.kiosk.take-ticket", body(0), timeout=10))
+    await loading.wait()
+    stopping = asyncio.create_task(first.stop())
+    await second.start()
+    await until(lambda: first._subscription is not None and first._subscription._closed)
+    for number in range(1, 30):
+        reply = json.loads((await client.request("command.kiosk.take-ticket", body(number), timeout=10)).data)
+        assert reply["status"] == "accepted", reply
+    assert not old.done() and not stopping.done()
+    let_go.set()
+    assert json.loads((await old).data)["status"] == "accepted"
+    await stopping
+    await second.stop()
+    await client.close()
+    assert len(await read(nats_server)) == 30
 
 
 async def test_a_process_that_is_told_to_end_answers_first(nats_server: NatsServer, tmp_path: Path) -> None:
