@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from services.inventory.allocation import Drawing, unfit
@@ -118,7 +119,8 @@ def expire(command: ExpireReservation, stock: Stock, at: datetime, context: Cont
 
 
 def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
-    """Stop lots at this location; what is held already is not held twice."""
+    """Stop lots at this location; what is held already is not held twice. Of very many lots the first are held: sent
+    again, it holds the next, until there is nothing left to hold."""
     stock, lots = basis.stock, basis.lots
     rows = dict(stock.shelf())
     if command.reason is HoldReason.RECALL:
@@ -148,13 +150,7 @@ def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
     fresh = {key: row for key, row in rows.items() if command.hold not in row.holds}
     if not fresh:
         return None
-    if len(fresh) > MAX_MOVES:
-        raise Rejected(
-            InventoryError.TOO_MANY_LOTS,
-            f"This would hold {len(fresh)} lots; one decision holds at most {MAX_MOVES}. Name the lots, some at a "
-            "time.",
-            lots=len(fresh),
-        )
+    fresh = dict(islice(fresh.items(), MAX_MOVES))
     held = tuple(row.ref for row in fresh.values())
     within = tuple(
         id for id, reservation in stock.reservations.items() if any(key in fresh for key in reservation.lots)

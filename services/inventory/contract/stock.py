@@ -319,7 +319,7 @@ class ExpireReservation(StockCommand):
 class StockHeld(StockEvent):
     """Lots at a location may not be given out. `held` are covered whole, with whatever arrives of them later.
 
-    `reservations` are the open reservations that the held lots stand in.
+    `reservations` are the open reservations that the held lots stand in, 200 of them at most.
     """
 
     hold: Id
@@ -334,7 +334,9 @@ class HoldStock(StockCommand):
     """Stop lots at one location; without `lots`, all that is there (UNKNOWN names the stock of unknown lot).
 
     With reason recall or quarantine, `hold` is the id of the recall or quarantine of this item, which then says which
-    lots it covers; sent again it adds what it does not cover yet. When there is nothing to hold, nothing is recorded.
+    lots it covers; sent again it adds what it does not cover yet. One decision holds 200 lots; sent again, the next.
+    When there is nothing to hold, nothing is recorded. An id stands for one reason, and none but that of a
+    pharmacist's review begins with `review-`.
     """
 
     hold: Id

@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from services.inventory.contract import (
+    MAX_MOVES,
     FreedLine,
     HoldReason,
     HoldReleased,
@@ -86,6 +87,8 @@ class Recalls(Manager):
                 yield from self._end(event, released.item, released.quarantine)
             case StockHeld() as held:
                 yield from self._note_hold(event, held.item, held.location, held.hold, held.reason, held.held)
+                if held.reason in _FOLLOWED and len(held.held) == MAX_MOVES and held.hold in self._open[held.item]:
+                    yield self._hold(event, held.item, held.location, held.hold, held.reason)
             case StockReserved() as reserved:
                 lots = Counter({ref_key(line): line.quantity for line in reserved.reserved})
                 self._reserved[reserved.item, reserved.location][reserved.reservation] = lots

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.inventory.contract import (
+    MAX_MOVES,
     HoldReason,
     HoldReleased,
     HoldStock,
     Movement,
+    StockHeld,
     TemperatureBreach,
     TemperatureRecorded,
     inventory,
@@ -47,7 +49,7 @@ class Temperatures(Manager):
     """TemperatureRecorded outside the limits -> HoldStock, for each item that is there."""
 
     name = "temperatures"
-    reads = (Movement, HoldReleased, TemperatureRecorded)
+    reads = (Movement, StockHeld, HoldReleased, TemperatureRecorded)
 
     def __init__(self) -> None:
         self._places: defaultdict[str, _Place] = defaultdict(_Place)
@@ -63,6 +65,10 @@ class Temperatures(Manager):
                 for item in place.items:
                     if item not in place.holds or item in place.arrived:
                         yield self._hold(event, reading.location, place, item)
+            case StockHeld(reason=HoldReason.TEMPERATURE) as held if len(held.held) == MAX_MOVES:
+                place = self._places[held.location]  # there were more lots than one event holds
+                if place.holds.get(held.item) == held.hold:
+                    yield self._hold(event, held.location, place, held.item)
             case HoldReleased(reason=HoldReason.TEMPERATURE) as freed:
                 place = self._places[freed.location]
                 if place.holds.get(freed.item) == freed.hold:

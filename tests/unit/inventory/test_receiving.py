@@ -17,6 +17,7 @@ from services.inventory.contract import (
     QuarantineLot,
     RetireItem,
     Source,
+    StockHeld,
     StockReceived,
     StorageClass,
 )
@@ -188,7 +189,15 @@ def test_more_lots_than_an_event_holds_are_refused() -> None:
     shelf.when(issue(MAX_MOVES)).then_event()
     shelf.when(issue(MAX_MOVES + 1)).then_rejected(E.TOO_MANY_LOTS, lots=MAX_MOVES + 1)
     shelf.when(reserve(MAX_MOVES + 1)).then_rejected(E.TOO_MANY_LOTS)
-    shelf.when(hold()).then_rejected(E.TOO_MANY_LOTS)
+
+
+def test_more_lots_than_an_event_holds_are_held_some_at_a_time() -> None:
+    shelf = given(*PANTRY, *(receive(*(goods(1, f"{m}-{n}") for n in range(67))) for m in range(3)))
+    some = shelf.when(hold()).then(StockHeld)
+    assert len(some.state("stock", "rice:main").holds["h1"].keys) == MAX_MOVES
+    every = some.when(hold()).then(StockHeld, held=[{}])
+    every.when(hold()).then_nothing()
+    every.when(issue(1)).then_rejected(E.LOT_HELD)
 
 
 def test_a_hold_of_one_lot_leaves_the_others() -> None:

@@ -101,6 +101,15 @@ def test_reservations_of_a_lot_that_an_arrival_holds_are_released(pantry: Pantry
     assert pantry.state("stock", "rice:site").reservations == {}
 
 
+def test_more_lots_than_an_event_holds_are_held_in_several(pantry: Pantry, recalls: Follower) -> None:
+    for number in range(410):
+        pantry.receive(1, f"L{number}", location="clinic")
+    recall(pantry, scope={})
+    made = [event.data for event in recalls.settle()]
+    assert [len(event.held) for event in made if event.location == "clinic"] == [200, 200, 11]
+    assert len(pantry.state("stock", "rice:clinic").holds["rc-1"].keys) == 411
+
+
 def test_a_quarantine_holds_and_releases_nothing(pantry: Pantry, recalls: Follower) -> None:
     fields = {"item": "rice", "location": "store", "reservation": "r1", "quantity": 5, "purpose": "household"}
     pantry.do("ReserveStock", **fields)

@@ -53,6 +53,15 @@ def test_a_breach_holds_everything_there_and_nothing_elsewhere(pantry: Pantry, c
     assert held(pantry, "rice", "other") == {}
 
 
+def test_more_lots_than_an_event_holds_are_held_in_several(pantry: Pantry, cold: Follower) -> None:
+    for number in range(410):
+        pantry.receive(1, f"L{number}", location="cold")
+    read(pantry, 95)
+    made = [event.data for event in cold.settle()]
+    assert [len(event.held) for event in made if event.item == "rice"] == [200, 200, 11]
+    assert [len(lots) for lots in held(pantry, "rice").values()] == [411]
+
+
 def test_a_reading_within_the_limits_holds_nothing(pantry: Pantry, cold: Follower) -> None:
     read(pantry, 50)
     read(pantry, 0)
