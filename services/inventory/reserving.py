@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -33,7 +34,7 @@ from services.inventory.contract import (
 )
 from services.inventory.departures import medicine_for_clinic_only, pharmacist_required, unknown_reservation
 from services.inventory.lot import Lots
-from services.inventory.rules import REVIEW, covers, freed_of, quantity_of, usable_until
+from services.inventory.rules import REVIEW, covers, freed_of, local_day, quantity_of, usable_until
 from services.inventory.shelf import Row, Stock
 from services.inventory.timeline import moment_of
 from shared.decider import Context
@@ -43,7 +44,9 @@ _NAMED: Final = 50
 
 
 def reserve(command: ReserveStock, basis: Basis, now: datetime) -> StockReserved | None:
-    """Set goods aside, if they are there at every moment from then on and nobody else's."""
+    """Set goods aside, if they are there at every moment from then on and nobody else's. They are for giving out yet to
+    come, so their dates are judged on no day before today, whenever the reservation was made."""
+    basis = replace(basis, day=max(basis.day, local_day(now, basis.place.utc_offset)))
     stock = basis.stock
     before = stock.reservations.get(command.reservation)
     if before is not None:

@@ -21,6 +21,7 @@ from services.inventory.contract import (
     ReservationReleased,
     Source,
     StockHeld,
+    StockIssued,
     StockReceived,
     StockReserved,
 )
@@ -124,6 +125,14 @@ def test_a_late_reservation_is_checked_against_every_later_moment() -> None:
     late = reserve(2, occurred_at=ago(hours=7))
     shelf.when(late).then_rejected(E.INSUFFICIENT_STOCK, available=1, moment=ago(hours=6).isoformat())
     shelf.when(replace(late, quantity=1)).then(StockReserved, occurred_at=ago(hours=7))
+
+
+def test_a_late_reservation_sets_nothing_aside_that_has_expired_since() -> None:
+    days = ago(days=3)
+    shelf = given(*PANTRY, received(5, "A", date(2026, 11, 18), occurred_at=ago(days=9)))
+    shelf.when(reserve(1, occurred_at=days)).then_rejected(E.INSUFFICIENT_STOCK, available=0)
+    shelf.when(reserve(1, lot="A", occurred_at=days)).then_rejected(E.LOT_EXPIRED)
+    shelf.when(issue(1, occurred_at=days)).then(StockIssued, breaches=())
 
 
 def test_a_reservation_is_released_once() -> None:
