@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from services.inventory.basis import Basis, effect, said
@@ -31,11 +32,14 @@ _COLDNESS: Final = {storage: degree for degree, storage in enumerate(StorageClas
 
 
 def receive(command: ReceiveStock, basis: Basis) -> StockReceived:
-    """Goods arrive. A recall or quarantine that covers them holds them at once, and donated medicine waits."""
-    _admit(basis, command.location, command.item)
+    """Goods arrive. A recall or quarantine that covers them holds them at once, and donated medicine waits. Goods that
+    arrived some time ago are there, whether or not they should have been taken in."""
+    breaches = admitted(basis, command.location, command.item, basis.retired_at, fact=basis.late)
     refs = distinct(command.lines)
     if basis.facts.controlled:
-        raise controlled(command.item)
+        if not basis.late:
+            raise controlled(command.item)
+        breaches.add(Breach.CONTROLLED)
     total = sum(line.quantity for line in command.lines)
     unusual = basis.facts.unusual_above
     if unusual is not None and total > unusual and not command.confirm_unusual:
@@ -48,12 +52,13 @@ def receive(command: ReceiveStock, basis: Basis) -> StockReceived:
         )  # fmt: skip
     changes = {key: line.quantity for key, line in zip(refs, command.lines, strict=True)}
     review = basis.facts.medicine and command.source in (Source.DONATION, Source.RETURN)
-    fields = effect(basis, changes, refs=refs, breaches=_breaches(basis, command.lines))
+    fields = effect(basis, changes, refs=refs, breaches=breaches | _breaches(basis, command.lines))
     return StockReceived(**said(command), **fields, holds=_holds(basis, refs, review))
 
 
 def receive_transfer(command: ReceiveTransfer, basis: Basis, origin: Stock) -> TransferReceived:
-    """What was dispatched arrives, or is lost for a reason; what was not dispatched but came is surplus."""
+    """What was dispatched arrives, or is lost for a reason; what was not dispatched but came is surplus. It was on the
+    road, so that it arrived is recorded even where nothing more should come."""
     stock = basis.stock
     sent = origin.dispatched.get(command.transfer)
     if sent is None:
@@ -71,7 +76,6 @@ def receive_transfer(command: ReceiveTransfer, basis: Basis, origin: Stock) -> T
             f"{stock.received[command.transfer]}). Correct the stock with AdjustStock or a count.",
             transfer=command.transfer, movement=stock.received[command.transfer],
         )  # fmt: skip
-    _admit(basis, command.location, command.item)
     if sent.destination != command.location:
         raise Rejected(
             InventoryError.WRONG_LOCATION,
@@ -105,7 +109,9 @@ def receive_transfer(command: ReceiveTransfer, basis: Basis, origin: Stock) -> T
             lost=sum(max(short, 0) for short in lost.values()),
         )
     landed = {key: refs[key] for key, count in arrived.items() if count}
-    breaches = {Breach.STORAGE_MISMATCH} if _too_warm(basis) else set()
+    breaches = admitted(basis, command.location, command.item, basis.retired_at, fact=True)
+    if _too_warm(basis):
+        breaches.add(Breach.STORAGE_MISMATCH)
     if any(more > 0 for more in surplus.values()):
         breaches.add(Breach.SURPLUS)
     return TransferReceived(
@@ -149,19 +155,29 @@ def controlled(item: str) -> Rejected:
     )
 
 
-def _admit(basis: Basis, location: str, item: str) -> None:
-    if basis.retired_at is not None and basis.at >= basis.retired_at:
-        raise Rejected(
-            InventoryError.ITEM_RETIRED,
-            f"Item {item} is retired and no longer taken in. Bring it back with ChangeItem, or receive another item.",
-            item=item, retired_at=basis.retired_at.isoformat(),
-        )  # fmt: skip
-    if basis.place.closed_at is not None and basis.at >= basis.place.closed_at:
-        raise Rejected(
-            InventoryError.LOCATION_CLOSED,
-            f"Location {location} is closed. Open it again, or receive the goods elsewhere.",
-            location=location, closed_at=basis.place.closed_at.isoformat(),
-        )  # fmt: skip
+def admitted(basis: Basis, location: str, item: str, retired_at: datetime | None, *, fact: bool) -> set[Breach]:
+    """What it broke that goods came to a stock that nothing should have come to by then; refused, unless it is a fact
+    by now."""
+    breaches = set()
+    if retired_at is not None and basis.at >= retired_at:
+        if not fact:
+            raise Rejected(
+                InventoryError.ITEM_RETIRED,
+                f"Item {item} is retired and no longer taken in. Bring it back with ChangeItem, or take in another "
+                "item.",
+                item=item, retired_at=retired_at.isoformat(),
+            )  # fmt: skip
+        breaches.add(Breach.ITEM_RETIRED)
+    closed_at = basis.place.closed_at
+    if closed_at is not None and basis.at >= closed_at:
+        if not fact:
+            raise Rejected(
+                InventoryError.LOCATION_CLOSED,
+                f"Location {location} is closed. Open it again, or take the goods in elsewhere.",
+                location=location, closed_at=closed_at.isoformat(),
+            )  # fmt: skip
+        breaches.add(Breach.LOCATION_CLOSED)
+    return breaches
 
 
 def _breaches(basis: Basis, lines: Sequence[ReceiptLine]) -> set[Breach]:

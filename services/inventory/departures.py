@@ -8,7 +8,7 @@ from datetime import date
 from typing import Final
 
 from services.inventory.allocation import Drawing
-from services.inventory.arrivals import controlled, distinct
+from services.inventory.arrivals import admitted, controlled, distinct
 from services.inventory.basis import Basis, effect, said
 from services.inventory.contract import (
     PHARMACIST,
@@ -88,15 +88,17 @@ def dispatch(command: DispatchTransfer, basis: Basis, destination: Location, man
             location=command.location,
         )
     live = not (basis.late or command.already_left)
-    if destination.closed_at is not None and live:
-        raise Rejected(
-            InventoryError.LOCATION_CLOSED,
-            f"Location {command.destination} is closed. Open it again, or send the goods elsewhere.",
-            location=command.destination,
-        )
+    breaches = set()
+    if destination.closed_at is not None and (live or basis.at >= destination.closed_at):
+        if live:
+            raise Rejected(
+                InventoryError.LOCATION_CLOSED,
+                f"Location {command.destination} is closed. Open it again, or send the goods elsewhere.",
+                location=command.destination,
+            )
+        breaches.add(Breach.LOCATION_CLOSED)
     _distinct_picks(command.lines)
     to_quarantine = destination.kind is LocationKind.QUARANTINE
-    breaches = set()
     if basis.quarantine and not to_quarantine and basis.facts.medicine and mandate != PHARMACIST:
         if live:
             raise pharmacist_required()
@@ -144,27 +146,18 @@ def repack(command: RepackStock, basis: Basis, others: dict[str, Item]) -> Stock
     live = not (basis.late or command.already_left)
     for item, state in others.items():
         registered(state, item)
+    breaches = set[Breach]()
     for item, state in others.items():
-        if state.retired_at is not None:
-            raise Rejected(
-                InventoryError.ITEM_RETIRED,
-                f"Item {item} is retired and no longer taken in. Bring it back with ChangeItem, or pack into "
-                "another item.",
-                item=item,
-            )
-    if basis.place.closed_at is not None:
-        raise Rejected(
-            InventoryError.LOCATION_CLOSED,
-            f"Location {command.location} is closed. Open it again, or repack elsewhere.",
-            location=command.location,
-        )
+        breaches |= admitted(basis, command.location, item, state.retired_at, fact=not live)
     for item in {line.item for line in command.into}:
         distinct([line for line in command.into if line.item == item])
     _distinct_picks(command.lines)
     for item, state in others.items():
         if registered(state, item).controlled:
-            raise controlled(item)
-    drawing = Drawing(basis, live=live)
+            if live:
+                raise controlled(item)
+            breaches.add(Breach.CONTROLLED)
+    drawing = Drawing(basis, live=live, breaches=breaches)
     drawing.take(command.lines)
     changes, refs = drawing.changes(), _refs(command.lines)
     for line in command.into:

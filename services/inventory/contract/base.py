@@ -226,6 +226,8 @@ class Breach(StrEnum):
     DATE_CONFLICT = "date_conflict"
     RESERVATION_ENDED = "reservation_ended"
     SURPLUS = "surplus"
+    ITEM_RETIRED = "item_retired"
+    LOCATION_CLOSED = "location_closed"
 
 
 class MovementKind(StrEnum):

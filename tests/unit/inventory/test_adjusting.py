@@ -186,6 +186,19 @@ def test_repacking_goes_into_items_that_are_taken_in() -> None:
     shelf.when(repack(pick(1), into=(made(1, date=SOON),))).then_rejected(E.INCOMPLETE_LINE)
 
 
+def test_what_was_repacked_some_time_ago_is_recorded_and_what_it_broke_named() -> None:
+    before, after = (repack(pick(1, "A"), into=(made(1),), occurred_at=ago(hours=h)) for h in (4, 2))
+    full = (*PANTRY, bags, received(5, "A", occurred_at=ago(hours=5)))
+    retired = given(*full, RetireItem(item="bags", occurred_at=ago(hours=3)))
+    retired.when(before).then(StockRepacked, breaches=())
+    retired.when(after).then(StockRepacked, breaches=(Breach.ITEM_RETIRED,))
+    closed = given(*full, CloseLocation(location="main", occurred_at=ago(hours=3)))
+    closed.when(before).then(StockRepacked, breaches=())
+    closed.when(after).then(StockRepacked, breaches=(Breach.LOCATION_CLOSED,))
+    controlled = given(*PANTRY, replace(opiate, item="bags"), received(5, "A", occurred_at=ago(hours=5)))
+    controlled.when(after).then(StockRepacked, breaches=(Breach.CONTROLLED,))
+
+
 def test_what_may_not_be_given_out_is_not_repacked() -> None:
     shelf = given(*PANTRY, bags, received(5, "A"), recall("A"))
     shelf.when(repack(pick(1), into=(made(1),))).then_rejected(E.LOT_RECALLED)

@@ -18,6 +18,7 @@ from services.inventory.contract import (
     NoteReceipt,
     ReceiptNoted,
     ReceiveTransfer,
+    RetireItem,
     Source,
     StorageClass,
     TransferDispatched,
@@ -114,7 +115,14 @@ def test_a_transfer_arrives_where_and_after_it_was_sent() -> None:
     sent.when(replace(ARRIVE, transfer="t9")).then_rejected(E.UNKNOWN_TRANSFER)
     sent.when(replace(ARRIVE, occurred_at=ago(hours=3))).then_rejected(E.INVALID_RANGE)
     sent.when(replace(ARRIVE, lines=(found(1), found(1, "a")))).then_rejected(E.DUPLICATE_LINE)
-    sent.when(CloseLocation(location="van")).then_event().when(ARRIVE).then_rejected(E.LOCATION_CLOSED)
+
+
+def test_what_is_on_the_road_arrives_though_nothing_more_should_come() -> None:
+    sent = given(*PANTRY, received(5, "A", occurred_at=ago(hours=3)), send(2, occurred_at=ago(hours=2)))
+    closed = sent.when(CloseLocation(location="van")).then_event()
+    closed.when(ARRIVE).then(TransferReceived, breaches=(Breach.LOCATION_CLOSED,), on_hand=2)
+    retired = sent.when(RetireItem(item="rice")).then_event()
+    retired.when(ARRIVE).then(TransferReceived, breaches=(Breach.ITEM_RETIRED,), on_hand=2)
 
 
 def test_a_transfer_goes_elsewhere() -> None:
@@ -124,6 +132,7 @@ def test_a_transfer_goes_elsewhere() -> None:
     shelf.when(send(pick(1, "A"), pick(1, "a"))).then_rejected(E.DUPLICATE_LINE)
     closed = given(*PANTRY, received(5, "A"), CloseLocation(location="van"))
     closed.when(send(1)).then_rejected(E.LOCATION_CLOSED)
+    closed.when(send(1, already_left=True)).then(TransferDispatched, breaches=(Breach.LOCATION_CLOSED,))
 
 
 def test_what_may_not_be_given_out_goes_to_quarantine_alone() -> None:

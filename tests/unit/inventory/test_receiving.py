@@ -93,6 +93,15 @@ def test_a_retired_item_and_a_closed_location_take_nothing_more() -> None:
     closed.when(received(occurred_at=ago(hours=3))).then_event()
 
 
+def test_what_was_taken_in_some_time_ago_is_recorded_and_named() -> None:
+    late = received(occurred_at=ago(hours=1))
+    retired = given(*PANTRY, RetireItem(item="rice", occurred_at=ago(hours=2)))
+    retired.when(late).then(StockReceived, breaches=(Breach.ITEM_RETIRED,), on_hand=10)
+    closed = given(*PANTRY, CloseLocation(location="main", occurred_at=ago(hours=2)))
+    closed.when(late).then(StockReceived, breaches=(Breach.LOCATION_CLOSED,), on_hand=10)
+    given(opiate, main).when(late).then(StockReceived, breaches=(Breach.CONTROLLED,), on_hand=10)
+
+
 def test_a_date_needs_its_kind() -> None:
     given(*PANTRY).when(receive(replace(goods(), date=SOON))).then_rejected(E.INCOMPLETE_LINE, line=1)
     given(*PANTRY).when(receive(goods(), replace(goods(), date_kind=DateKind.EXPIRY))).then_rejected(
