@@ -20,7 +20,7 @@ from datetime import date, datetime
 from typing import Final, TypedDict
 
 from services.inventory.basis import Basis
-from services.inventory.contract import Breach, FreedLine, Freeing, InventoryError, PickLine, lot_form
+from services.inventory.contract import Breach, FreedLine, Freeing, InventoryError, LotRef, PickLine, lot_form
 from services.inventory.rules import freed_of, name_of, usable_until
 from services.inventory.shelf import Row
 from services.inventory.timeline import moment_of
@@ -104,6 +104,7 @@ class Drawing:
         if self.basis.absorbed_by is not None:
             for line in lines:
                 self._take_from_the_past(line)
+            self._refuse()
             if reservation is not None and not keep_rest:
                 self._release(reservation)
             return
@@ -198,9 +199,14 @@ class Drawing:
                 return
 
     def _take_from_the_past(self, line: PickLine) -> None:
-        """A taking that an approved count came after: no balance is asked, and what is not named is not known."""
-        keys = [key for key, row in self.basis.stock.rows.items() if line.lot is not None and matches(line, row)]
+        """A taking that an approved count came after: no balance is asked, and what is not named is not known. What
+        is known of a lot that was named is judged."""
+        rows = self.basis.stock.rows
+        keys = [key for key, row in rows.items() if line.lot is not None and matches(line, row)]
         key = keys[0] if len(keys) == 1 else lot_form(line.lot)
+        if line.lot is not None:
+            named = LotRef(lot=line.lot if lot_form(line.lot) else None, date=line.date, owner=line.owner)
+            self._judge(rows[key] if len(keys) == 1 else Row(named, 0))
         self.taken[key] = self.taken.get(key, 0) + line.quantity
 
     def _free(self, reservation: str, key: str, quantity: int, why: Freeing) -> None:

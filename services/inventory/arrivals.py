@@ -112,6 +112,8 @@ def receive_transfer(command: ReceiveTransfer, basis: Basis, origin: Stock) -> T
     breaches = admitted(basis, command.location, command.item, basis.retired_at, fact=True)
     if _too_warm(basis):
         breaches.add(Breach.STORAGE_MISMATCH)
+    if basis.facts.controlled:
+        breaches.add(Breach.CONTROLLED)
     if any(more > 0 for more in surplus.values()):
         breaches.add(Breach.SURPLUS)
     return TransferReceived(

@@ -73,7 +73,7 @@ def issue(command: IssueStock, basis: Basis) -> StockIssued:
 
 
 def dispatch(command: DispatchTransfer, basis: Basis, destination: Location, mandate: str | None) -> TransferDispatched:
-    """Goods go on their way to another location: any to a quarantine, elsewhere only what may be given out."""
+    """Goods go on their way to another location: any to a quarantine, elsewhere only what may be held and given out."""
     if command.transfer in basis.stock.dispatched:
         raise Rejected(
             InventoryError.ALREADY_EXISTS,
@@ -99,6 +99,10 @@ def dispatch(command: DispatchTransfer, basis: Basis, destination: Location, man
         breaches.add(Breach.LOCATION_CLOSED)
     _distinct_picks(command.lines)
     to_quarantine = destination.kind is LocationKind.QUARANTINE
+    if basis.facts.controlled and not to_quarantine:
+        if live:
+            raise controlled(command.item)
+        breaches.add(Breach.CONTROLLED)
     if basis.quarantine and not to_quarantine and basis.facts.medicine and mandate != PHARMACIST:
         if live:
             raise pharmacist_required()
@@ -193,6 +197,8 @@ def adjust(command: AdjustStock, basis: Basis) -> StockAdjusted:
         )  # fmt: skip
     for key, change in drawing.changes().items():
         changes[key] = changes.get(key, 0) + change
+    if basis.facts.controlled and any(line.change > 0 for line in command.lines):
+        drawing.breaches.add(Breach.CONTROLLED)
     return StockAdjusted(**said(command), **effect(basis, changes, refs=refs, **drawing.told()))
 
 

@@ -16,6 +16,7 @@ from services.inventory.arrivals import distinct
 from services.inventory.basis import Basis, effect, said
 from services.inventory.contract import (
     ApproveCount,
+    Breach,
     CorrectMovement,
     CountApproved,
     HoldReason,
@@ -82,7 +83,7 @@ def correct(command: CorrectMovement, basis: Basis) -> MovementCorrected | None:
     absorbed = _check_later(stock, command.movement, movement.moment, changes)
     fields = effect(
         basis, changes, refs=refs, unrecorded=-movement.unrecorded, effective_at=moment_of(movement.moment),
-        absorbed_by=absorbed,
+        absorbed_by=absorbed, breaches=_kept_or_handed_on(basis, movement, out),
     )  # fmt: skip
     return MovementCorrected(
         **said(command), **fields, kind=KINDS[movement.kind], was=_was(basis, movement),
@@ -182,6 +183,11 @@ def _check_review(stock: Stock, revision: int, movement: _Movement, changes: dic
             "is corrected to. Reverse the movement and receive the goods again, under the right lot.",
             movement=revision, holds=came[:_NAMED],
         )  # fmt: skip
+
+
+def _kept_or_handed_on(basis: Basis, movement: _Movement, out: bool) -> set[Breach]:
+    """A corrected movement of a controlled item is one of a controlled item still; giving it up breaks nothing."""
+    return {Breach.CONTROLLED} if basis.facts.controlled and (movement.kind == Mark.ISSUED or not out) else set()
 
 
 def _is_out(movement: _Movement, revision: int) -> bool:

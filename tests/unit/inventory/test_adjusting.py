@@ -145,6 +145,13 @@ def test_controlled_substances_can_be_given_up() -> None:
     given(opiate, main).when(dispose(pick(5))).then(StockDisposed, breaches=(Breach.BEYOND_LEDGER,))
 
 
+def test_a_controlled_substance_that_is_found_is_named() -> None:
+    find = AdjustStock(**HERE, reason=R.FOUND, lines=(AdjustLine(lot="A", change=3),))
+    found = given(opiate, main).when(find).then(StockAdjusted, breaches=(Breach.CONTROLLED,), on_hand=3)
+    lose = AdjustStock(**HERE, reason=R.LOST, lines=(AdjustLine(lot="A", change=-1),))
+    found.when(lose).then(StockAdjusted, breaches=(), on_hand=2)
+
+
 # -- repacking --------------------------------------------------------------------------------------------------------
 
 bags = RegisterItem(item="bags", name="Rice, 100 g", unit=BaseUnit.EACH)

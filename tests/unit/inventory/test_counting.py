@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -36,10 +36,12 @@ from tests.unit.inventory.pantry import (
     found,
     given,
     goods,
+    hold,
     issue,
     main,
     opened,
     pick,
+    recall,
     receive,
     received,
     reserve,
@@ -189,6 +191,17 @@ def test_a_late_movement_before_the_count_changes_its_variance_and_no_figure_aft
         StockReceived, absorbed_by="c1", moves=[{"lot": "B", "change": 5, "on_hand": 0}], on_hand=7
     )
     assert (stock(late).on_hand, stock(late).present) == (7, ["A"])
+
+
+def test_a_late_movement_before_the_count_names_what_it_broke(approved: Given) -> None:
+    gone = issue(pick(2, "A"), occurred_at=ago(hours=3))
+    for step, breach in ((recall("A"), Breach.RECALLED), (hold(lots=("A",)), Breach.HELD)):
+        approved.when(step).then_event().when(gone).then(StockIssued, absorbed_by="c1", breaches=(breach,))
+    unknown = approved.when(recall("Z")).then_event()
+    unknown.when(gone).then(StockIssued, absorbed_by="c1", breaches=())
+    unknown.when(issue(pick(2, "Z"), occurred_at=ago(hours=3))).then(StockIssued, breaches=(Breach.RECALLED,))
+    stale = issue(pick(2, "A", date=date(2026, 11, 19)), occurred_at=ago(hours=3))
+    approved.when(stale).then(StockIssued, absorbed_by="c1", breaches=(Breach.EXPIRED,))
 
 
 def test_a_movement_after_the_count_moves_the_figure(approved: Given) -> None:

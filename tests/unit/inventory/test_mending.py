@@ -17,8 +17,10 @@ from services.inventory.contract import (
     MovementCorrected,
     MovementKind,
     MovementReversed,
+    Purpose,
     ReleaseHold,
     ReverseMovement,
+    Source,
     StartCount,
     StockIssued,
 )
@@ -35,6 +37,7 @@ from tests.unit.inventory.pantry import (
     goods,
     issue,
     main,
+    opiate,
     pick,
     receive,
     received,
@@ -150,6 +153,13 @@ def test_a_correction_lets_no_medicine_out_of_review() -> None:
     shelf.when(undo(1)).then_event().when(received(10, "B")).then_event().when(mend(3, line(9, "B"))).then_event()
     seen = shelf.when(ReleaseHold(**HERE, hold="review-1"), mandate="pharmacist").then(HoldReleased)
     seen.when(mend(1, line(10, "B"))).then(MovementCorrected)
+
+
+def test_a_correction_of_a_controlled_substance_is_named() -> None:
+    shelf = given(opiate, main).when(received(10, "A", source=Source.PURCHASE, occurred_at=ago(hours=2))).then_event()
+    shelf.when(mend(1, line(9))).then(MovementCorrected, breaches=(Breach.CONTROLLED,))
+    gone = shelf.when(issue(2, purpose=Purpose.CLINIC, already_left=True)).then_event()
+    gone.when(mend(2, line(3))).then(MovementCorrected, breaches=(Breach.CONTROLLED,))
 
 
 def test_a_correction_that_a_later_movement_depends_on_names_it(day: Given) -> None:

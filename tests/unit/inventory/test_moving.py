@@ -39,6 +39,7 @@ from tests.unit.inventory.pantry import (
     hold,
     main,
     opened,
+    opiate,
     pick,
     recall,
     receive,
@@ -144,6 +145,15 @@ def test_what_may_not_be_given_out_goes_to_quarantine_alone() -> None:
     given(*PANTRY, received(5, "A", stale)).when(send(1)).then_rejected(E.LOT_EXPIRED)
     mixed = given(*PANTRY, receive(goods(5, "A", SOON), goods(5, "B", stale)))
     mixed.when(send(1, to="cage")).then(TransferDispatched, moves=[{"lot": "B"}])
+
+
+def test_a_controlled_substance_goes_to_quarantine_alone() -> None:
+    came = received(5, "A", source=Source.PURCHASE, occurred_at=ago(hours=2))
+    shelf = given(opiate, main, van, cage).when(came).then_event()
+    shelf.when(send(2)).then_rejected(E.CONTROLLED_SUBSTANCE)
+    shelf.when(send(2, to="cage")).then(TransferDispatched, breaches=())
+    sent = shelf.when(send(2, already_left=True)).then(TransferDispatched, breaches=(Breach.CONTROLLED,))
+    sent.when(ARRIVE).then(TransferReceived, breaches=(Breach.CONTROLLED,), on_hand=2)
 
 
 def test_reserved_goods_stay() -> None:
