@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sys
 import time
+from types import ModuleType
 from typing import Any
 
 import nats
@@ -139,6 +141,13 @@ def test_the_fold_version_is_of_the_code_that_folds() -> None:
     state = dataclasses.replace(counters, state_type=Cache)  # type: ignore[type-var]  # a module with helpers of its own
     assert state.fold_version != counters.fold_version
     assert {"shared.remembered", "shared.store"} <= _siblings("shared.cache")
+
+
+def test_a_helper_that_is_imported_whole_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pantry.fold", "pantry.helper"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    vars(sys.modules["pantry.fold"])["helper"] = sys.modules["pantry.helper"]
+    assert _siblings("pantry.fold") == {"pantry.helper"}
 
 
 async def damaged(one: Ledger, damage: str) -> None:
