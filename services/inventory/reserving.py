@@ -133,7 +133,8 @@ def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
                 f"Item {command.item} has no open recall {command.hold}. A hold for a recall bears the recall's id.",
                 recall=command.hold,
             )
-        rows = {key: row for key, row in rows.items() if covers(lots.recalls[command.hold], row.ref)}
+        scope, named = lots.recalls[command.hold], {lot_form(lot) for lot in command.lots}
+        rows = {key: row for key, row in rows.items() if covers(scope, row.ref) or lot_form(row.ref.lot) in named}
     elif command.reason is HoldReason.QUARANTINE:
         if command.hold not in lots.quarantines:
             raise _unknown_hold(command.hold, "A hold for a quarantine bears the quarantine's id.")

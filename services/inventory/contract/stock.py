@@ -334,7 +334,8 @@ class HoldStock(StockCommand):
     """Stop lots at one location; without `lots`, all that is there (UNKNOWN names the stock of unknown lot).
 
     With reason recall or quarantine, `hold` is the id of the recall or quarantine of this item, which then says which
-    lots it covers; sent again it adds what it does not cover yet. One decision holds 200 lots; sent again, the next.
+    lots it covers; a recall's `lots` are held beside those, if they are there: what was packed from recalled goods.
+    Sent again it adds what it does not cover yet. One decision holds 200 lots; sent again, the next.
     When there is nothing to hold, nothing is recorded. An id stands for one reason, and none but that of a
     pharmacist's review begins with `review-`.
     """

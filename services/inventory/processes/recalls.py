@@ -4,6 +4,9 @@ A receipt decided while its lot was being recalled holds the goods itself, becau
 decided just before, or that another process decided without having seen the recall yet, is stored behind it
 without the hold; so is stock that is found, counted or corrected later. Each movement that brings goods in is
 therefore compared with what is held there, and the hold is sent again where it is missing.
+
+What was packed anew is recalled with what it was packed from: lots of the same item that were made of recalled goods
+are named beside those that the recall covers. What became another item is followed by people (`made_from`).
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from services.inventory.contract import (
+    MAX_LINES,
     MAX_MOVES,
     FreedLine,
     HoldReason,
@@ -19,6 +23,7 @@ from services.inventory.contract import (
     HoldStock,
     InventoryError,
     LotHold,
+    LotNumber,
     LotQuarantined,
     LotRecalled,
     LotRef,
@@ -32,12 +37,13 @@ from services.inventory.contract import (
     ReservationReleased,
     StockHeld,
     StockReceived,
+    StockRepacked,
     StockReserved,
     TransferReceived,
     inventory,
     lot_form,
 )
-from services.inventory.rules import covers, ref_key
+from services.inventory.rules import covers, ref_key, ref_of
 from shared.event import Recorded
 from shared.manager import Manager, Step
 
@@ -64,12 +70,16 @@ class Recalls(Manager):
         self._reserved: defaultdict[tuple[str, str], dict[str, Counter[str]]] = defaultdict(dict)
         """Of each item and location, what each open reservation has set aside, by lot. A hold names only the first of
         the reservations that it stands in the way of; this knows them all."""
+        self._repacked: defaultdict[str, list[tuple[list[LotRef], list[LotNumber]]]] = defaultdict(list)
+        """Of each item, what was packed anew into other lots of it: from which goods, into which lots."""
 
     def react(self, event: Recorded) -> Iterable[Step]:
         match event.data:
             case Movement() as movement:
                 self._locations[movement.item][movement.location] = None
                 self._freed(movement.item, movement.location, movement.freed)
+                if isinstance(movement, StockRepacked):
+                    self._note_repacking(movement)
                 if isinstance(movement, (StockReceived, TransferReceived)):
                     for hold in movement.holds:
                         yield from self._begun(event, movement, hold)
@@ -88,7 +98,7 @@ class Recalls(Manager):
             case StockHeld() as held:
                 yield from self._note_hold(event, held.item, held.location, held.hold, held.reason, held.held)
                 if held.reason in _FOLLOWED and len(held.held) == MAX_MOVES and held.hold in self._open[held.item]:
-                    yield self._hold(event, held.item, held.location, held.hold, held.reason)
+                    yield from self._hold(event, held.item, held.location, held.hold, held.reason)
             case StockReserved() as reserved:
                 lots = Counter({ref_key(line): line.quantity for line in reserved.reserved})
                 self._reserved[reserved.item, reserved.location][reserved.reservation] = lots
@@ -109,11 +119,35 @@ class Recalls(Manager):
 
     def _hold_everywhere(self, event: Recorded, item: str, hold: str, reason: HoldReason) -> Iterator[Step]:
         for location in self._locations[item]:
-            yield self._hold(event, item, location, hold, reason)
+            yield from self._hold(event, item, location, hold, reason)
 
-    def _hold(self, event: Recorded, item: str, location: str, hold: str, reason: HoldReason) -> Step:
-        command = HoldStock(item=item, location=location, hold=hold, reason=reason)
-        return self.step(event, inventory, command, f"hold {hold}")
+    def _hold(self, event: Recorded, item: str, location: str, hold: str, reason: HoldReason) -> Iterator[Step]:
+        lots = self._packed_from(item, self._open[item][hold])
+        for start in range(0, max(len(lots), 1), MAX_LINES):
+            part = tuple(lots[start : start + MAX_LINES])
+            command = HoldStock(item=item, location=location, hold=hold, reason=reason, lots=part)
+            yield self.step(event, inventory, command, f"hold {hold} {start}" if start else f"hold {hold}")
+
+    def _note_repacking(self, repacked: StockRepacked) -> None:
+        made = [line.lot for line in repacked.into if line.item == repacked.item and line.lot is not None]
+        if made:
+            taken = [ref_of(move) for move in repacked.moves if move.change < 0 or move.unrecorded]
+            known = {lot_form(ref.lot) for ref in taken}
+            named = [LotRef(lot=line.lot) for line in repacked.lines if lot_form(line.lot) not in known]
+            self._repacked[repacked.item].append(([*taken, *named], made))
+
+    def _packed_from(self, item: str, scope: RecallScope | str) -> list[LotNumber]:
+        """The lots, beside those that a recall covers, that were packed from recalled goods, or from such lots. A
+        quarantine is of its own lot alone."""
+        found: dict[str, LotNumber] = {}
+        waiting = self._repacked[item] if isinstance(scope, RecallScope) else []
+        while True:
+            grown = len(found)
+            for sources, made in waiting:
+                if any(_concerns(scope, ref) or lot_form(ref.lot) in found for ref in sources):
+                    found |= {lot_form(lot): lot for lot in made if lot_form(lot) and lot_form(lot) not in found}
+            if len(found) == grown:
+                return list(found.values())
 
     def _end(self, event: Recorded, item: str, hold: str) -> Iterator[Step]:
         self._open[item].pop(hold, None)
@@ -160,10 +194,11 @@ class Recalls(Manager):
         """Holds that should cover what a movement brought in, and do not as far as the ledger says by now."""
         for hold, scope in self._open[movement.item].items():
             covered = self._held[movement.item, hold].get(movement.location, set())
-            came = (move for move in movement.moves if move.change > 0)
-            if any(_concerns(scope, move) and ref_key(move) not in covered for move in came):
+            packed = {lot_form(lot) for lot in self._packed_from(movement.item, scope)}
+            came = [move for move in movement.moves if move.change > 0 and ref_key(move) not in covered]
+            if any(_concerns(scope, move) or lot_form(move.lot) in packed for move in came):
                 reason = HoldReason.RECALL if isinstance(scope, RecallScope) else HoldReason.QUARANTINE
-                yield self._hold(event, movement.item, movement.location, hold, reason)
+                yield from self._hold(event, movement.item, movement.location, hold, reason)
 
 
 def _concerns(scope: RecallScope | str, lot: LotRef) -> bool:

@@ -110,6 +110,52 @@ def test_more_lots_than_an_event_holds_are_held_in_several(pantry: Pantry, recal
     assert len(pantry.state("stock", "rice:clinic").holds["rc-1"].keys) == 411
 
 
+def repack(pantry: Pantry, lot: str, into: str, location: str = "store", item: str = "rice") -> None:
+    made = {"item": item, "lot": into, "quantity": 3}
+    lines = [{"quantity": 3, "lot": lot}]
+    pantry.do("RepackStock", item="rice", location=location, lines=lines, into=[made], already_left=True)
+
+
+def test_what_was_packed_from_recalled_goods_is_held(pantry: Pantry, recalls: Follower) -> None:
+    repack(pantry, "A", "BAG1")
+    repack(pantry, "bag-1", "BAG2")
+    repack(pantry, "B", "BAG3", "clinic")
+    fields = {"item": "rice", "location": "store", "quantity": 2, "purpose": "household", "lot": "BAG2"}
+    pantry.do("ReserveStock", reservation="r1", **fields)
+    pantry.receive(4, "BAG1", location="clinic")
+    recall(pantry)
+    recalls.settle()
+    store, clinic = (pantry.state("stock", f"rice:{place}") for place in ("store", "clinic"))
+    assert store.holds["rc-1"].keys == ["A", "BAG2"]  # nothing is left of BAG1
+    assert clinic.holds["rc-1"].keys == ["BAG1"]
+    assert store.reservations == {}
+    with pytest.raises(Rejected, match="recalled"):
+        pantry.issue(1, "BAG2")
+    pantry.do("LiftRecall", item="rice", recall="rc-1", reason="another plant")
+    recalls.settle()
+    assert holds(pantry) == {}
+    pantry.issue(1, "BAG2")
+
+
+def test_what_is_packed_from_recalled_goods_later_is_held(pantry: Pantry, recalls: Follower) -> None:
+    recall(pantry)
+    recalls.settle()
+    repack(pantry, "A", "BAG1")
+    repack(pantry, "B", "BAG3", "clinic")
+    recalls.settle()
+    assert pantry.state("stock", "rice:store").holds["rc-1"].keys == ["A", "BAG1"]
+    assert list(holds(pantry)) == ["store", "site"]
+
+
+def test_more_lots_than_a_command_names_are_held_by_several(pantry: Pantry, recalls: Follower) -> None:
+    pantry.receive(1000, "A")
+    for number in range(210):
+        repack(pantry, "A", f"BAG{number}")
+    recall(pantry)
+    recalls.settle()
+    assert len(pantry.state("stock", "rice:store").holds["rc-1"].keys) == 211
+
+
 def test_a_quarantine_holds_and_releases_nothing(pantry: Pantry, recalls: Follower) -> None:
     fields = {"item": "rice", "location": "store", "reservation": "r1", "quantity": 5, "purpose": "household"}
     pantry.do("ReserveStock", **fields)
