@@ -223,11 +223,11 @@ class Breach(StrEnum):
     NOT_FOR_CLINIC = "not_for_clinic"
     CONTROLLED = "controlled"
     STORAGE_MISMATCH = "storage_mismatch"
+    ITEM_RETIRED = "item_retired"
+    LOCATION_CLOSED = "location_closed"
     DATE_CONFLICT = "date_conflict"
     RESERVATION_ENDED = "reservation_ended"
     SURPLUS = "surplus"
-    ITEM_RETIRED = "item_retired"
-    LOCATION_CLOSED = "location_closed"
 
 
 class MovementKind(StrEnum):
