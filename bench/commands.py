@@ -103,6 +103,8 @@ async def _service(server: NatsServer) -> AsyncIterator[CommandClient]:
     nc = await connect(server.url, name="bench-client")
     try:
         while True:  # until it answers
+            if process.returncode is not None:
+                raise RuntimeError(f"the inventory service ended with {process.returncode} instead of starting")
             try:
                 await nc.request("status.inventory", b"", timeout=1)
                 break

@@ -35,6 +35,7 @@ import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import Corrupt, Invalid, UnknownCommand
+from shared.types import ID_PATTERN, TEXT_PATTERN
 
 FILLED: Final = frozenset({"occurred_at"})
 """Fields that a decision fills in when a command leaves them out; all others come back in its event as they were."""
@@ -226,7 +227,19 @@ class Contract:
             raise Invalid(f"{spec.name} cannot be written as JSON: {error}", command=spec.name) from error
 
 
-_SHOWN: int = 20
+_SHOWN: Final = 20
+
+_PLAINLY: Final = {
+    "unexpected_keyword_argument": "there is no such field",
+    "missing_argument": "is required",
+    "missing": "is required",
+    "missing_keyword_only_argument": "is required",
+}
+_SHAPES: Final = {
+    ID_PATTERN: "an id is 1 to 64 letters, digits, hyphens and underscores, and begins with a letter or digit",
+    TEXT_PATTERN: "a text has no control characters, and is not blank",
+}
+"""What pydantic says in the words of Python and of regular expressions, in plain ones."""
 
 _UNREADABLE = (
     msgspec.DecodeError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
@@ -237,13 +250,19 @@ _UNREADABLE = (
 def _invalid(name: str, error: ValidationError) -> Invalid:
     """One readable line for each field that is wrong; long inputs are cut, and at most twenty are named."""
     lines = []
-    for item in error.errors(include_url=False, include_context=False)[:_SHOWN]:
+    found = error.errors(include_url=False)
+    # When a line is wrong, the list it stands in is "too short" as well, for want of it: that says nothing more.
+    deeper = {item["loc"][:depth] for item in found for depth in range(1, len(item["loc"]))}
+    found = [item for item in found if item["type"] != "too_short" or tuple(item["loc"]) not in deeper]
+    for item in found[:_SHOWN]:
         where = ".".join(str(part) for part in item["loc"]) or "the whole"
-        message = item["msg"].removeprefix("Value error, ")
+        message = _PLAINLY.get(item["type"]) or item["msg"].removeprefix("Value error, ")
+        if item["type"] == "string_pattern_mismatch":
+            message = _SHAPES.get(item["ctx"]["pattern"], message)
         given = repr(item.get("input"))
         shown = f" (given {given[:60]}{'…' if len(given) > 60 else ''})" if item["type"] != "missing" else ""
         lines.append(f"{where}: {message}{shown}")
-    more = error.error_count() - len(lines)
+    more = len(found) - len(lines)
     if more > 0:
         lines.append(f"and {more} more")
     return Invalid(f"{name} is not valid. " + "; ".join(lines), command=name, errors=lines)

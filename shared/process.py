@@ -59,6 +59,9 @@ class Processes:
         self.stream = stream_name(contract.service)
         self.failure: LedgerError | None = None
         """Why nothing is read any more: a gap, an event that cannot be read, a stream that lost its tail."""
+        self.unreadable = 0
+        """Messages of the stream that are no events, or none that this software knows."""
+        self.first_unreadable = 0
         self.caught_up = asyncio.Event()
         """Set once all that the stream held at the start was read."""
         self._url, self._contract, self._clock, self._tick = nats_url, contract, clock, tick_seconds
@@ -107,9 +110,10 @@ class Processes:
             for m in self._managed
         ]
         failure = None if self.failure is None else self.failure.problem()
-        ok = failure is None and all(m.failure is None for m in self._managed)
+        ok = failure is None and not self.unreadable and all(m.failure is None for m in self._managed)
         ready = self.caught_up.is_set()
-        return {"ok": ok, "ready": ready, "stream": self.stream, "failure": failure, "managers": managers}
+        return {"ok": ok, "ready": ready, "stream": self.stream, "failure": failure, "managers": managers,
+                "unreadable": self.unreadable, "first_unreadable": self.first_unreadable}  # fmt: skip
 
     def _gauge(self, managed: Managed, name: str) -> float:
         if name == "failed":
@@ -169,13 +173,26 @@ class Processes:
             log.info("process managers are level with the stream", stream=self.stream, steps=len(self._deliveries))
 
     def _take(self, message: Message) -> None:
-        """Show one event to the managers that read it."""
+        """Show one event to the managers that read it.
+
+        One that cannot be read is passed over and counted: recalls and expiries of everything else must go on. Health
+        says so until an operator has looked, and `commons verify` names it.
+        """
         if message.sequence < self._next:
             return
-        event = decode(
-            message.payload, stream=self.stream, sequence=message.sequence, subject=message.subject,
-            contract=self._contract,
-        )  # fmt: skip
+        try:
+            event = decode(
+                message.payload, stream=self.stream, sequence=message.sequence, subject=message.subject,
+                contract=self._contract,
+            )  # fmt: skip
+            self._read_by_managers(event)
+        except Corrupt as error:
+            self.unreadable += 1
+            self.first_unreadable = self.first_unreadable or message.sequence
+            log.error("an event was passed over", stream=self.stream, sequence=message.sequence, reason=error.detail)
+        self._next = message.sequence + 1
+
+    def _read_by_managers(self, event: Recorded) -> None:
         outcome = self._by_event.get(event.id)
         if outcome is not None:
             self._settled(outcome)
@@ -185,7 +202,6 @@ class Processes:
         for managed in self._readers.get(stem, ()):
             if managed.failure is None:
                 self._show(managed, event)
-        self._next = message.sequence + 1
 
     def _show(self, managed: Managed, event: Recorded) -> None:
         try:

@@ -117,6 +117,8 @@ async def _look_at_nats(operator: Operator, overview: Overview) -> None:
         if m.oldest_seconds > STUCK_SECONDS
     ]
     overview.problems += [f"{s.name} is {s.state}: {s.detail}" for s in overview.services if s.state != "ready"]
+    for service in overview.services:
+        overview.problems += _stopped(service)
     known = {stream.name for stream in overview.streams}
     overview.problems += [f"There is no stream {stream_name(n)} yet." for n in CONTRACTS if stream_name(n) not in known]
     for stream in overview.streams:
@@ -175,6 +177,22 @@ def managers_of(service: ServiceStatus) -> list[ManagerStatus]:
         )
         for told in processes.get("managers") or ()
     ]  # fmt: skip
+
+
+def _stopped(service: ServiceStatus) -> list[str]:
+    """What ails all of a service's process managers at once, in sentences."""
+    processes = service.health.get("processes")
+    if not isinstance(processes, dict):
+        return []
+    told = []
+    if isinstance(failure := processes.get("failure"), dict):
+        told.append(f"The process managers of {service.name} stopped: {failure.get('detail')}")
+    if unreadable := processes.get("unreadable"):
+        told.append(
+            f"The process managers of {service.name} passed over {unreadable} message(s) of {processes.get('stream')} "
+            f"that cannot be read, the first at {processes.get('first_unreadable')}. See `commons verify`."
+        )
+    return told
 
 
 async def _streams(nc: Client) -> list[StreamStatus]:
