@@ -75,11 +75,9 @@ class Review(InventoryProjection):
             case Movement():
                 if RECOUNT.intersection(data.breaches) or isinstance(data, CountApproved):
                     yield "awaiting", (_stock(data),)
-                if isinstance(data, MovementReversed):
+                if isinstance(data, MovementReversed | MovementCorrected):
                     for breach in Breach:
                         yield "review_items", (str(breach), f"{_stock(data)}:{data.movement}")
-                if isinstance(data, MovementCorrected):
-                    yield "review_items", (str(Breach.BEYOND_LEDGER), f"{_stock(data)}:{data.movement}")
                 if isinstance(data, CountApproved):
                     yield "review_items", ("count_to_approve", f"{data.count}:{data.item}")
                 if isinstance(data, TransferReceived):
@@ -122,8 +120,10 @@ class Review(InventoryProjection):
 
 
 def _movement(event: Recorded, data: Movement, rows: Rows) -> None:
+    # What a correction broke belongs to the movement that it corrects, and is closed with it.
+    revision = data.movement if isinstance(data, MovementCorrected) else event.revision
     for breach in dict.fromkeys(data.breaches):
-        key = (str(breach), f"{_stock(data)}:{event.revision}")
+        key = (str(breach), f"{_stock(data)}:{revision}")
         beyond = sum(move.unrecorded for move in data.moves) if breach is Breach.BEYOND_LEDGER else None
         row = _open(
             rows, key, event, item=data.item, location=data.location, quantity=beyond, occurred_at=data.effective_at

@@ -297,6 +297,16 @@ def test_a_correction_to_what_the_ledger_had_closes_the_breach(pantry: Pantry) -
     assert (row["quantity"], row["closed_by"]) == (45, "corrected")
 
 
+def test_what_a_correction_broke_is_closed_with_the_movement_that_it_corrects(pantry: Pantry) -> None:
+    pantry.do("RegisterItem", item="opiate", name="An opiate", unit="each", medicine=True, controlled=True)
+    opiate = {"item": "opiate", "location": "store"}
+    pantry.do("AdjustStock", **opiate, reason="found", lines=[{"lot": "A", "change": 10}])
+    pantry.do("CorrectMovement", **opiate, movement=1, reason="typo", lines=[{"lot": "A", "quantity": 5}])
+    assert open_items(pantry) == [("controlled", "opiate:store:1")]
+    pantry.do("ReverseMovement", **opiate, movement=1, reason="it was sugar")
+    assert open_items(pantry) == []
+
+
 def test_an_approved_count_that_is_recorded_anew_waits_again_whatever_was_folded_first(pantry: Pantry) -> None:
     pantry.receive(5, "A")
     count(pantry, "c1", 5)
