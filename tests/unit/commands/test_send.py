@@ -98,7 +98,7 @@ def test_a_mistake_in_the_command_line_is_one_message_and_exit_2(arguments: list
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ([], "item: Field required"),
+        ([], "item: is required"),
         ([*GOOD, "--item", "ri.ce"], "item"),
         ([*GOOD, "--item", "ri*"], "item"),
         ([*GOOD, "--item", "a\x07b"], "item"),
@@ -172,4 +172,4 @@ def test_a_scan_that_cannot_be_read_is_refused_and_one_that_can_asks_the_catalog
         code, _, err = run("send", "inventory", "ReceiveStock", *place, how, "(01)04006381333931(10)A7")
         assert (code, "database" in err) == (3, True)
     code, _, err = run("send", "inventory", "ReceiveStock", *place, "--scan", "(10)A7", *NOWHERE)
-    assert (code, "item: Field required" in err) == (1, True)
+    assert (code, "item: is required" in err) == (1, True)
