@@ -341,6 +341,9 @@ class _Lane:
             if committer.halted:
                 return
             heads = await self.store.heads([owner.subject for owner in owners])
+            for owner in owners:  # only the leader can say that an event is gone: a replica may be behind
+                if heads.get(owner.subject, 0) < owner.sequence:
+                    heads[owner.subject] = await self.store.head_of(owner.subject)
         except LedgerError as error:
             raise _Unanswered(str(error)) from error
         moved = [owner for owner in owners if heads.get(owner.subject, 0) != owner.sequence]

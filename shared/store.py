@@ -137,7 +137,11 @@ class EventStore:
 
     async def head(self, ref: Ref) -> int:
         """The stream sequence of an aggregate's last event as the stream's leader has it; 0 when it has none."""
-        answer = await self._api(f"STREAM.MSG.GET.{self.stream}", {"last_by_subj": self.subject(ref)})
+        return await self.head_of(self.subject(ref))
+
+    async def head_of(self, subject: str) -> int:
+        """The same by subject."""
+        answer = await self._api(f"STREAM.MSG.GET.{self.stream}", {"last_by_subj": subject})
         if "error" in answer:
             if answer["error"].get("err_code") == _MESSAGE_NOT_FOUND:
                 return 0
@@ -145,7 +149,10 @@ class EventStore:
         return int(answer["message"]["seq"])
 
     async def heads(self, subjects: list[str]) -> dict[str, int]:
-        """The last sequence of each of up to 1,000 subjects; subjects without events are left out."""
+        """The last sequence of each of up to 1,000 subjects; subjects without events are left out.
+
+        Any replica may answer, and one that is behind names an older event.
+        """
         messages = await self._collect({"multi_last": subjects, "batch": len(subjects)})
         return {m.headers["Nats-Subject"]: int(m.headers["Nats-Sequence"]) for m in messages if m.headers}
 
