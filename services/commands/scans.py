@@ -91,9 +91,18 @@ async def lot_and_item(pool: asyncpg.Pool, text: str) -> tuple[str, str | None]:
 
 
 def fill(data: dict[str, Any], found: Scanned, fields: Sequence[Field]) -> None:
-    """Put what a scan says into a command's data, where the command has a place for it and nothing stands there yet."""
+    """Put what a scan says into a command's data, where the command has a place for it and nothing stands there yet.
+
+    Raises Invalid when the data names another item than the barcode.
+    """
     if found.item is not None and any(f.name == "item" for f in fields):
-        data.setdefault("item", found.item)
+        given = data.setdefault("item", found.item)
+        if given != found.item:
+            raise Invalid(
+                f"The barcode is that of {found.item}, but the item was given as {given}. Scan the other package, or "
+                "leave the item out.",
+                item=given, scanned=found.item,
+            )  # fmt: skip
     said = {
         "lot": found.scan.lot,
         "date": found.scan.date and found.scan.date.isoformat(),

@@ -157,11 +157,15 @@ def test_a_scan_fills_item_lot_date_and_quantity() -> None:
 
 
 def test_what_the_operator_says_wins_over_the_scan() -> None:
-    data: dict[str, Any] = {"item": "brown-rice", "lines": [{"quantity": 5}]}
+    data: dict[str, Any] = {"item": "rice", "lines": [{"quantity": 5}]}
     fill(data, CASE, fields("ReceiveStock"))
-    assert data["item"] == "brown-rice"
     assert data["lines"][0]["quantity"] == 5
     assert data["lines"][0]["lot"] == "A7"
+
+
+def test_a_barcode_of_another_item_than_the_one_named_is_refused() -> None:
+    with pytest.raises(Invalid, match="that of rice, but the item was given as pasta"):
+        fill({"item": "pasta"}, CASE, fields("ReceiveStock"))
 
 
 def test_a_scan_fills_only_what_the_command_has_a_place_for() -> None:
