@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.progress import TaskID
@@ -19,6 +20,9 @@ from shared.projection import Projection
 from shared.runner import rebuild as rebuild_now
 from shared.status import ProjectionStatus, status
 from shared.types import MAX_INTEGER
+
+_TAKEN_SECONDS: Final = 10.0
+_LOOK_SECONDS: Final = 0.05
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The read model, as `list` names it.")]
 Sequence = Annotated[
@@ -111,11 +115,25 @@ async def rebuild(operator: Operator, name: Name) -> int | None:
         made = await rebuild_now(
             model, operator.address("nats_url"), operator.address("database_url"), on_progress=show
         )
+    followed = await _taken_over(operator, name)
     if operator.as_json:
-        emit({"projection": made.projection, "generation": made.number, "version": made.version, "live": made.live})
+        emit({"projection": made.projection, "generation": made.number, "version": made.version, "live": made.live,
+              "followed": followed})  # fmt: skip
     else:
         console().print(f"{made.projection} was rebuilt: generation {made.number} of version {made.version} is live.")
+        if not followed:
+            console().print("No process follows it yet. Is the projections process running? `commons status` tells.")
     return OK
+
+
+async def _taken_over(operator: Operator, name: str) -> bool:
+    """Whether the projections process went on from the new generation, which takes it a moment to notice."""
+    async with operator.database() as pool:
+        for _ in range(int(_TAKEN_SECONDS / _LOOK_SECONDS)):
+            if any(known.name == name and known.state == "live" for known in await status(pool)):
+                return True
+            await asyncio.sleep(_LOOK_SECONDS)
+    return False
 
 
 @command
