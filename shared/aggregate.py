@@ -19,7 +19,7 @@ from shared.errors import LedgerError
 from shared.event import FIRST_PREVHASH
 from shared.remembered import Remembered, key_of
 
-BASE_BYTES: Final = 2_000
+BASE_BYTES: Final = 3_600
 """What an aggregate without events takes in memory, by measurement."""
 
 
@@ -61,7 +61,8 @@ class Ticket:
     first: Ticket | None = None
     """The undurable ticket whose command this one repeats."""
     refusal: LedgerError | None = None
-    decided: bool = False
+    looked_at: int = 0
+    """The sequence at which an event of the same id was looked for; two ids may have one key."""
 
 
 @dataclass(eq=False)
@@ -146,7 +147,7 @@ class Aggregate:
         self.snapshot = None
         for ticket in tickets:
             ticket.raw = ticket.event = ticket.first = ticket.refusal = None
-            ticket.decided = False
+            ticket.looked_at = 0
             if error is None:
                 self.undecided.append(ticket)
             elif not ticket.answer.done():

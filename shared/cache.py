@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 _STALE_SECONDS: Final = 1.0
 """How long a hint of somebody else's write is followed up: the copy arrives before the write is stored."""
 
-_EVENT_BYTES: Final = 150
+_EVENT_BYTES: Final = 250
 """What an event adds to a state until a snapshot has measured it: a guess on the safe side."""
 
 _FIRST_PAGE: Final = 64

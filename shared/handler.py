@@ -149,10 +149,12 @@ class Handler:
                 await self._find_first(entry, ticket)
                 others = [ref for ref in entry.decider.reads(ticket.command) if ref != entry.ref]
                 async with self.cache.reading(others):
-                    if entry.loaded and entry.undecided and entry.undecided[0] is ticket:
+                    next_still = entry.loaded and entry.undecided and entry.undecided[0] is ticket
+                    if next_still and not self._stored_before(entry, ticket):
                         entry.undecided.popleft()
                         self._decide(entry, ticket)
-                    # else: an append failed meanwhile, and what was undecided now stands behind it
+                    # else: an append failed meanwhile, and what was undecided now stands behind it; or the command that
+                    # this one repeats became durable while the others were waited for, and its event is fetched first
         except LedgerError as error:
             self._abandon(entry, error)
         except Exception as error:
@@ -178,16 +180,14 @@ class Handler:
 
     def _needs_server(self, entry: Aggregate, ticket: Ticket) -> bool:
         """Whether anything has to be fetched before a ticket can be decided."""
-        if key_of(ticket.event_id) in entry.remembered and ticket.event_id not in entry.pending:
-            return True
-        return any(
+        return self._stored_before(entry, ticket) is not None or any(
             ref != entry.ref and self.cache.in_memory(ref) is None for ref in entry.decider.reads(ticket.command)
         )
 
     async def _find_first(self, entry: Aggregate, ticket: Ticket) -> None:
         """Fetch the event that an earlier command of the same id made, if there is one."""
-        sequence = entry.remembered.get(key_of(ticket.event_id))
-        if not sequence or ticket.event_id in entry.pending:
+        sequence = self._stored_before(entry, ticket)
+        if sequence is None:
             return
         recorded = await self.store.at(sequence)
         if recorded is None:
@@ -197,6 +197,12 @@ class Handler:
             )  # fmt: skip
         if recorded.id == ticket.event_id:
             ticket.event = recorded
+        ticket.looked_at = sequence
+
+    def _stored_before(self, entry: Aggregate, ticket: Ticket) -> int | None:
+        """Where an event of the same id may be stored, unless it was looked at; None when there is none."""
+        sequence = entry.remembered.get(key_of(ticket.event_id))
+        return None if sequence == ticket.looked_at or ticket.event_id in entry.pending else sequence
 
     def _decide(self, entry: Aggregate, ticket: Ticket) -> None:
         """Decide one ticket on the newest state; everything it needs is in memory."""

@@ -192,3 +192,26 @@ async def test_a_refusal_and_a_no_op_are_not_remembered(nats_server: NatsServer)
         await one.send(CloseJar(jar="pot"), "close")
         assert (await one.send(CloseJar(jar="pot"), "close too")).status == "unchanged"
         assert (await one.send(CloseJar(jar="pot"), "close")).status == "accepted"
+
+
+async def test_a_repeat_that_waits_to_read_while_the_first_is_stored(nats_server: NatsServer) -> None:
+    """The first is on its way when its repeat is taken up, and durable before what the repeat reads was asked for."""
+    change = ChangeJar(jar="pot", by=1, beside="shelf")
+    async with ledger(nats_server) as one:
+        await one.send(ChangeJar(jar="pot", by=1, beside="shelf"), "fill")
+        one.handler.cache.mark_stale()  # as after a lost connection: what is read is asked about first
+        head, looks = one.store.head, 0
+
+        async def slow(ref: Ref) -> int:
+            nonlocal looks
+            looks += 1
+            if looks == 2:  # the repeat's
+                await asyncio.wait_for(asyncio.shield(first), 10)
+            return await head(ref)
+
+        one.store.head = slow  # type: ignore[method-assign]
+        first, second = one.start(change, "change"), one.start(change, "change")
+        answers = await asyncio.wait_for(asyncio.gather(first, second), 20)
+        assert looks >= 2, "the repeat did not have to wait"
+        assert same(answers)
+    assert len(await read(nats_server)) == 2
