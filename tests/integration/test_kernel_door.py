@@ -12,7 +12,8 @@ import pytest
 from nats.aio.client import Client
 
 from services.local.nats import NatsServer
-from shared.message import MAX_COMMAND_BYTES
+from shared.errors import LedgerError
+from shared.message import MAX_COMMAND_BYTES, parse_command
 from shared.service import Service
 from shared.settings import Settings
 from tests.support.kiosk import DECIDERS, kiosk
@@ -186,3 +187,25 @@ async def test_the_same_command_in_other_words_is_taken(nc: Client) -> None:
     assert first["event"]["data"]["holder"] == "ada" and first["event"]["causationid"] == "c/1:2.3_4-5"
     again = await ask(nc, raw)
     assert again == {**first, "repeated": True}
+
+
+async def test_an_answer_goes_to_an_inbox_and_never_into_the_ledger(nc: Client, server: NatsServer) -> None:
+    """NATS lets a caller name any reply subject; under a ledger's own, the answer would be stored as an event."""
+    before = await last_sequence(server)
+    command = json.dumps(RIGHT | {"id": "astray", "data": {"counter": "astray", "holder": "ada"}}).encode()
+    await nc.publish("command.kiosk.take-ticket", command, reply="ledger.kiosk.counter.astray")
+    # The service takes commands in order, and answers those of one aggregate in order, over one connection.
+    after = json.dumps(RIGHT | {"id": "after", "data": {"counter": "astray", "holder": "ben"}}).encode()
+    reply = json.loads((await nc.request("command.kiosk.take-ticket", after, timeout=5)).data)
+    assert reply["status"] == "accepted"
+    assert reply["event"]["revision"] == 1
+    assert await last_sequence(server) == before + 1
+
+
+def test_many_names_are_looked_through_once_each() -> None:
+    """Sixty thousand names, the last two alike: looking for each among all the others would take minutes."""
+    names = ",".join(f'"n{number}":1' for number in range(60_000))
+    raw = f'{{"data":{{{names},"twin":1,"twin":2}}}}'.encode()
+    assert len(raw) < MAX_COMMAND_BYTES
+    with pytest.raises(LedgerError):
+        parse_command(raw, "commons.kiosk.take-ticket")
