@@ -35,6 +35,7 @@ import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import Corrupt, Invalid, UnknownCommand
+from shared.personal import SealedFields, sealed_fields
 from shared.types import ID_PATTERN, TEXT_PATTERN
 
 FILLED: Final = frozenset({"occurred_at"})
@@ -97,6 +98,8 @@ class Contract:
         self._command_by_class: dict[type, CommandSpec] = {}
         self._by_type: dict[str, Callable[[bytes | msgspec.Raw], Any]] = {}
         self._upcasters: dict[tuple[type, int], Upcaster] = {}
+        self._sealed: dict[type, SealedFields] = {}
+        self._owners: dict[type, tuple[str, ...]] = {}
         self._frozen = False
 
     # -- declaring ------------------------------------------------------------------------------------------------
@@ -145,8 +148,8 @@ class Contract:
     def freeze(self) -> None:
         """Check the contract as a whole and build its decoders.
 
-        Raises TypeError when a version of an event has no way to the newest one, or when a command's field does not
-        come back in an event that the command makes.
+        Raises TypeError when a version of an event has no way to the newest one, when a command's field does not come
+        back in an event that the command makes, or when it lacks the field that says whose key seals that event.
         """
         for spec in self.events.values():
             for version in range(1, spec.version):
@@ -155,13 +158,32 @@ class Contract:
             for version in range(1, spec.version):
                 self._by_type[self.event_type(spec.name, version)] = self._old_decoder(spec, version)
             self._by_type[spec.type] = spec.decoder.decode
+            self._find_sealed(spec)
         for command in self.commands.values():
             for made in command.makes:
                 names = {f.name for f in dataclasses.fields(made)}
                 missing = {f.name for f in dataclasses.fields(command.cls)} - names
                 if missing:
                     raise TypeError(f"{command.name} has fields that {made.__name__} lacks: {sorted(missing)}")
+            self._find_owners(command)
         self._frozen = True
+
+    def _find_sealed(self, spec: EventSpec) -> None:
+        fields = sealed_fields(spec.cls)
+        if fields is not None:
+            unknown = fields.owners() - {f.name for f in dataclasses.fields(spec.cls)}
+            if unknown:
+                raise TypeError(f"{spec.name} is sealed under the keys of fields that it lacks: {sorted(unknown)}")
+            self._sealed[spec.cls] = fields
+
+    def _find_owners(self, command: CommandSpec) -> None:
+        owners = {of for made in command.makes if made in self._sealed for of in self._sealed[made].owners()}
+        missing = owners - {f.name for f in dataclasses.fields(command.cls)}
+        if missing:
+            raise TypeError(
+                f"{command.name} lacks the fields under whose keys its events are sealed: {sorted(missing)}"
+            )
+        self._owners[command.cls] = tuple(sorted(owners))
 
     def _old_decoder(self, spec: EventSpec, version: int) -> Callable[[bytes | msgspec.Raw], Any]:
         steps = [self._upcasters[spec.cls, v] for v in range(version, spec.version)]
@@ -185,6 +207,20 @@ class Contract:
 
     def command_of(self, command: object) -> CommandSpec:
         return self._command_by_class[type(command)]
+
+    @property
+    def personal(self) -> bool:
+        """Whether any event has personal fields."""
+        return bool(self._sealed)
+
+    def sealed_of(self, event: object) -> SealedFields | None:
+        """The personal fields of an event, or None."""
+        return self._sealed.get(type(event))
+
+    def owners_of(self, command: object) -> tuple[str, ...]:
+        """The owners whose keys seal what a command leads to: `party/p-12`."""
+        found = ((of, getattr(command, of)) for of in self._owners[type(command)])
+        return tuple(f"{of}/{id}" for of, id in found if id is not None)
 
     def decode(self, type_: str, data: bytes | msgspec.Raw) -> Any:
         """An event's data as its newest class, upcast if it was written under an older version.

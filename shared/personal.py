@@ -1,0 +1,146 @@
+"""Which fields of an event are personal, and whose: marked in the contract, encrypted before the event is stored.
+
+    @treasury.event(category="party")
+    class PartyRegistered:
+        party: Id
+        name: Annotated[str, Sealed(of="party")]
+
+The decider gives the event with the name as it was typed; the kernel seals it under the key of `party/<id>` before the
+event is folded, hashed and stored (vault.py). So states, snapshots, the stream and the read models hold the sealed text
+alone. A command that makes the event declares the same field with its ordinary type (Text, Note).
+
+A value class that commands and events share, such as a line of a statement, marks its field too, with a type that
+bounds what is typed and not what is stored: `payee: Annotated[PersonalText, Sealed(of="statement")]`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+
+from msgspec import Meta
+from pydantic import Field, GetJsonSchemaHandler
+
+from shared.types import NOTE_PATTERN, TEXT_PATTERN
+
+PersonalText = Annotated[str, Field(pattern=TEXT_PATTERN, min_length=1, max_length=200)]
+"""As Text, at the door alone: what is stored of it is sealed, and longer."""
+
+PersonalNote = Annotated[str, Field(pattern=NOTE_PATTERN, min_length=1, max_length=2000)]
+"""As Note, at the door alone."""
+
+SEALED_PATTERN: Final = r"^sealed:[1-9][0-9]{0,8}:[a-z0-9_.]+:[A-Za-z0-9_-]+$"
+"""A sealed text: the number of the owner's key, the field it was sealed for, and base64url (vault.py says of what)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Marks a field as personal. `of` names the field of the whole event that holds the id of the person (or of another
+    owner, such as a bank statement) under whose key it is sealed; the owner is then `<of>/<id>`."""
+
+    of: str
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """In a command the text as it is typed, in an event as it is stored."""
+        made: dict[str, Any] = dict(handler(core_schema))
+        if handler.mode == "validation":
+            return made
+        sealed: dict[str, Any] = {"type": "string", "format": "sealed", "pattern": SEALED_PATTERN}
+        if "anyOf" in made:
+            sealed = {"anyOf": [sealed, {"type": "null"}]}
+        return sealed | {"description": f"Personal: encrypted under the key of {self.of}/<id>."}
+
+
+Change = Callable[[str, str, str], str | None]
+"""From the owner's field, the path of the personal field and the text in it to what shall stand there instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedFields:
+    """The personal fields of one event or value class, found once: its own, and those of the values inside it."""
+
+    own: tuple[tuple[str, str], ...]
+    """Name, and the owner's field."""
+    inside: tuple[tuple[str, dict[type, SealedFields]], ...]
+    """Name of a field, and the classes of its values that have personal fields."""
+
+    def owners(self) -> frozenset[str]:
+        """The fields that hold owners' ids."""
+        nested = (fields.owners() for _, classes in self.inside for fields in classes.values())
+        return frozenset(of for _, of in self.own).union(*nested)
+
+    def replace(self, thing: Any, change: Change, path: str = "") -> Any:
+        """A copy with every personal text changed; those that are None stay so. `lines.3.payee` is a path."""
+        changed: dict[str, Any] = {}
+        for name, of in self.own:
+            text = getattr(thing, name)
+            if text is not None:
+                changed[name] = change(of, path + name, text)
+        for name, classes in self.inside:
+            changed[name] = _inside(getattr(thing, name), classes, change, f"{path}{name}")
+        return dataclasses.replace(thing, **changed)
+
+
+def _inside(value: Any, classes: dict[type, SealedFields], change: Change, path: str) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)(_inside(item, classes, change, f"{path}.{n}") for n, item in enumerate(value))
+    fields = classes.get(type(value))
+    return value if fields is None else fields.replace(value, change, path + ".")
+
+
+def sealed_fields(cls: type) -> SealedFields | None:
+    """The personal fields of an event or value class, or None. Raises TypeError when one cannot be sealed as marked."""
+    own: list[tuple[str, str]] = []
+    inside: list[tuple[str, dict[type, SealedFields]]] = []
+    for name, annotation in get_type_hints(cls, include_extras=True).items():
+        where = f"{cls.__name__}.{name}"
+        mark = _mark(annotation, where)
+        if mark is not None:
+            own.append((name, mark.of))
+            continue
+        classes = {}
+        for found, in_mapping in _classes(annotation):
+            fields = sealed_fields(found)
+            if fields is not None and in_mapping:
+                raise TypeError(f"{where} holds personal fields inside a mapping; use a tuple of values")
+            if fields is not None:
+                classes[found] = fields
+        if classes:
+            inside.append((name, classes))
+    return SealedFields(tuple(own), tuple(inside)) if own or inside else None
+
+
+def _mark(annotation: Any, where: str) -> Sealed | None:
+    """The mark on a field's own type, or on the part of it that is not None."""
+    parts = [part for part in _options(annotation) if part is not type(None)]
+    for part in [annotation, *parts]:
+        extras = part.__metadata__ if get_origin(part) is Annotated else ()
+        marks = [extra for extra in extras if isinstance(extra, Sealed)]
+        if not marks:
+            continue
+        if any(isinstance(extra, Meta) for extra in extras):
+            raise TypeError(f"{where} bounds what is stored, which is longer than what is typed; use PersonalText")
+        plain = [p for p in _options(part.__origin__) if p is not type(None)]
+        if len(parts) != 1 or [_bare(p) for p in plain] != [str]:
+            raise TypeError(f"{where} is marked as sealed, but is not a text")
+        return marks[0]
+    return None
+
+
+def _bare(annotation: Any) -> Any:
+    return annotation.__origin__ if get_origin(annotation) is Annotated else annotation
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _classes(annotation: Any, in_mapping: bool = False) -> Iterator[tuple[type, bool]]:
+    """Every dataclass that a type names, and whether it stands inside a mapping."""
+    if dataclasses.is_dataclass(annotation) and isinstance(annotation, type):
+        yield annotation, in_mapping
+    for part in get_args(annotation):
+        yield from _classes(part, in_mapping or get_origin(annotation) is dict)
