@@ -32,8 +32,8 @@ PersonalText = Annotated[str, Field(pattern=TEXT_PATTERN, min_length=1, max_leng
 PersonalNote = Annotated[str, Field(pattern=NOTE_PATTERN, min_length=1, max_length=2000)]
 """As Note, at the door alone."""
 
-SEALED_PATTERN: Final = r"^sealed:[1-9][0-9]{0,8}:[a-z0-9_.]+:[A-Za-z0-9_-]+$"
-"""A sealed text: the number of the owner's key, the field it was sealed for, and base64url (vault.py says of what)."""
+SEALED_PATTERN: Final = r"^sealed:[1-9][0-9]{0,8}:[a-z0-9_]+/[A-Za-z0-9_-]+:[a-z0-9_.]+:[A-Za-z0-9_-]+$"
+"""A sealed text: the number of the owner's key, the owner, the field it was sealed for, and base64url (sealing.py)."""
 
 
 @dataclass(frozen=True, slots=True)
