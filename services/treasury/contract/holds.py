@@ -1,0 +1,126 @@
+"""Holds: an entry in two phases. What is held cannot be spent on anything else, and is not yet spent.
+
+A hold counts against accounts that are guarded and against restricted funds until an event ends it: posted (in whole
+or in part), voided, or expired. No balance reads the clock: a hold whose time is over counts until its HoldExpired.
+"""
+
+from __future__ import annotations
+
+from services.treasury.contract.base import (
+    Date,
+    ExpenseId,
+    HoldId,
+    Id,
+    Journal,
+    Moment,
+    Note,
+    Posting,
+    Postings,
+    Text,
+    command,
+    event,
+)
+
+
+@event(category="book")
+class HoldPlaced:
+    """An entry was set aside: `debits` and `credits` as they are to be posted. `expense` is what it is to pay."""
+
+    book: Id
+    hold: HoldId
+    debits: tuple[Posting, ...]
+    credits: tuple[Posting, ...]
+    expires_at: Moment | None = None
+    description: Text | None = None
+    expense: ExpenseId | None = None
+    occurred_at: Moment
+
+
+@command(category="book", aggregate="book", makes=(HoldPlaced,))
+class PlaceHold:
+    """Set money aside for an entry that is to come. Refused when it is not there, or a fund may not pay for it."""
+
+    book: Id
+    hold: HoldId
+    debits: Postings
+    credits: Postings
+    expires_at: Moment | None = None
+    description: Text | None = None
+    expense: ExpenseId | None = None
+    occurred_at: Moment | None = None
+
+
+@event(category="book")
+class HoldPosted(Journal):
+    """A hold became an entry, in whole or in part; what was not posted is free again."""
+
+    hold: HoldId
+    description: Text | None = None
+    reference: Text | None = None
+    expense: ExpenseId | None = None
+
+
+@command(category="book", aggregate="book", makes=(HoldPosted,))
+class PostHold:
+    """Post a hold: all of it, or the debits and credits given, none above what is held for its account and fund."""
+
+    book: Id
+    hold: HoldId
+    entry: Id
+    date: Date | None = None
+    debits: tuple[Posting, ...] = ()
+    credits: tuple[Posting, ...] = ()
+    description: Text | None = None
+    reference: Text | None = None
+
+
+@event(category="book")
+class HoldVoided:
+    """What was held is free again, and nothing was posted."""
+
+    book: Id
+    hold: HoldId
+    reason: Note
+    expense: ExpenseId | None = None
+    occurred_at: Moment
+
+
+@command(category="book", aggregate="book", makes=(HoldVoided,))
+class VoidHold:
+    """Free what is held, posting nothing."""
+
+    book: Id
+    hold: HoldId
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@event(category="book")
+class HoldExpired:
+    """What was held is free again: its time was over."""
+
+    book: Id
+    hold: HoldId
+    expense: ExpenseId | None = None
+    occurred_at: Moment
+
+
+@command(category="book", aggregate="book", makes=(HoldExpired,))
+class ExpireHold:
+    """Free what is held, its time being over; sent by a process manager."""
+
+    book: Id
+    hold: HoldId
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "ExpireHold",
+    "HoldExpired",
+    "HoldPlaced",
+    "HoldPosted",
+    "HoldVoided",
+    "PlaceHold",
+    "PostHold",
+    "VoidHold",
+]
