@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from shared.command import Answer, CommandMeta
 from shared.committer import Append
-from shared.decider import Decider, Ref
+from shared.decider import Decider, Past, Ref
 from shared.errors import LedgerError
 from shared.event import FIRST_PREVHASH
-from shared.remembered import Remembered, key_of
+from shared.remembered import Remembered, key_of, name_key
 
 BASE_BYTES: Final = 3_600
 """What an aggregate without events takes in memory, by measurement."""
@@ -47,6 +49,14 @@ class Keeper(Protocol):
         """It has some events more, and takes more memory."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An event that a decision recalls, read from the stream, and the names that it bears."""
+
+    past: Past
+    names: frozenset[str]
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
     """One command waiting for its answer."""
@@ -58,6 +68,14 @@ class Ticket:
     raw: bytes | None = None
     """The event's bytes once it is decided and submitted."""
     event: Any = None
+    revision: int = 0
+    decided_at: datetime | None = None
+    names: Sequence[str] = ()
+    """The names that its event bears."""
+    past: Mapping[tuple[Ref, str], Past] = field(default_factory=dict)
+    """The events that its decision recalls, as far as they were found."""
+    fetched: dict[int, Fetched] = field(default_factory=dict)
+    """Events that were read from the stream for it, by sequence."""
     first: Ticket | None = None
     """The undurable ticket whose command this one repeats."""
     refusal: LedgerError | None = None
@@ -78,6 +96,11 @@ class Aggregate:
     hash: str = FIRST_PREVHASH
     sequence: int = 0
     remembered: Remembered = field(default_factory=Remembered)
+    """The ids of its durable events."""
+    names: Remembered = field(default_factory=Remembered)
+    """The names that its durable events bear."""
+    named: dict[str, Ticket] = field(default_factory=dict)
+    """The tickets whose events are decided, not durable, and the newest with a name."""
     tickets: deque[Ticket] = field(default_factory=deque)
     undecided: deque[Ticket] = field(default_factory=deque)
     pending: dict[str, Ticket] = field(default_factory=dict)
@@ -123,6 +146,8 @@ class Aggregate:
             ticket = self.tickets[0]
         self.remembered.add(key_of(ticket.event_id), sequence)
         self.pending.pop(ticket.event_id, None)
+        if ticket.names:
+            self._name_stored(ticket, sequence)
         self.tickets.popleft()
         if not ticket.answer.done():
             ticket.answer.set_result(Answer(self.keeper.stream, sequence, ticket.raw))
@@ -130,11 +155,22 @@ class Aggregate:
             self.answer_first()
         if self.tickets and not self.pending:
             self.keeper.confirm(self)
-        if self.snapshot and self.snapshot[0] == len(self.remembered):
+        if self.snapshot and self.snapshot[0] == ticket.revision:
             self.keeper.snapshot_due(self)
         elif not self.revision % 64:
             self.keeper.grown(self)
         self.settle()
+
+    def _name_stored(self, ticket: Ticket, sequence: int) -> None:
+        """The names of a ticket's event are found in the stream from now on."""
+        self.names.add_all(map(name_key, ticket.names), sequence)
+        if self.pending:
+            named = self.named
+            for name in ticket.names:
+                if named.get(name) is ticket:
+                    del named[name]
+        else:
+            self.named.clear()
 
     def failed(self, error: LedgerError | None) -> None:
         """Forget the state; answer with the error, or decide every unanswered ticket again."""
@@ -143,10 +179,12 @@ class Aggregate:
         self.tickets.clear()
         self.undecided.clear()
         self.pending.clear()
+        self.named.clear()
         self.loaded = False
         self.snapshot = None
         for ticket in tickets:
             ticket.raw = ticket.event = ticket.first = ticket.refusal = None
+            ticket.names = ()
             ticket.looked_at = 0
             if error is None:
                 self.undecided.append(ticket)

@@ -16,7 +16,7 @@ from shared.aggregate import BASE_BYTES, Aggregate, Keeper
 from shared.decider import Decider, Ref
 from shared.errors import LedgerError, OutcomeUnknown
 from shared.event import FIRST_PREVHASH
-from shared.remembered import Remembered, key_of
+from shared.remembered import Kept, Remembered, key_of, name_key
 from shared.snapshot import Snapshots
 from shared.store import EventStore, chain
 
@@ -60,6 +60,9 @@ class Cache:
 
     def takes(self, category: str) -> bool:
         return category in self._deciders
+
+    def decider(self, category: str) -> Decider[Any]:
+        return self._deciders[category]
 
     def get(self, ref: Ref) -> Aggregate:
         """An aggregate, loaded or not."""
@@ -123,13 +126,14 @@ class Cache:
         try:
             await aggregate.drained()  # what is on its way settles first
             ref, decider = aggregate.ref, aggregate.decider
-            state, remembered, revision, hash_, sequence = decider.initial(), Remembered(), 0, FIRST_PREVHASH, 0
+            state, revision, hash_, sequence = decider.initial(), 0, FIRST_PREVHASH, 0
+            remembered, names = Remembered(), Remembered()
             events, left = await self._store.page(ref, size=_FIRST_PAGE)
             aggregate.snapshot_revision = 0
             if self._snapshots and len(events) + left >= self.snapshot_every:
                 snapshot = await self._snapshots.load(ref, decider, self._store)
                 if snapshot:
-                    state, remembered = snapshot.state, snapshot.remembered
+                    state, remembered, names = snapshot.state, snapshot.remembered, snapshot.names
                     revision, hash_, sequence = snapshot.revision, snapshot.hash, snapshot.sequence
                     aggregate.state_bytes, aggregate.snapshot_revision = snapshot.state_bytes, revision
                     events, left = await self._store.page(ref, after=sequence)
@@ -138,9 +142,10 @@ class Cache:
                 for event in events:
                     state = decider.evolve(state, event.data)
                     remembered.add(key_of(event.id), event.sequence)
+                    names.add_all(map(name_key, decider.names(event.data)), event.sequence)
                 sequence = events[-1].sequence
                 events, left = await self._store.page(ref, after=sequence) if left else ([], 0)
-            aggregate.state, aggregate.remembered = state, remembered
+            aggregate.state, aggregate.remembered, aggregate.names = state, remembered, names
             aggregate.revision, aggregate.hash = revision, hash_
             aggregate.sequence = sequence
             aggregate.snapshot = None
@@ -224,7 +229,11 @@ class Cache:
         """Estimate an aggregate's memory anew."""
         unmeasured = aggregate.revision - aggregate.snapshot_revision
         weight = (
-            BASE_BYTES + aggregate.remembered.nbytes + _UNPACKED * aggregate.state_bytes + _EVENT_BYTES * unmeasured
+            BASE_BYTES
+            + aggregate.remembered.nbytes
+            + aggregate.names.nbytes
+            + _UNPACKED * aggregate.state_bytes
+            + _EVENT_BYTES * unmeasured
         )
         self.nbytes += weight - aggregate.weight
         aggregate.weight = weight
@@ -248,13 +257,15 @@ class Cache:
         self.weigh(aggregate)
         # When more was decided since, the newest hash is a later event's, and this one's is read from the stream.
         hash_ = aggregate.hash if aggregate.revision == revision else None
-        self.spawn(self._save(aggregate, state, aggregate.remembered, revision, aggregate.sequence, hash_))
+        ids, names = aggregate.remembered.kept(), aggregate.names.kept()
+        self.spawn(self._save(aggregate, state, ids, names, revision, aggregate.sequence, hash_))
 
     async def _save(
         self,
         aggregate: Aggregate,
         state: bytes,
-        remembered: Remembered,
+        ids: Kept,
+        names: Kept,
         revision: int,
         sequence: int,
         hash_: str | None,
@@ -267,7 +278,7 @@ class Cache:
                     return
                 hash_ = recorded.hash
             await self._snapshots.save(
-                aggregate.ref, aggregate.decider, state, remembered, revision, sequence, hash_
+                aggregate.ref, aggregate.decider, state, ids, names, revision, sequence, hash_
             )  # fmt: skip
         except (LedgerError, OSError, nats.errors.Error) as error:
             log.warning("a snapshot was not written", subject=aggregate.subject, reason=str(error))

@@ -5,8 +5,12 @@
     check(state)                    -> broken invariants, as sentences; empty when all is well
 
 No function reads a clock, a file or the network. What they need from outside is in the context: the moment, the actor,
-and the states of other aggregates that the decision reads (`reads`), which are eventually consistent and are therefore
-copied into the event wherever the decision depends on them.
+the states of other aggregates that the decision reads (`reads`), which are eventually consistent and are therefore
+copied into the event wherever the decision depends on them, and past events that it recalls by a name.
+
+A state that had to hold all that ever happened would grow for ever. So an event may bear names (`names`: an entry's id
+in a book, for example), and a decision says which names it wants to look up (`recalls`) and finds the newest event that
+bears each in its context. That a name was never used is known at once; an event that was is read from the stream.
 
 The pattern is Jérémie Chassaing's "Functional Event Sourcing Decider" (2021).
 """
@@ -35,30 +39,50 @@ class Ref(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """An event that a decision recalled: as its newest class, its number in its aggregate, who caused it, and when."""
+
+    event: Any
+    revision: int
+    actor: str
+    recorded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What a decision may know beside the command and the state.
 
     `now` is the moment of deciding, in UTC; `actor` and `mandate` are who acts and under which grant; `states` holds
-    the aggregates that `Decider.reads` named.
+    the aggregates that `Decider.reads` named; `past` the events that were found of those that `Decider.recalls` named.
     """
 
     now: datetime
     actor: str = "unknown"
     mandate: str | None = None
     states: Mapping[Ref, Any] = field(default_factory=dict)
+    past: Mapping[tuple[Ref, str], Past] = field(default_factory=dict)
 
     def read(self, category: str, id: str) -> Any:
         """The state of another aggregate; its initial state when it has no events."""
         return self.states[Ref(category, id)]
 
+    def recalled(self, ref: Ref, name: str) -> Past | None:
+        """The newest event of an aggregate that bears a name; None when none does, or `recalls` did not ask for it."""
+        return self.past.get((ref, name)) if self.past else None
 
-def _nothing(_: Any) -> Iterable[Ref]:
+
+def _nothing(_: Any) -> Iterable[Any]:
     return ()
 
 
 @dataclass(frozen=True)
 class Decider(Generic[S]):
-    """One category of aggregates: its functions, its contract, and what its decisions read."""
+    """One category of aggregates: its functions, its contract, and what its decisions read.
+
+    `reads` gives the other aggregates that a command's decision reads. `names` gives the names under which an event is
+    found again in its aggregate; the newest event with a name is the one that is found. `recalls` gives the names that
+    a command's decision looks up, each with its aggregate, which is the command's own or one that `reads` gives.
+    """
 
     contract: Contract
     category: str
@@ -68,11 +92,13 @@ class Decider(Generic[S]):
     evolve: Callable[[S, Any], S]
     check: Callable[[S], list[str]]
     reads: Callable[[Any], Iterable[Ref]] = _nothing
+    names: Callable[[Any], Iterable[str]] = _nothing
+    recalls: Callable[[Any], Iterable[tuple[Ref, str]]] = _nothing
     fold_version: str = field(init=False, default="")
     """A fingerprint of the code that folds: snapshots made under another one are thrown away.
 
-    It covers the source of the modules that define evolve, the state and the contract, and of those of the same package
-    that they import, so nobody has to remember to raise a number; a change of a comment costs one fold from the
+    It covers the source of the modules that define evolve, names, the state and the contract, and of those of the same
+    package that they import, so nobody has to remember to raise a number; a change of a comment costs one fold from the
     stream. It is taken once, when the code is loaded: files that change under a running process do not change it.
     """
 
@@ -81,6 +107,7 @@ class Decider(Generic[S]):
 
     def _fingerprint(self) -> str:
         modules = {self.evolve.__module__, self.state_type.__module__}
+        modules |= {self.names.__module__} if self.names is not _nothing else set()
         modules |= {spec.cls.__module__ for spec in self.contract.events.values() if spec.category == self.category}
         while more := {m for name in modules for m in _siblings(name)} - modules:
             modules |= more

@@ -15,24 +15,28 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterable
-from typing import Any
+from datetime import UTC
+from typing import Any, Final
 
 import msgspec
 import structlog
 
-from shared.aggregate import Aggregate, Ticket
+from shared.aggregate import Aggregate, Fetched, Ticket
 from shared.cache import Cache
 from shared.clock import Clock, utc_now
 from shared.command import Answer, CommandMeta, assert_same
 from shared.committer import Append, Committer
-from shared.decider import Context, Decider, Ref
+from shared.decider import Context, Decider, Past, Ref
 from shared.errors import Busy, CommandIdReused, Halted, LedgerError, UnknownCommand
 from shared.event import Envelope, Recorded, encode, event_id, sha256, timestamp
-from shared.remembered import key_of
+from shared.remembered import key_of, name_key
 from shared.snapshot import Snapshots
 from shared.store import EventStore
 
 log = structlog.get_logger(__name__)
+
+_FETCHED_AT_ONCE: Final = 32
+"""Recalled events that are asked for together: two megabytes of the longest."""
 
 
 class Handler:
@@ -100,7 +104,13 @@ class Handler:
         entry = self.cache.get(Ref(spec.category, spec.aggregate(command)))
         ticket = Ticket(command, meta, event_id(entry.subject, meta.id), future)
         idle = entry.loaded and not (entry.undecided or entry.working or entry.readers)
-        if idle and not self._needs_server(entry, ticket):
+        try:
+            at_once = idle and not self._needs_server(entry, ticket)
+        except Exception as error:
+            log.exception("what a decision reads is not known", subject=entry.subject, command=spec.name)
+            future.set_exception(LedgerError(f"The service met an error of its own: {type(error).__name__}."))
+            return future
+        if at_once:
             self._decide(entry, ticket)
         else:
             entry.undecided.append(ticket)
@@ -149,12 +159,12 @@ class Handler:
                 await self._find_first(entry, ticket)
                 others = [ref for ref in entry.decider.reads(ticket.command) if ref != entry.ref]
                 async with self.cache.reading(others):
-                    next_still = entry.loaded and entry.undecided and entry.undecided[0] is ticket
-                    if next_still and not self._stored_before(entry, ticket):
-                        entry.undecided.popleft()
-                        self._decide(entry, ticket)
-                    # else: an append failed meanwhile, and what was undecided now stands behind it; or the command that
-                    # this one repeats became durable while the others were waited for, and its event is fetched first
+                    while self._is_next(entry, ticket):
+                        if missing := self._recall(entry, ticket):
+                            await self._fetch(entry, ticket, missing)
+                        else:
+                            entry.undecided.popleft()
+                            self._decide(entry, ticket)
         except LedgerError as error:
             self._abandon(entry, error)
         except Exception as error:
@@ -168,6 +178,15 @@ class Handler:
             if entry.undecided:
                 self.wake(entry)
 
+    def _is_next(self, entry: Aggregate, ticket: Ticket) -> bool:
+        """Whether a ticket is still the one to be decided now.
+
+        It is not when an append failed meanwhile, and what was undecided now stands behind it; nor when the command
+        that it repeats became durable while something was waited for, and its event has to be fetched first.
+        """
+        next_still = entry.loaded and entry.undecided and entry.undecided[0] is ticket
+        return bool(next_still) and self._stored_before(entry, ticket) is None
+
     def _abandon(self, entry: Aggregate, error: LedgerError) -> None:
         """Answer the tickets that could not be decided; those already on their way are answered by their outcome."""
         waiting = list(entry.undecided)
@@ -180,8 +199,11 @@ class Handler:
 
     def _needs_server(self, entry: Aggregate, ticket: Ticket) -> bool:
         """Whether anything has to be fetched before a ticket can be decided."""
-        return self._stored_before(entry, ticket) is not None or any(
-            ref != entry.ref and self.cache.in_memory(ref) is None for ref in entry.decider.reads(ticket.command)
+        reads = entry.decider.reads(ticket.command)
+        return (
+            self._stored_before(entry, ticket) is not None
+            or any(ref != entry.ref and self.cache.in_memory(ref) is None for ref in reads)
+            or bool(self._recall(entry, ticket))
         )
 
     async def _find_first(self, entry: Aggregate, ticket: Ticket) -> None:
@@ -189,20 +211,61 @@ class Handler:
         sequence = self._stored_before(entry, ticket)
         if sequence is None:
             return
+        recorded = await self._at(sequence)
+        if recorded.id == ticket.event_id:
+            ticket.event = recorded
+        ticket.looked_at = sequence
+
+    async def _at(self, sequence: int) -> Recorded:
+        """An event that was stored. Raises Halted when it is gone."""
         recorded = await self.store.at(sequence)
         if recorded is None:
             raise Halted(
                 f"The event at sequence {sequence} of {self.stream} is gone. Run `commons verify`.",
                 stream=self.stream, sequence=sequence,
             )  # fmt: skip
-        if recorded.id == ticket.event_id:
-            ticket.event = recorded
-        ticket.looked_at = sequence
+        return recorded
 
     def _stored_before(self, entry: Aggregate, ticket: Ticket) -> int | None:
         """Where an event of the same id may be stored, unless it was looked at; None when there is none."""
         sequence = entry.remembered.get(key_of(ticket.event_id))
         return None if sequence == ticket.looked_at or ticket.event_id in entry.pending else sequence
+
+    def _recall(self, entry: Aggregate, ticket: Ticket) -> set[int]:
+        """Find the events that a ticket's decision recalls, and give the sequences of those to be fetched first."""
+        missing: set[int] = set()
+        past: dict[tuple[Ref, str], Past] = {}
+        held, named, names = entry.ref, entry.named, entry.names
+        for ref, name in entry.decider.recalls(ticket.command):
+            if ref != held:
+                if ref != entry.ref and ref not in entry.decider.reads(ticket.command):
+                    raise LookupError(f"{ref} is recalled from, and not read")
+                held, aggregate = ref, self.cache.get(ref)
+                named, names = aggregate.named, aggregate.names
+            undurable = named.get(name)
+            if undurable is not None:
+                assert undurable.decided_at is not None
+                past[ref, name] = Past(
+                    undurable.event, undurable.revision, undurable.meta.actor, undurable.decided_at.astimezone(UTC)
+                )
+            elif (sequence := names.get(name_key(name))) is not None:
+                fetched = ticket.fetched.get(sequence)
+                if fetched is None:
+                    missing.add(sequence)
+                elif name in fetched.names:  # else two names have one key
+                    past[ref, name] = fetched.past
+        ticket.past = past
+        return missing
+
+    async def _fetch(self, entry: Aggregate, ticket: Ticket, sequences: set[int]) -> None:
+        """Read events that a ticket's decision recalls from the stream."""
+        wanted = sorted(sequences)
+        for start in range(0, len(wanted), _FETCHED_AT_ONCE):
+            found = await asyncio.gather(*map(self._at, wanted[start : start + _FETCHED_AT_ONCE]))
+            for recorded in found:
+                names = self.cache.decider(recorded.category).names(recorded.data)
+                past = Past(recorded.data, recorded.revision, recorded.envelope.authid, recorded.recorded_at)
+                ticket.fetched[recorded.sequence] = Fetched(past, frozenset(names))
 
     def _decide(self, entry: Aggregate, ticket: Ticket) -> None:
         """Decide one ticket on the newest state; everything it needs is in memory."""
@@ -220,7 +283,7 @@ class Handler:
         now = self.clock()
         context = Context(
             now, meta.actor, meta.mandate,
-            {ref: self.cache.get(ref).state for ref in entry.decider.reads(ticket.command)},
+            {ref: self.cache.get(ref).state for ref in entry.decider.reads(ticket.command)}, ticket.past,
         )  # fmt: skip
         try:
             event = entry.decider.decide(ticket.command, entry.state, context)
@@ -244,6 +307,7 @@ class Handler:
             self._answer_nothing(entry, ticket, refusal)
             return
         try:
+            names = tuple(entry.decider.names(event))
             entry.state = entry.decider.evolve(entry.state, event)
         except Exception as error:
             log.exception("a fold failed", subject=entry.subject, type=type(event).__name__)
@@ -256,7 +320,10 @@ class Handler:
         entry.revision += 1
         entry.hash = sha256(raw)
         ticket.raw, ticket.event = raw, event
+        ticket.revision, ticket.decided_at, ticket.names = entry.revision, now, names
+        ticket.fetched.clear()
         entry.pending[ticket.event_id] = ticket
+        entry.named.update(dict.fromkeys(names, ticket))
         entry.tickets.append(ticket)
         every = self.cache.snapshot_every
         if every and entry.snapshot is None and entry.revision - entry.snapshot_revision >= every:

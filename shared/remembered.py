@@ -1,23 +1,31 @@
-"""Which command ids an aggregate has answered, and where: sixteen bytes an id, for ever.
+"""Where an aggregate's events are found again: by the id of the command, and by the names that an event bears.
 
-A repeat may come years later, so nothing is forgotten. A key is 60 bits of the event's id; a match is a hint that is
-settled by reading the event, so a collision costs a look-up and never an answer.
+A repeat may come years later, so nothing is forgotten: sixteen bytes a key for ever, and four of a filter that answers
+what was never seen without a search. A key is 60 or 64 bits of a digest; a match is a hint that is settled by
+reading the event, so a collision costs a look-up and never an answer. Of two events with one key the later is found.
 """
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
-from itertools import islice
-from typing import Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 SEGMENT: Final = 32_768
-"""Ids in one sealed segment: 512 KiB, written once."""
+"""Keys at which a segment is sealed: 512 KiB, written once."""
 
 _DICT_BYTES: Final = 140
-"""What one id takes in the dictionary of those not yet sealed, by measurement."""
+"""What one key takes in the dictionary of those not yet sealed, by measurement."""
+
+_FILTER_BYTES: Final = 4
+"""A filter has so many for each key, which sets one bit of them: one miss in 32 is searched for in vain."""
+
+_GROWTH: Final = 4
+"""How many times as many segments each generation holds as the one before."""
 
 
 def key_of(event_id: str) -> int:
@@ -25,8 +33,13 @@ def key_of(event_id: str) -> int:
     return int(event_id[:8] + event_id[9:13] + event_id[15:18], 16)
 
 
+def name_key(name: str) -> int:
+    """64 bits of a name's digest, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
 class Segment:
-    """The ids of 32,768 consecutive events: sorted keys, and the stream sequence of each."""
+    """The keys of consecutive events: sorted, and the stream sequence of each."""
 
     __slots__ = ("keys", "saved", "sequences")
 
@@ -37,9 +50,9 @@ class Segment:
         """The SHA-256 of its bytes once they are known to be kept with the snapshots."""
 
     @classmethod
-    def of(cls, pairs: Iterable[tuple[int, int]]) -> Segment:
-        ordered = sorted(pairs)
-        return cls(array("Q", [k for k, _ in ordered]), array("Q", [s for _, s in ordered]))
+    def of(cls, recent: dict[int, int]) -> Segment:
+        keys = sorted(recent)
+        return cls(array("Q", keys), array("Q", map(recent.__getitem__, keys)))
 
     def get(self, key: int) -> int | None:
         at = bisect_left(self.keys, key)
@@ -60,69 +73,109 @@ class Segment:
         return cls(_array(raw[:half]), _array(raw[half:]), saved)
 
 
-class Remembered:
-    """The ids of one aggregate's durable events, in the order of their revisions."""
+_BITS: Final = tuple(1 << n for n in range(8))
 
-    __slots__ = ("last", "recent", "segments")
+
+class _Generation(NamedTuple):
+    """Consecutive segments and one filter over them, which never has to grow: the next generation is larger."""
+
+    seen: bytearray
+    mask: int
+    segments: list[Segment]
+    room: int
+
+    @classmethod
+    def number(cls, number: int) -> _Generation:
+        room: int = _GROWTH**number
+        size = 1 << (_FILTER_BYTES * SEGMENT * room - 1).bit_length()
+        return cls(bytearray(size), size - 1, [], room)
+
+    def add(self, segment: Segment) -> None:
+        self.segments.append(segment)
+        seen, mask, bits = self.seen, self.mask, _BITS
+        for key in segment.keys:
+            seen[key & mask] |= bits[key >> 50 & 7]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was remembered at one moment, as a snapshot keeps it: sealed segments, and the keys behind them."""
+
+    segments: Sequence[Segment]
+    keys: bytes
+    sequences: bytes
+
+
+class Remembered:
+    """Keys of one aggregate's durable events, each with the stream sequence of the latest event that has it."""
+
+    __slots__ = ("_generations", "recent", "segments")
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.recent: dict[int, int] = {}
-        self.last = 0
+        self._generations: list[_Generation] = []
 
     def add(self, key: int, sequence: int) -> None:
-        """Remember the next event's id. Two events with one key (2**-60 a pair) keep the later."""
-        while key in self.recent:  # keep one place an event, so that the count stays the revision
-            key = (key + 1) & (2**64 - 1) | 1 << 63
-        self.recent[key] = self.last = sequence
-        if len(self.recent) == SEGMENT:
-            self.segments.append(Segment.of(self.recent.items()))
-            self.recent = {}
+        """Remember a key of the next event."""
+        self.recent[key] = sequence
+        if len(self.recent) >= SEGMENT:
+            self._seal()
+
+    def add_all(self, keys: Iterable[int], sequence: int) -> None:
+        """Remember several keys of the next event. A segment ends with an event, so it may be some keys longer."""
+        self.recent.update(dict.fromkeys(keys, sequence))
+        if len(self.recent) >= SEGMENT:
+            self._seal()
 
     def get(self, key: int) -> int | None:
-        """The stream sequence of the event with this key, or None."""
+        """The stream sequence of the latest event with this key, or None."""
         found = self.recent.get(key)
         if found is None:
-            for segment in reversed(self.segments):
-                found = segment.get(key)
-                if found is not None:
-                    break
+            bit = _BITS[key >> 50 & 7]
+            for seen, mask, segments, _ in self._generations:
+                if seen[key & mask] & bit:
+                    for segment in reversed(segments):
+                        found = segment.get(key)
+                        if found is not None:
+                            return found
         return found
 
     def __contains__(self, key: int) -> bool:
         return self.get(key) is not None
 
     def __len__(self) -> int:
-        return len(self.segments) * SEGMENT + len(self.recent)
+        """How many keys are held; one that came again after its segment was sealed counts again."""
+        return sum(map(len, self.segments)) + len(self.recent)
 
     @property
     def nbytes(self) -> int:
-        return len(self.segments) * SEGMENT * 16 + len(self.recent) * _DICT_BYTES
+        sealed = sum(len(segment) for segment in self.segments) * 16
+        return sealed + sum(len(g.seen) for g in self._generations) + len(self.recent) * _DICT_BYTES
 
-    def tail(self, revision: int) -> bytes:
-        """The ids that no segment sealed by `revision` holds, in order: 16 bytes each."""
-        count = revision % SEGMENT
-        sealed_after = len(self.segments) - revision // SEGMENT
-        if sealed_after:  # sealed since: the order inside a segment is by key, so it is restored by sequence
-            segment = self.segments[revision // SEGMENT]
-            pairs: Iterable[tuple[int, int]] = sorted(
-                zip(segment.keys, segment.sequences, strict=True), key=lambda p: p[1]
-            )
-        else:
-            pairs = self.recent.items()
-        flat = array("Q")
-        for pair in islice(pairs, count):
-            flat.extend(pair)
-        return _little(flat)
+    def kept(self) -> Kept:
+        """All of it as it is now, to be written when there is time: later keys do not change it."""
+        keys, sequences = array("Q", self.recent.keys()), array("Q", self.recent.values())
+        return Kept(tuple(self.segments), _little(keys), _little(sequences))
 
     @classmethod
-    def restored(cls, segments: list[Segment], tail: bytes) -> Remembered:
+    def restored(cls, kept: Kept) -> Remembered:
         made = cls()
-        made.segments = segments
-        flat = _array(tail)
-        made.recent = dict(zip(flat[::2], flat[1::2], strict=True))
-        made.last = flat[-1] if flat else max(segments[-1].sequences, default=0) if segments else 0
+        for segment in kept.segments:
+            made._add_segment(segment)
+        made.recent = dict(zip(_array(kept.keys), _array(kept.sequences), strict=True))
         return made
+
+    def _seal(self) -> None:
+        self._add_segment(Segment.of(self.recent))
+        self.recent = {}
+
+    def _add_segment(self, segment: Segment) -> None:
+        self.segments.append(segment)
+        newest = self._generations
+        if not newest or len(newest[0].segments) == newest[0].room:
+            newest.insert(0, _Generation.number(len(newest)))
+        newest[0].add(segment)
 
 
 def _little(values: array[int]) -> bytes:

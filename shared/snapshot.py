@@ -5,7 +5,7 @@ hash, which are compared with the stream on loading; it is thrown away when the 
 (`Decider.fold_version`), when anything about it does not fit, and without regret.
 
 It is kept in a NATS object store, whose objects are cut into chunks (a key-value entry would end at 1 MiB). The ids of
-answered commands are in segments of their own, each written once.
+answered commands, and the names that events bear, are in segments of their own, each written once.
 """
 
 from __future__ import annotations
@@ -25,13 +25,22 @@ from nats.js.api import StorageType
 from nats.js.object_store import ObjectStore
 
 from shared.decider import Decider, Ref
-from shared.remembered import SEGMENT, Remembered, Segment
+from shared.remembered import Kept, Remembered, Segment
 from shared.store import EventStore
 
 log = structlog.get_logger(__name__)
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _TIMEOUT: Final = 3.0
+
+
+class _Keys(msgspec.Struct, array_like=True, frozen=True):
+    """Ids or names, as far as an aggregate remembers them."""
+
+    segments: list[tuple[bytes, int]]
+    """The SHA-256 of each sealed segment, and how many keys it holds."""
+    keys: bytes
+    sequences: bytes
 
 
 class _Stored(msgspec.Struct, array_like=True, frozen=True):
@@ -42,9 +51,8 @@ class _Stored(msgspec.Struct, array_like=True, frozen=True):
     revision: int
     sequence: int
     hash: str
-    segments: list[bytes]
-    """The SHA-256 of each sealed segment of ids."""
-    tail: bytes
+    ids: _Keys
+    names: _Keys
     state: bytes
 
 
@@ -55,6 +63,7 @@ class Snapshot:
     state: Any
     state_bytes: int
     remembered: Remembered
+    names: Remembered
     revision: int
     sequence: int
     hash: str
@@ -82,25 +91,31 @@ class Snapshots:
         ref: Ref,
         decider: Decider[Any],
         state: bytes,
-        remembered: Remembered,
+        ids: Kept,
+        names: Kept,
         revision: int,
         sequence: int,
         hash_: str,
     ) -> None:
         """Write a snapshot; a failure is logged by the caller and costs only time at the next load."""
-        digests: list[bytes] = []
-        for number, segment in enumerate(remembered.segments[: revision // SEGMENT]):
+        stored = _Stored(
+            _FORMAT, decider.fold_version, revision, sequence, hash_,
+            await self._put_keys(ref, "ids", ids), await self._put_keys(ref, "names", names), state,
+        )  # fmt: skip
+        await self._objects.put(_state_name(ref), msgspec.msgpack.encode(stored))
+
+    async def _put_keys(self, ref: Ref, kind: str, kept: Kept) -> _Keys:
+        """Write the segments that are not kept yet."""
+        segments: list[tuple[bytes, int]] = []
+        for number, segment in enumerate(kept.segments):
             if segment.saved is None:
                 raw = segment.to_bytes()
                 digest = hashlib.sha256(raw).digest()
-                if not await self._has(_segment_name(ref, number), digest):
-                    await self._objects.put(_segment_name(ref, number), raw)
+                if not await self._has(_segment_name(ref, kind, number), digest):
+                    await self._objects.put(_segment_name(ref, kind, number), raw)
                 segment.saved = digest
-            digests.append(segment.saved)
-        stored = _Stored(
-            _FORMAT, decider.fold_version, revision, sequence, hash_, digests, remembered.tail(revision), state
-        )
-        await self._objects.put(_state_name(ref), msgspec.msgpack.encode(stored))
+            segments.append((segment.saved, len(segment)))
+        return _Keys(segments, kept.keys, kept.sequences)
 
     async def load(self, ref: Ref, decider: Decider[Any], store: EventStore) -> Snapshot | None:
         """The newest snapshot of an aggregate if the stream bears it out, else None."""
@@ -119,20 +134,28 @@ class Snapshots:
                 or event.subject != store.subject(ref)
             ):
                 return self._discarded(ref, "the stream does not have the event that it names")
-            segments: list[Segment] = []
-            names = [_segment_name(ref, number) for number in range(len(stored.segments))]
-            parts = await asyncio.gather(*map(self._get, names))
-            for number, (part, digest) in enumerate(zip(parts, stored.segments, strict=True)):
-                if part is None or hashlib.sha256(part).digest() != digest:
-                    return self._discarded(ref, f"its segment {number} of ids is missing or changed")
-                segments.append(Segment.from_bytes(part, digest))
             state = msgspec.msgpack.decode(stored.state, type=decider.state_type)
-            remembered = Remembered.restored(segments, stored.tail)
+            found = await asyncio.gather(
+                self._get_keys(ref, "ids", stored.ids), self._get_keys(ref, "names", stored.names)
+            )
         except (msgspec.DecodeError, ValueError, IndexError) as error:
             return self._discarded(ref, f"it does not decode: {error}")
-        if len(remembered) != stored.revision:
-            return self._discarded(ref, "it does not remember as many ids as it folded events")
-        return Snapshot(state, len(stored.state), remembered, stored.revision, stored.sequence, stored.hash)
+        ids, names = found
+        if ids is None or names is None:
+            return self._discarded(ref, "a segment of its ids or names is missing or changed")
+        return Snapshot(state, len(stored.state), ids, names, stored.revision, stored.sequence, stored.hash)
+
+    async def _get_keys(self, ref: Ref, kind: str, stored: _Keys) -> Remembered | None:
+        """What an aggregate remembered; None when a segment is not as it was written."""
+        parts = await asyncio.gather(
+            *(self._get(_segment_name(ref, kind, number)) for number in range(len(stored.segments)))
+        )
+        segments: list[Segment] = []
+        for part, (digest, count) in zip(parts, stored.segments, strict=True):
+            if part is None or len(part) != 16 * count or hashlib.sha256(part).digest() != digest:
+                return None
+            segments.append(Segment.from_bytes(part, digest))
+        return Remembered.restored(Kept(segments, stored.keys, stored.sequences))
 
     def _discarded(self, ref: Ref, reason: str) -> Snapshot | None:
         """None, said aloud."""
@@ -162,5 +185,5 @@ def _state_name(ref: Ref) -> str:
     return f"{ref.category}/{ref.id}/state"
 
 
-def _segment_name(ref: Ref, number: int) -> str:
-    return f"{ref.category}/{ref.id}/ids-{number}"
+def _segment_name(ref: Ref, kind: str, number: int) -> str:
+    return f"{ref.category}/{ref.id}/{kind}-{number}"

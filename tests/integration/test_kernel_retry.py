@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 import shared.remembered
-import shared.snapshot
 from services.local.nats import NatsServer
 from shared.command import Answer
 from shared.decider import Ref
@@ -88,8 +87,7 @@ async def test_after_a_restart_of_the_service_and_of_the_server(nats_server: Nat
 async def test_a_thousand_events_later_through_snapshots(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, segment: int
 ) -> None:
-    for module in (shared.remembered, shared.snapshot):
-        monkeypatch.setattr(module, "SEGMENT", segment)
+    monkeypatch.setattr(shared.remembered, "SEGMENT", segment)
     async with ledger(nats_server, snapshot_every=100) as one:
         firsts = [await one.send(TakeTicket(counter="door", holder=f"h-{n}"), f"early-{n}") for n in range(3)]
         rest = await asyncio.gather(

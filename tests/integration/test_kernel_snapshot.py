@@ -13,7 +13,6 @@ import nats
 import pytest
 
 import shared.remembered
-import shared.snapshot
 from services.local.nats import NatsServer
 from shared.cache import Cache
 from shared.decider import Decider, Ref, _siblings
@@ -77,8 +76,7 @@ async def snapshot_at(one: Ledger, revision: int) -> None:
 
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (shared.remembered, shared.snapshot):
-        monkeypatch.setattr(module, "SEGMENT", 256)
+    monkeypatch.setattr(shared.remembered, "SEGMENT", 256)
 
 
 async def test_a_hundred_thousand_events_load_in_under_fifty_milliseconds(nats_server: NatsServer) -> None:

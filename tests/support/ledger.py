@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,12 @@ from services.local.nats import NatsServer
 from shared.command import Answer, CommandMeta
 from shared.committer import Committer
 from shared.connection import connect
-from shared.decider import Ref
+from shared.contract import Contract
+from shared.decider import Decider, Ref
 from shared.event import FIRST_PREVHASH, Recorded, decode
 from shared.handler import Handler
 from shared.snapshot import Snapshots
-from shared.store import EventStore, chain
+from shared.store import EventStore, chain, stream_name
 from shared.wire import StreamReader
 from tests.support.kiosk import DECIDERS, kiosk
 
@@ -46,6 +47,8 @@ class Ledger:
 async def ledger(
     server: NatsServer,
     *,
+    contract: Contract = kiosk,
+    deciders: Sequence[Decider[Any]] = DECIDERS,
     url: str | None = None,
     lanes: int = 2,
     batch_from: int = 24,
@@ -53,23 +56,23 @@ async def ledger(
     snapshot_every: int | None = None,
     **options: Any,
 ) -> AsyncIterator[Ledger]:
-    """A running writer over the stream of the kiosk; `url` leads to the server by another way, such as a proxy."""
+    """A running writer over the kiosk's stream, or another's; `url` leads to the server by another way, as a proxy."""
     handler: Handler | None = None
 
     def lost() -> None:
         if handler is not None:
             handler.connection_changed()
 
-    nc = await connect(url or server.url, name="kiosk", on_lost=lost)
+    nc = await connect(url or server.url, name=contract.service, on_lost=lost)
     try:
-        store = EventStore(nc, kiosk)
+        store = EventStore(nc, contract)
         await store.ensure(server.monitor_url)
         committer = Committer(store, lanes=lanes, batch_from=batch_from, known_sequence=known)
         snapshots = None
         if snapshot_every is not None:
-            snapshots = await Snapshots.open(nc, "kiosk")
+            snapshots = await Snapshots.open(nc, contract.service)
             options["snapshot_every"] = snapshot_every
-        handler = Handler(store, DECIDERS, committer, snapshots=snapshots, **options)
+        handler = Handler(store, deciders, committer, snapshots=snapshots, **options)
         await committer.start()
         try:
             yield Ledger(nc, store, committer, handler, snapshots)
@@ -79,15 +82,16 @@ async def ledger(
         await nc.close()
 
 
-async def read(server: NatsServer, ref: Ref | None = None) -> list[Recorded]:
+async def read(server: NatsServer, ref: Ref | None = None, contract: Contract = kiosk) -> list[Recorded]:
     """The stream as it is on the server, one aggregate of it or all, with every aggregate's chain checked."""
-    last = await last_sequence(server)
+    last = await last_sequence(server, contract)
+    stream = stream_name(contract.service)
     events: list[Recorded] = []
     if last:
-        async with StreamReader(server.url, "KIOSK", 1) as reader:
+        async with StreamReader(server.url, stream, 1) as reader:
             async for batch in reader.batches(until=last):
                 events += [
-                    decode(m.payload, stream="KIOSK", sequence=m.sequence, subject=m.subject, contract=kiosk)
+                    decode(m.payload, stream=stream, sequence=m.sequence, subject=m.subject, contract=contract)
                     for m in batch
                 ]
     assert [event.sequence for event in events] == list(range(1, last + 1))
@@ -99,10 +103,10 @@ async def read(server: NatsServer, ref: Ref | None = None) -> list[Recorded]:
     return events if ref is None else chains.get(ref, [])
 
 
-def event_of(answer: Answer) -> Any:
+def event_of(answer: Answer, contract: Contract = kiosk) -> Any:
     """The event that an answer carries, as its class."""
     assert answer.event is not None
-    return decode(answer.event, contract=kiosk).data
+    return decode(answer.event, contract=contract).data
 
 
 def envelope_of(answer: Answer) -> dict[str, Any]:
@@ -111,10 +115,10 @@ def envelope_of(answer: Answer) -> dict[str, Any]:
     return made
 
 
-async def last_sequence(server: NatsServer) -> int:
+async def last_sequence(server: NatsServer, contract: Contract = kiosk) -> int:
     nc = await nats.connect(server.url)
     try:
-        return await EventStore(nc, kiosk).last_sequence()
+        return await EventStore(nc, contract).last_sequence()
     finally:
         await nc.close()
 
