@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from shared.contract import Contract
+from shared.errors import LedgerError
 
 S = TypeVar("S")
 
@@ -36,6 +37,11 @@ class Ref(NamedTuple):
 
     category: str
     id: str
+
+
+def _no_index(kind: str, _: str) -> str:
+    """No index without a key: one that anybody could make would tell the text to whoever guesses it."""
+    raise LedgerError(f"A blind index of {kind} was asked for, and there is no vault to make it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ class Context:
 
     `now` is the moment of deciding, in UTC; `actor` and `mandate` are who acts and under which grant; `states` holds
     the aggregates that `Decider.reads` named; `past` the events that were found of those that `Decider.recalls` named.
+    `blind(kind, text)` is the blind index of a text: equal for equal texts, and telling nothing to who has not the
+    service's key (vault.py).
     """
 
     now: datetime
@@ -61,6 +69,7 @@ class Context:
     mandate: str | None = None
     states: Mapping[Ref, Any] = field(default_factory=dict)
     past: Mapping[tuple[Ref, str], Past] = field(default_factory=dict)
+    blind: Callable[[str, str], str] = _no_index
 
     def read(self, category: str, id: str) -> Any:
         """The state of another aggregate; its initial state when it has no events."""

@@ -77,6 +77,13 @@ class CommandIdReused(LedgerError):
     code = "COMMAND_ID_REUSED"
 
 
+class Erased(LedgerError):
+    """A command would seal something new under a key that was destroyed."""
+
+    status = 410
+    code = "ERASED"
+
+
 class Busy(LedgerError):
     """The ledger can take no more for now; the same command may be sent again."""
 

@@ -27,11 +27,13 @@ from shared.clock import Clock, utc_now
 from shared.command import Answer, CommandMeta, assert_same
 from shared.committer import Append, Committer
 from shared.decider import Context, Decider, Past, Ref
-from shared.errors import Busy, CommandIdReused, Halted, LedgerError, UnknownCommand
+from shared.errors import Busy, Halted, LedgerError, UnknownCommand
 from shared.event import Envelope, Recorded, encode, event_id, sha256, timestamp
 from shared.remembered import key_of, name_key
+from shared.sealedevent import opened, sealed
 from shared.snapshot import Snapshots
 from shared.store import EventStore
+from shared.vault import Vault
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,7 @@ class Handler:
         snapshot_every: int = 1000,
         cache_bytes: int = 256 << 20,
         max_waiting: int = 20_000,
+        vault: Vault | None = None,
     ) -> None:
         self.store = store
         self.stream = store.stream
@@ -67,6 +70,8 @@ class Handler:
         self.conflicts = 0
         self.cache = Cache(store, deciders, self, snapshots, snapshot_every, cache_bytes)
         self.max_waiting = max_waiting
+        self.vault = vault
+        self._beside: dict[str, Any] = {} if vault is None else {"blind": vault.blind}
         self._in_hand = 0
         self._stopping = False
         self._source = f"/commons/{chapter}/{self.contract.service}"
@@ -130,6 +135,8 @@ class Handler:
         """The connection was lost: hints were missed, so every cached aggregate is asked about before it is read."""
         self.store.connection_changed()
         self.committer.connection_changed()
+        if self.vault is not None:
+            self.vault.connection_changed()
         self.cache.mark_stale()
 
     async def stop(self, seconds: float = 8.0) -> None:
@@ -157,6 +164,9 @@ class Handler:
                 await self.cache.load(entry)
                 ticket = entry.undecided[0]
                 await self._find_first(entry, ticket)
+                if self._lacks_key(ticket):
+                    assert self.vault is not None
+                    await self.vault.ensure(self.contract.owners_of(ticket.command))
                 others = [ref for ref in entry.decider.reads(ticket.command) if ref != entry.ref]
                 async with self.cache.reading(others):
                     while self._is_next(entry, ticket):
@@ -202,9 +212,16 @@ class Handler:
         reads = entry.decider.reads(ticket.command)
         return (
             self._stored_before(entry, ticket) is not None
+            or self._lacks_key(ticket)
             or any(ref != entry.ref and self.cache.in_memory(ref) is None for ref in reads)
             or bool(self._recall(entry, ticket))
         )
+
+    def _lacks_key(self, ticket: Ticket) -> bool:
+        """Whether a key has to be made before what a ticket leads to can be sealed."""
+        if self.vault is None or isinstance(ticket.event, Recorded):
+            return False
+        return not all(map(self.vault.knows, self.contract.owners_of(ticket.command)))
 
     async def _find_first(self, entry: Aggregate, ticket: Ticket) -> None:
         """Fetch the event that an earlier command of the same id made, if there is one."""
@@ -284,6 +301,7 @@ class Handler:
         context = Context(
             now, meta.actor, meta.mandate,
             {ref: self.cache.get(ref).state for ref in entry.decider.reads(ticket.command)}, ticket.past,
+            **self._beside,
         )  # fmt: skip
         try:
             event = entry.decider.decide(ticket.command, entry.state, context)
@@ -302,6 +320,7 @@ class Handler:
             self._answer_nothing(entry, ticket, None)
             return
         try:
+            event = sealed(event, ticket.event_id, self.contract, self.vault)
             raw = self._encode(entry, ticket, event, now)
         except LedgerError as refusal:
             self._answer_nothing(entry, ticket, refusal)
@@ -333,6 +352,11 @@ class Handler:
                 log.error("a state cannot be kept as a snapshot", subject=entry.subject, reason=str(error))
                 entry.snapshot_revision = entry.revision
         self.committer.submit(Append(entry, raw, meta.traceparent))
+
+    def _assert_same(self, ticket: Ticket, event: Any, actor: str) -> None:
+        """Refuse a repeat that says something else than the command which made an event, what is sealed included."""
+        event = opened(event, ticket.event_id, self.contract, self.vault)
+        assert_same(ticket.command, ticket.meta, event, actor, self.contract.command_of(ticket.command).makes)
 
     def _encode(self, entry: Aggregate, ticket: Ticket, event: Any, now: Any) -> bytes:
         spec = self.contract.spec_of(event)
@@ -405,8 +429,8 @@ class Handler:
         assert first is not None
         assert first.raw is not None
         try:
-            assert_same(ticket.command, ticket.meta, first.event, first.meta.actor, self._makes(ticket))
-        except CommandIdReused as refusal:
+            self._assert_same(ticket, first.event, first.meta.actor)
+        except LedgerError as refusal:
             ticket.answer.set_exception(refusal)
         else:
             sequence = entry.remembered.get(key_of(ticket.event_id)) or entry.sequence
@@ -416,14 +440,11 @@ class Handler:
         if ticket.answer.done():
             return
         try:
-            assert_same(ticket.command, ticket.meta, recorded.data, recorded.envelope.authid, self._makes(ticket))
+            self._assert_same(ticket, recorded.data, recorded.envelope.authid)
         except LedgerError as refusal:
             ticket.answer.set_exception(refusal)
         else:
             ticket.answer.set_result(Answer(self.stream, recorded.sequence, recorded.raw, repeated=True))
-
-    def _makes(self, ticket: Ticket) -> tuple[type, ...]:
-        return self.contract.command_of(ticket.command).makes
 
     def lost(self, entry: Aggregate, newest: int, known: int) -> None:
         self.committer.lost(entry.subject, newest, known)

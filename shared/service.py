@@ -34,6 +34,7 @@ from shared.process import Processes
 from shared.settings import Settings
 from shared.snapshot import Snapshots
 from shared.store import EventStore
+from shared.vault import Vault, open_vault
 from shared.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -77,6 +78,7 @@ class Service:
         self._deciders = list(deciders)
         self._managers = list(managers)
         self._processes: Processes | None = None
+        self._vault: Vault | None = None
         self._subscription: Subscription | None = None
         self._out: list[tuple[str, bytes]] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -102,6 +104,8 @@ class Service:
         settings, name = self.settings, self.contract.service
         self.store = EventStore(self.nc, self.contract)
         await self.store.ensure(settings.monitoring_url)
+        if self.contract.personal:
+            self._vault = await open_vault(self.nc, name, settings)
         self.committer = Committer(
             self.store, writer=Writer(settings.nats_url, name=f"{name}-writer"), lanes=settings.lanes,
             known_sequence=known_sequence(settings.database_url, self.store.stream),
@@ -109,7 +113,7 @@ class Service:
         self.handler = Handler(
             self.store, self._deciders, self.committer, chapter=settings.chapter,
             snapshots=await Snapshots.open(self.nc, name), snapshot_every=settings.snapshot_every,
-            cache_bytes=settings.cache_mb << 20, max_waiting=settings.max_waiting,
+            cache_bytes=settings.cache_mb << 20, max_waiting=settings.max_waiting, vault=self._vault,
         )  # fmt: skip
         await self.committer.start()
         # One subscription for all commands: a wildcard also answers a command that does not exist.
@@ -131,6 +135,8 @@ class Service:
             await self._quietly(self._subscription.drain)
         if hasattr(self, "handler"):
             await self.handler.stop()
+        if self._vault is not None:
+            await self._quietly(self._vault.close)
         if self.nc.is_connected:
             await asyncio.sleep(0)  # the answers of the commands that were in hand are given out
             if self._flushing is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -40,6 +41,12 @@ class Settings(BaseModel):
     """Writes that may be under way at once."""
     log_format: Literal["console", "json"] = Field("console", alias="COMMONS_LOG_FORMAT")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="COMMONS_LOG_LEVEL")
+    master_key_file: Path | None = Field(None, alias="COMMONS_MASTER_KEY_FILE")
+    """The file of the master keys, the current one first (masterkeys.py)."""
+    master_key: str | None = Field(None, alias="COMMONS_MASTER_KEY", repr=False)
+    """Or the one master key itself, in base64."""
+    keyring: Path | None = Field(None, alias="COMMONS_KEYRING")
+    """The folder in which a service keeps its file of keys."""
     traces: Literal["off", "console", "otlp"] = Field("off", alias="COMMONS_TRACES")
     """Where OpenTelemetry spans go; `otlp` reads the standard OTEL_EXPORTER_OTLP_* variables."""
 

@@ -1,0 +1,53 @@
+"""Events and the vault: sealed as soon as they are decided, and opened to be compared with the command of a repeat."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from shared.contract import Contract
+from shared.errors import LedgerError
+from shared.vault import Vault
+
+
+class _Anything:
+    """Stands for a text that nobody can open any more: no comparison tells it from another."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "(erased)"
+
+
+ANYTHING: Final = _Anything()
+
+
+def sealed(event: Any, event_id: str, contract: Contract, vault: Vault | None) -> Any:
+    """An event as it is folded and stored: what is personal in it sealed. Raises Erased, TooLarge."""
+    fields = contract.sealed_of(event)
+    if fields is None:
+        return event
+    if vault is None:
+        raise LedgerError(f"{type(event).__name__} has personal fields, and there is no vault to seal them.")
+
+    def seal(of: str, field: str, text: str) -> str:
+        return vault.seal(f"{of}/{getattr(event, of)}", event_id, field, text)
+
+    return fields.replace(event, seal)
+
+
+def opened(event: Any, event_id: str, contract: Contract, vault: Vault | None) -> Any:
+    """An event as it was decided; a text that nobody can open any more equals any other. Raises Corrupt."""
+    fields = contract.sealed_of(event)
+    if fields is None or vault is None:
+        return event
+
+    def unseal(of: str, field: str, text: str) -> Any:
+        owner = f"{of}/{getattr(event, of)}"
+        found = vault.unseal(text, owner=owner, event_id=event_id, field=field)
+        return ANYTHING if found is None else found
+
+    return fields.replace(event, unseal)

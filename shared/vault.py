@@ -1,0 +1,340 @@
+"""The vault: a key for each person, under which what is personal in events is sealed; destroying it is erasure.
+
+A key is random, wrapped under a master key, and durable in two places before anything is sealed under it: a file of
+the service (keyring.py) and a bucket in NATS (keybucket.py). At the start both are read, and what one lacks is written
+to it; that a key was destroyed wins over the key, in whichever place it is written.
+
+Sealing and opening need no server: every key of the service is in memory. Only a new owner's key is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+import unicodedata
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from nats.aio.client import Client
+
+from shared.clock import Clock, utc_now
+from shared.errors import Busy, Corrupt, Erased, Invalid, LedgerError, Misconfigured
+from shared.event import timestamp
+from shared.keybucket import KeyBucket
+from shared.keyring import KeyFile, KeyRecord, Records, WrappedKey, merged
+from shared.masterkeys import MasterKeys, given
+from shared.sealing import KEY_BYTES, is_owner, parts_of, seal, unseal
+from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+INDEX: Final = "index"
+"""The owner of the key of blind indexes; no person's, which all have a slash."""
+
+
+class Vault:
+    """The keys of one service."""
+
+    def __init__(
+        self,
+        service: str,
+        masters: Callable[[], MasterKeys],
+        file: KeyFile,
+        bucket: KeyBucket,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.service = service
+        self._read_masters = masters
+        self._masters = masters()
+        self._file = file
+        self._bucket = bucket
+        self._clock = clock
+        self._ciphers: dict[str, dict[int, AESGCM]] = {}
+        """Of each owner by number; the last one seals. Empty when they were destroyed."""
+        self._index_key = b""
+        self._making: dict[str, asyncio.Task[None]] = {}
+        self._reloading: asyncio.Task[None] | None = None
+        self._subscription: Any = None
+
+    @classmethod
+    async def open(
+        cls,
+        nc: Client,
+        service: str,
+        masters: Callable[[], MasterKeys],
+        folder: Path,
+        *,
+        replicas: int = 1,
+        clock: Clock = utc_now,
+    ) -> Vault:
+        """Read the keys from both places, and write to each what it lacks.
+
+        `masters` reads the master keys, again when a key is wrapped under one that is not known: they are rotated while
+        services run.
+
+        Raises WrongMasterKey, before anything is written, when a key cannot be unwrapped; Misconfigured, Corrupt or
+        Busy when a place cannot be read.
+        """
+        bucket = await KeyBucket.open(nc, service, replicas=replicas)
+        assert bucket is not None
+        vault = cls(service, masters, KeyFile(folder, service), bucket, clock=clock)
+        await vault._load()
+        vault._subscription = await bucket.listen(vault._hear)
+        await vault._load()  # what was written while nobody listened
+        await vault._ensure_index()
+        return vault
+
+    async def close(self) -> None:
+        """Stop listening."""
+        tasks = [task for task in (self._reloading, *self._making.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def connection_changed(self) -> None:
+        """The connection was lost: what others wrote meanwhile is read when it is back."""
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload())
+
+    # -- sealing and opening --------------------------------------------------------------------------------------
+
+    def knows(self, owner: str) -> bool:
+        """Whether an owner has a key, or had one: then nothing has to be waited for before sealing."""
+        return owner in self._ciphers
+
+    def erased(self, owner: str) -> bool:
+        return self._ciphers.get(owner) == {}
+
+    async def ensure(self, owners: Iterable[str]) -> None:
+        """Give each owner a key, durable in both places, who never had one. Raises Busy, Invalid."""
+        missing = [owner for owner in owners if owner not in self._ciphers]
+        for owner in missing:
+            if owner not in self._making:
+                if not is_owner(owner):
+                    raise Invalid(f"{owner[:80]!r} cannot own a key: its id has other characters than an id has.")
+                self._making[owner] = asyncio.create_task(self._make(owner))
+                self._making[owner].add_done_callback(partial(self._made, owner))
+        await asyncio.gather(*(asyncio.shield(self._making[owner]) for owner in missing))
+
+    def seal(self, owner: str, event_id: str, field: str, text: str) -> str:
+        """A text sealed under its owner's newest key. Raises Erased when the owner's keys were destroyed."""
+        ciphers = self._ciphers.get(owner)
+        if ciphers is None:
+            raise LedgerError(f"{owner} has no key, so nothing of it can be recorded.", owner=owner)
+        if not ciphers:
+            raise Erased(
+                f"What was known of {owner} was erased, and nothing new is recorded under that id. "
+                "Use a new id if it is about somebody who has come again.",
+                owner=owner,
+            )  # fmt: skip
+        number = next(reversed(ciphers))
+        return seal(ciphers[number], number, owner, event_id, field, text)
+
+    def unseal(self, text: str, *, owner: str | None = None, event_id: str | None = None, field: str | None = None
+               ) -> str | None:  # fmt: skip
+        """The text in a sealed one; None when its key was destroyed or lost.
+
+        What is given of owner, event and field is compared with what the text was sealed for. Raises Corrupt when it
+        differs, or when the text was changed.
+        """
+        parts = parts_of(text)
+        for name, said, stands in (
+            ("owner", parts.owner, owner), ("event", parts.event_id, event_id), ("field", parts.field, field),
+        ):  # fmt: skip
+            if stands is not None and said != stands:
+                raise Corrupt(f"A sealed text stands where it does not belong: its {name} is {said}, not {stands}.")
+        cipher = self._ciphers.get(parts.owner, {}).get(parts.number)
+        return None if cipher is None else unseal(cipher, parts)
+
+    def blind(self, kind: str, text: str) -> str:
+        """A blind index of a text: 32 hex digits, the same for the same text of the same kind in this service alone.
+
+        Upper and lower case, blanks and compatible characters (NFKC) make no difference. It outlives the person's key:
+        who has the keyring can try texts on it, so it is made only of what must be found again.
+        """
+        normal = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+        return hmac.new(self._index_key, f"{kind}\0{normal}".encode(), hashlib.sha256).hexdigest()[:32]
+
+    # -- changing -------------------------------------------------------------------------------------------------
+
+    async def destroy(self, owner: str) -> None:
+        """Destroy an owner's keys for good: first that it is so, in both places, then the keys themselves.
+
+        May be called again when it was broken off, and for an owner without a key. Raises Busy when a place cannot be
+        written; nothing is sealed under the key then either.
+        """
+        if not is_owner(owner):
+            raise Invalid(f"{owner[:80]!r} is not an owner of a key; write for example party/p-12.")
+        self._ciphers[owner] = {}
+        note = KeyRecord(owner, erased=timestamp(self._clock()))
+        await self._append(note)
+        await self._bucket.change(owner, partial(_with, note))
+        await self._write(self._file.rewrite)
+
+    async def renew(self, owner: str) -> None:
+        """Give an owner a new key for what comes; what is sealed stays readable. Raises Erased, Busy."""
+        fresh = KeyRecord(owner, (self._new_key(owner),))
+        record = await self._bucket.change(owner, partial(_with, fresh))
+        await self._append(record)
+        self._take({owner: record})
+        if record.erased:
+            raise Erased(f"What was known of {owner} was erased; it gets no new key.", owner=owner)
+
+    async def rewrap(self) -> int:
+        """Wrap every key that is not under the current master key under it, in both places; gives how many owners'."""
+        done = 0
+        for owner, record in (await self._bucket.load()).items():
+            if self._rewrapped(record) != record:
+                await self._bucket.change(owner, partial(self._rewrapped_over, record))
+                done += 1
+        await self._write(lambda: self._file.rewrite(self._all_rewrapped))
+        return done
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _made(self, owner: str, _: asyncio.Task[None]) -> None:
+        self._making.pop(owner, None)
+
+    async def _make(self, owner: str) -> None:
+        """A new owner's key: the bucket says whose is taken when two make one, and the file follows."""
+        mine = KeyRecord(owner, (self._new_key(owner),))
+        record = await self._bucket.change(owner, lambda before: before or mine)
+        await self._append(record)
+        self._take({owner: record})
+
+    def _new_key(self, owner: str) -> WrappedKey:
+        number = secrets.randbelow(10**9 - 1) + 1
+        wrapped = self._masters.wrap(secrets.token_bytes(KEY_BYTES), self._bound(owner, number))
+        return WrappedKey(number, self._masters.current, wrapped)
+
+    async def _ensure_index(self) -> None:
+        if INDEX not in self._ciphers:
+            await self._make(INDEX)
+
+    async def _load(self) -> None:
+        """Take what both places hold, and write to each what it lacks; nothing is written before all is unwrapped."""
+        in_file = await asyncio.to_thread(self._file.load)
+        in_bucket = await self._bucket.load()
+        together = in_file | {owner: merged(in_file.get(owner), record) for owner, record in in_bucket.items()}
+        self._take(together)
+        for owner, record in together.items():
+            if in_bucket.get(owner) != record:
+                log.warning("the bucket of keys lacked something that is written to it", owner=owner)
+                await self._bucket.change(owner, partial(_with, record))
+        lacking = [record for owner, record in together.items() if in_file.get(owner) != record]
+        if lacking:
+            log.warning("the file of keys lacked something that is written to it", owners=len(lacking))
+            await self._append(*lacking)
+        if self._file.written_over or any(record.erased for record in lacking):
+            await self._write(self._file.rewrite)
+
+    async def _reload(self) -> None:
+        while True:
+            try:
+                await self._load()
+                return
+            except Busy:
+                await asyncio.sleep(0.25)
+            except LedgerError as error:
+                log.error("the keys could not be read again", reason=error.detail)
+                return
+
+    def _take(self, records: Records) -> None:
+        """Hold the keys of records in memory. Raises WrongMasterKey, with nothing taken."""
+        taken: dict[str, dict[int, AESGCM]] = {}
+        index = self._index_key
+        for owner, record in records.items():
+            keys = {key.number: self._unwrapped(owner, key) for key in record.keys if not record.erased}
+            taken[owner] = {number: AESGCM(key) for number, key in keys.items()}
+            if owner == INDEX and keys:
+                index = next(iter(keys.values()))
+        for owner, ciphers in taken.items():
+            if not self.erased(owner):
+                self._ciphers[owner] = ciphers and ciphers | self._ciphers.get(owner, {})
+        self._index_key = index
+
+    def _hear(self, record: KeyRecord) -> None:
+        """Another process wrote a record: what it destroyed is destroyed here too."""
+        if record.erased:
+            self._ciphers[record.owner] = {}
+        elif any(key.master not in self._masters.names for key in record.keys):
+            self._reread_masters()
+
+    def _bound(self, owner: str, number: int) -> str:
+        return f"{self.service}|{owner}|{number}"
+
+    def _unwrapped(self, owner: str, key: WrappedKey) -> bytes:
+        if key.master not in self._masters.names:
+            self._reread_masters()
+        return self._masters.unwrap(key.master, key.wrapped, self._bound(owner, key.number))
+
+    def _reread_masters(self) -> None:
+        """Take the master keys as they are now: they were rotated meanwhile."""
+        try:
+            self._masters = self._read_masters()
+        except LedgerError as error:
+            log.error("the master keys could not be read again", reason=error.detail)
+
+    def _rewrapped(self, record: KeyRecord) -> KeyRecord:
+        return KeyRecord(
+            record.owner, tuple(self._newly_wrapped(record.owner, key) for key in record.keys), record.erased
+        )
+
+    def _rewrapped_over(self, was: KeyRecord, before: KeyRecord | None) -> KeyRecord:
+        return self._rewrapped(before or was)
+
+    def _newly_wrapped(self, owner: str, key: WrappedKey) -> WrappedKey:
+        """A key under the current master key; as it is when it is so already."""
+        if key.master == self._masters.current:
+            return key
+        wrapped = self._masters.wrap(self._unwrapped(owner, key), self._bound(owner, key.number))
+        return WrappedKey(key.number, self._masters.current, wrapped)
+
+    def _all_rewrapped(self, records: Records) -> Records:
+        return {owner: self._rewrapped(record) for owner, record in records.items()}
+
+    async def _append(self, *records: KeyRecord) -> None:
+        await self._write(lambda: self._file.append(*records))
+
+    async def _write(self, change: Any) -> None:
+        """A change of the file, off the loop: it waits for the disk. Raises Busy."""
+        try:
+            await asyncio.to_thread(change)
+        except OSError as error:
+            raise Busy(
+                f"The keyring {self._file.path} could not be written: {error.strerror}. Nothing was recorded; make "
+                "room, and send it again.",
+                path=str(self._file.path),
+            ) from error
+
+
+def _with(record: KeyRecord, before: KeyRecord | None) -> KeyRecord:
+    return merged(before, record)
+
+
+async def open_vault(nc: Client, service: str, settings: Settings) -> Vault:
+    """The vault of a service whose events have personal fields. Raises Misconfigured when it is not told of keys."""
+
+    def masters() -> MasterKeys:
+        found = given(settings.master_key_file, settings.master_key)
+        if found is None:
+            raise Misconfigured(
+                f"Events of {service} hold personal data, which is sealed under keys of a keyring, and no master key "
+                "for it was given. Set COMMONS_MASTER_KEY_FILE (or COMMONS_MASTER_KEY); `commons up` does so itself."
+            )
+        return found
+
+    masters()  # the want of it is told first
+    if settings.keyring is None:
+        raise Misconfigured(
+            f"Events of {service} hold personal data, and no folder for their keys was given. Set COMMONS_KEYRING to a "
+            "folder that outlives the service and is backed up apart from the ledger."
+        )
+    return await Vault.open(nc, service, masters, settings.keyring)
