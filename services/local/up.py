@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from services.local.keys import Keys
 from services.local.lock import folder_lock
 from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
@@ -76,6 +77,7 @@ class _Ledger:
         self._postgres = (
             None if options.database_url else PostgresServer(folder / "postgres", preferred_port=ports.get("postgres"))
         )
+        self._keys = Keys(folder / "keys")
         self._services: list[ServiceProcess] = []
 
     async def run(self) -> int:
@@ -111,6 +113,7 @@ class _Ledger:
             signals.close()
 
     async def _start(self, supervisor: Supervisor, servers: list[Server]) -> None:
+        self._keys.prepare()
         await supervisor.start_group(servers)
         if self._nats:
             self._nats_url = self._nats.url
@@ -136,7 +139,7 @@ class _Ledger:
         }
         if self._nats:
             environment["NATS_MONITORING_URL"] = self._nats.monitor_url
-        return environment
+        return environment | self._keys.environment()
 
     def _state(self) -> dict[str, Any]:
         return {

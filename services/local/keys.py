@@ -1,0 +1,51 @@
+"""The keys of a ledger on one machine: the master key and the folder of the keyrings, in the data folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from services.local.process import StartFailed
+from shared.masterkeys import add_to_file
+
+MASTER_KEY_FILE: Final = "COMMONS_MASTER_KEY_FILE"
+MASTER_KEY: Final = "COMMONS_MASTER_KEY"
+KEYRING: Final = "COMMONS_KEYRING"
+
+
+class Keys:
+    """Where the master key and the keyrings are: in `folder`, unless the environment names another place."""
+
+    def __init__(self, folder: Path, given: Mapping[str, str] | None = None) -> None:
+        self._given = os.environ if given is None else given
+        self._folder = folder
+        self.master = folder / "master.key"
+        self.keyring = Path(self._given.get(KEYRING) or folder / "keyring")
+
+    @property
+    def own_master(self) -> bool:
+        """Whether the master key is the folder's own."""
+        return not (self._given.get(MASTER_KEY_FILE) or self._given.get(MASTER_KEY))
+
+    def prepare(self) -> None:
+        """Make the folder and a master key at the first start. Raises StartFailed when one is missing later."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.keyring.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.own_master or self.master.exists():
+                return
+            if any(self.keyring.glob("*.keys")):
+                raise StartFailed(
+                    f"The file of master keys {self.master} is gone, and the keys in {self.keyring} are of no use "
+                    "without it. Put it back from a backup, or name it with COMMONS_MASTER_KEY_FILE. Nothing was changed."
+                )
+            add_to_file(self.master)
+        except OSError as error:
+            raise StartFailed(f"The folder of keys {self._folder} cannot be used: {error.strerror}.") from error
+
+    def environment(self) -> dict[str, str]:
+        """What services are told of it."""
+        told = {KEYRING: str(self.keyring)}
+        return told | {MASTER_KEY_FILE: str(self.master)} if self.own_master else told

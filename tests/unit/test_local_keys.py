@@ -1,0 +1,43 @@
+"""`commons up` makes a master key once, says where it is, and never makes a second one beside keys of the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.local.keys import Keys
+from services.local.process import StartFailed
+from shared.masterkeys import from_file
+
+
+def test_a_master_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "keys", {})
+    keys.prepare()
+    made = from_file(keys.master).names
+    keys.prepare()
+    assert from_file(keys.master).names == made and len(made) == 1
+    assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
+    assert keys.keyring.stat().st_mode & 0o777 == 0o700
+    assert keys.environment() == {
+        "COMMONS_KEYRING": str(tmp_path / "keys" / "keyring"),
+        "COMMONS_MASTER_KEY_FILE": str(tmp_path / "keys" / "master.key"),
+    }
+
+
+def test_a_lost_master_key_is_not_made_anew(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "keys", {})
+    keys.prepare()
+    keys.master.unlink()
+    (keys.keyring / "inventory.keys").touch()
+    with pytest.raises(StartFailed, match="is gone"):
+        keys.prepare()
+    assert not keys.master.exists()
+
+
+@pytest.mark.parametrize("name", ["COMMONS_MASTER_KEY_FILE", "COMMONS_MASTER_KEY"])
+def test_what_the_environment_names_is_taken(tmp_path: Path, name: str) -> None:
+    keys = Keys(tmp_path / "keys", {name: "given", "COMMONS_KEYRING": str(tmp_path / "ring")})
+    keys.prepare()
+    assert not keys.master.exists()
+    assert keys.environment() == {"COMMONS_KEYRING": str(tmp_path / "ring")}
