@@ -39,7 +39,7 @@ class Keys:
             if any(self.keyring.glob("*.keys")):
                 raise StartFailed(
                     f"The file of master keys {self.master} is gone, and the keys in {self.keyring} are of no use "
-                    "without it. Put it back from a backup, or name it with COMMONS_MASTER_KEY_FILE. Nothing was changed."
+                    "without it. Put it back from a backup, or name its place with COMMONS_MASTER_KEY_FILE."
                 )
             add_to_file(self.master)
         except OSError as error:

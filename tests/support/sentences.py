@@ -14,6 +14,8 @@ JSON with integers only; the new state breaks no invariant and survives a snapsh
 from __future__ import annotations
 
 import dataclasses
+import hmac
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -21,8 +23,10 @@ from typing import Any
 
 import msgspec
 
+from shared.contract import Contract
 from shared.decider import Context, Decider, Ref
 from shared.errors import Rejected
+from shared.sealing import is_sealed
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 """The moment of every decision that says no other; a Friday morning."""
@@ -56,7 +60,9 @@ class World:
         before = self.snapshot()
         try:
             event = decider.decide(
-                command, self.state(Ref(spec.category, spec.aggregate(command))), Context(now, actor, mandate, reads)
+                command,
+                self.state(Ref(spec.category, spec.aggregate(command))),
+                Context(now, actor, mandate, reads, blind=blind),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -72,6 +78,7 @@ class World:
     def after(self, event: Any) -> World:
         """The world once an event is folded as the kernel would fold it, from its bytes. This world stays as it is."""
         contract = next(iter(self.deciders.values())).contract
+        event = sealed(contract, event)
         spec = contract.spec_of(event)
         raw = msgspec.json.encode(event)
         assert len(raw) < 59_000, "the event is too large"
@@ -93,6 +100,23 @@ class World:
         for event in self.history.get(ref, ()):
             state = decider.evolve(state, event)
         return state
+
+
+def sealed(contract: Contract, event: Any) -> Any:
+    """An event as the kernel stores it: what is personal in it cannot be read, and never looks the same twice."""
+    fields = contract.sealed_of(event)
+    if fields is None:
+        return event
+
+    def change(of: str, path: str, text: str) -> str:
+        return text if is_sealed(text) else f"sealed:1:{of}/{getattr(event, of)}:{path}:{secrets.token_urlsafe(48)}"
+
+    return fields.replace(event, change)
+
+
+def blind(kind: str, text: str) -> str:
+    """A blind index under a key that is no secret, for tests alone."""
+    return hmac.new(b"tests", f"{kind}\0{' '.join(text.casefold().split())}".encode(), "sha256").hexdigest()[:32]
 
 
 def _copy(decider: Decider[Any], state: Any) -> Any:
