@@ -38,7 +38,7 @@ from shared.errors import Corrupt, Invalid, UnknownCommand
 from shared.personal import SealedFields, sealed_fields
 from shared.types import ID_PATTERN, TEXT_PATTERN
 
-FILLED: Final = frozenset({"occurred_at"})
+FILLED: Final = frozenset({"date", "occurred_at"})
 """Fields that a decision fills in when a command leaves them out; all others come back in its event as they were."""
 
 T = TypeVar("T")

@@ -6,7 +6,12 @@ or in part), voided, or expired. No balance reads the clock: a hold whose time i
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from services.treasury.contract.base import (
+    MAX_POSTINGS,
     Date,
     ExpenseId,
     HoldId,
@@ -55,21 +60,22 @@ class HoldPosted(Journal):
     """A hold became an entry, in whole or in part; what was not posted is free again."""
 
     hold: HoldId
+    part_debits: tuple[Posting, ...] = ()
+    part_credits: tuple[Posting, ...] = ()
     description: Text | None = None
     reference: Text | None = None
-    expense: ExpenseId | None = None
 
 
 @command(category="book", aggregate="book", makes=(HoldPosted,))
 class PostHold:
-    """Post a hold: all of it, or the debits and credits given, none above what is held for its account and fund."""
+    """Post a hold: all of it, or the part given, in which nothing is above what is held for its account and fund."""
 
     book: Id
     hold: HoldId
     entry: Id
     date: Date | None = None
-    debits: tuple[Posting, ...] = ()
-    credits: tuple[Posting, ...] = ()
+    part_debits: Annotated[tuple[Posting, ...], Field(max_length=MAX_POSTINGS)] = ()
+    part_credits: Annotated[tuple[Posting, ...], Field(max_length=MAX_POSTINGS)] = ()
     description: Text | None = None
     reference: Text | None = None
 
