@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from services.treasury.contract import AccountKind, Breach, Posting, TreasuryError
 from services.treasury.lines import Guard
@@ -84,11 +84,13 @@ def wrong_day(book: Book, day: date, last: date) -> Problem | None:
 
 
 def malformed(
-    book: Book, debits: Sequence[Posting], credits: Sequence[Posting], *, spending: bool = True  # noqa: A002
+    book: Book, debits: Sequence[Posting], credits: Sequence[Posting], *, spending: bool = True,  # noqa: A002
+    moved: int = 0,
 ) -> Problem | None:  # fmt: skip
     """What is wrong with the postings of an entry, limits aside.
 
-    With `spending`, a restricted fund pays by expenses alone; releases and reversals are not spending.
+    With `spending`, a restricted fund pays by expenses alone; releases and reversals are not spending. `moved` is what
+    the same decision posted before, in all: no balance can have changed by more.
     """
     accounts, funds, units, lines = book.accounts, book.funds, book.units, book.lines
     for postings in (debits, credits):
@@ -98,7 +100,7 @@ def malformed(
             if account is None or account.closed or fund is None or fund.closed or posting.unit not in units:
                 return _unknown(book, (*debits, *credits))
             line = lines.get((posting.account, posting.fund, posting.unit))
-            if posting.amount + (abs(line.balance) if line is not None else 0) > MAX_INTEGER:
+            if posting.amount + moved + (abs(line.balance) if line is not None else 0) > MAX_INTEGER:
                 return _out_of_range(book, posting)
     if len(debits) == 1 == len(credits):
         debit, credit = debits[0], credits[0]
@@ -200,6 +202,9 @@ def _purpose(book: Book, debits: Iterable[Posting]) -> Problem | None:
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 
+_RANK: Final = {code: rank for rank, code in enumerate(TreasuryError)}
+
+
 class Guards:
     """The guards of a book as they will be once what was decided so far in one decision is folded."""
 
@@ -299,8 +304,8 @@ def broken_limits(
         taken = guard.held if held else 0
         if guard.balance + change - taken < floor:
             code = TreasuryError.ACCOUNT_LIMIT if key[0] == "account" else TreasuryError.FUND_LIMIT
-            found.append(Broken(code, key, max(day, *guard.days[-1:]) if guard.days else day, guard.balance + change - taken, floor, taken))
-    found.sort(key=lambda one: list(TreasuryError).index(one.code))
+            found.append(Broken(code, key, day, guard.balance + change - taken, floor, taken))
+    found.sort(key=lambda broken: _RANK[broken.code])
     return found
 
 

@@ -1,0 +1,175 @@
+"""Donations, gifts in kind and dues, as entries of the book."""
+
+from __future__ import annotations
+
+from services.treasury import rules
+from services.treasury.contract import (
+    AccountKind,
+    AcknowledgeDonation,
+    AssessDues,
+    DonationAcknowledged,
+    DonationRecorded,
+    DuesAssessed,
+    DuesReceived,
+    DuesWaived,
+    GiftInKindRecorded,
+    Posting,
+    ReceiveDues,
+    RecordDonation,
+    RecordGiftInKind,
+    TreasuryError,
+    WaiveDues,
+)
+from services.treasury.entries import of_kind
+from services.treasury.party import known
+from services.treasury.pledge import Promise
+from services.treasury.posting import amount_text, judge, opened, rejected, today
+from services.treasury.rules import posted_before, recalled
+from services.treasury.state import Book, Dues
+from shared.contract import fields_of
+from shared.decider import Context
+
+
+def record_donation(command: RecordDonation, book: Book, context: Context) -> DonationRecorded | None:
+    opened(book, command.book)
+    if posted_before(command, context, DonationRecorded):
+        return None
+    if command.donor is not None:
+        known(context.read("party", command.donor), command.donor)
+    if command.pledge is not None:
+        _for_pledge(context.read("pledge", command.pledge), command)
+    of_kind(book, command.into, AccountKind.ASSET)
+    of_kind(book, command.income, AccountKind.INCOME)
+    last = today(book, context.now)
+    day = command.date or last
+    debits = (Posting(account=command.into, amount=command.amount, unit=command.unit, fund=command.fund),)
+    credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
+    judge(book, command.entry, day, debits, credits, last=last)
+    return DonationRecorded(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
+
+
+def _for_pledge(pledge: Promise, command: RecordDonation) -> None:
+    if pledge.donor is None or pledge.book != command.book:
+        raise rejected(
+            TreasuryError.UNKNOWN_PLEDGE, f"There is no pledge {command.pledge} in book {command.book}. Check its id.",
+            pledge=command.pledge,
+        )  # fmt: skip
+    if pledge.donor != command.donor or pledge.unit != command.unit:
+        raise rejected(
+            TreasuryError.AMOUNTS_DIFFER,
+            f"Pledge {command.pledge} is of another donor, or in another unit ({pledge.unit}). Leave the pledge out, or "
+            "correct the donation.",
+            pledge=command.pledge, unit=pledge.unit,
+        )  # fmt: skip
+
+
+def record_gift_in_kind(command: RecordGiftInKind, book: Book, context: Context) -> GiftInKindRecorded | None:
+    opened(book, command.book)
+    if posted_before(command, context, GiftInKindRecorded):
+        return None
+    if command.donor is not None:
+        known(context.read("party", command.donor), command.donor)
+    of_kind(book, command.into, AccountKind.ASSET, AccountKind.EXPENSE)
+    of_kind(book, command.income, AccountKind.INCOME)
+    last = today(book, context.now)
+    day = command.date or last
+    debits = (Posting(account=command.into, amount=command.amount, unit=command.unit, fund=command.fund),)
+    credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
+    judge(book, command.entry, day, debits, credits, last=last)
+    return GiftInKindRecorded(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
+
+
+def acknowledge_donation(command: AcknowledgeDonation, book: Book, context: Context) -> DonationAcknowledged | None:
+    opened(book, command.book)
+    at = rules.when(command.occurred_at, context)
+    past = recalled(context, command.book, f"entry:{command.donation}")
+    if past is None:
+        raise rejected(
+            TreasuryError.UNKNOWN_ENTRY, f"There is no entry {command.donation} in book {command.book}. Check its id.",
+            entry=command.donation,
+        )  # fmt: skip
+    if not isinstance(past.event, DonationRecorded | GiftInKindRecorded) or past.event.donor is None:
+        raise rejected(
+            TreasuryError.NOT_A_DONATION,
+            f"Entry {command.donation} is no gift of a donor who is known, so there is nobody to acknowledge it to.",
+            entry=command.donation,
+        )  # fmt: skip
+    if recalled(context, command.book, f"acknowledged:{command.donation}") is not None:
+        return None
+    return DonationAcknowledged(
+        book=command.book, donation=command.donation, means=command.means, occurred_at=at
+    )  # fmt: skip
+
+
+# -- dues -------------------------------------------------------------------------------------------------------------
+
+
+def assess_dues(command: AssessDues, book: Book, context: Context) -> DuesAssessed | None:
+    opened(book, command.book)
+    if posted_before(command, context, DuesAssessed):
+        return None
+    known(context.read("party", command.member), command.member)
+    if recalled(context, command.book, f"dues:{command.member}:{command.period}") is not None:
+        raise rejected(
+            TreasuryError.ALREADY_ASSESSED,
+            f"Member {command.member} was asked for the dues of {command.period} already.",
+            member=command.member, period=command.period,
+        )  # fmt: skip
+    of_kind(book, command.receivable, AccountKind.ASSET)
+    of_kind(book, command.income, AccountKind.INCOME)
+    last = today(book, context.now)
+    day = command.date or last
+    debits = (Posting(account=command.receivable, amount=command.amount, unit=command.unit, fund=command.fund),)
+    credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
+    judge(book, command.entry, day, debits, credits, last=last)
+    return DuesAssessed(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
+
+
+def receive_dues(command: ReceiveDues, book: Book, context: Context) -> DuesReceived | None:
+    opened(book, command.book)
+    if posted_before(command, context, DuesReceived):
+        return None
+    dues = _owed(book, command.dues, command.amount)
+    of_kind(book, command.into, AccountKind.ASSET)
+    last = today(book, context.now)
+    day = command.date or last
+    debits = (Posting(account=command.into, amount=command.amount, unit=dues.unit, fund=dues.fund),)
+    credits = (Posting(account=dues.receivable, amount=command.amount, unit=dues.unit, fund=dues.fund),)  # noqa: A001
+    judge(book, command.entry, day, debits, credits, last=last)
+    return DuesReceived(
+        **(dict(fields_of(command)) | {"date": day}), member=dues.member, debits=debits, credits=credits,
+        remaining=dues.remaining - command.amount,
+    )  # fmt: skip
+
+
+def waive_dues(command: WaiveDues, book: Book, context: Context) -> DuesWaived | None:
+    opened(book, command.book)
+    if posted_before(command, context, DuesWaived):
+        return None
+    dues = _owed(book, command.dues, command.amount or 0)
+    waived = command.amount or dues.remaining
+    last = today(book, context.now)
+    day = command.date or last
+    debits = (Posting(account=dues.income, amount=waived, unit=dues.unit, fund=dues.fund),)
+    credits = (Posting(account=dues.receivable, amount=waived, unit=dues.unit, fund=dues.fund),)  # noqa: A001
+    judge(book, command.entry, day, debits, credits, last=last, spending=False)
+    return DuesWaived(
+        **(dict(fields_of(command)) | {"date": day}), member=dues.member, waived=waived, debits=debits, credits=credits,
+        remaining=dues.remaining - waived,
+    )  # fmt: skip
+
+
+def _owed(book: Book, id: str, amount: int) -> Dues:
+    dues = book.dues.get(id)
+    if dues is None:
+        raise rejected(
+            TreasuryError.UNKNOWN_DUES, f"No dues {id} are owed: there are none, or they were paid or waived.", dues=id
+        )
+    if amount > dues.remaining:
+        raise rejected(
+            TreasuryError.BEYOND_DUES,
+            f"Of dues {id}, {amount_text(book, dues.remaining, dues.unit)} is still owed, less than "
+            f"{amount_text(book, amount, dues.unit)}. Record the rest as a donation.",
+            dues=id, remaining=dues.remaining, amount=amount,
+        )  # fmt: skip
+    return dues

@@ -1,0 +1,141 @@
+"""Holds: placed, posted in whole or in part, voided, expired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.treasury import rules
+from services.treasury.contract import (
+    ExpireHold,
+    HoldExpired,
+    HoldPlaced,
+    HoldPosted,
+    HoldVoided,
+    PlaceHold,
+    PostHold,
+    Posting,
+    TreasuryError,
+    VoidHold,
+)
+from services.treasury.posting import Guards, amount_text, judge, judge_postings, opened, rejected, today
+from services.treasury.rules import posted_before, recalled
+from services.treasury.state import Book, Hold, effects
+from shared.contract import fields_of
+from shared.decider import Context
+
+
+def place_hold(command: PlaceHold, book: Book, context: Context) -> HoldPlaced | None:
+    opened(book, command.book)
+    at = rules.when(command.occurred_at, context)
+    standing = book.holds.get(command.hold)
+    if standing is not None:
+        same = (standing.debits, standing.credits, standing.expires_at, standing.expense) == (
+            command.debits, command.credits, command.expires_at, command.expense,
+        )  # fmt: skip
+        if same:
+            return None
+    if standing is not None or recalled(context, command.book, f"hold:{command.hold}") is not None:
+        raise rejected(
+            TreasuryError.ALREADY_EXISTS, f"There is, or was, a hold {command.hold} already. Choose another id.",
+            hold=command.hold,
+        )  # fmt: skip
+    if command.expires_at is not None and command.expires_at <= at:
+        raise rejected(
+            TreasuryError.INVALID_RANGE, f"The hold would be over at {command.expires_at:%Y-%m-%d %H:%M} UTC, already past.",
+            expires_at=command.expires_at.isoformat(),
+        )  # fmt: skip
+    judge_postings(book, command.hold, today(book, context.now), command.debits, command.credits)
+    return HoldPlaced(**(dict(fields_of(command)) | {"occurred_at": at}))
+
+
+def post_hold(command: PostHold, book: Book, context: Context) -> HoldPosted | None:
+    opened(book, command.book)
+    if posted_before(command, context, HoldPosted):
+        return None
+    hold = standing_hold(command.hold, command.book, book, context)
+    if hold.expense is not None:
+        raise rejected(
+            TreasuryError.HELD_FOR_EXPENSE,
+            f"Hold {command.hold} is for expense {hold.expense}. Pay that with PayExpense.",
+            hold=command.hold, expense=hold.expense,
+        )  # fmt: skip
+    last = today(book, context.now)
+    day = command.date or last
+    debits, credits = hold.debits, hold.credits  # noqa: A001
+    if command.part_debits or command.part_credits:
+        debits, credits = command.part_debits, command.part_credits  # noqa: A001
+        if not debits or not credits:
+            raise rejected(
+                TreasuryError.UNBALANCED, "A part of a hold has debits and credits. Give both, or neither for all of it."
+            )
+        _within(book, command.hold, hold.debits, debits)
+        _within(book, command.hold, hold.credits, credits)
+    judge(book, command.entry, day, debits, credits, last=last, guards=without(book, hold))
+    return HoldPosted(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
+
+
+def void_hold(command: VoidHold, book: Book, context: Context) -> HoldVoided | None:
+    opened(book, command.book)
+    past = recalled(context, command.book, f"hold:{command.hold}")
+    if past is not None and isinstance(past.event, HoldVoided) and command.hold not in book.holds:
+        return None
+    hold = standing_hold(command.hold, command.book, book, context)
+    at = rules.when(command.occurred_at, context)
+    return HoldVoided(**(dict(fields_of(command)) | {"occurred_at": at}), expense=hold.expense)
+
+
+def expire_hold(command: ExpireHold, book: Book, context: Context) -> HoldExpired | None:
+    opened(book, command.book)
+    past = recalled(context, command.book, f"hold:{command.hold}")
+    if past is not None and isinstance(past.event, HoldExpired) and command.hold not in book.holds:
+        return None
+    hold = standing_hold(command.hold, command.book, book, context)
+    if hold.expires_at is None or hold.expires_at > context.now:
+        until = "has no end" if hold.expires_at is None else f"lasts until {hold.expires_at:%Y-%m-%d %H:%M} UTC"
+        raise rejected(
+            TreasuryError.NOT_YET_DUE, f"Hold {command.hold} {until}. Void it to end it before.", hold=command.hold
+        )
+    at = rules.when(command.occurred_at, context)
+    return HoldExpired(book=command.book, hold=command.hold, expense=hold.expense, occurred_at=at)
+
+
+def standing_hold(id: str, book_id: str, book: Book, context: Context) -> Hold:
+    """An open hold. Refuses one that ended, or never was."""
+    hold = book.holds.get(id)
+    if hold is not None:
+        return hold
+    past = recalled(context, book_id, f"hold:{id}")
+    if past is None:
+        raise rejected(TreasuryError.UNKNOWN_HOLD, f"There is no hold {id} in book {book_id}. Check its id.", hold=id)
+    ended = type(past.event).__name__
+    raise rejected(
+        TreasuryError.HOLD_ENDED, f"Hold {id} ended already ({ended}, by {past.actor}). Place another.",
+        hold=id, ended=ended,
+    )  # fmt: skip
+
+
+def without(book: Book, hold: Hold) -> Guards:
+    """The guards of a book as if a hold had ended."""
+    guards = Guards(book)
+    guards.free(effects(book, hold.debits, hold.credits))
+    return guards
+
+
+def _within(book: Book, id: str, held: Sequence[Posting], part: Sequence[Posting]) -> None:
+    """Refuse a part that takes more of an account and fund than was held there."""
+    left: dict[tuple[str, str, str], int] = {}
+    for posting in held:
+        key = (posting.account, posting.fund, posting.unit)
+        left[key] = left.get(key, 0) + posting.amount
+    for posting in part:
+        key = (posting.account, posting.fund, posting.unit)
+        before = left.get(key, 0)
+        left[key] = before - posting.amount
+        if left[key] < 0:
+            raise rejected(
+                TreasuryError.BEYOND_HOLD,
+                f"Hold {id} has {amount_text(book, before, posting.unit)} for account {posting.account} and fund "
+                f"{posting.fund}, and {amount_text(book, posting.amount, posting.unit)} is asked for. Void it, and hold "
+                "more.",
+                hold=id, account=posting.account, fund=posting.fund, held=before, amount=posting.amount,
+            )  # fmt: skip

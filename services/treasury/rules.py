@@ -1,0 +1,61 @@
+"""Rules that several deciders of the treasury share: days, moments, repeated commands, and what a book remembers."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from services.treasury.contract import TreasuryError
+from services.treasury.posting import rejected, today
+from services.treasury.state import Book
+from shared.contract import FILLED, fields_of
+from shared.decider import Context, Past, Ref
+
+TOLERANCE: Final = timedelta(minutes=5)
+"""How far two clocks may differ: a moment so far ahead is still now."""
+
+
+def when(occurred_at: datetime | None, context: Context) -> datetime:
+    """When a command's fact happened: as it says, or now. Refuses the future."""
+    if occurred_at is None:
+        return context.now
+    if occurred_at > context.now + TOLERANCE:
+        raise rejected(
+            TreasuryError.DATE_OUTSIDE_BOOK,
+            f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come. Leave it out for now.",
+            occurred_at=occurred_at.isoformat(), now=context.now.isoformat(),
+        )  # fmt: skip
+    return occurred_at
+
+
+def day_of(given: date | None, book: Book, context: Context) -> date:
+    """An entry's day: as the command says, or today at the book's place."""
+    return given or today(book, context.now)
+
+
+def differing(command: Any, past: Any) -> str | None:
+    """The first field in which a command differs from what was recorded; None when it says the same."""
+    for name, wanted in fields_of(command):
+        if getattr(past, name, None) != wanted and not (wanted is None and name in FILLED):
+            return name
+    return None
+
+
+def recalled(context: Context, book: str, name: str) -> Past | None:
+    """The newest event of a book that bears a name."""
+    return context.recalled(Ref("book", book), name)
+
+
+def posted_before(command: Any, context: Context, makes: type) -> bool:
+    """Whether this very entry is posted already. Refuses when another one stands under its id."""
+    past = recalled(context, command.book, f"entry:{command.entry}")
+    if past is None:
+        return False
+    field = differing(command, past.event) if isinstance(past.event, makes) else "type"
+    if field is None:
+        return True
+    raise rejected(
+        TreasuryError.ENTRY_EXISTS,
+        f"Entry {command.entry} was posted before with another {field}. An entry's id is used once: choose another.",
+        entry=command.entry, field=field,
+    )  # fmt: skip
