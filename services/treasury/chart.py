@@ -30,9 +30,7 @@ from services.treasury.units import decimals_of
 from shared.contract import fields_of
 from shared.decider import Context
 
-ChartCommand = (
-    OpenBook | OpenAccount | CloseAccount | OpenFund | CloseFund | RegisterUnit | SetBudget | SetApprovalRule
-)
+ChartCommand = OpenBook | OpenAccount | CloseAccount | OpenFund | CloseFund | RegisterUnit | SetBudget | SetApprovalRule
 ChartEvent = (
     BookOpened | AccountOpened | AccountClosed | FundOpened | FundClosed | UnitRegistered | BudgetSet | ApprovalRuleSet
 )
@@ -128,7 +126,10 @@ def _open_fund(command: OpenFund, book: Book, context: Context) -> FundOpened | 
         ) == (limited, frozenset(command.pays_for), available, command.advance, command.net_assets):  # fmt: skip
             return None
         raise _exists("fund", command.fund)
-    for name, kind in ((command.net_assets, AccountKind.NET_ASSETS), *((a, AccountKind.EXPENSE) for a in command.pays_for)):
+    for name, kind in (
+        (command.net_assets, AccountKind.NET_ASSETS),
+        *((a, AccountKind.EXPENSE) for a in command.pays_for),
+    ):
         account = book.accounts.get(name)
         if account is None:
             raise _unknown("account", name)
@@ -214,12 +215,13 @@ def _set_rule(command: SetApprovalRule, book: Book, context: Context) -> Approva
     if command.unit not in book.units:
         raise _unknown("unit", command.unit)
     by_name = command.people and not command.roles and not command.bodies
-    if by_name and len(set(command.people)) < command.approvals:
+    people = len(set(command.people))
+    if by_name and people < command.approvals:
         raise rejected(
             TreasuryError.INVALID_RANGE,
-            f"Rule {command.rule} asks for {command.approvals} approvals from {len(set(command.people))} people: nothing "
-            "could ever be approved. Name more people, or ask for fewer approvals.",
-            rule=command.rule, approvals=command.approvals, people=len(set(command.people)),
+            f"Rule {command.rule} asks for {command.approvals} approvals from {people} people: nothing could ever be "
+            "approved. Name more people, or ask for fewer approvals.",
+            rule=command.rule, approvals=command.approvals, people=people,
         )  # fmt: skip
     if not command.approvals and command.rule not in book.rules:
         return None
@@ -246,21 +248,32 @@ def _unused(book: Book, code: TreasuryError, what: str, id: str) -> None:
             )  # fmt: skip
     for hold_id, hold in book.holds.items():
         if any(id == (p.account if what == "account" else p.fund) for p in (*hold.debits, *hold.credits)):
-            raise rejected(code, f"Hold {hold_id} is for the {what} {id}; post or void it first.", **{what: id, "hold": hold_id})
+            raise rejected(
+                code, f"Hold {hold_id} is for the {what} {id}; post or void it first.", **{what: id, "hold": hold_id}
+            )
     if what == "account":
         using = next((name for name, fund in book.funds.items() if fund.net_assets == id and not fund.closed), None)
         if using is not None:
-            raise rejected(code, f"Fund {using} closes its years into the account {id}; close the fund first.", account=id, fund=using)
+            raise rejected(
+                code,
+                f"Fund {using} closes its years into the account {id}; close the fund first.",
+                account=id,
+                fund=using,
+            )
 
 
 def _unknown(what: str, id: str) -> Exception:
     codes = {
         "account": TreasuryError.UNKNOWN_ACCOUNT, "fund": TreasuryError.UNKNOWN_FUND, "unit": TreasuryError.UNKNOWN_UNIT
     }  # fmt: skip
-    return rejected(codes[what], f"There is no {what} {id} in this book. Check its name, or open it first.", **{what: id})
+    return rejected(
+        codes[what], f"There is no {what} {id} in this book. Check its name, or open it first.", **{what: id}
+    )
 
 
 def _exists(what: str, id: str) -> Exception:
     return rejected(
-        TreasuryError.ALREADY_EXISTS, f"The {what} {id} is there already, and differs. Choose another name.", **{what: id}
+        TreasuryError.ALREADY_EXISTS,
+        f"The {what} {id} is there already, and differs. Choose another name.",
+        **{what: id},
     )

@@ -7,6 +7,10 @@ from datetime import date
 from services.treasury.contract import (
     AccountKind,
     Breach,
+    DuesAssessed,
+    DuesOwed,
+    DuesReceived,
+    DuesWaived,
     EntriesPosted,
     Entry,
     EntryPosted,
@@ -64,8 +68,7 @@ def _posted_among_many(command: PostEntry, context: Context) -> bool:
         return False
     entry = _entry_in(past.event, command.entry)
     return all(
-        getattr(command, name) == getattr(entry, name) or (name == "date" and command.date is None)
-        for name in _CONTENT
+        getattr(command, name) == getattr(entry, name) or (name == "date" and command.date is None) for name in _CONTENT
     )
 
 
@@ -128,7 +131,9 @@ class _Part:
         results = [tried.post(number, entry) for number, entry in enumerate(chain, at)]
         if all(results):
             return tried
-        wrong = {one.at: one for one in tried.not_posted if one.at >= at and one.result is not EntryResult.ALREADY_POSTED}
+        wrong = {
+            one.at: one for one in tried.not_posted if one.at >= at and one.result is not EntryResult.ALREADY_POSTED
+        }
         earlier = {one.at for one in self._already(at, chain)}
         for number in range(at, at + len(chain)):
             if number in earlier:
@@ -219,6 +224,11 @@ def reverse_entry(command: ReverseEntry, book: Book, context: Context) -> EntryR
             "use RecordPaymentFailed.",
             entry=command.reverses, expense=past.event.expense,
         )  # fmt: skip
+    if isinstance(past.event, DuesAssessed):
+        raise rejected(
+            TreasuryError.NOT_REVERSIBLE, f"Entry {command.reverses} assessed dues. Waive them, with WaiveDues.",
+            entry=command.reverses,
+        )  # fmt: skip
     entry = _entry_in(past.event, command.reverses)
     if isinstance(past.event, YearClosed):
         return _reverse_closing(command, book, past.event)
@@ -227,7 +237,19 @@ def reverse_entry(command: ReverseEntry, book: Book, context: Context) -> EntryR
     breaches = judge(
         book, command.entry, day, entry.credits, entry.debits, last=last, fact=command.fact, spending=False
     )  # fmt: skip
-    return _reversal(command, day, entry.debits, entry.credits, breaches)
+    return _reversal(command, day, entry.debits, entry.credits, breaches, _owed_again(book, past.event))
+
+
+def _owed_again(book: Book, event: object) -> DuesOwed | None:
+    """The dues that are owed again when a payment or a waiver of them is taken back."""
+    match event:
+        case DuesReceived(amount=amount) | DuesWaived(waived=amount):
+            owed, receivable = book.dues.get(event.dues), event.credits[0]
+            return DuesOwed(
+                dues=event.dues, member=event.member, remaining=amount + (owed.remaining if owed else 0),
+                unit=receivable.unit, fund=receivable.fund, receivable=receivable.account, income=event.income,
+            )  # fmt: skip
+    return None
 
 
 def _reverse_closing(command: ReverseEntry, book: Book, closing: YearClosed) -> EntryReversed:
@@ -251,12 +273,12 @@ def _reverse_closing(command: ReverseEntry, book: Book, closing: YearClosed) -> 
 
 def _reversal(
     command: ReverseEntry, day: date, debits: tuple[Posting, ...], credits: tuple[Posting, ...],  # noqa: A002
-    breaches: tuple[Breach, ...],
+    breaches: tuple[Breach, ...], owed_again: DuesOwed | None = None,
 ) -> EntryReversed:  # fmt: skip
     """The mirror image of an entry."""
     return EntryReversed(
         book=command.book, entry=command.entry, reverses=command.reverses, date=day, debits=credits, credits=debits,
-        reason=command.reason, fact=command.fact, breaches=breaches,
+        reason=command.reason, fact=command.fact, breaches=breaches, owed_again=owed_again,
     )  # fmt: skip
 
 

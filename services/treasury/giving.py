@@ -57,8 +57,8 @@ def _for_pledge(pledge: Promise, command: RecordDonation) -> None:
     if pledge.donor != command.donor or pledge.unit != command.unit:
         raise rejected(
             TreasuryError.AMOUNTS_DIFFER,
-            f"Pledge {command.pledge} is of another donor, or in another unit ({pledge.unit}). Leave the pledge out, or "
-            "correct the donation.",
+            f"Pledge {command.pledge} is of another donor, or in another unit ({pledge.unit}). Leave the pledge out, "
+            "or correct the donation.",
             pledge=command.pledge, unit=pledge.unit,
         )  # fmt: skip
 
@@ -138,7 +138,7 @@ def receive_dues(command: ReceiveDues, book: Book, context: Context) -> DuesRece
     judge(book, command.entry, day, debits, credits, last=last)
     return DuesReceived(
         **(dict(fields_of(command)) | {"date": day}), member=dues.member, debits=debits, credits=credits,
-        remaining=dues.remaining - command.amount,
+        income=dues.income, remaining=dues.remaining - command.amount,
     )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def waive_dues(command: WaiveDues, book: Book, context: Context) -> DuesWaived |
     judge(book, command.entry, day, debits, credits, last=last, spending=False)
     return DuesWaived(
         **(dict(fields_of(command)) | {"date": day}), member=dues.member, waived=waived, debits=debits, credits=credits,
-        remaining=dues.remaining - waived,
+        income=dues.income, remaining=dues.remaining - waived,
     )  # fmt: skip
 
 

@@ -41,7 +41,8 @@ def place_hold(command: PlaceHold, book: Book, context: Context) -> HoldPlaced |
         )  # fmt: skip
     if command.expires_at is not None and command.expires_at <= at:
         raise rejected(
-            TreasuryError.INVALID_RANGE, f"The hold would be over at {command.expires_at:%Y-%m-%d %H:%M} UTC, already past.",
+            TreasuryError.INVALID_RANGE,
+            f"The hold would be over at {command.expires_at:%Y-%m-%d %H:%M} UTC, which is past.",
             expires_at=command.expires_at.isoformat(),
         )  # fmt: skip
     judge_postings(book, command.hold, today(book, context.now), command.debits, command.credits)
@@ -66,7 +67,8 @@ def post_hold(command: PostHold, book: Book, context: Context) -> HoldPosted | N
         debits, credits = command.part_debits, command.part_credits  # noqa: A001
         if not debits or not credits:
             raise rejected(
-                TreasuryError.UNBALANCED, "A part of a hold has debits and credits. Give both, or neither for all of it."
+                TreasuryError.UNBALANCED,
+                "A part of a hold has debits and credits. Give both, or neither for all of it.",
             )
         _within(book, command.hold, hold.debits, debits)
         _within(book, command.hold, hold.credits, credits)
@@ -135,7 +137,7 @@ def _within(book: Book, id: str, held: Sequence[Posting], part: Sequence[Posting
             raise rejected(
                 TreasuryError.BEYOND_HOLD,
                 f"Hold {id} has {amount_text(book, before, posting.unit)} for account {posting.account} and fund "
-                f"{posting.fund}, and {amount_text(book, posting.amount, posting.unit)} is asked for. Void it, and hold "
-                "more.",
+                f"{posting.fund}, and {amount_text(book, posting.amount, posting.unit)} is asked for. Void it, and "
+                "hold more.",
                 hold=id, account=posting.account, fund=posting.fund, held=before, amount=posting.amount,
             )  # fmt: skip

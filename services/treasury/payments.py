@@ -25,15 +25,16 @@ def pay_expense(command: PayExpense, book: Book, context: Context) -> ExpensePai
     expense: Expense = context.read("expense", command.expense)
     if expense.stage is Stage.NONE or expense.book != command.book:
         raise rejected(
-            TreasuryError.UNKNOWN_EXPENSE, f"There is no expense {command.expense} of book {command.book}. Check its id.",
+            TreasuryError.UNKNOWN_EXPENSE,
+            f"There is no expense {command.expense} of book {command.book}. Check its id.",
             expense=command.expense,
         )  # fmt: skip
     paid = recalled(context, command.book, f"expense:{command.expense}")
     if recalled(context, command.book, f"reference:{command.reference}") is not None:
         raise rejected(
             TreasuryError.PAYMENT_REFERENCE_USED,
-            f"The payment reference {command.reference!r} was used before. A payment is made once: look that one up, or "
-            "take the new payment's own reference.",
+            f"The payment reference {command.reference!r} was used before. A payment is made once: look that one up, "
+            "or take the new payment's own reference.",
             reference=command.reference,
         )  # fmt: skip
     if expense.version != command.version:

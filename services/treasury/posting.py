@@ -120,7 +120,9 @@ def _unknown(book: Book, postings: Iterable[Posting]) -> Problem:
         account = book.accounts.get(posting.account)
         if account is None or account.closed:
             code = TreasuryError.UNKNOWN_ACCOUNT if account is None else TreasuryError.ACCOUNT_CLOSED
-            said = f"There is no account {posting.account}" if account is None else f"Account {posting.account} is closed"
+            said = (
+                f"There is no account {posting.account}" if account is None else f"Account {posting.account} is closed"
+            )
             return Problem(code, f"{said}. Choose another, or open one with OpenAccount.", {"account": posting.account})
     for posting in postings:
         fund = book.funds.get(posting.fund)
@@ -264,7 +266,9 @@ class Broken:
         day = date.fromordinal(self.day)
         facts = {kind: id, "unit": unit, "date": str(day), "balance": self.balance, "limit": self.limit}
         if self.code is TreasuryError.FUND_NOT_YET_AVAILABLE:
-            return Problem(self.code, f"Fund {id} may not be spent before {day}. Date it later, or take another.", facts)
+            return Problem(
+                self.code, f"Fund {id} may not be spent before {day}. Date it later, or take another.", facts
+            )
         if self.code is TreasuryError.BREAKS_LATER_DAY:
             return Problem(
                 self.code,
@@ -274,7 +278,9 @@ class Broken:
             )
         held = f", {amount_text(book, self.held, unit)} being held" if self.held else ""
         return Problem(
-            self.code, f"{what} would stand at {figure}{held}, and may not go below {limit}.", facts | {"held": self.held}
+            self.code,
+            f"{what} would stand at {figure}{held}, and may not go below {limit}.",
+            facts | {"held": self.held},
         )
 
 
@@ -321,10 +327,10 @@ def judge(
 
 def judge_postings(
     book: Book, entry: str, day: date, debits: Sequence[Posting], credits: Sequence[Posting], *,  # noqa: A002
-    fact: bool = False, spending: bool = True, guards: Guards | None = None,
+    fact: bool = False, spending: bool = True, guards: Guards | None = None, moved: int = 0,
 ) -> tuple[Breach, ...]:  # fmt: skip
     """The same for an entry whose day is beyond question, such as a year's closing entry."""
-    if problem := malformed(book, debits, credits, spending=spending and not fact):
+    if problem := malformed(book, debits, credits, spending=spending and not fact, moved=moved):
         refuse(problem)
     breaches: list[Breach] = []
     if fact and (problem := _purpose(book, debits)):
@@ -332,8 +338,8 @@ def judge_postings(
         posting = next(p for p in debits if p.fund == fund)
         breaches.append(
             Breach(
-                code=problem.code, entry=entry, account=problem.facts["account"], fund=fund, unit=posting.unit, date=day,
-                balance=posting.amount, limit=0,
+                code=problem.code, entry=entry, account=problem.facts["account"], fund=fund, unit=posting.unit,
+                date=day, balance=posting.amount, limit=0,
             )
         )  # fmt: skip
     found = broken_limits(guards or Guards(book), day.toordinal(), effects(book, debits, credits))

@@ -191,6 +191,10 @@ def evolve(book: Book, event: Any) -> Book:
         case EntryReversed():
             if book.years and book.years[-1][1] == event.reverses:
                 book.years.pop()
+            if (owed := event.owed_again) is not None:
+                book.dues[owed.dues] = Dues(
+                    owed.member, owed.remaining, owed.unit, owed.fund, owed.receivable, owed.income
+                )
         case DuesAssessed():
             book.dues[event.entry] = Dues(
                 event.member, event.amount, event.unit, event.fund, event.receivable, event.income
@@ -266,7 +270,9 @@ def check(book: Book) -> list[str]:
                 held[key] = held.get(key, 0) - change
     for key, guard in book.guards.items():
         if guard.held != held.get(key, 0):
-            broken.append(f"{key[0]} {key[1]} counts {guard.held} {key[2]} as held, and its holds are {held.get(key, 0)}")
+            broken.append(
+                f"{key[0]} {key[1]} counts {guard.held} {key[2]} as held, and its holds are {held.get(key, 0)}"
+            )
     broken += [f"dues {id} have {dues.remaining} remaining" for id, dues in book.dues.items() if dues.remaining <= 0]
     return broken
 

@@ -18,9 +18,9 @@ from shared.contract import Contract, value
 from shared.types import MAX_INTEGER, Amount, Date, Delta, Id, Moment, Note, Revision, Text
 
 __all__ = [
-    "DEFAULT_FUND", "MAX_POSTINGS", "AccountKind", "Amount", "Breach", "Date", "Delta", "Digest", "ExpenseId",
-    "Function", "HoldId", "Id", "Journal", "Moment", "Money", "Note", "Posting", "Postings", "Restriction", "Revision",
-    "Text", "TreasuryError", "Unit", "command", "event", "treasury", "value",
+    "DEFAULT_FUND", "MAX_POSTINGS", "AccountKind", "Amount", "Breach", "Date", "Delta", "Digest", "DuesOwed",
+    "ExpenseId", "Function", "HoldId", "Id", "Journal", "Moment", "Money", "Note", "Posting", "Postings", "Restriction",
+    "Revision", "Text", "TreasuryError", "Unit", "command", "event", "treasury", "value",
 ]  # fmt: skip
 
 treasury: Final = Contract("treasury")
@@ -180,6 +180,19 @@ class Posting:
 
 Postings = Annotated[tuple[Posting, ...], Field(min_length=1, max_length=MAX_POSTINGS), Meta(max_length=1000)]
 """The debits, or the credits, of one entry."""
+
+
+@value
+class DuesOwed:
+    """Dues of which something is owed: by whom, how much (minor units of `unit`), and where they stand in the book."""
+
+    dues: Id
+    member: Id
+    remaining: int
+    unit: Unit
+    fund: Id
+    receivable: Id
+    income: Id
 
 
 @value

@@ -18,6 +18,7 @@ from services.treasury.contract.base import (
     Breach,
     Date,
     Digest,
+    DuesOwed,
     Id,
     Journal,
     Money,
@@ -122,11 +123,15 @@ class PostEntries:
 
 @event(category="book")
 class EntryReversed(Journal):
-    """An entry was taken back by its mirror image; `reverses` names it. Neither is ever edited or removed."""
+    """An entry was taken back by its mirror image; `reverses` names it. Neither is ever edited or removed.
+
+    `owed_again` are dues that it was the payment or the waiver of.
+    """
 
     reverses: Id
     reason: Note
     fact: bool = False
+    owed_again: DuesOwed | None = None
 
 
 @command(category="book", aggregate="book", makes=(EntryReversed,))

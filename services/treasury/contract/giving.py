@@ -148,13 +148,14 @@ class AssessDues:
 
 @event(category="book")
 class DuesReceived(Journal):
-    """A member paid dues, or a part of them; `remaining` is still owed."""
+    """A member paid dues, or a part of them; `remaining` is still owed. `income` is the account they are income of."""
 
     dues: Id
     member: Id
     amount: int
     into: Id
     reference: Text | None = None
+    income: Id
     remaining: int
 
 
@@ -173,13 +174,14 @@ class ReceiveDues:
 
 @event(category="book")
 class DuesWaived(Journal):
-    """A member need not pay dues, or a part of them; `remaining` is still owed."""
+    """A member need not pay dues, or `waived` of them; `remaining` is still owed."""
 
     dues: Id
     member: Id
     amount: int | None = None
     waived: int
     reason: Note
+    income: Id
     remaining: int
 
 

@@ -1,0 +1,22 @@
+"""The treasury service as a process: its commands, and the process managers that follow its events."""
+
+from __future__ import annotations
+
+from services.treasury.contract import treasury
+from services.treasury.deciders import DECIDERS
+from services.treasury.processes import managers
+from shared.application import run
+from shared.service import Service
+from shared.settings import Settings
+
+
+def service(settings: Settings) -> Service:
+    return Service(treasury, DECIDERS, settings, managers())
+
+
+def main() -> None:
+    run("treasury", service)
+
+
+if __name__ == "__main__":
+    main()

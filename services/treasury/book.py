@@ -1,0 +1,138 @@
+"""The book: one organisation's journal. What it decides is in the files beside this one; here it is put together.
+
+An entry's id, a hold's, a payment's reference and some others are used once in a book's life. They are not kept in its
+state: the event that used one is found again by its name (`names`), which costs the book sixteen bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from services.treasury import chart, entries, giving, holds, payments, periods
+from services.treasury.contract import (
+    AcknowledgeDonation,
+    AssessDues,
+    ClosePeriod,
+    CloseYear,
+    DonationAcknowledged,
+    DuesAssessed,
+    EntriesPosted,
+    EntryReversed,
+    ExpensePaid,
+    ExpireHold,
+    HoldExpired,
+    HoldPlaced,
+    HoldPosted,
+    HoldVoided,
+    PayExpense,
+    PaymentFailed,
+    PlaceHold,
+    PostEntries,
+    PostEntry,
+    PostHold,
+    ReceiveDues,
+    RecordDonation,
+    RecordGiftInKind,
+    RecordPaymentFailed,
+    ReleaseRestriction,
+    ReopenPeriod,
+    ReverseEntry,
+    VoidHold,
+    WaiveDues,
+    entries_of,
+    treasury,
+)
+from services.treasury.state import Book, check, evolve
+from shared.decider import Context, Decider, Ref
+
+_DECISIONS: Final[dict[type, Callable[[Any, Book, Context], Any]]] = {
+    PostEntry: entries.post_entry,
+    PostEntries: entries.post_entries,
+    ReverseEntry: entries.reverse_entry,
+    ReleaseRestriction: entries.release_restriction,
+    PlaceHold: holds.place_hold,
+    PostHold: holds.post_hold,
+    VoidHold: holds.void_hold,
+    ExpireHold: holds.expire_hold,
+    PayExpense: payments.pay_expense,
+    RecordPaymentFailed: payments.payment_failed,
+    RecordDonation: giving.record_donation,
+    RecordGiftInKind: giving.record_gift_in_kind,
+    AcknowledgeDonation: giving.acknowledge_donation,
+    AssessDues: giving.assess_dues,
+    ReceiveDues: giving.receive_dues,
+    WaiveDues: giving.waive_dues,
+    ClosePeriod: periods.close_period,
+    ReopenPeriod: periods.reopen_period,
+    CloseYear: periods.close_year,
+}
+
+
+def decide(command: Any, book: Book, context: Context) -> Any:
+    return _DECISIONS.get(type(command), chart.decide)(command, book, context)
+
+
+def names(event: Any) -> Iterable[str]:
+    """What is used once in a book, and the event that used it last."""
+    found = [f"entry:{entry.entry}" for entry in entries_of(event)]
+    match event:
+        case EntriesPosted():
+            pass
+        case HoldPlaced() | HoldPosted() | HoldVoided() | HoldExpired():
+            found.append(f"hold:{event.hold}")
+        case EntryReversed():
+            found.append(f"reversed:{event.reverses}")
+        case ExpensePaid():
+            found += [f"hold:{event.hold}", f"expense:{event.expense}", f"reference:{event.reference}"]
+        case PaymentFailed():
+            found += [f"hold:{event.hold}", f"expense:{event.expense}", f"reversed:{event.reverses}"]
+        case DuesAssessed():
+            found.append(f"dues:{event.member}:{event.period}")
+        case DonationAcknowledged():
+            found.append(f"acknowledged:{event.donation}")
+    return found
+
+
+def reads(command: Any) -> Iterable[Ref]:
+    match command:
+        case PayExpense():
+            return (Ref("expense", command.expense),)
+        case RecordDonation():
+            parties = [Ref("party", command.donor)] if command.donor is not None else []
+            return [*parties, Ref("pledge", command.pledge)] if command.pledge is not None else parties
+        case RecordGiftInKind(donor=str() as donor) | AssessDues(member=donor):
+            return (Ref("party", donor),)
+    return ()
+
+
+def recalls(command: Any) -> Iterable[tuple[Ref, str]]:
+    ref = Ref("book", command.book)
+    named: tuple[str, ...]
+    match command:
+        case PostEntries():
+            return [(ref, f"entry:{entry.entry}") for entry in command.entries]
+        case PlaceHold() | VoidHold() | ExpireHold():
+            return ((ref, f"hold:{command.hold}"),)
+        case PostHold():
+            return ((ref, f"entry:{command.entry}"), (ref, f"hold:{command.hold}"))
+        case ReverseEntry():
+            named = (f"entry:{command.entry}", f"entry:{command.reverses}", f"reversed:{command.reverses}")
+        case ReleaseRestriction():
+            named = (f"entry:{command.entry}", *([f"entry:{command.releases}"] if command.releases else []))
+        case PayExpense():
+            named = (f"entry:{command.entry}", f"expense:{command.expense}", f"reference:{command.reference}")
+        case RecordPaymentFailed():
+            named = (f"entry:{command.entry}", f"expense:{command.expense}")
+        case AssessDues():
+            named = (f"entry:{command.entry}", f"dues:{command.member}:{command.period}")
+        case AcknowledgeDonation():
+            named = (f"entry:{command.donation}", f"acknowledged:{command.donation}")
+        case PostEntry() | RecordDonation() | RecordGiftInKind() | ReceiveDues() | WaiveDues() | CloseYear():
+            named = (f"entry:{command.entry}",)
+        case _:
+            return ()
+    return [(ref, name) for name in named]
+
+
+book: Final = Decider(treasury, "book", Book, Book, decide, evolve, check, reads, names, recalls)

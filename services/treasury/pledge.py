@@ -1,0 +1,90 @@
+"""Pledges: what a donor promised to give, until it is ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from services.treasury import rules
+from services.treasury.contract import EndPledge, Pledge, PledgeEnded, PledgeMade, TreasuryError, treasury
+from services.treasury.party import known
+from services.treasury.posting import opened, rejected
+from services.treasury.rules import differing
+from services.treasury.state import Book
+from shared.contract import fields_of
+from shared.decider import Context, Decider, Ref
+
+
+@dataclass
+class Promise:
+    """A pledge; `donor` is None before it is made."""
+
+    donor: str | None = None
+    book: str = ""
+    unit: str = ""
+    made: PledgeMade | None = None
+    ended: bool = False
+
+
+def evolve(pledge: Promise, event: PledgeMade | PledgeEnded) -> Promise:
+    match event:
+        case PledgeMade():
+            pledge.donor, pledge.book, pledge.unit, pledge.made = event.donor, event.book, event.unit, event
+        case PledgeEnded():
+            pledge.ended = True
+    return pledge
+
+
+def reads(command: Pledge | EndPledge) -> Iterable[Ref]:
+    match command:
+        case Pledge():
+            return (Ref("book", command.book), Ref("party", command.donor))
+        case EndPledge():
+            return ()
+
+
+def decide(command: Pledge | EndPledge, pledge: Promise, context: Context) -> PledgeMade | PledgeEnded | None:
+    at = rules.when(command.occurred_at, context)
+    match command:
+        case Pledge():
+            if pledge.made is not None:
+                field = differing(command, pledge.made)
+                if field is None:
+                    return None
+                raise rejected(
+                    TreasuryError.ALREADY_EXISTS,
+                    f"Pledge {command.pledge} was made already, with another {field}. End it and make another.",
+                    pledge=command.pledge,
+                )  # fmt: skip
+            book: Book = context.read("book", command.book)
+            opened(book, command.book)
+            known(context.read("party", command.donor), command.donor)
+            if command.ends is not None and command.ends < command.starts:
+                raise rejected(
+                    TreasuryError.INVALID_RANGE, f"The pledge ends on {command.ends}, before it starts.",
+                    starts=str(command.starts), ends=str(command.ends),
+                )  # fmt: skip
+            if command.fund not in book.funds:
+                raise rejected(
+                    TreasuryError.UNKNOWN_FUND, f"There is no fund {command.fund} in this book.", fund=command.fund
+                )
+            if command.unit not in book.units:
+                raise rejected(
+                    TreasuryError.UNKNOWN_UNIT, f"{command.unit} is no unit of this book.", unit=command.unit
+                )
+            return PledgeMade(**(dict(fields_of(command)) | {"occurred_at": at}))
+        case EndPledge():
+            if pledge.made is None:
+                raise rejected(
+                    TreasuryError.UNKNOWN_PLEDGE, f"There is no pledge {command.pledge}. Check its id.",
+                    pledge=command.pledge,
+                )  # fmt: skip
+            return None if pledge.ended else PledgeEnded(pledge=command.pledge, reason=command.reason, occurred_at=at)
+
+
+def check(pledge: Promise) -> list[str]:
+    return ["a pledge ended that was never made"] if pledge.ended and pledge.made is None else []
+
+
+pledge: Final = Decider(treasury, "pledge", Promise, Promise, decide, evolve, check, reads)

@@ -1,0 +1,14 @@
+"""The treasury's process managers: what follows by itself from an event, in another aggregate or at a later time."""
+
+from __future__ import annotations
+
+from services.treasury.processes.expenses import Expenses
+from services.treasury.processes.holds import Holds
+from shared.manager import Manager
+
+__all__ = ["Expenses", "Holds", "managers"]
+
+
+def managers() -> list[Manager]:
+    """New managers, whose memory is empty: one set for each run over the stream."""
+    return [Expenses(), Holds()]
