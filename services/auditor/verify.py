@@ -18,8 +18,10 @@ import msgspec
 
 from services.auditor.chains import Chains, Unsound
 from services.inventory.contract import inventory
-from services.inventory.deciders import DECIDERS
+from services.inventory.deciders import DECIDERS as INVENTORY
 from services.projections.registry import PROJECTIONS
+from services.treasury.contract import treasury
+from services.treasury.deciders import DECIDERS as TREASURY
 from shared.comparison import compare
 from shared.contract import Contract
 from shared.decider import Decider
@@ -29,7 +31,7 @@ from shared.projection import Projection
 from shared.store import stream_name
 from shared.wire import StreamReader
 
-SERVICES: Final[list[tuple[Contract, Iterable[Decider[Any]]]]] = [(inventory, DECIDERS)]
+SERVICES: Final[list[tuple[Contract, Iterable[Decider[Any]]]]] = [(inventory, INVENTORY), (treasury, TREASURY)]
 
 Progress = Callable[[str, int, int], None]
 """Told the name of the check, how far it is, and how much there is; called a few times a second at most."""

@@ -13,10 +13,11 @@ from typing import Any, Final, get_args, get_type_hints
 
 from services.commands.door import Usage
 from services.inventory.contract import inventory
+from services.treasury.contract import treasury
 from shared.contract import CommandSpec, Contract
 from shared.types import ID_PATTERN, MAX_INTEGER
 
-CONTRACTS: Final[Mapping[str, Contract]] = {"inventory": inventory}
+CONTRACTS: Final[Mapping[str, Contract]] = {"inventory": inventory, "treasury": treasury}
 """Every service that takes commands, by name."""
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from shared.contract import Contract
-from shared.decider import Context, Decider, Ref
+from shared.decider import Context, Decider, Past, Ref
 from shared.errors import Rejected
 from shared.sealing import is_sealed
 
@@ -57,12 +57,13 @@ class World:
         assert contract.parse(spec.name, msgspec.json.encode(command)) == command, "the door changed the command"
         decider = self.deciders[spec.category]
         reads = {ref: self.state(ref) for ref in decider.reads(command)}
+        past = dict(self._recalled(decider.recalls(command)))
         before = self.snapshot()
         try:
             event = decider.decide(
                 command,
                 self.state(Ref(spec.category, spec.aggregate(command))),
-                Context(now, actor, mandate, reads, blind=blind),
+                Context(now, actor, mandate, reads, past, blind),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -74,6 +75,15 @@ class World:
             said = getattr(command, field.name)
             assert said is None or getattr(event, field.name) == said, f"{field.name} did not come back"
         return event
+
+    def _recalled(self, wanted: Iterable[tuple[Ref, str]]) -> Iterable[tuple[tuple[Ref, str], Past]]:
+        """The newest event of an aggregate that bears each name, as the kernel finds it."""
+        for ref, name in wanted:
+            history = self.history.get(ref, [])
+            for revision in range(len(history), 0, -1):
+                if name in self.deciders[ref.category].names(history[revision - 1]):
+                    yield (ref, name), Past(history[revision - 1], revision, "sam", NOW)
+                    break
 
     def after(self, event: Any) -> World:
         """The world once an event is folded as the kernel would fold it, from its bytes. This world stays as it is."""
