@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.rule import Rule
 
 from services.inventory.contract import inventory
+from services.treasury.contract import treasury
 from shared.connection import connect
 from shared.errors import LedgerError
 from shared.store import EventStore
@@ -30,7 +31,7 @@ _STOP_SECONDS: Final = 30
 
 _BEHIND: Final = (
     "SELECT count(*) FROM commons.checkpoint JOIN commons.generation USING (projection, generation)"
-    " WHERE state = 'live' AND sequence < $1"
+    " WHERE state = 'live' AND stream = $1 AND sequence < $2"
 )
 
 
@@ -104,11 +105,12 @@ class Stage:
             raise DemoFailed(f"`commons {_shown(arguments)}` ended with {code}, and {int(refused)} was expected.")
 
     def send(
-        self, command: str, *fields: str, refused: bool = False, quietly: bool = False, actor: str = "amina"
-    ) -> None:
-        """Send a command to inventory, its fields given as `name=value`."""
+        self, command: str, *fields: str, service: str = "inventory", refused: bool = False, quietly: bool = False,
+        actor: str = "amina",
+    ) -> None:  # fmt: skip
+        """Send a command to a service, its fields given as `name=value`."""
         flags = [part for field in fields for part in ("--set", field)]
-        self.commons("send", "inventory", command, *flags, "--as", actor, refused=refused, quietly=quietly)
+        self.commons("send", service, command, *flags, "--as", actor, refused=refused, quietly=quietly)
 
     def level(self) -> None:
         """Wait until the read models show everything that was recorded."""
@@ -132,13 +134,14 @@ class Stage:
         nc = await connect(described["nats_url"], name="demo")
         connection = await asyncpg.connect(described["database_url"])
         try:
-            last = await EventStore(nc, inventory).last_sequence()
+            stores = [EventStore(nc, contract) for contract in (inventory, treasury)]
+            ends = {store.stream: await store.last_sequence() for store in stores}
             deadline = time.monotonic() + _STOP_SECONDS
             while time.monotonic() < deadline:
-                if not await connection.fetchval(_BEHIND, last):
+                if not any([await connection.fetchval(_BEHIND, stream, last) for stream, last in ends.items()]):
                     return
                 await asyncio.sleep(0.02)
-            raise DemoFailed("The read models did not become level with the stream.")
+            raise DemoFailed("The read models did not become level with the streams.")
         finally:
             await connection.close()
             await nc.close()
