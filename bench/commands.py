@@ -19,6 +19,7 @@ from bench.figures import Figure, against
 from bench.peer import NAME, Peer
 from services.inventory.contract import inventory
 from services.inventory.deciders import DECIDERS
+from services.local.keys import Keys
 from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
 from shared.client import CommandClient
@@ -97,6 +98,9 @@ async def _service(server: NatsServer) -> AsyncIterator[CommandClient]:
     """One inventory process of its own, and a client of it."""
     environment = os.environ | {"NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url}
     environment.pop("DATABASE_URL", None)
+    keys = Keys(server.folder / "keys", {})
+    keys.prepare()
+    environment |= keys.environment()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.inventory.app", env=environment, stderr=asyncio.subprocess.DEVNULL
     )

@@ -69,6 +69,11 @@ class MasterKeys:
             ) from error
 
 
+def bound_to(service: str, owner: str, number: int) -> str:
+    """What a wrapped key is bound to."""
+    return f"{service}|{owner}|{number}"
+
+
 def name_of(key: bytes) -> str:
     """The name that a master key is given when nobody names it: the same key always has the same one."""
     return "k" + hashlib.sha256(b"commons master key\0" + key).hexdigest()[:12]

@@ -28,7 +28,7 @@ from shared.errors import Busy, Corrupt, Erased, Invalid, LedgerError, Misconfig
 from shared.event import timestamp
 from shared.keybucket import KeyBucket
 from shared.keyring import KeyFile, KeyRecord, Records, WrappedKey, merged
-from shared.masterkeys import MasterKeys, given
+from shared.masterkeys import MasterKeys, bound_to, given
 from shared.sealing import KEY_BYTES, is_owner, parts_of, seal, unseal
 from shared.settings import Settings
 
@@ -268,7 +268,7 @@ class Vault:
             self._reread_masters()
 
     def _bound(self, owner: str, number: int) -> str:
-        return f"{self.service}|{owner}|{number}"
+        return bound_to(self.service, owner, number)
 
     def _unwrapped(self, owner: str, key: WrappedKey) -> bytes:
         if key.master not in self._masters.names:

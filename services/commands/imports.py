@@ -1,4 +1,4 @@
-"""`commons import`: catalogues, deliveries and recall notices out of files that others made."""
+"""`commons import`: catalogues, donors, deliveries and recall notices out of files that others made."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from services.commands.common import Operator, command
 from services.commands.door import OK, REFUSED, UNREACHABLE, Unreachable, Usage, new_group
 from services.commands.render import emit, progress_bar
 from services.imports.catalogue import Catalogue
+from services.imports.donors import read_donors
 from services.imports.items import read_items
 from services.imports.plan import Planned, Read
 from services.imports.recalls import read_recalls
@@ -81,6 +82,17 @@ async def recalls(
     """
     known = await _catalogue(operator, catalogue)
     return await _import(operator, file, lambda: read_recalls(file, known), dry_run=dry_run, concurrency=concurrency)
+
+
+@command
+async def donors(operator: Operator, file: File, dry_run: DryRun = False, concurrency: Concurrency = 64) -> int | None:
+    """Import donors from CSV: donor (an id that says nothing of who it is), name, kind, contact, address, note.
+
+    Names and contacts are encrypted under a key of each donor's own before anything is stored.
+
+    Example: commons import donors donors.csv
+    """
+    return await _import(operator, file, lambda: read_donors(file), dry_run=dry_run, concurrency=concurrency)
 
 
 async def _catalogue(operator: Operator, file: Path | None) -> Catalogue:
@@ -158,8 +170,9 @@ def _must_exist(file: Path) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    group = new_group("Import a file: items, receipts or recalls. The same file twice changes nothing.")
+    group = new_group("Import a file: items, donors, receipts or recalls. The same file twice changes nothing.")
     group.command("items")(items)
+    group.command("donors")(donors)
     group.command("receipts")(receipts)
     group.command("recalls")(recalls)
     app.add_typer(group, name="import")

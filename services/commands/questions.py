@@ -12,6 +12,7 @@ from services.commands import scans
 from services.commands.answers import Form, write
 from services.commands.common import Operator
 from services.commands.door import OK, Usage
+from services.commands.opening import opened
 from services.commands.period import Period
 from services.commands.waiting import position
 from services.queries import QueryResult
@@ -56,7 +57,7 @@ async def show(
         names = await find_names(pool, meant, location, wanted)
         if names.unknown is not None:
             raise Invalid(" ".join([names.unknown, f"Near it: {', '.join(names.near)}." if names.near else ""]).strip())
-        found = await ask(pool, meant, wanted)
+        found = await opened(operator, await ask(pool, meant, wanted))
     if months is not None and months.month is not None:
         found = months.only(found)
     write(found, Form.JSON if operator.as_json else Form.CSV if csv else Form.TABLE)

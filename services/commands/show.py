@@ -189,6 +189,22 @@ async def items(
 
 
 @command
+async def donors(
+    operator: Operator,
+    donor: Annotated[str | None, typer.Argument(metavar="[DONOR]", help="Only this donor, by its id.")] = None,
+    csv: Csv = False,
+    at_least: AtLeast = None,
+) -> int | None:
+    """Who gives: names and contacts, opened with the master key.
+
+    Example: commons show donors
+    """
+    return await show(
+        operator, lambda pool, _, wanted: queries.donors(pool, donor=donor, at_least=wanted), csv=csv, at_least=at_least
+    )
+
+
+@command
 async def locations(
     operator: Operator, location: Location = None, all_: All = False, csv: Csv = False, at_least: AtLeast = None
 ) -> int | None:
@@ -207,6 +223,7 @@ COMMANDS: dict[str, Any] = {
     "stock": stock, "expiring": expiring, "below-minimum": below_minimum, "trace": trace, "movements": movements,
     "in-transit": in_transit, "recalls": recalls, "holds": holds, "reservations": reservations, "review": review,
     "waste": waste, "receipts": receipts, "weight": weight, "items": items, "locations": locations,
+    "donors": donors,
 }  # fmt: skip
 
 

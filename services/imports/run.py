@@ -129,5 +129,5 @@ class _Sending:
 
 
 def _aggregate(command: Planned) -> str:
-    """What decides the order: the stock of an item at a location, or the item."""
-    return f"{command.data.get('item')}:{command.data.get('location', '')}"
+    """What decides the order: the stock of an item at a location, the item, or the donor."""
+    return f"{command.data.get('item', command.data.get('donor'))}:{command.data.get('location', '')}"

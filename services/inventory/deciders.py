@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.inventory.count import count
+from services.inventory.donor import donor
 from services.inventory.item import item
 from services.inventory.location import location
 from services.inventory.lot import lot
@@ -13,4 +14,4 @@ from services.inventory.stock import stock
 from services.inventory.transfer import transfer
 from shared.decider import Decider
 
-DECIDERS: Final[tuple[Decider[Any], ...]] = (item, location, stock, lot, count, transfer, process)
+DECIDERS: Final[tuple[Decider[Any], ...]] = (item, location, stock, lot, count, transfer, donor, process)

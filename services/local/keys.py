@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from services.local.process import StartFailed
-from shared.masterkeys import add_to_file
+from shared.masterkeys import MasterKeys, add_to_file, from_file, given
 
 MASTER_KEY_FILE: Final = "COMMONS_MASTER_KEY_FILE"
 MASTER_KEY: Final = "COMMONS_MASTER_KEY"
@@ -18,8 +18,8 @@ KEYRING: Final = "COMMONS_KEYRING"
 class Keys:
     """Where the master key and the keyrings are: in `folder`, unless the environment names another place."""
 
-    def __init__(self, folder: Path, given: Mapping[str, str] | None = None) -> None:
-        self._given = os.environ if given is None else given
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._given = os.environ if environment is None else environment
         self._folder = folder
         self.master = folder / "master.key"
         self.keyring = Path(self._given.get(KEYRING) or folder / "keyring")
@@ -44,6 +44,13 @@ class Keys:
             add_to_file(self.master)
         except OSError as error:
             raise StartFailed(f"The folder of keys {self._folder} cannot be used: {error.strerror}.") from error
+
+    def masters(self) -> MasterKeys | None:
+        """The master keys, for who looks at what is sealed; None when there are none. Raises Misconfigured."""
+        named, text = self._given.get(MASTER_KEY_FILE), self._given.get(MASTER_KEY)
+        if self.own_master:
+            return from_file(self.master) if self.master.exists() else None
+        return given(Path(named) if named else None, text or None)
 
     def environment(self) -> dict[str, str]:
         """What services are told of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.projections.catalogue import Catalogue
+from services.projections.donors import Donors
 from services.projections.holds import Holds
 from services.projections.movements import Movements
 from services.projections.reservations import Reservations
@@ -15,5 +16,14 @@ from shared.projection import Projection
 
 PROJECTIONS: Final[dict[str, Projection]] = {
     projection.name: projection
-    for projection in (Catalogue(), StockOnHand(), Reservations(), Movements(), Transfers(), Holds(), Review())
+    for projection in (
+        Catalogue(),
+        StockOnHand(),
+        Reservations(),
+        Movements(),
+        Transfers(),
+        Holds(),
+        Donors(),
+        Review(),
+    )
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from services.queries.answer import Column, QueryResult
 from services.queries.catalogue import items, locations
+from services.queries.donors import donors
 from services.queries.expiry import expiring
 from services.queries.flows import receipts, waste, weight
 from services.queries.holds import holds, recalls
@@ -22,6 +23,6 @@ from services.queries.trace import trace
 from services.queries.transfers import in_transit
 
 __all__ = [
-    "Column", "QueryResult", "below_minimum", "expiring", "holds", "in_transit", "items", "locations", "movements",
-    "reach", "recalls", "receipts", "reservations", "review", "stock", "trace", "waste", "weight",
+    "Column", "QueryResult", "below_minimum", "donors", "expiring", "holds", "in_transit", "items", "locations",
+    "movements", "reach", "recalls", "receipts", "reservations", "review", "stock", "trace", "waste", "weight",
 ]  # fmt: skip

@@ -13,9 +13,9 @@ from shared.readmodel import Reading, read
 
 STREAM: Final = "INVENTORY"
 
-Kind = Literal["text", "quantity", "weight", "number", "temperature", "date", "moment", "flag"]
+Kind = Literal["text", "quantity", "weight", "number", "temperature", "date", "moment", "flag", "sealed"]
 """What a column holds. A quantity is in the unit that the row's `unit` says, a weight in g, a temperature in tenths of
-a degree Celsius; a moment is in UTC."""
+a degree Celsius; a moment is in UTC. A sealed text is personal, and opens under its owner's key."""
 
 Position = tuple[str, int]
 """A stream and a sequence in it, as the answer to a command gives them."""

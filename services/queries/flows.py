@@ -85,22 +85,31 @@ def _received(by: ReceiptsBy, items: bool) -> Question:
     """Receipts by one of their facts. `by` is one of four words of our own, so it may stand in the query."""
     got = "WITH " + _lines("x.flow = 'received'")
     who = f"coalesce({by}, '(the organisation)')" if by == "owner" else by
-    columns = (Column(by, by.capitalize()), _MONTH)
+    whose = by == "donor"
+    models = (*_MODELS, "donors") if whose else _MODELS
+    columns = (
+        Column(by, by.capitalize()),
+        *((Column("donor_name", "Donor's name", "sealed"),) if whose else ()),
+        _MONTH,
+    )
+    name = ", min(d.name) AS donor_name" if whose else ""
+    known = " LEFT JOIN donors d USING (donor)" if whose else ""
     times = (Column("deliveries", "Deliveries", "number"), _TIMES)
     counts = "count(DISTINCT delivery) AS deliveries, count(DISTINCT (item, location, root)) AS times"
     if items:
         return Question(
-            f"Receipts by {by} and item", _MODELS, (*columns, *_ITEM, *_QUANTITY, *_WEIGHT, *times),
-            f"{got} SELECT {who} AS {by}, month, item, coalesce(min(i.name), item) AS name,"  # noqa: S608
+            f"Receipts by {by} and item", models, (*columns, *_ITEM, *_QUANTITY, *_WEIGHT, *times),
+            f"{got} SELECT {who} AS {by}{name}, month, item, coalesce(min(i.name), item) AS name,"  # noqa: S608
             " sum(quantity)::bigint AS quantity, min(lines.unit) AS unit, sum(weight)::bigint AS weight,"
-            f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM lines LEFT JOIN items i USING (item)"
-            " GROUP BY 1, month, item ORDER BY 1 NULLS LAST, month, 4, item",
+            f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts}"
+            f" FROM lines LEFT JOIN items i USING (item){known}"
+            " GROUP BY 1, month, item ORDER BY 1 NULLS LAST, month, coalesce(min(i.name), item), item",
             "Nothing was received.",
         )  # fmt: skip
     return Question(
-        f"Receipts by {by}", _MODELS, (*columns, *_WEIGHT, *times),
-        f"{got} SELECT {who} AS {by}, month, sum(weight)::bigint AS weight,"  # noqa: S608
-        f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM lines GROUP BY 1, month"
+        f"Receipts by {by}", models, (*columns, *_WEIGHT, *times),
+        f"{got} SELECT {who} AS {by}{name}, month, sum(weight)::bigint AS weight,"  # noqa: S608
+        f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM lines{known} GROUP BY 1, month"
         " ORDER BY 1 NULLS LAST, month",
         "Nothing was received.",
     )  # fmt: skip
@@ -155,7 +164,7 @@ async def receipts(
     pool: asyncpg.Pool, *, by: ReceiptsBy = "donor", item: str | None = None, location: str | None = None,
     since: datetime | None = None, until: datetime | None = None, items: bool = False, at_least: Position | None = None,
 ) -> QueryResult:  # fmt: skip
-    """What came in, by month and donor (an opaque id), owner, supplier or source; and by item if so asked.
+    """What came in, by month and donor (the id, and the sealed name), owner, supplier or source; by item if so asked.
 
     Opening balances and repacked goods are no receipts; nor are transfers between locations.
     """

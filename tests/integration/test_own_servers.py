@@ -23,6 +23,7 @@ from services.local.process import free_port
 from shared.errors import Misconfigured
 from shared.settings import load
 from shared.store import REQUIRED
+from tests.support.keys import keys_beside
 
 INVENTORY, PROJECTIONS = "services.inventory.app", "services.projections.app"
 PASSWORD = "kept-to-itself"
@@ -94,11 +95,15 @@ async def folded(database_url: str, sequence: int) -> None:
     await connection.close()
 
 
+async def test_a_service_with_personal_data_and_no_master_key_says_so(nats_server: NatsServer) -> None:
+    assert "Set COMMONS_MASTER_KEY_FILE" in await refused(INVENTORY, **addresses(nats_server))
+
+
 async def test_the_first_server_that_answers_of_several(nats_server: NatsServer) -> None:
     url = f"nats://sam:{PASSWORD}@127.0.0.1:{free_port()},{nats_server.url}"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", INVENTORY, stdout=DEVNULL, stderr=PIPE,
-        env=environment(NATS_URL=url, NATS_MONITORING_URL=nats_server.monitor_url),
+        env=environment(NATS_URL=url, NATS_MONITORING_URL=nats_server.monitor_url, **keys_beside(nats_server)),
     )  # fmt: skip
     client = await nats.connect(nats_server.url)
     try:

@@ -20,6 +20,7 @@ from shared.connection import connect
 from shared.event import decode
 from shared.store import EventStore
 from shared.wire import StreamReader
+from tests.support.keys import keys_beside
 
 PLACES = tuple(f"site-{n}" for n in range(600))
 
@@ -27,6 +28,7 @@ PLACES = tuple(f"site-{n}" for n in range(600))
 @asynccontextmanager
 async def service(server: NatsServer) -> AsyncIterator[Process]:
     environment = {**os.environ, "NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url, "DATABASE_URL": ""}
+    environment |= keys_beside(server)
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.inventory.app", env=environment, stdout=DEVNULL
     )

@@ -25,6 +25,7 @@ from shared.errors import Invalid
 from shared.migrations import migrate_database
 from shared.readmodel import Behind, open_pool
 from shared.runner import Runner
+from shared.sealing import is_sealed
 from shared.store import EventStore
 from tests.support.histories import LOCATIONS, MAKERS, Draft, play
 from tests.support.pantry import MONDAY, Pantry
@@ -360,6 +361,20 @@ async def test_receipts_stand_by_donor_and_by_owner(pantry: Open) -> None:
     assert await pantry.records(queries.receipts, *columns, by="supplier", items=True) == [
         ("dairy", "Whole milk", 3000, "ml"), (None, "Long-grain rice", 22, "each"),
     ]  # fmt: skip
+
+
+async def test_a_receipt_shows_the_name_of_a_donor_who_is_registered(pantry: Open) -> None:
+    p = pantry.pantry
+    p.do("RegisterDonor", donor="bakery", name="Crumbleholme Bakery", kind="bakery", contact="ovens@bakery.example")
+    p.receive(10, "A", donor="bakery", delivery="d1")
+    p.receive(2, "A", donor="farm", delivery="d2")
+    name, kind, contact, note = (await pantry.records(queries.donors, "name", "kind", "contact", "note"))[0]
+    assert (is_sealed(name), kind, is_sealed(contact), note) == (True, "bakery", True, None)
+    assert await pantry.records(queries.receipts, "donor", "donor_name") == [("bakery", name), ("farm", None)]
+    assert await pantry.records(queries.receipts, "donor", "donor_name", "name", item="rice") == [
+        ("bakery", name, "Long-grain rice"), ("farm", None, "Long-grain rice"),
+    ]  # fmt: skip
+    assert await pantry.records(queries.donors, "donor", donor="farm") == []
 
 
 async def test_reservations_are_open_until_they_end(pantry: Open) -> None:

@@ -21,8 +21,9 @@ from shared import runner, telemetry
 from shared.migrations import migrate_database
 from shared.readmodel import open_pool, wait_for
 from shared.runner import Runner
-from shared.settings import Settings
+from shared.settings import load
 from shared.wire import StreamReader
+from tests.support.keys import keys_beside
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PROJECTION = PROJECTIONS["catalogue"]
@@ -56,7 +57,9 @@ def readers(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 async def ledger(server: NatsServer, database_url: str) -> AsyncIterator[nats.NATS]:
     """The inventory service and one projection, live."""
     await migrate_database(database_url)
-    inventory = service(Settings(NATS_URL=server.url, NATS_MONITORING_URL=server.monitor_url))
+    inventory = service(
+        load({"NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url, **keys_beside(server)})
+    )
     await inventory.start()
     projection = Runner(PROJECTION, server.url, database_url)
     following = asyncio.create_task(projection.run())

@@ -11,6 +11,7 @@ from services.inventory.deciders import DECIDERS
 from shared.decider import Context, Decider, Ref
 from shared.event import FIRST_PREVHASH, Envelope, Recorded, decode, encode, event_id, sha256, timestamp
 from shared.projection import Projection, Row, Rows, fold
+from tests.support.sentences import sealed
 
 MONDAY = datetime(2026, 6, 1, 9, tzinfo=UTC)
 
@@ -48,6 +49,7 @@ class Pantry:
 
     def record(self, event: Any, category: str, id: str, actor: str = "sam") -> Recorded:
         """Append an event, as the kernel would."""
+        event = sealed(inventory, event)
         subject = f"ledger.inventory.{category}.{id}"
         before = self._last.get(subject)
         envelope = Envelope(

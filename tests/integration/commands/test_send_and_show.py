@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +166,40 @@ def test_a_note_of_several_lines_is_shown_on_one_and_control_characters_are_refu
     done = commons(*RECEIVE, "--item", soup, "--quantity", "1", "--note", "a\x1b[2Jb")
     assert done.code == 1
     assert "\x1b" not in done.err
+
+
+# -- personal data ----------------------------------------------------------------------------------------------------
+
+
+def test_a_donor_s_name_is_sealed_in_the_event_and_opened_to_be_shown(commons: Commons) -> None:
+    told = commons.send(
+        "RegisterDonor", "--donor", "d-1", "--name", "Crumbleholme Bakery", "--kind", "bakery", "--contact", "=SUM(A1)",
+        "--wait", "donors",
+    )  # fmt: skip
+    assert told["event"]["data"]["name"].startswith("sealed:")
+    shown = commons("show", "donors")
+    assert "Crumbleholme Bakery" in shown.out and "sealed:" not in shown.out
+    (row,) = commons("show", "donors", "d-1", "--json").json["rows"]
+    assert (row["name"], row["kind"], row["contact"], row["note"]) == (
+        "Crumbleholme Bakery",
+        "bakery",
+        "=SUM(A1)",
+        None,
+    )
+    assert "'=SUM(A1)" in commons("show", "donors", "d-1", "--csv").out
+    again = commons("send", "inventory", "RegisterDonor", "--donor", "d-1", "--name", "Other")
+    assert (again.code, "ALREADY_EXISTS" in again.err) == (1, True)
+
+
+def test_without_the_master_key_it_stays_sealed_and_the_answer_says_why(
+    commons: Commons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commons.send("RegisterDonor", "--donor", "d-2", "--name", "Hyacinth Pike", "--wait", "donors")
+    monkeypatch.setenv("COMMONS_MASTER_KEY_FILE", str(tmp_path / "none"))
+    shown = commons("show", "donors", "d-2")
+    assert shown.code == 0
+    assert "(sealed)" in shown.out and "cannot be read: No such file" in shown.out and "Hyacinth" not in shown.out
+    monkeypatch.delenv("COMMONS_MASTER_KEY_FILE")
+    monkeypatch.setenv("COMMONS_MASTER_KEY", base64.b64encode(bytes(32)).decode())
+    assert "(sealed)" in (shown := commons("show", "donors", "d-2")).out
+    assert "which was not given" in shown.out

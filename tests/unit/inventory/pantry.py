@@ -41,6 +41,7 @@ given = sentences(
         "lot": lambda event: event.item,
         "count": lambda event: event.count,
         "transfer": lambda event: event.transfer,
+        "donor": lambda event: event.donor,
     },
 )
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from services.inventory.contract import LotRef, lot_form
 from services.inventory.rules import ref_key
 from services.projections.catalogue import Catalogue
+from services.projections.donors import Donors
 from services.projections.holds import Holds
 from services.projections.lots import lot_key
 from services.projections.movements import FLOWS, Movements
@@ -19,6 +20,7 @@ from services.projections.registry import PROJECTIONS
 from services.projections.reservations import Reservations
 from services.projections.review import Review
 from services.projections.transfers import Transfers
+from shared.sealing import is_sealed
 from shared.tables import relations
 from tests.support.pantry import MONDAY, Pantry, rows_of, table
 
@@ -65,6 +67,21 @@ def test_a_retired_item_and_a_closed_location_stay_and_can_come_back(pantry: Pan
     rice = next(row for row in table(Catalogue(), pantry.events) if row["item"] == "rice")
     site = next(row for row in table(Catalogue(), pantry.events, "locations") if row["location"] == "site")
     assert (rice["registered_at"], rice["retired_at"], site["closed_at"]) == (registered, None, None)
+
+
+# -- donors -------------------------------------------------------------------------------------------------------
+
+
+def test_a_donor_is_what_was_last_said_of_them_and_stays_sealed(pantry: Pantry) -> None:
+    registered = pantry.now
+    pantry.do("RegisterDonor", donor="d-1", name="Hyacinth Pike", contact="hyacinth@example.org", kind="household")
+    (before,) = table(Donors(), pantry.events)
+    pantry.later(days=1)
+    pantry.do("ChangeDonor", donor="d-1", name="Hyacinth Lunt", note="rings first")
+    (after,) = table(Donors(), pantry.events)
+    assert is_sealed(before["name"]) and is_sealed(after["name"]) and before["name"] != after["name"]
+    assert (after["kind"], after["contact"], is_sealed(after["note"])) == (None, None, True)
+    assert after["registered_at"] == registered
 
 
 # -- reservations -------------------------------------------------------------------------------------------------

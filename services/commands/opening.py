@@ -1,0 +1,53 @@
+"""Sealed texts in an answer, opened for who has the master key at hand; else the answer says that they are sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import nats.errors
+
+from services.commands.common import Operator
+from services.commands.door import Unreachable
+from services.local.keys import Keys
+from services.queries import QueryResult
+from shared.errors import LedgerError
+from shared.keyreader import Closed, open_texts
+
+_WHY: Final = {
+    Closed.ERASED: "(erased): the key was destroyed, and nobody can read it any more.",
+    Closed.SEALED: "(sealed): the key is not in the keyring.",
+    Closed.CHANGED: "(changed): it is not what was sealed. Run `commons verify`.",
+}
+
+
+async def opened(operator: Operator, found: QueryResult) -> QueryResult:
+    """The answer with every text of a sealed column opened, or a word in its place and a sentence that says why."""
+    places = [n for n, column in enumerate(found.columns) if column.kind == "sealed"]
+    texts = {row[n] for row in found.rows for n in places if row[n] is not None}
+    if not texts:
+        return found
+    words: Mapping[str, str]
+    try:
+        words = await _read(operator, found.as_of[0].lower(), texts)
+        reasons = [_WHY[closed] for closed in Closed if closed in words.values()]
+    except (LedgerError, Unreachable, nats.errors.Error, OSError, TimeoutError) as error:
+        words = dict.fromkeys(texts, Closed.SEALED)
+        reasons = [f"(sealed): {error}"]
+    rows = [
+        tuple(words.get(value, value) if n in places and value is not None else value for n, value in enumerate(row))
+        for row in found.rows
+    ]
+    message = " ".join([*([found.message] if found.message else []), *reasons]) or None
+    return replace(found, rows=rows, message=message)
+
+
+async def _read(operator: Operator, service: str, texts: set[str]) -> Mapping[str, str]:
+    keys = Keys(operator.folder / "keys")
+    masters = keys.masters()
+    if masters is None:
+        raise LedgerError(f"there is no master key, neither {Path(keys.master)} nor COMMONS_MASTER_KEY_FILE.")
+    async with operator.nats() as nc:
+        return await open_texts(nc, service, masters, texts)

@@ -1,0 +1,72 @@
+"""Opens sealed texts for somebody who looks at read models: reads the keys that are asked for, and writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from nats.aio.client import Client
+
+from shared.errors import Corrupt
+from shared.keybucket import KeyBucket
+from shared.keyring import KeyRecord
+from shared.masterkeys import MasterKeys, bound_to
+from shared.sealing import Parts, parts_of, unseal
+
+_AT_ONCE: Final = 64
+
+
+class Closed(StrEnum):
+    """Why a text stays closed."""
+
+    ERASED = "(erased)"
+    """Its key was destroyed."""
+    SEALED = "(sealed)"
+    """Its key is not at hand."""
+    CHANGED = "(changed)"
+    """It is not what was sealed."""
+
+
+async def open_texts(nc: Client, service: str, masters: MasterKeys, texts: Iterable[str]) -> dict[str, str | Closed]:
+    """Each of the texts, opened, or why it stays closed. Raises WrongMasterKey, and NATS's own errors."""
+    parts: dict[str, Parts] = {}
+    found: dict[str, str | Closed] = {}
+    for text in set(texts):
+        try:
+            parts[text] = parts_of(text)
+        except Corrupt:
+            found[text] = Closed.CHANGED
+    records = await _records(nc, service, sorted({part.owner for part in parts.values()}))
+    for text, part in parts.items():
+        found[text] = _opened(service, masters, records.get(part.owner), part)
+    return found
+
+
+async def _records(nc: Client, service: str, owners: list[str]) -> dict[str, KeyRecord]:
+    bucket = await KeyBucket.open(nc, service, make=False)
+    if bucket is None:
+        return {}
+    records: dict[str, KeyRecord] = {}
+    for first in range(0, len(owners), _AT_ONCE):
+        for record, _ in await asyncio.gather(*map(bucket.get, owners[first : first + _AT_ONCE])):
+            if record is not None:
+                records[record.owner] = record
+    return records
+
+
+def _opened(service: str, masters: MasterKeys, record: KeyRecord | None, part: Parts) -> str | Closed:
+    if record is None:
+        return Closed.SEALED
+    if record.erased:
+        return Closed.ERASED
+    for key in record.keys:
+        if key.number == part.number:
+            cipher = AESGCM(masters.unwrap(key.master, key.wrapped, bound_to(service, part.owner, key.number)))
+            try:
+                return unseal(cipher, part)
+            except Corrupt:
+                return Closed.CHANGED
+    return Closed.SEALED
