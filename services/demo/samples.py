@@ -2,8 +2,12 @@
 
 The files in `samples/` have the formats of real ones, written for BASE as first day of the demo's week: a catalogue
 (items.csv, products.json), donors by opaque id (donors.csv), eleven days of deliveries before that day (receipts.csv),
-and four recall notices (recalls.json). Every product, firm and number is invented: the barcodes lie in the ranges that
-GS1 keeps for use inside an organisation (prefixes 04 and 20), so they name no product of anybody's.
+and four recall notices (recalls.json). Of the money there are a chart of accounts (chart.csv), the entries up to that
+day (entries.csv), the bank's statement of the month that ends with the week (statement.ofx, and the same as a German
+bank's statement.csv), and what a fiscal host on Open Collective lists (opencollective.csv).
+
+Every person, product, firm and number is invented: the barcodes lie in the ranges that GS1 keeps for use inside an
+organisation (prefixes 04 and 20), so they name no product of anybody's.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ _ISO = re.compile(r"\b(20\d\d)-(\d\d)-(\d\d)(?=\b|T)")
 _REPORT = re.compile(r'"(20\d\d)(\d\d)(\d\d)"')
 _NAMED = re.compile(rf"\b({'|'.join(_MONTHS)}) (\d\d) (20\d\d)\b")
 _MONTH = re.compile(r"\b(\d\d)/(\d\d)\b")
+_OFX = re.compile(r"(?<=>)(20\d\d)(\d\d)(\d\d)")
+_GERMAN = re.compile(r"\b(\d\d)\.(\d\d)\.(20\d\d)\b")
 
 LOCATIONS: Final[tuple[dict[str, Any], ...]] = (
     {"location": "store", "name": "Dry store", "kind": "store", "storage": "ambient", "self_approval": 5},
@@ -44,6 +50,11 @@ class Samples:
     donors: Path
     receipts: Path
     recalls: Path
+    chart: Path
+    entries: Path
+    statement_ofx: Path
+    statement_csv: Path
+    opencollective: Path
 
 
 def write(folder: Path, today: date) -> Samples:
@@ -61,11 +72,16 @@ def write(folder: Path, today: date) -> Samples:
         donors=folder / "donors.csv",
         receipts=folder / "receipts.csv",
         recalls=folder / "recalls.json",
+        chart=folder / "chart.csv",
+        entries=folder / "entries.csv",
+        statement_ofx=folder / "statement.ofx",
+        statement_csv=folder / "statement.csv",
+        opencollective=folder / "opencollective.csv",
     )
 
 
 def _moved(text: str, by: timedelta) -> str:
-    """The text with every date in it moved: 2026-01-15, "20260115", JAN 15 2026 and the month 01/26."""
+    """The text with every date in it moved: 2026-01-15, "20260115", >20260115, 15.01.2026, JAN 15 2026, 01/26."""
 
     def iso(found: re.Match[str]) -> str:
         return (date(int(found[1]), int(found[2]), int(found[3])) + by).isoformat()
@@ -80,6 +96,13 @@ def _moved(text: str, by: timedelta) -> str:
     def month(found: re.Match[str]) -> str:
         return f"{date(2000 + int(found[2]), int(found[1]), 15) + by:%m/%y}"
 
-    for form, move in ((_ISO, iso), (_REPORT, report), (_NAMED, named), (_MONTH, month)):
+    def ofx(found: re.Match[str]) -> str:
+        return f"{date(int(found[1]), int(found[2]), int(found[3])) + by:%Y%m%d}"
+
+    def german(found: re.Match[str]) -> str:
+        return f"{date(int(found[3]), int(found[2]), int(found[1])) + by:%d.%m.%Y}"
+
+    forms = ((_ISO, iso), (_REPORT, report), (_OFX, ofx), (_GERMAN, german), (_NAMED, named), (_MONTH, month))
+    for form, move in forms:
         text = form.sub(move, text)
     return text

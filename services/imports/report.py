@@ -17,7 +17,8 @@ class Report:
     """The counts of one import, and what a person has to look at, in the order of the file.
 
     `new` and `unchanged` are what the ledger answered; in a dry run `valid` counts what would be sent. `stopped` says
-    why the import ended early: the same file may then be imported again, and goes on where it stopped.
+    why the import ended early: the same file may then be imported again, and goes on where it stopped. `notes` are
+    sentences about the file as a whole.
     """
 
     file: str
@@ -30,6 +31,7 @@ class Report:
     stopped: str | None = None
     refusals: list[Refused] = field(default_factory=list)
     questions: list[ForAPerson] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def refuse(self, refusal: Refused) -> None:
         self.refused += 1
@@ -64,7 +66,7 @@ class Report:
         counts.append(f"{self.refused} refused")
         if self.for_a_person:
             counts.append(f"{self.for_a_person} for a person")
-        text = [f"{self.file}: {', '.join(counts)}"]
+        text = [f"{self.file}: {', '.join(counts)}", *self.notes]
         if self.stopped:
             text.append(f"Stopped early: {self.stopped} Import the same file again to go on.")
         refused = [(str(one.line), one.what, one.reason) for one in self.refusals]

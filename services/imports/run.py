@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from zlib import crc32
 
 from services.imports.plan import ForAPerson, Planned, Read, Refused
@@ -19,6 +19,8 @@ from shared.errors import Busy, Invalid, LedgerError, OutcomeUnknown
 
 Send = Callable[[str, Mapping[str, Any], str], Awaitable[Literal["accepted", "unchanged"]]]
 """Sends one command (name, data, command id) and gives the ledger's answer; a refusal is raised as LedgerError."""
+
+T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
 """Told after each command how many are done, of how many."""
@@ -59,7 +61,7 @@ async def run(
     else:
         valid = (one for one in read() if isinstance(one, Planned) and _fault(one, contract) is None)
         try:
-            await _Sending(report, send, total, progress).all(valid, max(1, concurrency))
+            await _Sending(report, contract, send, total, progress).all(valid, max(1, concurrency))
         except ExceptionGroup as group:
             raise group.exceptions[0] from group  # the first trouble; the others follow from it
     report.sort()
@@ -77,8 +79,9 @@ def _fault(planned: Planned, contract: Contract) -> Refused | None:
 class _Sending:
     """One import under way."""
 
-    def __init__(self, report: Report, send: Send, total: int, progress: Progress | None) -> None:
+    def __init__(self, report: Report, contract: Contract, send: Send, total: int, progress: Progress | None) -> None:
         self.report = report
+        self.contract = contract
         self.send = send
         self.total = total
         self.progress = progress
@@ -93,7 +96,7 @@ class _Sending:
             for command in commands:
                 if self.report.stopped is not None:
                     break
-                await queues[crc32(_aggregate(command).encode()) % concurrency].put(command)
+                await queues[crc32(_aggregate(command, self.contract).encode()) % concurrency].put(command)
             for queue in queues:
                 await queue.put(None)
 
@@ -105,7 +108,7 @@ class _Sending:
 
     async def _one(self, command: Planned) -> None:
         try:
-            answer = await self._answer(command)
+            answer = await persistently(lambda: self.send(command.command, command.data, command.id))
         except LedgerError as error:
             if error.status >= 500:
                 self.report.stopped = self.report.stopped or f"line {command.line}, {command.what}: {error.detail}"
@@ -118,16 +121,18 @@ class _Sending:
         if self.progress is not None:
             self.progress(self.done, self.total)
 
-    async def _answer(self, command: Planned) -> Literal["accepted", "unchanged"]:
-        """The ledger's answer; a command whose outcome is not known is sent again under the same id."""
-        for attempt in range(_TRIES - 1):
-            try:
-                return await self.send(command.command, command.data, command.id)
-            except (Busy, OutcomeUnknown):
-                await asyncio.sleep(_PAUSE * 2**attempt)
-        return await self.send(command.command, command.data, command.id)
+
+async def persistently(send: Callable[[], Awaitable[T]]) -> T:
+    """The ledger's answer; what was sent and whose outcome is not known is sent again, under the same id."""
+    for attempt in range(_TRIES - 1):
+        try:
+            return await send()
+        except (Busy, OutcomeUnknown):
+            await asyncio.sleep(_PAUSE * 2**attempt)
+    return await send()
 
 
-def _aggregate(command: Planned) -> str:
-    """What decides the order: the stock of an item at a location, the item, or the donor."""
-    return f"{command.data.get('item', command.data.get('donor'))}:{command.data.get('location', '')}"
+def _aggregate(command: Planned, contract: Contract) -> str:
+    """What decides the order: commands about one aggregate (an item's stock at a location, a book) go one by one."""
+    spec = contract.command_named(command.command)
+    return f"{spec.category}/{spec.aggregate(contract.parse(command.command, command.data))}"

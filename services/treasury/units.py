@@ -21,3 +21,10 @@ def currencies() -> MappingProxyType[str, int]:
     from iso4217 import Currency  # reads its table when it is imported, and most commands need none
 
     return MappingProxyType({each.code: each.exponent for each in Currency if each.exponent is not None})
+
+
+def as_decimal(amount: int, decimals: int) -> str:
+    """An amount in minor units as a decimal text, exact and without separators: -1234 with two decimals is `-12.34`."""
+    digits = str(abs(amount)).rjust(decimals + 1, "0")
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}" if decimals else f"{sign}{digits}"
