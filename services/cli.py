@@ -28,7 +28,7 @@ class Commons(Door):
         ),
         "send": Part("services.commands.send", "Send a command to a service.", RECORD),
         "describe": Part("services.commands.send", "What can be sent: services, commands and their fields.", RECORD),
-        "import": Part("services.commands.imports", "Import a file of items, donors, receipts or recalls.", RECORD),
+        "import": Part("services.commands.imports", "Import a file: items, recalls, statements and more.", RECORD),
         "show": Part("services.commands.show", "Look at the read models: stock, expiring, trace and more.", LOOK),
         "tail": Part("services.commands.tail", "Show events as they are recorded.", LOOK),
         "verify": Part("services.commands.verify", "Check the whole ledger and every read model.", CHECK),
