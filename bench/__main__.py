@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from bench import commands, reading, scale
+from bench import commands, pgledger, reading, scale, transfers
 from bench.figures import Figure, keep, show
 from shared.garbage import collect_seldom
 
@@ -27,6 +27,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "rebuild_stock_on_hand": reading.rebuild_stock_on_hand,
     "projection_lag": reading.projection_lag,
     "scale": scale.scale,
+    "transfers": transfers.transfers,
 }
 
 
@@ -43,7 +44,7 @@ async def run(names: list[str], out: Path) -> list[Figure]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, epilog=pgledger.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)}; all if none is named")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"), help="where the figures are kept")
     given = parser.parse_args()
