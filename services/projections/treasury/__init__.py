@@ -1,0 +1,1 @@
+"""The treasury's read models, one file each."""
