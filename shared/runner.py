@@ -32,7 +32,7 @@ CATCHING_UP: Final = 2_000
 """With more events than this before it, a projection folds in large batches; else each as soon as it arrives."""
 
 FLUSH_EVENTS: Final = 20_000
-FLUSH_BYTES: Final = 64 << 20
+FLUSH_BYTES: Final = 24 << 20
 CACHE_ROWS: Final = 50_000
 REBUILD_CACHE_ROWS: Final = 200_000
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from services.treasury.contract import (
     DonationRecorded,
@@ -64,6 +64,6 @@ def posting_events() -> frozenset[type]:
     return frozenset(spec.cls for spec in treasury.events.values() if issubclass(spec.cls, posting))
 
 
-def taken_back(event: object) -> str | None:
+def taken_back(event: Any) -> str | None:
     """The id of the entry that an event takes back, if it takes one back."""
-    return event.reverses if isinstance(event, EntryReversed | PaymentFailed) else None
+    return event.reverses if type(event) in (EntryReversed, PaymentFailed) else None

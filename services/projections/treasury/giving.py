@@ -52,9 +52,9 @@ class Giving(TreasuryProjection):
             key=("book", "entry"),
             columns={
                 "book": "text", "entry": "text", "kind": "text", "donor": "text", "amount": "bigint", "unit": "text",
-                "fund": "text", "date": "date", "what": "text", "reference": "text", "into_account": "text", "income": "text",
-                "pledge": "text", "delivery": "text", "acknowledged_at": "timestamptz", "means": "text",
-                "reversed_by": "text",
+                "fund": "text", "date": "date", "what": "text", "reference": "text", "into_account": "text",
+                "income": "text", "pledge": "text", "delivery": "text", "acknowledged_at": "timestamptz",
+                "means": "text", "reversed_by": "text",
             },
             indexes=("book, date", "donor", "pledge"),
         ),
@@ -151,8 +151,8 @@ class Giving(TreasuryProjection):
 def _gift(data: DonationRecorded | GiftInKindRecorded) -> Row:
     row: Row = {
         "kind": "money", "donor": data.donor, "amount": data.amount, "unit": data.unit, "fund": data.fund,
-        "date": data.date, "into_account": data.into, "income": data.income, "what": None, "reference": None, "pledge": None,
-        "delivery": None, "acknowledged_at": None, "means": None, "reversed_by": None,
+        "date": data.date, "into_account": data.into, "income": data.income, "what": None, "reference": None,
+        "pledge": None, "delivery": None, "acknowledged_at": None, "means": None, "reversed_by": None,
     }  # fmt: skip
     if isinstance(data, GiftInKindRecorded):
         return row | {"kind": "in kind", "what": data.what, "delivery": data.delivery}

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from services.projections.treasury.base import KINDS, TreasuryProjection, posting_events, taken_back
 from services.treasury.contract import Entry, Journal, Posting, entries_of
 from shared.event import Recorded
 from shared.projection import Key, Row, Rows, Table
+
+_SAID: Final[Mapping[str, tuple[str, ...]]] = {
+    "description": ("description", "what", "reason"),
+    "party": ("party", "donor", "member"),
+    "reference": ("reference",),
+    "document": ("document",),
+    "expense": ("expense",),
+    "reverses": ("reverses",),
+}
+"""Columns of `entries`, and the names that the events have for them."""
+
+_NOTHING: Final[Row] = dict.fromkeys(_SAID)
+
+
+def _fields(cls: type[Journal | Entry]) -> tuple[tuple[str, str], ...]:
+    """The columns that a class of entry fills, each with the name of its field."""
+    known = {field.name for field in dataclasses.fields(cls)}
+    found = ((column, next((name for name in names if name in known), None)) for column, names in _SAID.items())
+    return tuple((column, name) for column, name in found if name is not None)
+
+
+_FIELDS: Final = {cls: _fields(cls) for cls in (Entry, *KINDS) if issubclass(cls, Journal | Entry)}
 
 
 class GeneralJournal(TreasuryProjection):
@@ -27,7 +51,7 @@ class GeneralJournal(TreasuryProjection):
                 "book": "text", "sequence": "bigint", "number": "integer", "entry": "text", "account": "text",
                 "fund": "text", "unit": "text", "amount": "bigint", "date": "date", "recorded_at": "timestamptz",
             },
-            indexes=("book, account, date", "book, entry"),
+            indexes=("book, account, date",),
             append=True,
         ),
         Table(
@@ -39,7 +63,7 @@ class GeneralJournal(TreasuryProjection):
                 "reference": "text", "document": "text", "amount": "bigint", "unit": "text", "actor": "text",
                 "expense": "text", "reverses": "text", "reversed_by": "text",
             },
-            indexes=("book, date", "book, party"),
+            indexes=("book, date",),
         ),
     )  # fmt: skip
 
@@ -84,20 +108,14 @@ def _signed(entry: Journal | Entry) -> Iterator[tuple[Posting, int]]:
 
 
 def _total(entry: Journal | Entry) -> Row:
+    if len(entry.debits) == 1:
+        return {"amount": entry.debits[0].amount, "unit": entry.debits[0].unit}
     units = {posting.unit for posting in entry.debits}
     if len(units) != 1:
         return {"amount": None, "unit": None}
     return {"amount": sum(posting.amount for posting in entry.debits), "unit": units.pop()}
 
 
-def _facts(entry: object) -> Row:
-    """What an entry says of itself, under the names that the events have for it."""
-
-    def said(*names: str) -> str | None:
-        return next((value for name in names if (value := getattr(entry, name, None)) is not None), None)
-
-    return {
-        "description": said("description", "what", "reason"), "party": said("party", "donor", "member"),
-        "reference": said("reference"), "document": said("document"), "expense": said("expense"),
-        "reverses": said("reverses"),
-    }  # fmt: skip
+def _facts(entry: Journal | Entry) -> Row:
+    """What an entry says of itself, under one name whichever event says it."""
+    return {**_NOTHING, **{column: getattr(entry, name) for column, name in _FIELDS[type(entry)]}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from services.projections.treasury.base import TreasuryProjection, posting_events, taken_back
@@ -12,7 +12,11 @@ from shared.projection import Key, Rows, Table
 
 TABLE: Final = "daily_balances"
 
-ORDINARY, RELEASE, CLOSING = "ordinary", "release", "closing"
+ORDINARY: Final = "ordinary"
+RELEASE: Final = "release"
+CLOSING: Final = "closing"
+
+_PARTS: Final[Mapping[type, str]] = {RestrictionReleased: RELEASE, YearClosed: CLOSING}
 
 
 class TrialBalance(TreasuryProjection):
@@ -58,16 +62,16 @@ class TrialBalance(TreasuryProjection):
                 for key in _sums(data, part):
                     yield TABLE, key
             return
-        for key in _sums(data, _part(data)):
+        for key in _sums(data, _PARTS.get(type(data), ORDINARY)):
             yield TABLE, key
 
     def apply(self, event: Recorded, rows: Rows) -> None:
         data = event.data
-        part = _part(data)
+        part = _PARTS.get(type(data), ORDINARY)
         undone = taken_back(data)
         if undone is not None and (apart := rows.get("set_apart", (data.book, undone))) is not None:
             part = apart["part"]
-        if part is not ORDINARY:
+        if part != ORDINARY:
             rows.put("set_apart", (data.book, data.entry), {"part": part})
         for key, (debit, credit) in _sums(data, part).items():
             row = rows.get(TABLE, key)
@@ -76,16 +80,6 @@ class TrialBalance(TreasuryProjection):
             else:
                 row["debit"] += debit
                 row["credit"] += credit
-
-
-def _part(data: object) -> str:
-    match data:
-        case RestrictionReleased():
-            return RELEASE
-        case YearClosed():
-            return CLOSING
-        case _:
-            return ORDINARY
 
 
 def _sums(data: object, part: str) -> dict[Key, list[int]]:
