@@ -29,4 +29,4 @@ TREASURY: Final[tuple[Projection, ...]] = (
     Chart(), TrialBalance(), GeneralJournal(), MoneyHeld(), Expenses(), BankStatements(), Giving(), TreasuryReview(),
 )  # fmt: skip
 
-PROJECTIONS: Final[dict[str, Projection]] = {projection.name: projection for projection in INVENTORY}
+PROJECTIONS: Final[dict[str, Projection]] = {projection.name: projection for projection in (*INVENTORY, *TREASURY)}

@@ -20,7 +20,8 @@ import nats
 from services.inventory.contract import inventory
 from services.local.nats import NatsServer
 from services.local.process import free_port
-from services.projections.registry import PROJECTIONS
+from services.projections.registry import INVENTORY, PROJECTIONS
+from services.treasury.contract import treasury
 from shared.migrations import migrate_database
 from shared.store import EventStore
 from tests.support.pantry import Pantry
@@ -88,7 +89,8 @@ async def test_it_waits_for_its_database_then_follows_and_stops_in_order(
         assert {p["state"] for p in body["projections"].values()} <= {"starting", "waiting"}
         assert (await get(port, "/healthz"))[0] == 200
         nc = await nats.connect(nats_server.url)
-        await EventStore(nc, inventory).ensure(nats_server.monitor_url)
+        for contract in (inventory, treasury):
+            await EventStore(nc, contract).ensure(nats_server.monitor_url)
         for event in pantry.events:
             await nc.jetstream().publish(event.subject, event.raw)
         await migrate_database(database_url)
@@ -100,7 +102,7 @@ async def test_it_waits_for_its_database_then_follows_and_stops_in_order(
                 page = (await get(port, "/metrics"))[1]
                 done = [
                     metric(page, "commons_projection_sequence", projection=name) == len(pantry.events)
-                    for name in PROJECTIONS
+                    for name in (projection.name for projection in INVENTORY)
                 ]
                 if all(done):
                     return page

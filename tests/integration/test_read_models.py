@@ -17,7 +17,7 @@ from services import queries
 from services.inventory.basis import base_reads, stand_on
 from services.inventory.contract import CountApproved, inventory, lot_form, stock_id
 from services.local.nats import NatsServer
-from services.projections.registry import PROJECTIONS
+from services.projections.registry import INVENTORY
 from services.queries import QueryResult
 from shared.comparison import compare
 from shared.decider import Context
@@ -73,17 +73,12 @@ async def opened(nats_server: NatsServer, database_url: str, pantry: Pantry) -> 
     await EventStore(nc, inventory).ensure(nats_server.monitor_url)
     await migrate_database(database_url)
     pool = await open_pool(database_url)
-    tasks = [
-        asyncio.ensure_future(Runner(projection, nats_server.url, database_url).run())
-        for projection in PROJECTIONS.values()
-    ]
+    tasks = [asyncio.ensure_future(Runner(projection, nats_server.url, database_url).run()) for projection in INVENTORY]
     try:
         found = Open(pantry, pool, nc)
         await found.store()
         async with asyncio.timeout(30):
-            while await pool.fetchval("SELECT count(*) FROM commons.generation WHERE state = 'live'") < len(
-                PROJECTIONS
-            ):
+            while await pool.fetchval("SELECT count(*) FROM commons.generation WHERE state = 'live'") < len(INVENTORY):
                 await asyncio.sleep(0.02)
         yield found
     finally:
@@ -516,7 +511,7 @@ async def test_the_rows_are_those_of_a_fresh_fold(nats_server: NatsServer, datab
             await _check_card(found, location)
             await _check_available(found, location)
         async with found.pool.acquire() as connection:
-            for projection in PROJECTIONS.values():
+            for projection in INVENTORY:
                 comparison = await compare(connection, projection, nats_server.url)
                 assert comparison.same, comparison
 
