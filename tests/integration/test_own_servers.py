@@ -87,10 +87,13 @@ async def ask(client: nats.NATS, command: str, data: dict[str, Any]) -> dict[str
 
 
 async def folded(database_url: str, sequence: int) -> None:
-    """Wait until every read model has folded an event; also says that the database answers."""
+    """Wait until every read model of inventory has folded an event; also says that the database answers."""
     connection = await asyncpg.connect(database_url)
     async with asyncio.timeout(60):
-        while await connection.fetchval("SELECT min(sequence) FROM commons.checkpoint") != sequence:
+        while (
+            await connection.fetchval("SELECT min(sequence) FROM commons.checkpoint WHERE stream = 'INVENTORY'")
+            != sequence
+        ):
             await asyncio.sleep(0.05)
     await connection.close()
 
