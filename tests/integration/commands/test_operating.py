@@ -33,9 +33,9 @@ def test_a_ledger_that_runs_is_well(commons: Commons) -> None:
     told = commons("status", "--json").json
     assert told["ok"]
     assert {service["name"]: service["state"] for service in told["services"]} == {
-        "inventory": "ready", "projections": "ready",
+        "inventory": "ready", "treasury": "ready", "projections": "ready",
     }  # fmt: skip
-    assert [(stream["name"], stream["differences"]) for stream in told["streams"]] == [("INVENTORY", [])]
+    assert {stream["name"]: stream["differences"] for stream in told["streams"]} == {"INVENTORY": [], "TREASURY": []}
     assert {manager["failure"] for manager in told["managers"]} == {None}
 
 
@@ -81,7 +81,9 @@ def test_a_whole_ledger_verifies(commons: Commons) -> None:
     assert (done.code, "The ledger is whole" in done.out) == (0, True), done.out
     told = commons("verify", "--streams-only", "--json").json
     assert told["ok"]
-    assert {check["name"] for check in told["checks"]} == {"INVENTORY: chain", "INVENTORY: aggregates"}
+    assert {check["name"] for check in told["checks"]} == {
+        f"{stream}: {checked}" for stream in ("INVENTORY", "TREASURY") for checked in ("chain", "aggregates")
+    }
 
 
 def test_items_and_receipts_are_imported_once(commons: Commons, tmp_path: Path) -> None:
