@@ -150,7 +150,7 @@ class Aggregate:
             self._name_stored(ticket, sequence)
         self.tickets.popleft()
         if not ticket.answer.done():
-            ticket.answer.set_result(Answer(self.keeper.stream, sequence, ticket.raw))
+            ticket.answer.set_result(Answer(self.keeper.stream, sequence, ticket.raw, data=ticket.event))
         while self.tickets and self.tickets[0].first is not None:
             self.answer_first()
         if self.tickets and not self.pending:

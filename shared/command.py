@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.contract import FILLED, fields_of
@@ -26,17 +27,34 @@ class CommandMeta:
 class Answer:
     """What a command led to: an event at (stream, sequence), or nothing because it was already true.
 
-    `event` is the envelope's bytes, or None. `sequence` is where a read model must have arrived to show the answer.
+    `event` is the envelope's bytes, or None, and `data` the event itself, as its contract's newest class. `sequence` is
+    where a read model must have arrived to show the answer.
     """
 
     stream: str
     sequence: int
     event: bytes | None
     repeated: bool = False
+    data: Any = field(default=None, compare=False, repr=False)
 
     @property
     def status(self) -> str:
         return "unchanged" if self.event is None else "accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAnswer:
+    """What a bulk command led to: one result an element, in order, and how many there are of each kind.
+
+    `sequence` is that of the last of its events; `repeated` says that all of them were recorded before.
+    """
+
+    stream: str
+    sequence: int
+    status: str
+    repeated: bool
+    results: list[Mapping[str, Any]]
+    counts: dict[str, int]
 
 
 def assert_same(command: Any, meta: CommandMeta, event: Any, actor: str, makes: tuple[type, ...]) -> None:

@@ -28,6 +28,9 @@ from shared.writer import Frame, Writer
 MAX_BATCH: Final = 1000
 """Messages in one atomic batch; the server refuses more (error 10199)."""
 
+MAX_BATCH_BYTES: Final = 4 << 20
+"""Bytes of the events in one write, unless one alone is longer; what is not answered is sent again."""
+
 _CONFLICT: Final = frozenset({10071, 10164})
 _DISK_FULL: Final = frozenset({10023, 10047, 10077, 10110})
 _PAUSE: Final = 0.05
@@ -233,8 +236,13 @@ class _Lane:
 
     def _take(self) -> None:
         self._unanswered = False
-        size = min(len(self.queue), MAX_BATCH)
-        self.taken = [self.queue.popleft() for _ in range(size)]
+        size = 0
+        self.taken = []
+        while self.queue and len(self.taken) < MAX_BATCH:
+            size += len(self.queue[0].raw)
+            if size > MAX_BATCH_BYTES and self.taken:
+                return
+            self.taken.append(self.queue.popleft())
 
     async def _write(self) -> None:
         try:

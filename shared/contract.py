@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, dataclass_transform
 
@@ -43,6 +43,10 @@ FILLED: Final = frozenset({"date", "occurred_at"})
 
 T = TypeVar("T")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+Cut = Callable[[bytes], Sequence[Any]]
+"""From a request's data to its parts, each a command. Raises Invalid or TooLarge."""
+Results = Callable[[Any, Any], Iterable[Mapping[str, Any]]]
+"""From a part and the event it led to (None when it changed nothing) to one mapping an element, `result` among it."""
 
 
 def kebab(name: str) -> str:
@@ -60,7 +64,11 @@ def value(cls: type[T]) -> type[T]:
 
 @dataclass(frozen=True, slots=True)
 class CommandSpec:
-    """One command of a contract: its class, the aggregate it is sent to, and the events it may make."""
+    """One command of a contract: its class, the aggregate it is sent to, and the events it may make.
+
+    A bulk command has `cut`, which makes a request's JSON into commands of the same class with fewer elements each, by
+    the request alone, and `results`, which says what became of each element of one of them (see bulk.py).
+    """
 
     name: str
     cls: type
@@ -68,6 +76,8 @@ class CommandSpec:
     aggregate: Callable[[Any], str]
     makes: tuple[type, ...]
     adapter: TypeAdapter[Any]
+    cut: Cut | None = None
+    results: Results | None = None
 
     @property
     def subject_token(self) -> str:
@@ -122,14 +132,19 @@ class Contract:
 
     @dataclass_transform(frozen_default=True, kw_only_default=True)
     def command(
-        self, *, category: str, aggregate: str | Callable[[Any], str], makes: tuple[type, ...]
-    ) -> Callable[[type[T]], type[T]]:
-        """Declare a command; `aggregate` names the field that holds the aggregate's id, or computes the id."""
+        self, *, category: str, aggregate: str | Callable[[Any], str], makes: tuple[type, ...],
+        cut: Cut | None = None, results: Results | None = None,
+    ) -> Callable[[type[T]], type[T]]:  # fmt: skip
+        """Declare a command; `aggregate` names the field that holds the aggregate's id, or computes the id.
+
+        A bulk command gives `cut` and `results`, and has a field `parts: Parts = 1`, which comes back in its event: a
+        request that is cut into another number of parts is another request.
+        """
 
         def declare(cls: type[T]) -> type[T]:
             made = value(cls)
             locate = (lambda c: getattr(c, aggregate)) if isinstance(aggregate, str) else aggregate
-            spec = CommandSpec(made.__name__, made, category, locate, makes, TypeAdapter(made))
+            spec = CommandSpec(made.__name__, made, category, locate, makes, TypeAdapter(made), cut, results)
             self.commands[made.__name__] = self.commands_by_token[spec.subject_token] = spec
             self._command_by_class[made] = spec
             return made
@@ -149,7 +164,8 @@ class Contract:
         """Check the contract as a whole and build its decoders.
 
         Raises TypeError when a version of an event has no way to the newest one, when a command's field does not come
-        back in an event that the command makes, or when it lacks the field that says whose key seals that event.
+        back in an event that the command makes, when a bulk command is not whole, or when a command lacks the field
+        that says whose key seals its event.
         """
         for spec in self.events.values():
             for version in range(1, spec.version):
@@ -165,6 +181,10 @@ class Contract:
                 missing = {f.name for f in dataclasses.fields(command.cls)} - names
                 if missing:
                     raise TypeError(f"{command.name} has fields that {made.__name__} lacks: {sorted(missing)}")
+            if (command.cut is None) != (command.results is None):
+                raise TypeError(f"{command.name} needs both `cut` and `results`, or neither")
+            if command.cut is not None and "parts" not in {f.name for f in dataclasses.fields(command.cls)}:
+                raise TypeError(f"{command.name} is cut into parts, and has no field `parts` that says into how many")
             self._find_owners(command)
         self._frozen = True
 
@@ -207,6 +227,11 @@ class Contract:
 
     def command_of(self, command: object) -> CommandSpec:
         return self._command_by_class[type(command)]
+
+    @property
+    def bulk(self) -> bool:
+        """Whether any command is cut into parts, so that its requests are larger than others."""
+        return any(command.cut is not None for command in self.commands.values())
 
     @property
     def personal(self) -> bool:

@@ -15,30 +15,27 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterable
-from datetime import UTC
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
 
-from shared.aggregate import Aggregate, Fetched, Ticket
+from shared.aggregate import Aggregate, Ticket
 from shared.cache import Cache
 from shared.clock import Clock, utc_now
 from shared.command import Answer, CommandMeta, assert_same
 from shared.committer import Append, Committer
-from shared.decider import Context, Decider, Past, Ref
-from shared.errors import Busy, Halted, LedgerError, UnknownCommand
+from shared.decider import Context, Decider, Ref
+from shared.errors import Busy, LedgerError, UnknownCommand
 from shared.event import Envelope, Recorded, encode, event_id, sha256, timestamp
-from shared.remembered import key_of, name_key
+from shared.recall import fetch, recall
+from shared.remembered import key_of
 from shared.sealedevent import opened, sealed
 from shared.snapshot import Snapshots
 from shared.store import EventStore
 from shared.vault import Vault
 
 log = structlog.get_logger(__name__)
-
-_FETCHED_AT_ONCE: Final = 32
-"""Recalled events that are asked for together: two megabytes of the longest."""
 
 
 class Handler:
@@ -86,26 +83,26 @@ class Handler:
         """
         return await self.submit(command, meta)
 
-    def submit(self, command: Any, meta: CommandMeta) -> asyncio.Future[Answer]:
-        """The same, as a future, for callers that answer from a callback."""
+    def submit(self, command: Any, meta: CommandMeta, *, reserved: bool = False) -> asyncio.Future[Answer]:
+        """The same, as a future, for callers that answer from a callback.
+
+        With `reserved`, a place among the waiting was taken for it before; it is given back with the answer.
+        """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        if self.committer.halted is not None:
-            future.set_exception(self.committer.halted)
-            return future
-        if self._stopping:
-            future.set_exception(Busy("The service is stopping. Nothing was recorded; send it again in a moment."))
-            return future
-        if self._in_hand >= self.max_waiting:
-            future.set_exception(
-                Busy("Too many commands wait already. Nothing was recorded; send it again in a moment.")
-            )
+        if not reserved:
+            try:
+                self.reserve(1)
+            except LedgerError as error:
+                future.set_exception(error)
+                return future
+        future.add_done_callback(self._answered)
+        if self._stopping or self.committer.halted is not None:  # since the place was taken
+            future.set_exception(self.committer.halted or _stopping())
             return future
         spec = self.contract.command_of(command)
         if not self.cache.takes(spec.category):
             future.set_exception(UnknownCommand(f"No decider of {self.contract.service} takes {spec.name}."))
             return future
-        self._in_hand += 1
-        future.add_done_callback(self._answered)
         entry = self.cache.get(Ref(spec.category, spec.aggregate(command)))
         ticket = Ticket(command, meta, event_id(entry.subject, meta.id), future)
         idle = entry.loaded and not (entry.undecided or entry.working or entry.readers)
@@ -121,6 +118,27 @@ class Handler:
             entry.undecided.append(ticket)
             self.wake(entry)
         return future
+
+    def reserve(self, count: int) -> None:
+        """Take places among the waiting. Raises Halted, or Busy when there are not so many."""
+        if self.committer.halted is not None:
+            raise self.committer.halted
+        if self._stopping:
+            raise _stopping()
+        if self._in_hand + count > self.max_waiting:
+            raise Busy("Too many commands wait already. Nothing was recorded; send it again in a moment.")
+        self._in_hand += count
+
+    def release(self, count: int) -> None:
+        """Give places back that were taken and not used."""
+        self._in_hand -= count
+
+    async def known(self, ref: Ref, ids: Iterable[str]) -> list[bool]:
+        """Which command ids have led to an event of an aggregate already; now and then one that has not."""
+        entry = self.cache.get(ref)
+        await self.cache.load(entry)
+        events = (event_id(entry.subject, id) for id in ids)
+        return [event in entry.pending or key_of(event) in entry.remembered for event in events]
 
     def _answered(self, _: asyncio.Future[Answer]) -> None:
         self._in_hand -= 1
@@ -170,8 +188,8 @@ class Handler:
                 others = [ref for ref in entry.decider.reads(ticket.command) if ref != entry.ref]
                 async with self.cache.reading(others):
                     while self._is_next(entry, ticket):
-                        if missing := self._recall(entry, ticket):
-                            await self._fetch(entry, ticket, missing)
+                        if missing := recall(self.cache, entry, ticket):
+                            await fetch(self.cache, self.store, ticket, missing)
                         else:
                             entry.undecided.popleft()
                             self._decide(entry, ticket)
@@ -214,7 +232,7 @@ class Handler:
             self._stored_before(entry, ticket) is not None
             or self._lacks_key(ticket)
             or any(ref != entry.ref and self.cache.in_memory(ref) is None for ref in reads)
-            or bool(self._recall(entry, ticket))
+            or bool(recall(self.cache, entry, ticket))
         )
 
     def _lacks_key(self, ticket: Ticket) -> bool:
@@ -228,61 +246,15 @@ class Handler:
         sequence = self._stored_before(entry, ticket)
         if sequence is None:
             return
-        recorded = await self._at(sequence)
+        recorded = await self.store.stored(sequence)
         if recorded.id == ticket.event_id:
             ticket.event = recorded
         ticket.looked_at = sequence
-
-    async def _at(self, sequence: int) -> Recorded:
-        """An event that was stored. Raises Halted when it is gone."""
-        recorded = await self.store.at(sequence)
-        if recorded is None:
-            raise Halted(
-                f"The event at sequence {sequence} of {self.stream} is gone. Run `commons verify`.",
-                stream=self.stream, sequence=sequence,
-            )  # fmt: skip
-        return recorded
 
     def _stored_before(self, entry: Aggregate, ticket: Ticket) -> int | None:
         """Where an event of the same id may be stored, unless it was looked at; None when there is none."""
         sequence = entry.remembered.get(key_of(ticket.event_id))
         return None if sequence == ticket.looked_at or ticket.event_id in entry.pending else sequence
-
-    def _recall(self, entry: Aggregate, ticket: Ticket) -> set[int]:
-        """Find the events that a ticket's decision recalls, and give the sequences of those to be fetched first."""
-        missing: set[int] = set()
-        past: dict[tuple[Ref, str], Past] = {}
-        held, named, names = entry.ref, entry.named, entry.names
-        for ref, name in entry.decider.recalls(ticket.command):
-            if ref != held:
-                if ref != entry.ref and ref not in entry.decider.reads(ticket.command):
-                    raise LookupError(f"{ref} is recalled from, and not read")
-                held, aggregate = ref, self.cache.get(ref)
-                named, names = aggregate.named, aggregate.names
-            undurable = named.get(name)
-            if undurable is not None:
-                assert undurable.decided_at is not None
-                past[ref, name] = Past(
-                    undurable.event, undurable.revision, undurable.meta.actor, undurable.decided_at.astimezone(UTC)
-                )
-            elif (sequence := names.get(name_key(name))) is not None:
-                fetched = ticket.fetched.get(sequence)
-                if fetched is None:
-                    missing.add(sequence)
-                elif name in fetched.names:  # else two names have one key
-                    past[ref, name] = fetched.past
-        ticket.past = past
-        return missing
-
-    async def _fetch(self, entry: Aggregate, ticket: Ticket, sequences: set[int]) -> None:
-        """Read events that a ticket's decision recalls from the stream."""
-        wanted = sorted(sequences)
-        for start in range(0, len(wanted), _FETCHED_AT_ONCE):
-            found = await asyncio.gather(*map(self._at, wanted[start : start + _FETCHED_AT_ONCE]))
-            for recorded in found:
-                names = self.cache.decider(recorded.category).names(recorded.data)
-                past = Past(recorded.data, recorded.revision, recorded.envelope.authid, recorded.recorded_at)
-                ticket.fetched[recorded.sequence] = Fetched(past, frozenset(names))
 
     def _decide(self, entry: Aggregate, ticket: Ticket) -> None:
         """Decide one ticket on the newest state; everything it needs is in memory."""
@@ -434,7 +406,7 @@ class Handler:
             ticket.answer.set_exception(refusal)
         else:
             sequence = entry.remembered.get(key_of(ticket.event_id)) or entry.sequence
-            ticket.answer.set_result(Answer(self.stream, sequence, first.raw, repeated=True))
+            ticket.answer.set_result(Answer(self.stream, sequence, first.raw, True, first.event))
 
     def _answer_stored(self, entry: Aggregate, ticket: Ticket, recorded: Recorded) -> None:
         if ticket.answer.done():
@@ -444,7 +416,7 @@ class Handler:
         except LedgerError as refusal:
             ticket.answer.set_exception(refusal)
         else:
-            ticket.answer.set_result(Answer(self.stream, recorded.sequence, recorded.raw, repeated=True))
+            ticket.answer.set_result(Answer(self.stream, recorded.sequence, recorded.raw, True, recorded.data))
 
     def lost(self, entry: Aggregate, newest: int, known: int) -> None:
         self.committer.lost(entry.subject, newest, known)
@@ -456,3 +428,7 @@ class Handler:
 
     def grown(self, entry: Aggregate) -> None:
         self.cache.weigh(entry)
+
+
+def _stopping() -> Busy:
+    return Busy("The service is stopping. Nothing was recorded; send it again in a moment.")

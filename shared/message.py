@@ -2,7 +2,8 @@
 
 The subject is `command.<service>.<command-name>`. The answer is one JSON object: `status` is accepted, unchanged or
 refused; with accepted comes the event, with refused a problem document (RFC 9457), and with the first two the stream
-and sequence at which a read model shows the command's effect.
+and sequence at which a read model shows the command's effect. A bulk command is answered with the result of each of its
+elements instead of an event.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.command import Answer, CommandMeta
+from shared.command import Answer, BulkAnswer, CommandMeta
 from shared.contract import kebab
 from shared.errors import Invalid, LedgerError, TooLarge, as_problem
 from shared.types import COMMAND_ID_PATTERN
 
 MAX_COMMAND_BYTES: Final = 1 << 20
 """A larger request is refused before it is parsed; no decision of 60,000 bytes needs one."""
+
+MAX_BULK_BYTES: Final = 4 << 20
+"""The same of a bulk command, which is cut into several decisions; it is what the server's max_payload has to be."""
 
 # msgspec searches with Python's re, where `$` would let a line break through at the end.
 _Name = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f-\x9f]{1,128}\Z")]
@@ -68,26 +72,57 @@ def _once(members: list[tuple[str, Any]]) -> None:
 
 
 _decoder: Final = msgspec.json.Decoder(CommandMessage)
-_look_for_twice: Final = json.JSONDecoder(object_pairs_hook=_once).decode
+_decode_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_pairs: Final = json.JSONDecoder(object_pairs_hook=_once)
 _encode: Final = msgspec.json.Encoder().encode
+_WHITE: Final = b" \t\r\n"
+
+
+def look_for_twice(raw: bytes) -> None:
+    """Raise ValueError when a name stands twice in any object of a JSON text."""
+    _pairs.decode(raw.decode())
+
+
+def members_once(raw: bytes) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object, none of which stands twice; what is inside them is not looked at.
+
+    Raises ValueError. At the speed of msgspec: of two members it keeps one, and then the text made of them is another.
+    """
+    members = _decode_members(raw)
+    if not same_text(raw, _encode(members)):
+        look_for_twice(raw)
+    return members
+
+
+def same_text(one: bytes, other: bytes) -> bool:
+    """Whether two JSON texts are the same but for white space. White space inside of strings is left out as well, which
+    changes neither how many members there are nor where one ends, so a member more always shows."""
+    return one == other or one.translate(None, _WHITE) == other.translate(None, _WHITE)
 
 
 def command_subject(service: str, name: str) -> str:
     return f"command.{service}.{kebab(name) if name[:1].isupper() else name}"
 
 
-def parse_command(raw: bytes, expected_type: str) -> CommandMessage:
-    """Read a command's envelope. Raises Invalid or TooLarge, saying which member is wrong."""
-    if len(raw) > MAX_COMMAND_BYTES:
+def parse_command(raw: bytes, expected_type: str, *, bulk: bool = False) -> CommandMessage:
+    """Read a command's envelope. Raises Invalid or TooLarge, saying which member is wrong.
+
+    Of a `bulk` command, whether its data names a member twice is left to the cutting.
+    """
+    limit = MAX_BULK_BYTES if bulk else MAX_COMMAND_BYTES
+    if len(raw) > limit:
         raise TooLarge(
-            f"The command is {len(raw):,} bytes; at most {MAX_COMMAND_BYTES:,} are taken. Cut it into several.",
-            bytes=len(raw), limit=MAX_COMMAND_BYTES,
+            f"The command is {len(raw):,} bytes; at most {limit:,} are taken. Cut it into several.",
+            bytes=len(raw), limit=limit,
         )  # fmt: skip
     try:
         message = _decoder.decode(raw)
         # Of two members of one name JSON's readers take either, so one would decide on what another never saw
         # (RFC 7493 section 2.3). No fast parser tells: this one takes some 5 µs.
-        _look_for_twice(raw.decode())
+        if bulk:
+            members_once(raw)
+        else:
+            look_for_twice(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise Invalid(
             f"The request is not a command: {error}. Send a CloudEvents 1.0 JSON object with specversion, id, source, "
@@ -104,6 +139,14 @@ def encode_answer(answer: Answer) -> bytes:
     if answer.repeated:
         head += b',"repeated":true'
     return head + b"}" if answer.event is None else head + b',"event":' + answer.event + b"}"
+
+
+def encode_bulk_answer(answer: BulkAnswer) -> bytes:
+    """The bytes of the answer to a bulk command: what became of each element, in order, and of how many."""
+    made: dict[str, Any] = {"status": answer.status, "stream": answer.stream, "sequence": answer.sequence}
+    if answer.repeated:
+        made["repeated"] = True
+    return _encode(made | {"results": answer.results, "counts": answer.counts})
 
 
 def encode_refusal(error: BaseException) -> bytes:
@@ -131,6 +174,10 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int = 0
     repeated: bool = False
     event: dict[str, Any] | None = None
+    results: list[dict[str, Any]] | None = None
+    """Of a bulk command: what became of each element, in order."""
+    counts: dict[str, int] | None = None
+    """How many of the results are of each kind."""
     problem: dict[str, Any] | None = None
 
 

@@ -19,7 +19,8 @@ from opentelemetry.trace import Span
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared import telemetry
-from shared.command import Answer
+from shared.bulk import cut, handle_parts
+from shared.command import Answer, BulkAnswer
 from shared.committer import Committer
 from shared.connection import connect
 from shared.contract import Contract
@@ -27,7 +28,7 @@ from shared.decider import Decider
 from shared.errors import LedgerError, OutcomeUnknown
 from shared.handler import Handler
 from shared.manager import Manager
-from shared.message import encode_answer, encode_refusal, parse_command
+from shared.message import encode_answer, encode_bulk_answer, encode_refusal, parse_command
 from shared.outbox import in_process, through_nats
 from shared.positions import KvPositions
 from shared.process import Processes
@@ -82,6 +83,7 @@ class Service:
         self._subscription: Subscription | None = None
         self._out: list[tuple[str, bytes]] = []
         self._flushing: asyncio.Task[None] | None = None
+        self._bulks: set[asyncio.Task[BulkAnswer]] = set()
         self._in_hand = 0
         self._ready = False
         self._counters: dict[tuple[str, str], Any] = {}
@@ -197,14 +199,23 @@ class Service:
         span: Span | None = None
         try:
             spec = self.contract.command_named(name)
-            wire = parse_command(message.data, f"commons.{self.contract.service}.{spec.subject_token}")
-            command = self.contract.parse(spec.name, bytes(wire.data))
+            type_ = f"commons.{self.contract.service}.{spec.subject_token}"
+            wire = parse_command(message.data, type_, bulk=spec.cut is not None)
+            data = bytes(wire.data)
+            parts = cut(spec, data) if spec.cut is not None else ()
+            command = self.contract.parse(spec.name, data) if spec.cut is None else None
             meta = wire.meta
             if telemetry.tracing():
                 span = telemetry.start_span(spec.name, wire.traceparent, command_id=wire.id)
                 if span is not None:
                     meta = replace(meta, traceparent=telemetry.traceparent_of(span))
-            future = self.handler.submit(command, meta)
+            future: asyncio.Future[Answer] | asyncio.Future[BulkAnswer]
+            if parts:
+                future = asyncio.get_running_loop().create_task(handle_parts(self.handler, spec, parts, meta))
+                self._bulks.add(future)
+                future.add_done_callback(self._bulks.discard)
+            else:
+                future = self.handler.submit(command, meta)
         except LedgerError as error:
             self._answer(message.reply, "invalid", began, span, encode_refusal(error), name="invalid")
         except Exception as error:
@@ -213,14 +224,15 @@ class Service:
         else:
             future.add_done_callback(partial(self._decided, message.reply, spec.name, began, span))
 
-    def _decided(self, reply: str, name: str, began: float, span: Span | None, future: asyncio.Future[Answer]) -> None:
+    def _decided(self, reply: str, name: str, began: float, span: Span | None, future: asyncio.Future[Any]) -> None:
         if future.cancelled():
             error: BaseException | None = OutcomeUnknown("The service is stopping. Send it again under the same id.")
         else:
             error = future.exception()
         if error is None:
             answer = future.result()
-            self._answer(reply, answer.status, began, span, encode_answer(answer), name=name)
+            raw = encode_bulk_answer(answer) if isinstance(answer, BulkAnswer) else encode_answer(answer)
+            self._answer(reply, answer.status, began, span, raw, name=name)
         else:
             self._answer(reply, "refused", began, span, encode_refusal(error), name=name)
 

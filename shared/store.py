@@ -16,8 +16,9 @@ from nats.aio.msg import Msg
 
 from shared.contract import Contract
 from shared.decider import Ref
-from shared.errors import Corrupt, Misconfigured, OutcomeUnknown
+from shared.errors import Corrupt, Halted, Misconfigured, OutcomeUnknown
 from shared.event import Recorded, decode
+from shared.message import MAX_BULK_BYTES
 
 REQUIRED: Final[dict[str, Any]] = {
     "retention": "limits",
@@ -103,8 +104,9 @@ class EventStore:
             wrong.append(f"persist_mode is {config['persist_mode']!r}, which acknowledges before writing")
         if config.get("subjects") != subjects:
             wrong.append(f"subjects are {config.get('subjects')}, not {subjects}")
-        if self.nc.max_payload < MIN_PAYLOAD:
-            wrong.append(f"the server's max_payload is {self.nc.max_payload:,} bytes, and events need {MIN_PAYLOAD:,}")
+        needed, what = (MAX_BULK_BYTES, "bulk commands") if self.contract.bulk else (MIN_PAYLOAD, "events")
+        if self.nc.max_payload < needed:
+            wrong.append(f"the server's max_payload is {self.nc.max_payload:,} bytes, and {what} need {needed:,}")
         if wrong:
             raise Misconfigured(
                 f"The stream {self.stream} is not safe for a ledger: {'; '.join(wrong)}. "
@@ -165,6 +167,16 @@ class EventStore:
         if status is not None:
             raise self._unread(reply)
         return self._recorded(reply)
+
+    async def stored(self, sequence: int) -> Recorded:
+        """The event at a stream sequence that an event was stored at. Raises Halted when it is gone."""
+        recorded = await self.at(sequence)
+        if recorded is None:
+            raise Halted(
+                f"The event at sequence {sequence} of {self.stream} is gone. Run `commons verify`.",
+                stream=self.stream, sequence=sequence,
+            )  # fmt: skip
+        return recorded
 
     def _recorded(self, message: Msg) -> Recorded:
         headers = message.headers or {}

@@ -55,6 +55,9 @@ Delta = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER), Meta(ge=-MAX_INTE
 Revision = Annotated[int, Field(ge=1, le=MAX_INTEGER), Meta(ge=1, le=MAX_INTEGER)]
 """The number of an event in its aggregate: 1, 2, 3 …"""
 
+Parts = Annotated[int, Field(ge=1, le=100_000), Meta(ge=1, le=100_000)]
+"""How many parts a bulk request was cut into, each an event of its own; a request leaves it out."""
+
 
 def _utc(value: object) -> object:
     """Refuse numbers (which pydantic would read as seconds since 1970) before they become a moment."""

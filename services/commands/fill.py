@@ -20,18 +20,19 @@ from shared.message import MAX_COMMAND_BYTES
 STDIN: Final = Path("-")
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, limit: int = MAX_COMMAND_BYTES) -> dict[str, Any]:
     """The JSON object of a file, or of stdin for `-`.
 
-    Raises Usage when there is no such file, TooLarge over 1 MiB, Invalid for what is not one JSON object in UTF-8.
+    Raises Usage when there is no such file, TooLarge over `limit` bytes, Invalid for what is not one JSON object in
+    UTF-8.
     """
     where = "stdin" if path == STDIN else str(path)
-    raw = _bytes(path, where)
-    if len(raw) > MAX_COMMAND_BYTES:
+    raw = _bytes(path, where, limit)
+    if len(raw) > limit:
         raise TooLarge(
-            f"{where} holds more than {MAX_COMMAND_BYTES:,} bytes, the most that a command may have. Nothing was sent; "
+            f"{where} holds more than {limit:,} bytes, the most that a command may have. Nothing was sent; "
             "cut it into several commands.",
-            limit=MAX_COMMAND_BYTES,
+            limit=limit,
         )
     try:
         text = raw.decode("utf-8-sig")
@@ -52,14 +53,14 @@ def read_object(path: Path) -> dict[str, Any]:
     return _object(found, where)
 
 
-def _bytes(path: Path, where: str) -> bytes:
+def _bytes(path: Path, where: str, limit: int) -> bytes:
     try:
         if path == STDIN:
             if sys.stdin is None:
                 raise Usage("stdin is closed, so no command can be read from it.")
-            return sys.stdin.buffer.read(MAX_COMMAND_BYTES + 1)
+            return sys.stdin.buffer.read(limit + 1)
         with path.open("rb") as file:
-            return file.read(MAX_COMMAND_BYTES + 1)
+            return file.read(limit + 1)
     except OSError as error:
         raise Usage(f"{where} cannot be read: {error.strerror or error}.", file=where) from error
 

@@ -28,11 +28,13 @@ from services.gs1 import is_scan, read_scan
 from shared.client import CommandClient
 from shared.contract import CommandSpec, Contract
 from shared.errors import OutcomeUnknown
-from shared.message import Reply
+from shared.message import MAX_BULK_BYTES, MAX_COMMAND_BYTES, Reply
 from shared.types import COMMAND_ID_PATTERN
 
 _HINT_SECONDS: Final = 2.0
 """After so long without an answer a person at a terminal is told what is being waited for."""
+
+_RESULTS_SHOWN: Final = 20
 
 
 class Services(Group):
@@ -85,7 +87,8 @@ def _command_of(contract: Contract, spec: CommandSpec) -> Any:
         if help_fields:
             show_fields(spec, as_json=operator.as_json)
             return None
-        data = read_object(file) if file is not None else {}
+        limit = MAX_COMMAND_BYTES if spec.cut is None else MAX_BULK_BYTES
+        data = read_object(file, limit) if file is not None else {}
         assign(data, sets or (), fields)
         put_flags(data, {n: v for n, v in given.items() if v is not None and v != []}, fields, lines)
         await _take_scans(operator, data, fields, scan)
@@ -135,12 +138,14 @@ async def send(
     async with operator.nats() as nc:
         reply = await _answer(operator.client(nc, patience=patience), contract.service, spec.name, data, name)
     if operator.as_json:
-        answer = {
+        answer: dict[str, Any] = {
             "status": reply.status,
             "stream": reply.stream,
             "sequence": reply.sequence,
             "repeated": reply.repeated,
         }
+        if reply.results is not None:
+            answer |= {"results": reply.results, "counts": reply.counts}
         emit(answer | ({"event": reply.event} if reply.event else {}))
     else:
         print_reply(reply)
@@ -170,6 +175,9 @@ def _say_waiting(service: str) -> None:
 
 def print_reply(reply: Reply) -> None:
     out = console()
+    if reply.results is not None:
+        _print_results(reply, reply.results)
+        return
     if reply.event is None:
         where = f"{reply.stream} {reply.sequence:,}"
         out.print(Text.assemble(("Unchanged", "bold green"), f": it was so already ({where})."))
@@ -185,6 +193,23 @@ def print_reply(reply: Reply) -> None:
         soft_wrap=True,
     )
     print_event(event)
+
+
+def _print_results(reply: Reply, results: list[dict[str, Any]]) -> None:
+    """How many of the elements of a bulk command came to what, and those that came to something else than most."""
+    out = console()
+    counts = reply.counts or {}
+    said = "Unchanged" if reply.status == "unchanged" else "Recorded before" if reply.repeated else "Recorded"
+    how = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items())
+    where = f"{reply.stream} {reply.sequence:,}"
+    out.print(Text.assemble((said, "bold green"), f": {how}  ", (where, "dim")), soft_wrap=True)
+    most = max(counts, key=lambda kind: counts[kind], default="")
+    others = [result for result in results if result.get("result") != most]
+    for result in others[:_RESULTS_SHOWN]:
+        words = " ".join(str(value) for value in result.values() if value is not None)
+        out.print(Text(f"  {words}"), style="yellow", soft_wrap=True)
+    if len(others) > _RESULTS_SHOWN:
+        out.print(f"  and {len(others) - _RESULTS_SHOWN:,} more; --json lists all.", style="dim")
 
 
 def register(app: typer.Typer) -> None:

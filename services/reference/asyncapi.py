@@ -6,7 +6,7 @@ https://www.asyncapi.com/docs/reference/specification/v3.0.0
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from services.reference.schemas import command_schema, envelope_schema, event_schema, problem_schema, prose
 from shared.contract import Contract, kebab
@@ -101,6 +101,7 @@ def _commands(
             "sequence": {"type": "integer", "description": "Where a read model shows the command's effect."},
             "repeated": {"const": True, "description": "The command had been answered before; this is that answer."},
             "event": {"$ref": f"{_REF}/schemas/envelope"},
+            **(_RESULTS if contract.bulk else {}),
             "problem": {"$ref": f"{_REF}/schemas/Problem"},
         },
         "required": ["status"],
@@ -149,6 +150,20 @@ def _commands(
                 ]
             },
         }
+
+
+_RESULTS: Final[dict[str, Any]] = {
+    "results": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"result": {"type": "string"}}, "required": ["result"]},
+        "description": "Of a command that is cut into several events: what became of each element, in order.",
+    },
+    "counts": {
+        "type": "object",
+        "additionalProperties": {"type": "integer"},
+        "description": "How many of the results are of each kind.",
+    },
+}
 
 
 def _command_envelope() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 import shared.aggregate
 import shared.cache
-import shared.handler
+import shared.recall
 import shared.remembered
 from services.local.nats import NatsServer
 from shared.command import Answer
@@ -149,7 +149,7 @@ async def test_a_past_event_says_when_it_was_recorded(nats_server: NatsServer) -
 
 async def test_two_names_with_one_key_are_two_names(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that was never used is not taken for one whose key it shares."""
-    for module in (shared.aggregate, shared.cache, shared.handler):
+    for module in (shared.aggregate, shared.cache, shared.recall):
         monkeypatch.setattr(module, "name_key", lambda name: 7)
     async with writer(nats_server) as one:
         await one.send(post(("a", 1)), "a")

@@ -5,18 +5,20 @@ A line is found again by its id, however many there are; a book holds so much in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated, Any
 
 from msgspec import Meta
 from pydantic import Field
 
 from shared.contract import Contract, value
+from shared.cutting import Cutter
 from shared.decider import Context, Decider, Ref
 from shared.errors import Rejected
-from shared.types import Amount, Id, Quantity, Revision
+from shared.types import Amount, Id, Parts, Quantity, Revision, Text
 
 journal = Contract("journal")
 
@@ -27,11 +29,23 @@ class JournalError(StrEnum):
 
 
 @value
+class Posting:
+    """One side of a line."""
+
+    account: Id
+    amount: Quantity
+    unit: Id
+    fund: Id = "general"
+
+
+@value
 class Line:
     """So much, under an id that stands once in a book."""
 
     id: Id
     amount: Quantity
+    postings: Annotated[tuple[Posting, ...], Field(max_length=10)] = ()
+    remark: Text | None = None
     linked: bool = False
     """Whether it stands or falls with the line behind it."""
 
@@ -54,6 +68,7 @@ class LinesPosted:
     book: Id
     lines: Lines
     outcomes: tuple[str, ...]
+    parts: Parts = 1
 
 
 @journal.event(category="book")
@@ -86,12 +101,21 @@ class LimitBook:
     limit: Amount
 
 
-@journal.command(category="book", aggregate="book", makes=(LinesPosted,))
+def _results(command: PostLines, event: LinesPosted | None) -> Iterable[Mapping[str, Any]]:
+    outcomes = ("exists",) * len(command.lines) if event is None else event.outcomes
+    return [{"line": line.id, "result": outcome} for line, outcome in zip(command.lines, outcomes, strict=True)]
+
+
+_cut = Cutter(journal, "PostLines", "lines", allowance=12, linked=attrgetter("linked"), label=attrgetter("id"))
+
+
+@journal.command(category="book", aggregate="book", makes=(LinesPosted,), cut=_cut, results=_results)
 class PostLines:
-    """Post lines; one that is there already changes nothing."""
+    """Post lines, many at once; one that is there already changes nothing."""
 
     book: Id
     lines: Lines
+    parts: Parts = 1
 
 
 @journal.command(category="book", aggregate="book", makes=(LineAmended,))
@@ -135,7 +159,7 @@ def _decide_book(command: Any, state: Book, context: Context) -> Any:
             outcomes = _outcomes(command, state, context)
             if outcomes.count("exists") == len(outcomes):
                 return None
-            return LinesPosted(book=book, lines=lines, outcomes=tuple(outcomes))
+            return LinesPosted(book=book, lines=lines, outcomes=tuple(outcomes), parts=command.parts)
         case AmendLine(book=book, line=line, amount=amount):
             past = context.recalled(Ref("book", book), f"line:{line}")
             if past is None:

@@ -9,6 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import app
+from services.commands.send import print_reply
+from shared.message import Reply
 
 NOWHERE = ["--nats-url", "nats://127.0.0.1:1"]
 GOOD = ["--item", "rice", "--location", "main", "--source", "donation", "--quantity", "5"]
@@ -173,3 +175,14 @@ def test_a_scan_that_cannot_be_read_is_refused_and_one_that_can_asks_the_catalog
         assert (code, "database" in err) == (3, True)
     code, _, err = run("send", "inventory", "ReceiveStock", *place, "--scan", "(10)A7", *NOWHERE)
     assert (code, "item: is required" in err) == (1, True)
+
+
+def test_the_answer_to_a_bulk_command_shows_what_was_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    results = [{"line": f"l-{n}", "result": "posted", "field": None} for n in range(1200)]
+    results += [{"line": f"x-{n}", "result": "differs", "field": "amount"} for n in range(25)]
+    counts = {"posted": 1200, "differs": 25}
+    print_reply(Reply(status="accepted", stream="JOURNAL", sequence=7, results=results, counts=counts))
+    out = capsys.readouterr().out
+    assert "Recorded: 1,200 posted, 25 differs" in out
+    assert "x-0 differs amount" in out and "l-0" not in out
+    assert "and 5 more; --json lists all" in out
