@@ -35,6 +35,7 @@ class KeyBucket:
         self._prefix = f"$KV.{bucket_name(service)}."
         self._stream = f"KV_{bucket_name(service)}"
         self._entries = entries
+        self._stale: list[int] = []
 
     @classmethod
     async def open(cls, nc: Client, service: str, *, replicas: int = 1, make: bool = True) -> KeyBucket | None:
@@ -55,25 +56,31 @@ class KeyBucket:
         return cls(nc, service, entries)
 
     async def load(self) -> Records:
-        """The newest record of every owner; what they were written over is erased. Raises Busy when it is not given."""
+        """The newest record of every owner. Raises Busy when it is not given."""
         try:
             async with asyncio.timeout(_TIMEOUT * 6):
                 watcher = await self._entries.watch(">", include_history=True)
                 newest: dict[str, tuple[int, KeyRecord]] = {}
-                stale: list[int] = []
+                self._stale = []
                 async for entry in watcher:
                     if entry is None:
                         break
                     if entry.value and entry.operation is None:
                         if entry.key in newest:
-                            stale.append(newest[entry.key][0])
+                            self._stale.append(newest[entry.key][0])
                         newest[entry.key] = (entry.revision, self._decoded(entry.key, entry.value))
                 await watcher.stop()  # type: ignore[no-untyped-call]
-                for revision in stale:
-                    await self._forget(revision)
         except _FAILURES as error:
             raise Busy(f"The bucket of keys could not be read: {_why(error)}.") from error
         return {record.owner: record for _, record in newest.values()}
+
+    async def tidy(self) -> None:
+        """Erase what `load` saw to have been written over: whoever did so was broken off before erasing it."""
+        try:
+            while self._stale:
+                await self._forget(self._stale.pop())
+        except _FAILURES as error:
+            raise Busy(f"The bucket of keys could not be written: {_why(error)}.") from error
 
     async def get(self, owner: str) -> tuple[KeyRecord | None, int]:
         """An owner's record and its revision; None and 0 when there is none."""

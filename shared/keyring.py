@@ -71,6 +71,8 @@ class KeyFile:
 
         Raises Misconfigured when it cannot be read, Corrupt when a line is not a record.
         """
+        if not self.path.exists():
+            return {}
         with self._locked():
             return self._read()
 

@@ -187,6 +187,21 @@ class Vault:
         if record.erased:
             raise Erased(f"What was known of {owner} was erased; it gets no new key.", owner=owner)
 
+    async def take_in(self, records: Records) -> int:
+        """Add the records of a copy, those of the erased first; gives how many owners it changed.
+
+        Raises WrongMasterKey, with nothing written, when one of its keys cannot be unwrapped.
+        """
+        self._take(records)
+        changed = 0
+        for record in sorted(records.values(), key=lambda record: not record.erased):
+            before, _ = await self._bucket.get(record.owner)
+            after = await self._bucket.change(record.owner, partial(_beside, record))
+            await self._append(after)
+            changed += after != before
+        await self._write(self._file.rewrite)
+        return changed
+
     async def rewrap(self) -> int:
         """Wrap every key that is not under the current master key under it, in both places; gives how many owners'."""
         done = 0
@@ -232,6 +247,7 @@ class Vault:
         if lacking:
             log.warning("the file of keys lacked something that is written to it", owners=len(lacking))
             await self._append(*lacking)
+        await self._bucket.tidy()
         if self._file.written_over or any(record.erased for record in lacking):
             await self._write(self._file.rewrite)
 
@@ -313,6 +329,11 @@ class Vault:
                 "room, and send it again.",
                 path=str(self._file.path),
             ) from error
+
+
+def _beside(copy: KeyRecord, there: KeyRecord | None) -> KeyRecord:
+    """What a copy holds, beside what is there, whose newest key stays the newest."""
+    return merged(copy, there or copy)
 
 
 def _with(record: KeyRecord, before: KeyRecord | None) -> KeyRecord:

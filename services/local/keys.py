@@ -29,6 +29,12 @@ class Keys:
         """Whether the master key is the folder's own."""
         return not (self._given.get(MASTER_KEY_FILE) or self._given.get(MASTER_KEY))
 
+    @property
+    def master_file(self) -> Path | None:
+        """The file of the master keys; None when the one there is comes as a variable."""
+        named = self._given.get(MASTER_KEY_FILE)
+        return self.master if self.own_master else Path(named) if named else None
+
     def prepare(self) -> None:
         """Make the folder and a master key at the first start. Raises StartFailed when one is missing later."""
         try:
