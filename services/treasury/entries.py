@@ -98,7 +98,11 @@ def post_entries(command: PostEntries, book: Book, context: Context) -> EntriesP
     ):
         return None
     return EntriesPosted(
-        book=command.book, entries=entries, not_posted=tuple(part.not_posted), breaches=tuple(part.breaches)
+        book=command.book,
+        entries=entries,
+        parts=command.parts,
+        not_posted=tuple(part.not_posted),
+        breaches=tuple(part.breaches),
     )
 
 

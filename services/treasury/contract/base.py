@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 from msgspec import Meta
 from pydantic import Field
 
-from shared.contract import Contract, value
+from shared.contract import Contract, Cut, Results, value
 from shared.types import MAX_INTEGER, Amount, Date, Delta, Id, Moment, Note, Revision, Text
 
 __all__ = [
@@ -37,10 +37,11 @@ def event(*, category: str, version: int = 1) -> Callable[[type[T]], type[T]]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def command(
-    *, category: str, aggregate: str | Callable[[Any], str], makes: tuple[type, ...]
-) -> Callable[[type[T]], type[T]]:
+    *, category: str, aggregate: str | Callable[[Any], str], makes: tuple[type, ...], cut: Cut | None = None,
+    results: Results | None = None,
+) -> Callable[[type[T]], type[T]]:  # fmt: skip
     """Declare a command of the treasury."""
-    return treasury.command(category=category, aggregate=aggregate, makes=makes)
+    return treasury.command(category=category, aggregate=aggregate, makes=makes, cut=cut, results=results)
 
 
 MAX_POSTINGS: Final = 100

@@ -9,7 +9,9 @@ are named in the event and wait as review items. Everything else about it must b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
+from operator import attrgetter
 from typing import Annotated, Final
 
 from pydantic import Field
@@ -29,8 +31,11 @@ from services.treasury.contract.base import (
     Unit,
     command,
     event,
+    treasury,
     value,
 )
+from shared.cutting import Cutter
+from shared.types import Parts
 
 MAX_ENTRIES: Final = 8_189
 """Entries of one PostEntries request."""
@@ -101,15 +106,51 @@ class NotPosted:
 
 @event(category="book")
 class EntriesPosted:
-    """A part of a request with many entries: those that were posted, and in `not_posted` those that were not."""
+    """A part of a request with many entries: those that were posted, and in `not_posted` those that were not.
+
+    `parts` is into how many the request was cut. `breaches` are limits that entries broke which report facts.
+    """
 
     book: Id
     entries: tuple[Entry, ...]
+    parts: int = 1
     not_posted: tuple[NotPosted, ...] = ()
     breaches: tuple[Breach, ...] = ()
 
 
-@command(category="book", aggregate="book", makes=(EntriesPosted,))
+_REFUSAL_BYTES: Final = 100
+"""What a NotPosted takes in an event at the most."""
+
+_BREACH_BYTES: Final = 360
+"""What a Breach takes in an event at the most."""
+
+
+def _allowance(entry: Entry) -> int:
+    """What an event may say of an entry beside the entry itself: that it was refused, or what limits a fact broke."""
+    limits = 2 * (len(entry.debits) + len(entry.credits)) if entry.fact else 0
+    return _REFUSAL_BYTES + _BREACH_BYTES * limits
+
+
+def _results(command: PostEntries, event: EntriesPosted | None) -> Iterator[dict[str, str]]:
+    """What became of each entry; a decision without an event found every one of them posted already."""
+    not_posted = {} if event is None else {one.at: one for one in event.not_posted}
+    other = EntryResult.ALREADY_POSTED if event is None else EntryResult.POSTED
+    for at, entry in enumerate(command.entries):
+        one = not_posted.get(at)
+        found = {"entry": entry.entry, "result": str(other if one is None else one.result)}
+        if one is not None and one.code is not None:
+            found["code"] = str(one.code)
+        if one is not None and one.field is not None:
+            found["field"] = one.field
+        yield found
+
+
+_cut: Final = Cutter(
+    treasury, "PostEntries", "entries", allowance=_allowance, linked=attrgetter("linked"), label=attrgetter("entry")
+)  # fmt: skip
+
+
+@command(category="book", aggregate="book", makes=(EntriesPosted,), cut=_cut, results=_results)
 class PostEntries:
     """Post many entries with one request, for imports; each is posted, or not, for itself.
 
@@ -119,6 +160,7 @@ class PostEntries:
 
     book: Id
     entries: Annotated[tuple[Entry, ...], Field(min_length=1, max_length=MAX_ENTRIES)]
+    parts: Parts = 1
 
 
 @event(category="book")
