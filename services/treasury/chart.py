@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from services.treasury import rules
 from services.treasury.contract import (
     AccountClosed,
@@ -24,7 +26,7 @@ from services.treasury.contract import (
     TreasuryError,
     UnitRegistered,
 )
-from services.treasury.posting import opened, rejected, today
+from services.treasury.posting import of_kinds, opened, rejected, today
 from services.treasury.state import Book
 from services.treasury.units import decimals_of
 from shared.contract import fields_of
@@ -40,9 +42,9 @@ def decide(command: ChartCommand, book: Book, context: Context) -> ChartEvent | 
     at = rules.when(command.occurred_at, context)
     match command:
         case OpenBook():
-            return _open_book(command, book, context)
+            return _open_book(command, book, context, at)
         case OpenAccount():
-            return _open_account(command, book, context)
+            return _open_account(command, book, at)
         case CloseAccount():
             opened(book, command.book)
             account = book.accounts.get(command.account)
@@ -53,7 +55,7 @@ def decide(command: ChartCommand, book: Book, context: Context) -> ChartEvent | 
             _unused(book, TreasuryError.ACCOUNT_IN_USE, "account", command.account)
             return AccountClosed(book=command.book, account=command.account, occurred_at=at)
         case OpenFund():
-            return _open_fund(command, book, context)
+            return _open_fund(command, book, at)
         case CloseFund():
             opened(book, command.book)
             fund = book.funds.get(command.fund)
@@ -64,14 +66,14 @@ def decide(command: ChartCommand, book: Book, context: Context) -> ChartEvent | 
             _unused(book, TreasuryError.FUND_IN_USE, "fund", command.fund)
             return FundClosed(book=command.book, fund=command.fund, occurred_at=at)
         case RegisterUnit():
-            return _register_unit(command, book, context)
+            return _register_unit(command, book, at)
         case SetBudget():
-            return _set_budget(command, book, context)
+            return _set_budget(command, book, at)
         case SetApprovalRule():
-            return _set_rule(command, book, context)
+            return _set_rule(command, book, at)
 
 
-def _open_book(command: OpenBook, book: Book, context: Context) -> BookOpened | None:
+def _open_book(command: OpenBook, book: Book, context: Context, at: datetime) -> BookOpened | None:
     decimals = decimals_of(command.unit)
     if book.units:
         same = (book.unit, book.starts, book.utc_offset, book.year_end) == (
@@ -80,29 +82,30 @@ def _open_book(command: OpenBook, book: Book, context: Context) -> BookOpened | 
         if same:
             return None
         raise _exists("book", command.book)
-    if decimals is None:
-        raise rejected(
-            TreasuryError.UNKNOWN_UNIT,
-            f"{command.unit} is no currency of ISO 4217 with minor units. A book's own unit is one, such as EUR.",
-            unit=command.unit,
-        )  # fmt: skip
     last = today(Book(utc_offset=command.utc_offset), context.now)
     if command.starts > last:
         raise rejected(
             TreasuryError.DATE_OUTSIDE_BOOK, f"{command.starts} is yet to come (it is {last}): open the book then.",
             starts=str(command.starts), today=str(last),
         )  # fmt: skip
-    fields = dict(fields_of(command)) | {"occurred_at": rules.when(command.occurred_at, context)}
+    if decimals is None:
+        raise rejected(
+            TreasuryError.UNKNOWN_UNIT,
+            f"{command.unit} is no currency of ISO 4217 with minor units. A book's own unit is one, such as EUR.",
+            unit=command.unit,
+        )  # fmt: skip
+    fields = dict(fields_of(command)) | {"occurred_at": at}
     return BookOpened(**fields, decimals=decimals)
 
 
-def _open_account(command: OpenAccount, book: Book, context: Context) -> AccountOpened | None:
+def _open_account(command: OpenAccount, book: Book, at: datetime) -> AccountOpened | None:
     opened(book, command.book)
     account = book.accounts.get(command.account)
     if account is not None:
-        if (account.kind, account.guarded) == (command.kind, command.guarded) and not account.closed:
+        if (account.kind, account.guarded) != (command.kind, command.guarded):
+            raise _exists("account", command.account)
+        if not account.closed:
             return None
-        raise _exists("account", command.account)
     if (command.function is not None) != (command.kind is AccountKind.EXPENSE):
         raise rejected(
             TreasuryError.WRONG_ACCOUNT_KIND,
@@ -111,34 +114,23 @@ def _open_account(command: OpenAccount, book: Book, context: Context) -> Account
                if command.kind is AccountKind.EXPENSE else "only an expense account has a function. Leave it out."),
             account=command.account, kind=command.kind,
         )  # fmt: skip
-    fields = dict(fields_of(command)) | {"occurred_at": rules.when(command.occurred_at, context)}
+    fields = dict(fields_of(command)) | {"occurred_at": at}
     return AccountOpened(**fields)
 
 
-def _open_fund(command: OpenFund, book: Book, context: Context) -> FundOpened | None:
+def _open_fund(command: OpenFund, book: Book, at: datetime) -> FundOpened | None:
     opened(book, command.book)
     fund = book.funds.get(command.fund)
     limited = command.restriction is not Restriction.NONE
     if fund is not None:
         available = command.available_from.toordinal() if command.available_from else None
-        if not fund.closed and (
-            fund.limited, fund.pays_for, fund.available_from, fund.advance, fund.net_assets
-        ) == (limited, frozenset(command.pays_for), available, command.advance, command.net_assets):  # fmt: skip
+        same = (fund.limited, fund.pays_for, fund.available_from, fund.advance, fund.net_assets) == (
+            limited, frozenset(command.pays_for), available, command.advance, command.net_assets,
+        )  # fmt: skip
+        if not same:
+            raise _exists("fund", command.fund)
+        if not fund.closed:
             return None
-        raise _exists("fund", command.fund)
-    for name, kind in (
-        (command.net_assets, AccountKind.NET_ASSETS),
-        *((a, AccountKind.EXPENSE) for a in command.pays_for),
-    ):
-        account = book.accounts.get(name)
-        if account is None:
-            raise _unknown("account", name)
-        if account.kind is not kind:
-            raise rejected(
-                TreasuryError.WRONG_ACCOUNT_KIND,
-                f"Account {name} is of kind {account.kind}, and fund {command.fund} needs one of kind {kind} there.",
-                account=name, kind=account.kind,
-            )  # fmt: skip
     wrong = None
     if not limited and (command.pays_for or command.available_from or command.advance):
         wrong = "has no restriction, so pays_for, available_from and advance say nothing. Leave them out"
@@ -148,13 +140,20 @@ def _open_fund(command: OpenFund, book: Book, context: Context) -> FundOpened | 
         wrong = "is restricted to a time: say in available_from from which day on it may be spent"
     if wrong:
         raise rejected(TreasuryError.INVALID_RANGE, f"Fund {command.fund} {wrong}.", fund=command.fund)
-    fields = dict(fields_of(command)) | {"occurred_at": rules.when(command.occurred_at, context)}
+    of_kinds(
+        book, (command.net_assets, (AccountKind.NET_ASSETS,)), *((a, (AccountKind.EXPENSE,)) for a in command.pays_for)
+    )
+    fields = dict(fields_of(command)) | {"occurred_at": at}
     return FundOpened(**fields)
 
 
-def _register_unit(command: RegisterUnit, book: Book, context: Context) -> UnitRegistered | None:
+def _register_unit(command: RegisterUnit, book: Book, at: datetime) -> UnitRegistered | None:
     opened(book, command.book)
     standard = decimals_of(command.unit)
+    if command.unit in book.units:
+        if command.decimals in (None, book.units[command.unit]):
+            return None
+        raise _exists("unit", command.unit)
     if standard is not None and command.decimals not in (None, standard):
         raise rejected(
             TreasuryError.WRONG_DECIMALS,
@@ -168,31 +167,18 @@ def _register_unit(command: RegisterUnit, book: Book, context: Context) -> UnitR
             f"{command.unit} is no currency of ISO 4217: say in `decimals` how many decimals the unit has.",
             unit=command.unit,
         )  # fmt: skip
-    if command.unit in book.units:
-        if book.units[command.unit] == scale:
-            return None
-        raise _exists("unit", command.unit)
-    fields = dict(fields_of(command)) | {"occurred_at": rules.when(command.occurred_at, context)}
+    fields = dict(fields_of(command)) | {"occurred_at": at}
     return UnitRegistered(**fields, scale=scale)
 
 
-def _set_budget(command: SetBudget, book: Book, context: Context) -> BudgetSet | None:
+def _set_budget(command: SetBudget, book: Book, at: datetime) -> BudgetSet | None:
     opened(book, command.book)
     if command.ends < command.starts:
         raise rejected(
             TreasuryError.INVALID_RANGE, f"The budget ends on {command.ends}, before it starts on {command.starts}.",
             starts=str(command.starts), ends=str(command.ends),
         )  # fmt: skip
-    for line in command.lines:
-        account = book.accounts.get(line.account)
-        if account is None:
-            raise _unknown("account", line.account)
-        if account.kind not in (AccountKind.INCOME, AccountKind.EXPENSE):
-            raise rejected(
-                TreasuryError.WRONG_ACCOUNT_KIND,
-                f"Account {line.account} is of kind {account.kind}; a budget plans income and expenses.",
-                account=line.account, kind=account.kind,
-            )  # fmt: skip
+    of_kinds(book, *((line.account, (AccountKind.INCOME, AccountKind.EXPENSE)) for line in command.lines))
     for line in command.lines:
         if line.fund not in book.funds:
             raise _unknown("fund", line.fund)
@@ -203,17 +189,13 @@ def _set_budget(command: SetBudget, book: Book, context: Context) -> BudgetSet |
         raise rejected(
             TreasuryError.DUPLICATE_LINE, "An account stands twice for one fund in the budget. Add the two up."
         )
-    fields = dict(fields_of(command)) | {"occurred_at": rules.when(command.occurred_at, context)}
+    fields = dict(fields_of(command)) | {"occurred_at": at}
     event = BudgetSet(**fields)
     return None if _same(book.budgets.get(command.budget), event) else event
 
 
-def _set_rule(command: SetApprovalRule, book: Book, context: Context) -> ApprovalRuleSet | None:
+def _set_rule(command: SetApprovalRule, book: Book, at: datetime) -> ApprovalRuleSet | None:
     opened(book, command.book)
-    if command.fund is not None and command.fund not in book.funds:
-        raise _unknown("fund", command.fund)
-    if command.unit not in book.units:
-        raise _unknown("unit", command.unit)
     by_name = command.people and not command.roles and not command.bodies
     people = len(set(command.people))
     if by_name and people < command.approvals:
@@ -223,9 +205,13 @@ def _set_rule(command: SetApprovalRule, book: Book, context: Context) -> Approva
             "approved. Name more people, or ask for fewer approvals.",
             rule=command.rule, approvals=command.approvals, people=people,
         )  # fmt: skip
+    if command.fund is not None and command.fund not in book.funds:
+        raise _unknown("fund", command.fund)
+    if command.unit not in book.units:
+        raise _unknown("unit", command.unit)
     if not command.approvals and command.rule not in book.rules:
         return None
-    fields = dict(fields_of(command)) | {"occurred_at": rules.when(command.occurred_at, context)}
+    fields = dict(fields_of(command)) | {"occurred_at": at}
     event = ApprovalRuleSet(**fields)
     return None if _same(book.rules.get(command.rule), event) else event
 

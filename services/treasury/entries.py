@@ -30,18 +30,9 @@ from services.treasury.contract import (
     YearClosed,
     entries_of,
 )
-from services.treasury.posting import (
-    Guards,
-    broken_limits,
-    judge,
-    judge_postings,
-    malformed,
-    opened,
-    rejected,
-    today,
-    wrong_day,
-)
-from services.treasury.rules import day_of, posted_before, recalled
+from services.treasury.limits import Guards, broken_limits, judge
+from services.treasury.posting import malformed, of_kinds, opened, posting_day, rejected, today, wrong_day
+from services.treasury.rules import posted_before, recalled
 from services.treasury.state import Book, effects
 from shared.contract import fields_of
 from shared.decider import Context, Ref
@@ -55,9 +46,8 @@ def post_entry(command: PostEntry, book: Book, context: Context) -> EntryPosted 
     opened(book, command.book)
     if _posted_among_many(command, context) or posted_before(command, context, EntryPosted):
         return None
-    last = today(book, context.now)
-    day = command.date or last
-    breaches = judge(book, command.entry, day, command.debits, command.credits, last=last, fact=command.fact)
+    day = posting_day(command.date, book, context.now)
+    breaches = judge(book, command.entry, day, command.debits, command.credits, fact=command.fact)
     return EntryPosted(**(dict(fields_of(command)) | {"date": day}), breaches=breaches)
 
 
@@ -166,13 +156,15 @@ class _Part:
             return _refused(at, problem.code)
         if entry.fact:
             try:
-                self.breaches += judge_postings(
+                self.breaches += judge(
                     self._book, entry.entry, entry.date, entry.debits, entry.credits, fact=True, guards=self._guards,
-                    moved=self._moved,
+                    before=self._posted.values(), moved=self._moved,
                 )  # fmt: skip
             except Rejected as refusal:
                 return _refused(at, TreasuryError(refusal.code))
-        elif problem := malformed(self._book, entry.debits, entry.credits, moved=self._moved):
+        elif problem := malformed(
+            self._book, entry.debits, entry.credits, before=self._posted.values(), moved=self._moved
+        ):
             return _refused(at, problem.code)
         changes = effects(self._book, entry.debits, entry.credits)
         if changes:
@@ -233,14 +225,18 @@ def reverse_entry(command: ReverseEntry, book: Book, context: Context) -> EntryR
             TreasuryError.NOT_REVERSIBLE, f"Entry {command.reverses} assessed dues. Waive them, with WaiveDues.",
             entry=command.reverses,
         )  # fmt: skip
+    if isinstance(past.event, EntryReversed) and (past.event.closing or past.event.owed_again is not None):
+        instead = "Close the year again, with CloseYear" if past.event.closing else "Record it again under another id"
+        raise rejected(
+            TreasuryError.NOT_REVERSIBLE,
+            f"Entry {command.reverses} took {past.event.reverses} back, which stays as it is. {instead}.",
+            entry=command.reverses,
+        )  # fmt: skip
     entry = _entry_in(past.event, command.reverses)
     if isinstance(past.event, YearClosed):
         return _reverse_closing(command, book, past.event)
-    last = today(book, context.now)
-    day = command.date or last
-    breaches = judge(
-        book, command.entry, day, entry.credits, entry.debits, last=last, fact=command.fact, spending=False
-    )  # fmt: skip
+    day = posting_day(command.date, book, context.now)
+    breaches = judge(book, command.entry, day, entry.credits, entry.debits, fact=command.fact, spending=False)
     return _reversal(command, day, entry.debits, entry.credits, breaches, _owed_again(book, past.event))
 
 
@@ -258,31 +254,32 @@ def _owed_again(book: Book, event: object) -> DuesOwed | None:
 
 def _reverse_closing(command: ReverseEntry, book: Book, closing: YearClosed) -> EntryReversed:
     """A closing entry is taken back on its own day, closed as that is: income and expenses are as they were."""
-    if command.date not in (None, closing.date):
-        raise rejected(
-            TreasuryError.DATE_OUTSIDE_BOOK,
-            f"A closing entry is reversed on its own day, {closing.date}. Leave the date out.", date=str(closing.date),
-        )  # fmt: skip
     if book.years[-1][1] != command.reverses:
         raise rejected(
             TreasuryError.NOT_REVERSIBLE,
             f"A later year was closed on top of {command.reverses}. Reverse {book.years[-1][1]} first.",
             entry=command.reverses, later=book.years[-1][1],
         )  # fmt: skip
-    breaches = judge_postings(
+    if command.date not in (None, closing.date):
+        raise rejected(
+            TreasuryError.DATE_OUTSIDE_BOOK,
+            f"A closing entry is reversed on its own day, {closing.date}. Leave the date out.", date=str(closing.date),
+        )  # fmt: skip
+    breaches = judge(
         book, command.entry, closing.date, closing.credits, closing.debits, fact=command.fact, spending=False
     )
-    return _reversal(command, closing.date, closing.debits, closing.credits, breaches)
+    return _reversal(command, closing.date, closing.debits, closing.credits, breaches, closing=True)
 
 
 def _reversal(
     command: ReverseEntry, day: date, debits: tuple[Posting, ...], credits: tuple[Posting, ...],  # noqa: A002
-    breaches: tuple[Breach, ...], owed_again: DuesOwed | None = None,
+    breaches: tuple[Breach, ...], owed_again: DuesOwed | None = None, *, closing: bool = False,
 ) -> EntryReversed:  # fmt: skip
     """The mirror image of an entry."""
     return EntryReversed(
         book=command.book, entry=command.entry, reverses=command.reverses, date=day, debits=credits, credits=debits,
         reason=command.reason, fact=command.fact, breaches=breaches, owed_again=owed_again,
+        closing=closing,
     )  # fmt: skip
 
 
@@ -295,38 +292,22 @@ def release_restriction(command: ReleaseRestriction, book: Book, context: Contex
             TreasuryError.UNKNOWN_ENTRY, f"There is no entry {command.releases} in book {command.book}. Check its id.",
             entry=command.releases,
         )  # fmt: skip
-    of_kind(book, command.account, AccountKind.ASSET)
-    of_kind(book, command.through, AccountKind.INCOME)
-    if command.from_fund == command.to_fund:
+    day = posting_day(command.date, book, context.now)
+    fund = book.funds.get(command.from_fund)
+    if command.from_fund == command.to_fund or (fund is not None and not fund.limited):
+        why = "Both funds are the same" if command.from_fund == command.to_fund else "It has no restriction"
         raise rejected(
-            TreasuryError.INVALID_RANGE, f"Both funds are {command.from_fund}: nothing would be released.",
+            TreasuryError.INVALID_RANGE, f"Nothing would be released from fund {command.from_fund}. {why}.",
             fund=command.from_fund,
         )  # fmt: skip
-    last = today(book, context.now)
-    day = day_of(command.date, book, context)
+    of_kinds(book, (command.account, (AccountKind.ASSET,)), (command.through, (AccountKind.INCOME,)))
 
     def side(account: str, fund: str) -> Posting:
         return Posting(account=account, amount=command.amount, unit=command.unit, fund=fund)
 
     debits = (side(command.through, command.from_fund), side(command.account, command.to_fund))
     credits = (side(command.account, command.from_fund), side(command.through, command.to_fund))  # noqa: A001
-    judge(book, command.entry, day, debits, credits, last=last, spending=False)
+    judge(book, command.entry, day, debits, credits, spending=False)
     return RestrictionReleased(
         **(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits
     )  # fmt: skip
-
-
-def of_kind(book: Book, account: str, *kinds: AccountKind) -> None:
-    """Refuse an account that is not there or not of one of these kinds."""
-    found = book.accounts.get(account)
-    if found is None:
-        raise rejected(
-            TreasuryError.UNKNOWN_ACCOUNT, f"There is no account {account} in this book. Open it with OpenAccount.",
-            account=account,
-        )  # fmt: skip
-    if found.kind not in kinds:
-        wanted = " or ".join(kinds)
-        raise rejected(
-            TreasuryError.WRONG_ACCOUNT_KIND, f"Account {account} is of kind {found.kind}; this takes one of {wanted}.",
-            account=account, kind=found.kind,
-        )  # fmt: skip

@@ -27,10 +27,10 @@ from services.treasury.contract import (
     TreasuryError,
     treasury,
 )
-from services.treasury.entries import of_kind
 from services.treasury.expense_state import Expense, ExpenseEvent, Stage, check, evolve, postings_of
+from services.treasury.limits import judge
 from services.treasury.party import Party, known
-from services.treasury.posting import judge_postings, malformed, opened, refuse, rejected, today
+from services.treasury.posting import malformed, of_kind, opened, refuse, rejected, today
 from services.treasury.rules import recalled
 from services.treasury.state import Book
 from shared.contract import fields_of
@@ -167,7 +167,7 @@ def _approve(command: ApproveExpense, expense: Expense, context: Context) -> Exp
     )
     debits, credits = postings_of(expense)  # noqa: A001
     if final:
-        judge_postings(book, command.expense, today(book, context.now), debits, credits)
+        judge(book, command.expense, today(book, context.now), debits, credits)
     return ExpenseApproved(
         expense=command.expense, book=command.book, version=command.version, approver=context.actor,
         mandate=context.mandate, approvers=tuple(approvers), needed=max(rule.approvals for rule in chosen),

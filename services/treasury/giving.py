@@ -20,10 +20,10 @@ from services.treasury.contract import (
     TreasuryError,
     WaiveDues,
 )
-from services.treasury.entries import of_kind
+from services.treasury.limits import judge
 from services.treasury.party import known
 from services.treasury.pledge import Promise
-from services.treasury.posting import amount_text, judge, opened, rejected, today
+from services.treasury.posting import amount_text, of_kind, of_kinds, opened, posting_day, rejected
 from services.treasury.rules import posted_before, recalled
 from services.treasury.state import Book, Dues
 from shared.contract import fields_of
@@ -38,13 +38,11 @@ def record_donation(command: RecordDonation, book: Book, context: Context) -> Do
         known(context.read("party", command.donor), command.donor)
     if command.pledge is not None:
         _for_pledge(context.read("pledge", command.pledge), command)
-    of_kind(book, command.into, AccountKind.ASSET)
-    of_kind(book, command.income, AccountKind.INCOME)
-    last = today(book, context.now)
-    day = command.date or last
+    day = posting_day(command.date, book, context.now)
+    of_kinds(book, (command.into, (AccountKind.ASSET,)), (command.income, (AccountKind.INCOME,)))
     debits = (Posting(account=command.into, amount=command.amount, unit=command.unit, fund=command.fund),)
     credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
-    judge(book, command.entry, day, debits, credits, last=last)
+    judge(book, command.entry, day, debits, credits)
     return DonationRecorded(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
 
 
@@ -56,9 +54,9 @@ def _for_pledge(pledge: Promise, command: RecordDonation) -> None:
         )  # fmt: skip
     if pledge.donor != command.donor or pledge.unit != command.unit:
         raise rejected(
-            TreasuryError.AMOUNTS_DIFFER,
-            f"Pledge {command.pledge} is of another donor, or in another unit ({pledge.unit}). Leave the pledge out, "
-            "or correct the donation.",
+            TreasuryError.UNKNOWN_PLEDGE,
+            f"There is no pledge {command.pledge} of this donor in {command.unit}: it is of another donor, or in "
+            f"another unit ({pledge.unit}). Leave the pledge out, or correct the donation.",
             pledge=command.pledge, unit=pledge.unit,
         )  # fmt: skip
 
@@ -69,19 +67,17 @@ def record_gift_in_kind(command: RecordGiftInKind, book: Book, context: Context)
         return None
     if command.donor is not None:
         known(context.read("party", command.donor), command.donor)
-    of_kind(book, command.into, AccountKind.ASSET, AccountKind.EXPENSE)
-    of_kind(book, command.income, AccountKind.INCOME)
-    last = today(book, context.now)
-    day = command.date or last
+    day = posting_day(command.date, book, context.now)
+    of_kinds(book, (command.into, (AccountKind.ASSET, AccountKind.EXPENSE)), (command.income, (AccountKind.INCOME,)))
     debits = (Posting(account=command.into, amount=command.amount, unit=command.unit, fund=command.fund),)
     credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
-    judge(book, command.entry, day, debits, credits, last=last)
+    judge(book, command.entry, day, debits, credits)
     return GiftInKindRecorded(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
 
 
 def acknowledge_donation(command: AcknowledgeDonation, book: Book, context: Context) -> DonationAcknowledged | None:
-    opened(book, command.book)
     at = rules.when(command.occurred_at, context)
+    opened(book, command.book)
     past = recalled(context, command.book, f"entry:{command.donation}")
     if past is None:
         raise rejected(
@@ -115,13 +111,11 @@ def assess_dues(command: AssessDues, book: Book, context: Context) -> DuesAssess
             f"Member {command.member} was asked for the dues of {command.period} already.",
             member=command.member, period=command.period,
         )  # fmt: skip
-    of_kind(book, command.receivable, AccountKind.ASSET)
-    of_kind(book, command.income, AccountKind.INCOME)
-    last = today(book, context.now)
-    day = command.date or last
+    day = posting_day(command.date, book, context.now)
+    of_kinds(book, (command.receivable, (AccountKind.ASSET,)), (command.income, (AccountKind.INCOME,)))
     debits = (Posting(account=command.receivable, amount=command.amount, unit=command.unit, fund=command.fund),)
     credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
-    judge(book, command.entry, day, debits, credits, last=last)
+    judge(book, command.entry, day, debits, credits)
     return DuesAssessed(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
 
 
@@ -130,12 +124,11 @@ def receive_dues(command: ReceiveDues, book: Book, context: Context) -> DuesRece
     if posted_before(command, context, DuesReceived):
         return None
     dues = _owed(book, command.dues, command.amount)
+    day = posting_day(command.date, book, context.now)
     of_kind(book, command.into, AccountKind.ASSET)
-    last = today(book, context.now)
-    day = command.date or last
     debits = (Posting(account=command.into, amount=command.amount, unit=dues.unit, fund=dues.fund),)
     credits = (Posting(account=dues.receivable, amount=command.amount, unit=dues.unit, fund=dues.fund),)  # noqa: A001
-    judge(book, command.entry, day, debits, credits, last=last)
+    judge(book, command.entry, day, debits, credits)
     return DuesReceived(
         **(dict(fields_of(command)) | {"date": day}), member=dues.member, debits=debits, credits=credits,
         income=dues.income, remaining=dues.remaining - command.amount,
@@ -148,11 +141,10 @@ def waive_dues(command: WaiveDues, book: Book, context: Context) -> DuesWaived |
         return None
     dues = _owed(book, command.dues, command.amount or 0)
     waived = command.amount or dues.remaining
-    last = today(book, context.now)
-    day = command.date or last
+    day = posting_day(command.date, book, context.now)
     debits = (Posting(account=dues.income, amount=waived, unit=dues.unit, fund=dues.fund),)
     credits = (Posting(account=dues.receivable, amount=waived, unit=dues.unit, fund=dues.fund),)  # noqa: A001
-    judge(book, command.entry, day, debits, credits, last=last, spending=False)
+    judge(book, command.entry, day, debits, credits, spending=False)
     return DuesWaived(
         **(dict(fields_of(command)) | {"date": day}), member=dues.member, waived=waived, debits=debits, credits=credits,
         income=dues.income, remaining=dues.remaining - waived,

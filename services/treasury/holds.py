@@ -17,7 +17,8 @@ from services.treasury.contract import (
     TreasuryError,
     VoidHold,
 )
-from services.treasury.posting import Guards, amount_text, judge, judge_postings, opened, rejected, today
+from services.treasury.limits import Guards, judge
+from services.treasury.posting import amount_text, opened, posting_day, rejected, today
 from services.treasury.rules import posted_before, recalled
 from services.treasury.state import Book, Hold, effects
 from shared.contract import fields_of
@@ -25,8 +26,8 @@ from shared.decider import Context
 
 
 def place_hold(command: PlaceHold, book: Book, context: Context) -> HoldPlaced | None:
-    opened(book, command.book)
     at = rules.when(command.occurred_at, context)
+    opened(book, command.book)
     standing = book.holds.get(command.hold)
     if standing is not None:
         same = (standing.debits, standing.credits, standing.expires_at, standing.expense) == (
@@ -45,7 +46,7 @@ def place_hold(command: PlaceHold, book: Book, context: Context) -> HoldPlaced |
             f"The hold would be over at {command.expires_at:%Y-%m-%d %H:%M} UTC, which is past.",
             expires_at=command.expires_at.isoformat(),
         )  # fmt: skip
-    judge_postings(book, command.hold, today(book, context.now), command.debits, command.credits)
+    judge(book, command.hold, today(book, context.now), command.debits, command.credits)
     return HoldPlaced(**(dict(fields_of(command)) | {"occurred_at": at}))
 
 
@@ -60,33 +61,28 @@ def post_hold(command: PostHold, book: Book, context: Context) -> HoldPosted | N
             f"Hold {command.hold} is for expense {hold.expense}. Pay that with PayExpense.",
             hold=command.hold, expense=hold.expense,
         )  # fmt: skip
-    last = today(book, context.now)
-    day = command.date or last
     debits, credits = hold.debits, hold.credits  # noqa: A001
     if command.part_debits or command.part_credits:
         debits, credits = command.part_debits, command.part_credits  # noqa: A001
-        if not debits or not credits:
-            raise rejected(
-                TreasuryError.UNBALANCED,
-                "A part of a hold has debits and credits. Give both, or neither for all of it.",
-            )
         _within(book, command.hold, hold.debits, debits)
         _within(book, command.hold, hold.credits, credits)
-    judge(book, command.entry, day, debits, credits, last=last, guards=without(book, hold))
+    day = posting_day(command.date, book, context.now)
+    judge(book, command.entry, day, debits, credits, guards=without(book, hold))
     return HoldPosted(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
 
 
 def void_hold(command: VoidHold, book: Book, context: Context) -> HoldVoided | None:
+    at = rules.when(command.occurred_at, context)
     opened(book, command.book)
     past = recalled(context, command.book, f"hold:{command.hold}")
     if past is not None and isinstance(past.event, HoldVoided) and command.hold not in book.holds:
         return None
     hold = standing_hold(command.hold, command.book, book, context)
-    at = rules.when(command.occurred_at, context)
     return HoldVoided(**(dict(fields_of(command)) | {"occurred_at": at}), expense=hold.expense)
 
 
 def expire_hold(command: ExpireHold, book: Book, context: Context) -> HoldExpired | None:
+    at = rules.when(command.occurred_at, context)
     opened(book, command.book)
     past = recalled(context, command.book, f"hold:{command.hold}")
     if past is not None and isinstance(past.event, HoldExpired) and command.hold not in book.holds:
@@ -97,7 +93,6 @@ def expire_hold(command: ExpireHold, book: Book, context: Context) -> HoldExpire
         raise rejected(
             TreasuryError.NOT_YET_DUE, f"Hold {command.hold} {until}. Void it to end it before.", hold=command.hold
         )
-    at = rules.when(command.occurred_at, context)
     return HoldExpired(book=command.book, hold=command.hold, expense=hold.expense, occurred_at=at)
 
 

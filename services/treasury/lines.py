@@ -17,6 +17,8 @@ class Line:
     """What was posted to one account for one fund in one unit; debits count as positive."""
 
     balance: int = 0
+    peak: int = 0
+    """No balance on any day is further from zero."""
     days: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
 
@@ -24,6 +26,8 @@ class Line:
         """Post an amount to a day."""
         days = self.days
         self.balance = balance = self.balance + amount
+        if balance > self.peak or -balance > self.peak:
+            self.peak = abs(balance)
         if days:
             last = days[-1]
             if day == last:
@@ -36,12 +40,16 @@ class Line:
         self.ends.append(balance)
 
     def _add_late(self, day: int, amount: int) -> None:
+        self.peak += abs(amount)
         at = bisect_left(self.days, day)
         if self.days[at] != day:
             self.days.insert(at, day)
             self.ends.insert(at, self.ends[at - 1] if at else 0)
         for later in range(at, len(self.ends)):
             self.ends[later] += amount
+
+    def copy(self) -> Line:
+        return Line(self.balance, self.peak, self.days.copy(), self.ends.copy())
 
     def at_end_of(self, day: int) -> int:
         """The balance when a day was over."""
@@ -94,18 +102,19 @@ class Guard:
             self.ends[later] += amount
             self.lows[later] += amount
 
-    def lowest_from(self, day: int) -> tuple[int, int]:
-        """The lowest balance from a further entry of a day on, before its own change, and the day it is reached.
+    def first_below(self, least: int, day: int) -> tuple[int, int] | None:
+        """The first day, from a further entry of a day on, with a balance below the least, and that balance.
 
-        Holds are not counted: they are of the present.
+        The further entry's own change is not counted, nor are holds: they are of the present.
         """
         at = bisect_right(self.days, day)
-        low, when = (self.ends[at - 1] if at else 0), day
-        if at < len(self.days):
-            lowest = min(self.lows[at:])
-            if lowest < low:
-                low, when = lowest, self.days[self.lows.index(lowest, at)]
-        return low, when
+        figure = self.ends[at - 1] if at else 0
+        if figure < least:
+            return day, figure
+        if at == len(self.days) or min(self.lows[at:]) >= least:
+            return None
+        at = next(later for later in range(at, len(self.days)) if self.lows[later] < least)
+        return self.days[at], self.lows[at]
 
     def copy(self) -> Guard:
         return Guard(self.balance, self.held, self.days.copy(), self.ends.copy(), self.lows.copy())

@@ -9,9 +9,10 @@ from services.treasury.contract import (
     RecordPaymentFailed,
     TreasuryError,
 )
-from services.treasury.expense_state import Expense, Stage
+from services.treasury.expense_state import Expense, Stage, postings_of
 from services.treasury.holds import without
-from services.treasury.posting import judge, judge_postings, opened, rejected, today
+from services.treasury.limits import judge
+from services.treasury.posting import opened, posting_day, rejected
 from services.treasury.rules import posted_before, recalled
 from services.treasury.state import Book
 from shared.contract import fields_of
@@ -29,7 +30,7 @@ def pay_expense(command: PayExpense, book: Book, context: Context) -> ExpensePai
             f"There is no expense {command.expense} of book {command.book}. Check its id.",
             expense=command.expense,
         )  # fmt: skip
-    paid = recalled(context, command.book, f"expense:{command.expense}")
+    day = posting_day(command.date, book, context.now)
     if recalled(context, command.book, f"reference:{command.reference}") is not None:
         raise rejected(
             TreasuryError.PAYMENT_REFERENCE_USED,
@@ -47,6 +48,7 @@ def pay_expense(command: PayExpense, book: Book, context: Context) -> ExpensePai
         raise rejected(
             TreasuryError.EXPENSE_REJECTED, f"Expense {command.expense} was rejected.", expense=command.expense
         )
+    paid = recalled(context, command.book, f"expense:{command.expense}")
     if paid is not None and isinstance(paid.event, ExpensePaid):
         raise rejected(
             TreasuryError.EXPENSE_PAID,
@@ -71,21 +73,26 @@ def pay_expense(command: PayExpense, book: Book, context: Context) -> ExpensePai
             "has all of them.",
             expense=command.expense, approvals=len(expense.approvers), needed=expense.needed,
         )  # fmt: skip
-    hold_id = book.expense_holds.get(command.expense)
-    if hold_id is None:
-        raise rejected(
-            TreasuryError.MONEY_NOT_HELD,
-            f"The money for expense {command.expense} is not held. See `commons show review` for why; when there is "
-            f"enough, place the hold, with PlaceHold and expense {command.expense}.",
-            expense=command.expense,
-        )  # fmt: skip
+    hold_id = _held_for(command.expense, expense, book)
     hold = book.holds[hold_id]
-    last = today(book, context.now)
-    day = command.date or last
-    judge(book, command.entry, day, hold.debits, hold.credits, last=last, guards=without(book, hold))
+    judge(book, command.entry, day, hold.debits, hold.credits, guards=without(book, hold))
     return ExpensePaid(
         **(dict(fields_of(command)) | {"date": day}), debits=hold.debits, credits=hold.credits, hold=hold_id,
         payer=context.actor,
+    )  # fmt: skip
+
+
+def _held_for(id: str, expense: Expense, book: Book) -> str:
+    """The hold in which the money is, exactly as it was approved. Refuses an expense that has none."""
+    approved = postings_of(expense)
+    for hold_id, hold in book.holds.items():
+        if hold.expense == id and (hold.debits, hold.credits) == approved:
+            return hold_id
+    raise rejected(
+        TreasuryError.MONEY_NOT_HELD,
+        f"The money for expense {id} is not held as it was approved. See `commons show review` for why; when there is "
+        f"enough, place the hold, with PlaceHold and expense {id}.",
+        expense=id,
     )  # fmt: skip
 
 
@@ -93,6 +100,7 @@ def payment_failed(command: RecordPaymentFailed, book: Book, context: Context) -
     opened(book, command.book)
     if posted_before(command, context, PaymentFailed):
         return None
+    day = posting_day(command.date, book, context.now)
     past = recalled(context, command.book, f"expense:{command.expense}")
     if past is None or not isinstance(past.event, ExpensePaid):
         raise rejected(
@@ -100,12 +108,12 @@ def payment_failed(command: RecordPaymentFailed, book: Book, context: Context) -
             expense=command.expense,
         )  # fmt: skip
     paid = past.event
-    last = today(book, context.now)
-    day = command.date or last
-    breaches = judge(book, command.entry, day, paid.credits, paid.debits, last=last, fact=True, spending=False)
-    judge_postings(book, command.entry, day, paid.debits, paid.credits, fact=True)
+    breaches = judge(book, command.entry, day, paid.credits, paid.debits, fact=True, spending=False)
+    number = book.revision + 1
+    while f"{command.expense}-r{number}" in book.holds:
+        number += 1
     return PaymentFailed(
         **(dict(fields_of(command)) | {"date": day}), debits=paid.credits, credits=paid.debits, breaches=breaches,
-        reverses=paid.entry, hold=f"{command.expense}-r{book.revision + 1}", held_debits=paid.debits,
+        reverses=paid.entry, hold=f"{command.expense}-r{number}", held_debits=paid.debits,
         held_credits=paid.credits,
     )  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from calendar import monthrange
+from datetime import date
 
 from services.treasury import rules
 from services.treasury.contract import (
@@ -16,17 +17,21 @@ from services.treasury.contract import (
     TreasuryError,
     YearClosed,
 )
-from services.treasury.posting import judge_postings, opened, rejected, today
+from services.treasury.limits import judge
+from services.treasury.posting import opened, rejected, today
 from services.treasury.rules import posted_before
 from services.treasury.state import Book
 from shared.decider import Context
 
 
 def close_period(command: ClosePeriod, book: Book, context: Context) -> PeriodClosed | None:
+    at = rules.when(command.occurred_at, context)
     opened(book, command.book)
     through, last = command.through.toordinal(), today(book, context.now)
     if through == book.closed:
         return None
+    if through < book.starts:
+        raise _before_start(command.through, book)
     if through < book.closed:
         raise rejected(
             TreasuryError.PERIOD_CLOSED,
@@ -40,21 +45,18 @@ def close_period(command: ClosePeriod, book: Book, context: Context) -> PeriodCl
         )  # fmt: skip
     return PeriodClosed(
         book=command.book, through=command.through, note=command.note, before=_closed_through(book, book.closed),
-        occurred_at=rules.when(command.occurred_at, context),
+        occurred_at=at,
     )  # fmt: skip
 
 
 def reopen_period(command: ReopenPeriod, book: Book, context: Context) -> PeriodReopened | None:
+    at = rules.when(command.occurred_at, context)
     opened(book, command.book)
     since = command.since.toordinal()
     if since > book.closed:
         return None
     if since < book.starts:
-        starts = date.fromordinal(book.starts)
-        raise rejected(
-            TreasuryError.DATE_OUTSIDE_BOOK, f"{command.since} is before the book's first day, {starts}.",
-            starts=str(starts),
-        )  # fmt: skip
+        raise _before_start(command.since, book)
     if book.years and since <= book.years[-1][0]:
         end, entry = book.years[-1]
         raise rejected(
@@ -65,21 +67,23 @@ def reopen_period(command: ReopenPeriod, book: Book, context: Context) -> Period
         )  # fmt: skip
     return PeriodReopened(
         book=command.book, since=command.since, reason=command.reason, closed_through=_closed_through(book, since - 1),
-        occurred_at=rules.when(command.occurred_at, context),
+        occurred_at=at,
     )  # fmt: skip
 
 
 def close_year(command: CloseYear, book: Book, context: Context) -> YearClosed | None:
+    at = rules.when(command.occurred_at, context)
     opened(book, command.book)
     if posted_before(command, context, YearClosed):
         return None
     through = command.through.toordinal()
-    if not _ends_year(command.through, book.year_end):
+    if through < book.starts:
+        raise _before_start(command.through, book)
+    if through > book.closed:
         raise rejected(
-            TreasuryError.INVALID_RANGE,
-            f"{command.through} is no end of a fiscal year of this book, which ends each year on {book.year_end} "
-            "(month-day).",
-            through=str(command.through), year_end=book.year_end,
+            TreasuryError.PERIOD_OPEN,
+            f"Days up to {command.through} still take entries. Close them first, with ClosePeriod.",
+            through=str(command.through),
         )  # fmt: skip
     if book.years and through <= book.years[-1][0]:
         raise rejected(
@@ -87,18 +91,20 @@ def close_year(command: CloseYear, book: Book, context: Context) -> YearClosed |
             f"The year that ended on {date.fromordinal(book.years[-1][0])} was closed by {book.years[-1][1]} already.",
             entry=book.years[-1][1],
         )  # fmt: skip
-    if through > book.closed:
+    starts = date.fromordinal(book.years[-1][0] + 1 if book.years else book.starts)
+    ends = _year_end(starts, book.year_end)
+    if command.through != ends:
         raise rejected(
-            TreasuryError.PERIOD_OPEN,
-            f"Days up to {command.through} still take entries. Close them first, with ClosePeriod.",
-            through=str(command.through),
+            TreasuryError.INVALID_RANGE,
+            f"The year to close next is the one that ends on {ends}, and not on {command.through}. Years are closed "
+            "one after another.",
+            through=str(command.through), ends=str(ends),
         )  # fmt: skip
     debits, credits = _closing(book, through)  # noqa: A001
-    judge_postings(book, command.entry, command.through, debits, credits, spending=False)
-    starts = max(book.starts, book.years[-1][0] + 1 if book.years else book.starts)
+    breaches = judge(book, command.entry, command.through, debits, credits, fact=True, spending=False)
     return YearClosed(
         book=command.book, entry=command.entry, date=command.through, through=command.through, debits=debits,
-        credits=credits, starts=date.fromordinal(starts), occurred_at=rules.when(command.occurred_at, context),
+        credits=credits, breaches=breaches, starts=starts, occurred_at=at,
     )  # fmt: skip
 
 
@@ -121,12 +127,22 @@ def _closing(book: Book, through: int) -> tuple[tuple[Posting, ...], tuple[Posti
     return tuple(debits), tuple(credits)
 
 
-def _ends_year(day: date, year_end: str) -> bool:
-    """Whether a day is the year's last; a year that ends on 29 February ends on the 28th when there is no 29th."""
+def _year_end(day: date, year_end: str) -> date:
+    """The last day of the fiscal year of a day; one that ends on 29 February ends on the 28th when there is no 29th."""
     month, number = map(int, year_end.split("-"))
-    following = day + timedelta(days=1)
-    last_of_month = following.month != day.month
-    return day.month == month and (day.day == number or (last_of_month and day.day < number))
+    return next(end for year in (day.year, day.year + 1) if (end := _in_month(year, month, number)) >= day)
+
+
+def _in_month(year: int, month: int, number: int) -> date:
+    return date(year, month, min(number, monthrange(year, month)[1]))
+
+
+def _before_start(day: date, book: Book) -> Exception:
+    starts = date.fromordinal(book.starts)
+    return rejected(
+        TreasuryError.DATE_OUTSIDE_BOOK, f"{day} is before the book's first day, {starts}. Choose a later one.",
+        date=str(day), starts=str(starts),
+    )  # fmt: skip
 
 
 def _closed_through(book: Book, day: int) -> date | None:

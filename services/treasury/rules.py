@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.treasury.contract import TreasuryError
-from services.treasury.posting import rejected, today
-from services.treasury.state import Book
+from services.treasury.posting import rejected
 from shared.contract import FILLED, fields_of
 from shared.decider import Context, Past, Ref
 
@@ -21,16 +20,11 @@ def when(occurred_at: datetime | None, context: Context) -> datetime:
         return context.now
     if occurred_at > context.now + TOLERANCE:
         raise rejected(
-            TreasuryError.DATE_OUTSIDE_BOOK,
+            TreasuryError.OCCURRED_IN_FUTURE,
             f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come. Leave it out for now.",
             occurred_at=occurred_at.isoformat(), now=context.now.isoformat(),
         )  # fmt: skip
     return occurred_at
-
-
-def day_of(given: date | None, book: Book, context: Context) -> date:
-    """An entry's day: as the command says, or today at the book's place."""
-    return given or today(book, context.now)
 
 
 def differing(command: Any, past: Any) -> str | None:

@@ -109,8 +109,6 @@ class Book:
     """By account, fund and unit."""
     guards: dict[GuardKey, Guard] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
-    expense_holds: dict[str, str] = field(default_factory=dict)
-    """The hold in which the money for an expense is, by expense."""
     dues: dict[str, Dues] = field(default_factory=dict)
     rules: dict[str, ApprovalRuleSet] = field(default_factory=dict)
     budgets: dict[str, BudgetSet] = field(default_factory=dict)
@@ -189,7 +187,7 @@ def evolve(book: Book, event: Any) -> Book:
         case YearClosed():
             book.years.append((event.through.toordinal(), event.entry))
         case EntryReversed():
-            if book.years and book.years[-1][1] == event.reverses:
+            if event.closing:
                 book.years.pop()
             if (owed := event.owed_again) is not None:
                 book.dues[owed.dues] = Dues(
@@ -237,8 +235,6 @@ def _guard(book: Book, key: GuardKey) -> Guard:
 
 def _hold(book: Book, id: str, hold: Hold) -> None:
     book.holds[id] = hold
-    if hold.expense is not None:
-        book.expense_holds[hold.expense] = id
     for key, change in effects(book, hold.debits, hold.credits).items():
         if change < 0:
             _guard(book, key).held -= change
@@ -246,8 +242,6 @@ def _hold(book: Book, id: str, hold: Hold) -> None:
 
 def _free(book: Book, id: str) -> None:
     hold = book.holds.pop(id)
-    if hold.expense is not None:
-        book.expense_holds.pop(hold.expense, None)
     for key, change in effects(book, hold.debits, hold.credits).items():
         if change < 0:
             book.guards[key].held += change

@@ -25,8 +25,7 @@ from services.treasury.contract import (
     entries_of,
     treasury,
 )
-from services.treasury.entries import of_kind
-from services.treasury.posting import amount_text, opened, rejected
+from services.treasury.posting import amount_text, of_kind, opened, rejected
 from services.treasury.rules import recalled
 from services.treasury.state import Book
 from shared.contract import fields_of

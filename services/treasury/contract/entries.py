@@ -167,12 +167,13 @@ class PostEntries:
 class EntryReversed(Journal):
     """An entry was taken back by its mirror image; `reverses` names it. Neither is ever edited or removed.
 
-    `owed_again` are dues that it was the payment or the waiver of.
+    `owed_again` are dues that it was the payment or the waiver of; `closing` says that it was a year's closing entry.
     """
 
     reverses: Id
     reason: Note
     fact: bool = False
+    closing: bool = False
     owed_again: DuesOwed | None = None
 
 
