@@ -247,19 +247,16 @@ def misspent(book: Book, debits: Iterable[Posting]) -> Iterator[tuple[Posting, P
         if not fund.limited:
             continue
         kind = book.accounts[posting.account].kind
-        facts = {"fund": posting.fund, "account": posting.account}
         if kind is AccountKind.EXPENSE and fund.pays_for and posting.account not in fund.pays_for:
             allowed = ", ".join(sorted(fund.pays_for))
-            yield posting, Problem(
-                TreasuryError.FUND_PURPOSE,
-                f"Fund {posting.fund} is restricted and does not pay for {posting.account}. It pays for: {allowed}. "
-                "Take another fund.",
-                facts | {"pays_for": sorted(fund.pays_for)},
-            )
+            why = f"Fund {posting.fund} is restricted and does not pay for {posting.account}. It pays for: {allowed}. "
+            why += "Take another fund."
         elif kind in (AccountKind.INCOME, AccountKind.NET_ASSETS):
-            yield posting, Problem(
-                TreasuryError.FUND_PURPOSE,
+            why = (
                 f"Fund {posting.fund} is restricted: {posting.account} is no expense that it pays for. Release the "
-                "restriction with ReleaseRestriction, or reverse the entry that brought the money.",
-                facts,
+                "restriction with ReleaseRestriction, or reverse the entry that brought the money."
             )
+        else:
+            continue
+        facts = {"fund": posting.fund, "account": posting.account, "pays_for": sorted(fund.pays_for)}
+        yield posting, Problem(TreasuryError.FUND_PURPOSE, why, facts)
