@@ -79,6 +79,8 @@ class Ticket:
     first: Ticket | None = None
     """The undurable ticket whose command this one repeats."""
     refusal: LedgerError | None = None
+    more_reads: tuple[Ref, ...] = ()
+    """Aggregates that its decision was found to read beside those that its command names."""
     looked_at: int = 0
     """The sequence at which an event of the same id was looked for; two ids may have one key."""
 

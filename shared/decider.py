@@ -39,6 +39,19 @@ class Ref(NamedTuple):
     id: str
 
 
+class NotRead(Exception):
+    """A decision asks for an aggregate that was not read for it. It is read, and decided again from the beginning."""
+
+    def __init__(self, ref: Ref) -> None:
+        super().__init__(ref)
+        self.ref = ref
+
+
+def _no_vault(_: str) -> str | None:
+    """Nothing is opened without a key."""
+    raise LedgerError("A sealed text was to be opened for a decision, and there is no vault to open it.")
+
+
 def _no_index(kind: str, _: str) -> str:
     """No index without a key: one that anybody could make would tell the text to whoever guesses it."""
     raise LedgerError(f"A blind index of {kind} was asked for, and there is no vault to make it.")
@@ -61,7 +74,8 @@ class Context:
     `now` is the moment of deciding, in UTC; `actor` and `mandate` are who acts and under which grant; `states` holds
     the aggregates that `Decider.reads` named; `past` the events that were found of those that `Decider.recalls` named.
     `blind(kind, text)` is the blind index of a text: equal for equal texts, and telling nothing to who has not the
-    service's key (vault.py).
+    service's key (vault.py). `unseal(text)` opens a sealed text of a state, and gives None when its owner was erased;
+    what it says may decide, and is never copied into an event.
     """
 
     now: datetime
@@ -70,10 +84,19 @@ class Context:
     states: Mapping[Ref, Any] = field(default_factory=dict)
     past: Mapping[tuple[Ref, str], Past] = field(default_factory=dict)
     blind: Callable[[str, str], str] = _no_index
+    unseal: Callable[[str], str | None] = _no_vault
 
     def read(self, category: str, id: str) -> Any:
-        """The state of another aggregate; its initial state when it has no events."""
-        return self.states[Ref(category, id)]
+        """The state of another aggregate; its initial state when it has no events.
+
+        `Decider.reads` names those that a command names itself, which saves a round. One that a decision learns of only
+        from another's state is read when it is asked for, and the decision begins again: it changes nothing, so it may.
+        """
+        ref = Ref(category, id)
+        try:
+            return self.states[ref]
+        except KeyError:
+            raise NotRead(ref) from None
 
     def recalled(self, ref: Ref, name: str) -> Past | None:
         """The newest event of an aggregate that bears a name; None when none does, or `recalls` did not ask for it."""

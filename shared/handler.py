@@ -15,7 +15,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -25,7 +25,7 @@ from shared.cache import Cache
 from shared.clock import Clock, utc_now
 from shared.command import Answer, CommandMeta, assert_same
 from shared.committer import Append, Committer
-from shared.decider import Context, Decider, Ref
+from shared.decider import Context, Decider, NotRead, Ref
 from shared.errors import Busy, LedgerError, UnknownCommand
 from shared.event import Envelope, Recorded, encode, event_id, sha256, timestamp
 from shared.recall import fetch, recall
@@ -36,6 +36,9 @@ from shared.store import EventStore
 from shared.vault import Vault
 
 log = structlog.get_logger(__name__)
+
+_MORE_READS: Final = 64
+"""Aggregates that one decision may ask for one after another."""
 
 
 class Handler:
@@ -68,7 +71,7 @@ class Handler:
         self.cache = Cache(store, deciders, self, snapshots, snapshot_every, cache_bytes)
         self.max_waiting = max_waiting
         self.vault = vault
-        self._beside: dict[str, Any] = {} if vault is None else {"blind": vault.blind}
+        self._beside: dict[str, Any] = {} if vault is None else {"blind": vault.blind, "unseal": vault.unseal}
         self._in_hand = 0
         self._stopping = False
         self._source = f"/commons/{chapter}/{self.contract.service}"
@@ -185,9 +188,10 @@ class Handler:
                 if self._lacks_key(ticket):
                     assert self.vault is not None
                     await self.vault.ensure(self.contract.owners_of(ticket.command))
-                others = [ref for ref in entry.decider.reads(ticket.command) if ref != entry.ref]
+                known = ticket.more_reads
+                others = [ref for ref in self._reads(entry, ticket) if ref != entry.ref]
                 async with self.cache.reading(others):
-                    while self._is_next(entry, ticket):
+                    while self._is_next(entry, ticket) and ticket.more_reads == known:
                         if missing := recall(self.cache, entry, ticket):
                             await fetch(self.cache, self.store, ticket, missing)
                         else:
@@ -227,13 +231,18 @@ class Handler:
 
     def _needs_server(self, entry: Aggregate, ticket: Ticket) -> bool:
         """Whether anything has to be fetched before a ticket can be decided."""
-        reads = entry.decider.reads(ticket.command)
+        reads = self._reads(entry, ticket)
         return (
             self._stored_before(entry, ticket) is not None
             or self._lacks_key(ticket)
             or any(ref != entry.ref and self.cache.in_memory(ref) is None for ref in reads)
             or bool(recall(self.cache, entry, ticket))
         )
+
+    def _reads(self, entry: Aggregate, ticket: Ticket) -> Iterable[Ref]:
+        """The other aggregates that a ticket's decision reads, as far as is known."""
+        reads = entry.decider.reads(ticket.command)
+        return (*reads, *ticket.more_reads) if ticket.more_reads else reads
 
     def _lacks_key(self, ticket: Ticket) -> bool:
         """Whether a key has to be made before what a ticket leads to can be sealed."""
@@ -272,11 +281,13 @@ class Handler:
         now = self.clock()
         context = Context(
             now, meta.actor, meta.mandate,
-            {ref: self.cache.get(ref).state for ref in entry.decider.reads(ticket.command)}, ticket.past,
-            **self._beside,
+            {ref: self.cache.get(ref).state for ref in self._reads(entry, ticket)}, ticket.past, **self._beside,
         )  # fmt: skip
         try:
             event = entry.decider.decide(ticket.command, entry.state, context)
+        except NotRead as missing:
+            self._read_more(entry, ticket, missing.ref)
+            return
         except LedgerError as refusal:
             self._answer_nothing(entry, ticket, refusal)
             return
@@ -324,6 +335,16 @@ class Handler:
                 log.error("a state cannot be kept as a snapshot", subject=entry.subject, reason=str(error))
                 entry.snapshot_revision = entry.revision
         self.committer.submit(Append(entry, raw, meta.traceparent))
+
+    def _read_more(self, entry: Aggregate, ticket: Ticket, ref: Ref) -> None:
+        """Have a ticket decided again, in its place, when an aggregate is read that its decision asked for."""
+        if ref == entry.ref or ref in ticket.more_reads or len(ticket.more_reads) == _MORE_READS:
+            log.error("a decision reads itself, or without an end", subject=entry.subject, ref=ref)
+            self._answer_nothing(entry, ticket, LedgerError("The service met an error of its own while deciding."))
+            return
+        ticket.more_reads += (ref,)
+        entry.undecided.appendleft(ticket)
+        self.wake(entry)
 
     def _assert_same(self, ticket: Ticket, event: Any, actor: str) -> None:
         """Refuse a repeat that says something else than the command which made an event, what is sealed included."""

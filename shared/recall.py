@@ -26,7 +26,7 @@ def recall(cache: Cache, entry: Aggregate, ticket: Ticket) -> set[int]:
     held, named, names = entry.ref, entry.named, entry.names
     for ref, name in entry.decider.recalls(ticket.command):
         if ref != held:
-            if ref != entry.ref and ref not in entry.decider.reads(ticket.command):
+            if ref != entry.ref and ref not in (*entry.decider.reads(ticket.command), *ticket.more_reads):
                 raise LookupError(f"{ref} is recalled from, and not read")
             held, aggregate = ref, cache.get(ref)
             named, names = aggregate.named, aggregate.names

@@ -35,6 +35,21 @@ Locate = Callable[[Any], str]
 """The aggregate's id of an event."""
 
 
+_texts: dict[str, str] = {}
+"""What sealed texts say, for decisions that open one."""
+
+
+class _States(dict[Ref, Any]):
+    """The states that a decision reads: those that its command names, and any other when it is asked for."""
+
+    def __init__(self, world: World, named: Iterable[Ref]) -> None:
+        super().__init__({ref: world.state(ref) for ref in named})
+        self._world = world
+
+    def __missing__(self, ref: Ref) -> Any:
+        return self._world.state(ref)
+
+
 @dataclasses.dataclass
 class World:
     """The deciders of one service, and the states of all its aggregates."""
@@ -56,14 +71,14 @@ class World:
         spec = contract.command_of(command)
         assert contract.parse(spec.name, msgspec.json.encode(command)) == command, "the door changed the command"
         decider = self.deciders[spec.category]
-        reads = {ref: self.state(ref) for ref in decider.reads(command)}
+        reads = _States(self, decider.reads(command))
         past = dict(self._recalled(decider.recalls(command)))
         before = self.snapshot()
         try:
             event = decider.decide(
                 command,
                 self.state(Ref(spec.category, spec.aggregate(command))),
-                Context(now, actor, mandate, reads, past, blind),
+                Context(now, actor, mandate, reads, past, blind, _texts.get),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -119,7 +134,11 @@ def sealed(contract: Contract, event: Any) -> Any:
         return event
 
     def change(of: str, path: str, text: str) -> str:
-        return text if is_sealed(text) else f"sealed:1:{of}/{getattr(event, of)}:{path}:{secrets.token_urlsafe(48)}"
+        if is_sealed(text):
+            return text
+        made = f"sealed:1:{of}/{getattr(event, of)}:{path}:{secrets.token_urlsafe(48)}"
+        _texts[made] = text
+        return made
 
     return fields.replace(event, change)
 
