@@ -1,11 +1,15 @@
-"""Which approval rules of a book an expense meets, and who may approve under one."""
+"""Which approval rules of a book an expense meets, who may approve under one, and who benefits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from services.treasury.contract import ApprovalRuleSet, TreasuryError
 from services.treasury.expense_state import Expense
+from services.treasury.party import Party
 from services.treasury.posting import amount_text, rejected
 from services.treasury.state import Book
+from shared.decider import Context
 
 
 def rules_for(book: Book, expense: Expense) -> list[ApprovalRuleSet]:
@@ -43,3 +47,14 @@ def eligible(rule: ApprovalRuleSet, actor: str, mandate: str | None) -> bool:
         return True
     body, _, minute = (mandate or "").partition("/")
     return bool(minute) and body in rule.bodies
+
+
+def counted(rule: ApprovalRuleSet, approvers: Mapping[str, Sequence[str | None]]) -> int:
+    """How many of those who approved count for a rule; who acted under several mandates counts once."""
+    return sum(any(eligible(rule, who, mandate) for mandate in under) for who, under in approvers.items())
+
+
+def benefits(expense: Expense, payee: Party, context: Context) -> bool:
+    """Whether who acts is who is paid, by the login the payee had when the expense was submitted, or has now."""
+    known = {expense.payee_index, payee.login_index} - {None}
+    return bool(known) and context.blind("login", context.actor) in known

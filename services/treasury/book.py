@@ -84,7 +84,7 @@ def names(event: Any) -> Iterable[str]:
         case EntryReversed():
             found.append(f"reversed:{event.reverses}")
         case ExpensePaid():
-            found += [f"hold:{event.hold}", f"expense:{event.expense}", f"reference:{event.reference}"]
+            found += [f"hold:{event.hold}", f"expense:{event.expense}", payments.reference_name(event.reference)]
         case PaymentFailed():
             found += [f"hold:{event.hold}", f"expense:{event.expense}", f"reversed:{event.reverses}"]
         case DuesAssessed():
@@ -97,7 +97,9 @@ def names(event: Any) -> Iterable[str]:
 def reads(command: Any) -> Iterable[Ref]:
     match command:
         case PayExpense():
-            return (Ref("expense", command.expense),)
+            return (Ref("expense", command.expense), Ref("party", command.payee))
+        case PlaceHold(expense=str() as expense) | VoidHold(expense=str() as expense):
+            return (Ref("expense", expense),)
         case RecordDonation():
             parties = [Ref("party", command.donor)] if command.donor is not None else []
             return [*parties, Ref("pledge", command.pledge)] if command.pledge is not None else parties
@@ -112,8 +114,10 @@ def recalls(command: Any) -> Iterable[tuple[Ref, str]]:
     match command:
         case PostEntries():
             return [(ref, f"entry:{entry.entry}") for entry in command.entries]
+        case PlaceHold(expense=str() as expense) | VoidHold(expense=str() as expense):
+            named = (f"hold:{command.hold}", f"expense:{expense}")
         case PlaceHold() | VoidHold() | ExpireHold():
-            return ((ref, f"hold:{command.hold}"),)
+            named = (f"hold:{command.hold}",)
         case PostHold():
             return ((ref, f"entry:{command.entry}"), (ref, f"hold:{command.hold}"))
         case ReverseEntry():
@@ -121,7 +125,7 @@ def recalls(command: Any) -> Iterable[tuple[Ref, str]]:
         case ReleaseRestriction():
             named = (f"entry:{command.entry}", *([f"entry:{command.releases}"] if command.releases else []))
         case PayExpense():
-            named = (f"entry:{command.entry}", f"expense:{command.expense}", f"reference:{command.reference}")
+            named = (f"entry:{command.entry}", f"expense:{command.expense}", payments.reference_name(command.reference))
         case RecordPaymentFailed():
             named = (f"entry:{command.entry}", f"expense:{command.expense}")
         case AssessDues():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,13 +39,14 @@ class Expense:
     book: str = ""
     payee: str = ""
     payee_index: str | None = None
-    submitter: str = ""
+    submitters: list[str] = field(default_factory=list)
+    """Who submitted or changed it, in any version."""
     unit: str = ""
     lines: list[ExpenseLine] = field(default_factory=list)
     pay_from: str = ""
     needed: int = 0
-    approvers: dict[str, str | None] = field(default_factory=dict)
-    """Who approved this version, each with the mandate they acted under."""
+    approvers: dict[str, list[str | None]] = field(default_factory=dict)
+    """Who approved this version, each with the mandates under which they did."""
     hold: str | None = None
     documents: set[str] = field(default_factory=set)
 
@@ -58,12 +61,16 @@ def evolve(expense: Expense, event: ExpenseEvent) -> Expense:
         case ExpenseSubmitted() | ExpenseChanged():
             expense.stage, expense.version = Stage.REQUESTED, expense.revision
             expense.book, expense.payee, expense.payee_index = event.book, event.payee, event.payee_index
-            expense.submitter, expense.unit, expense.pay_from = event.submitter, event.unit, event.pay_from
+            if event.submitter not in expense.submitters:
+                expense.submitters.append(event.submitter)
+            expense.unit, expense.pay_from = event.unit, event.pay_from
             expense.lines, expense.needed = list(event.lines), event.needed
             expense.approvers, expense.hold = {}, None
             expense.documents |= set(event.documents)
         case ExpenseApproved():
-            expense.approvers[event.approver] = event.mandate
+            mandates = expense.approvers.setdefault(event.approver, [])
+            if event.mandate not in mandates:
+                mandates.append(event.mandate)
             expense.needed, expense.hold = event.needed, event.hold
             if event.final:
                 expense.stage = Stage.APPROVED
@@ -76,7 +83,7 @@ def evolve(expense: Expense, event: ExpenseEvent) -> Expense:
 
 def check(expense: Expense) -> list[str]:
     broken = []
-    if expense.submitter in expense.approvers:
+    if not expense.approvers.keys().isdisjoint(expense.submitters):
         broken.append("whoever submitted it approved it")
     if expense.stage is Stage.APPROVED and len(expense.approvers) < expense.needed:
         broken.append(f"it is approved by {len(expense.approvers)}, and needs {expense.needed}")
@@ -96,3 +103,9 @@ def postings_of(expense: Expense) -> tuple[tuple[Posting, ...], tuple[Posting, .
     return debits, tuple(
         Posting(account=expense.pay_from, amount=amount, unit=expense.unit, fund=fund) for fund, amount in sums.items()
     )
+
+
+def is_for(expense: Expense, debits: Iterable[Posting], credits: Iterable[Posting]) -> bool:  # noqa: A002
+    """Whether an entry pays just what an expense asks for, in whatever order."""
+    wanted = postings_of(expense)
+    return Counter(debits) == Counter(wanted[0]) and Counter(credits) == Counter(wanted[1])

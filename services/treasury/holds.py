@@ -17,9 +17,11 @@ from services.treasury.contract import (
     TreasuryError,
     VoidHold,
 )
+from services.treasury.expense_rules import approved, is_paid, not_paid, not_rejected, of_book
+from services.treasury.expense_state import Expense, Stage, is_for
 from services.treasury.limits import Guards, judge
-from services.treasury.posting import amount_text, opened, posting_day, rejected, today
-from services.treasury.rules import posted_before, recalled
+from services.treasury.posting import amount_text, malformed, opened, posting_day, refuse, rejected, today
+from services.treasury.rules import Refusals, posted_before, recalled
 from services.treasury.state import Book, Hold, effects
 from shared.contract import fields_of
 from shared.decider import Context
@@ -28,6 +30,10 @@ from shared.decider import Context
 def place_hold(command: PlaceHold, book: Book, context: Context) -> HoldPlaced | None:
     at = rules.when(command.occurred_at, context)
     opened(book, command.book)
+    expense: Expense | None = None
+    if command.expense is not None:
+        expense = context.read("expense", command.expense)
+        of_book(expense, command.expense, command.book)
     standing = book.holds.get(command.hold)
     if standing is not None:
         same = (standing.debits, standing.credits, standing.expires_at, standing.expense) == (
@@ -46,8 +52,47 @@ def place_hold(command: PlaceHold, book: Book, context: Context) -> HoldPlaced |
             f"The hold would be over at {command.expires_at:%Y-%m-%d %H:%M} UTC, which is past.",
             expires_at=command.expires_at.isoformat(),
         )  # fmt: skip
+    if expense is not None:
+        _as_approved(command, command.expense or "", expense, book, context)
     judge(book, command.hold, today(book, context.now), command.debits, command.credits)
     return HoldPlaced(**(dict(fields_of(command)) | {"occurred_at": at}))
+
+
+def _as_approved(command: PlaceHold, id: str, expense: Expense, book: Book, context: Context) -> None:
+    """Refuse a hold for an expense that is not just what was approved, once, until it is paid."""
+    refusals = Refusals()
+    with refusals:
+        other = next((name for name, hold in book.holds.items() if hold.expense == id), None)
+        if other is not None:
+            raise rejected(
+                TreasuryError.HELD_FOR_EXPENSE, f"Hold {other} is for expense {id} already. Money is held once for it.",
+                expense=id, hold=other,
+            )  # fmt: skip
+    with refusals:
+        if command.expires_at is not None:
+            raise rejected(
+                TreasuryError.INVALID_RANGE,
+                "Money for an expense is held until the expense is paid, changed or rejected. Leave expires_at out.",
+                expense=id, expires_at=command.expires_at.isoformat(),
+            )  # fmt: skip
+    with refusals:
+        if problem := malformed(book, command.debits, command.credits):
+            refuse(problem)
+    with refusals:
+        not_rejected(expense, id)
+    with refusals:
+        not_paid(id, command.book, context)
+    with refusals:
+        approved(expense, id)
+    with refusals:
+        if not is_for(expense, command.debits, command.credits):
+            raise rejected(
+                TreasuryError.AMOUNTS_DIFFER,
+                f"The hold is not what was approved of expense {id}: its lines, paid from {expense.pay_from}, "
+                f"{amount_text(book, expense.total, expense.unit)} in all. Give those.",
+                expense=id, amount=expense.total,
+            )  # fmt: skip
+    refusals.answer()
 
 
 def post_hold(command: PostHold, book: Book, context: Context) -> HoldPosted | None:
@@ -78,7 +123,32 @@ def void_hold(command: VoidHold, book: Book, context: Context) -> HoldVoided | N
     if past is not None and isinstance(past.event, HoldVoided) and command.hold not in book.holds:
         return None
     hold = standing_hold(command.hold, command.book, book, context)
-    return HoldVoided(**(dict(fields_of(command)) | {"occurred_at": at}), expense=hold.expense)
+    if command.expense is not None and hold.expense != command.expense:
+        raise rejected(
+            TreasuryError.UNKNOWN_HOLD, f"Hold {command.hold} is not for expense {command.expense}. Check both ids.",
+            hold=command.hold, expense=command.expense,
+        )  # fmt: skip
+    if hold.expense is not None:
+        _free_to_void(command, hold, hold.expense, context)
+    return HoldVoided(**(dict(fields_of(command)) | {"occurred_at": at}))
+
+
+def _free_to_void(command: VoidHold, hold: Hold, id: str, context: Context) -> None:
+    """Refuse to free the money of an expense that is approved and to be paid with it."""
+    if command.expense is None:
+        raise rejected(
+            TreasuryError.HELD_FOR_EXPENSE,
+            f"Hold {command.hold} is for expense {id}. It ends by itself when that is paid, changed or rejected.",
+            hold=command.hold, expense=id,
+        )  # fmt: skip
+    expense: Expense = context.read("expense", id)
+    needed = expense.stage is Stage.APPROVED and is_for(expense, hold.debits, hold.credits)
+    if needed and not is_paid(id, command.book, context):
+        raise rejected(
+            TreasuryError.HELD_FOR_EXPENSE,
+            f"Hold {command.hold} is for expense {id}, which is approved. Change or reject that, and the hold ends.",
+            hold=command.hold, expense=id,
+        )  # fmt: skip
 
 
 def expire_hold(command: ExpireHold, book: Book, context: Context) -> HoldExpired | None:

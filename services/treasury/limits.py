@@ -13,7 +13,8 @@ from services.treasury.posting import Problem, amount_text, malformed, misspent,
 from services.treasury.state import Book, GuardKey, effects, floor_of
 from shared.types import MAX_INTEGER
 
-_RANK: Final = {code: rank for rank, code in enumerate(TreasuryError)}
+RANK: Final = {code: rank for rank, code in enumerate(TreasuryError)}
+"""The place of each code in the order in which refusals are answered."""
 
 
 class Guards:
@@ -113,7 +114,7 @@ def broken_limits(guards: Guards, day: int, changes: Mapping[GuardKey, int]) -> 
             found.append(Broken(code, key, when, low + change, floor, 0))
         elif guard.balance + change - guard.held < floor:
             found.append(Broken(limit, key, max(day, last), guard.balance + change - guard.held, floor, guard.held))
-    found.sort(key=lambda broken: _RANK[broken.code])
+    found.sort(key=lambda broken: RANK[broken.code])
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from services.treasury import rules
 from services.treasury.contract import (
@@ -36,8 +37,6 @@ def decide(
     command: RegisterParty | ChangeParty, party: Party, context: Context
 ) -> PartyRegistered | PartyChanged | None:
     at = rules.when(command.occurred_at, context)
-    index = context.blind("login", command.login) if command.login is not None else None
-    fields = dict(fields_of(command)) | {"occurred_at": at, "login_index": index}
     match command:
         case RegisterParty():
             if party.registered:
@@ -46,10 +45,16 @@ def decide(
                     f"Party {command.party} is registered already. Change it with ChangeParty, or choose another id.",
                     party=command.party,
                 )  # fmt: skip
-            return PartyRegistered(**fields)
+            return PartyRegistered(**_said(command, at, context))
         case ChangeParty():
             known(party, command.party)
-            return PartyChanged(**fields)
+            return PartyChanged(**_said(command, at, context))
+
+
+def _said(command: RegisterParty | ChangeParty, at: datetime, context: Context) -> dict[str, Any]:
+    """What a command says of a party, with the hash of the login."""
+    index = context.blind("login", command.login) if command.login is not None else None
+    return dict(fields_of(command)) | {"occurred_at": at, "login_index": index}
 
 
 def known(party: Party, id: str) -> None:

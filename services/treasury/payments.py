@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.treasury.approvals import benefits
 from services.treasury.contract import (
     ExpensePaid,
     PayExpense,
@@ -9,11 +10,12 @@ from services.treasury.contract import (
     RecordPaymentFailed,
     TreasuryError,
 )
-from services.treasury.expense_state import Expense, Stage, postings_of
+from services.treasury.expense_rules import approved, not_paid, not_rejected, of_book, of_payee, same_version
+from services.treasury.expense_state import Expense, is_for
 from services.treasury.holds import without
 from services.treasury.limits import judge
 from services.treasury.posting import opened, posting_day, rejected
-from services.treasury.rules import posted_before, recalled
+from services.treasury.rules import Refusals, posted_before, recalled
 from services.treasury.state import Book
 from shared.contract import fields_of
 from shared.decider import Context
@@ -24,55 +26,23 @@ def pay_expense(command: PayExpense, book: Book, context: Context) -> ExpensePai
     if posted_before(command, context, ExpensePaid):
         return None
     expense: Expense = context.read("expense", command.expense)
-    if expense.stage is Stage.NONE or expense.book != command.book:
-        raise rejected(
-            TreasuryError.UNKNOWN_EXPENSE,
-            f"There is no expense {command.expense} of book {command.book}. Check its id.",
-            expense=command.expense,
-        )  # fmt: skip
+    of_book(expense, command.expense, command.book)
+    of_payee(expense, command.expense, command.payee)
     day = posting_day(command.date, book, context.now)
-    if recalled(context, command.book, f"reference:{command.reference}") is not None:
-        raise rejected(
-            TreasuryError.PAYMENT_REFERENCE_USED,
-            f"The payment reference {command.reference!r} was used before. A payment is made once: look that one up, "
-            "or take the new payment's own reference.",
-            reference=command.reference,
-        )  # fmt: skip
-    if expense.version != command.version:
-        raise rejected(
-            TreasuryError.EXPENSE_CHANGED,
-            f"Expense {command.expense} is at version {expense.version}, not {command.version}: look at it again.",
-            expense=command.expense, version=expense.version,
-        )  # fmt: skip
-    if expense.stage is Stage.REJECTED:
-        raise rejected(
-            TreasuryError.EXPENSE_REJECTED, f"Expense {command.expense} was rejected.", expense=command.expense
-        )
-    paid = recalled(context, command.book, f"expense:{command.expense}")
-    if paid is not None and isinstance(paid.event, ExpensePaid):
-        raise rejected(
-            TreasuryError.EXPENSE_PAID,
-            f"Expense {command.expense} was paid by entry {paid.event.entry}, reference {paid.event.reference!r}.",
-            expense=command.expense, entry=paid.event.entry,
-        )  # fmt: skip
-    if context.actor in (expense.submitter, *expense.approvers):
-        raise rejected(
-            TreasuryError.SECOND_PERSON_REQUIRED,
-            f"{context.actor} submitted or approved expense {command.expense}. Somebody else pays it.",
-            expense=command.expense, actor=context.actor,
-        )  # fmt: skip
-    if expense.payee_index is not None and context.blind("login", context.actor) == expense.payee_index:
-        raise rejected(
-            TreasuryError.OWN_BENEFIT, f"Expense {command.expense} goes to {context.actor}. Somebody else pays it.",
-            expense=command.expense,
-        )  # fmt: skip
-    if expense.stage is not Stage.APPROVED:
-        raise rejected(
-            TreasuryError.NOT_APPROVED,
-            f"Expense {command.expense} has {len(expense.approvers)} of {expense.needed} approvals. It is paid when it "
-            "has all of them.",
-            expense=command.expense, approvals=len(expense.approvers), needed=expense.needed,
-        )  # fmt: skip
+    refusals = Refusals()
+    with refusals:
+        _new_reference(command, context)
+    with refusals:
+        same_version(expense, command.expense, command.version)
+    with refusals:
+        not_rejected(expense, command.expense)
+    with refusals:
+        not_paid(command.expense, command.book, context)
+    with refusals:
+        _by_another(command, expense, context)
+    with refusals:
+        approved(expense, command.expense)
+    refusals.answer()
     hold_id = _held_for(command.expense, expense, book)
     hold = book.holds[hold_id]
     judge(book, command.entry, day, hold.debits, hold.credits, guards=without(book, hold))
@@ -82,11 +52,41 @@ def pay_expense(command: PayExpense, book: Book, context: Context) -> ExpensePai
     )  # fmt: skip
 
 
+def reference_name(reference: str) -> str:
+    """The name under which the book finds a payment's reference again; case and blanks make no difference."""
+    return f"reference:{' '.join(reference.casefold().split())}"
+
+
+def _new_reference(command: PayExpense, context: Context) -> None:
+    used = recalled(context, command.book, reference_name(command.reference))
+    if used is not None:
+        raise rejected(
+            TreasuryError.PAYMENT_REFERENCE_USED,
+            f"The payment reference {command.reference!r} was used before, by entry {used.event.entry}. A payment is "
+            "made once: look that one up, or take the new payment's own reference.",
+            reference=command.reference, entry=used.event.entry,
+        )  # fmt: skip
+
+
+def _by_another(command: PayExpense, expense: Expense, context: Context) -> None:
+    """Refuse a payment by who asked for the expense, approved it, or is paid."""
+    if context.actor in (*expense.submitters, *expense.approvers):
+        raise rejected(
+            TreasuryError.SECOND_PERSON_REQUIRED,
+            f"{context.actor} submitted, changed or approved expense {command.expense}. Somebody else pays it.",
+            expense=command.expense, actor=context.actor,
+        )  # fmt: skip
+    if benefits(expense, context.read("party", command.payee), context):
+        raise rejected(
+            TreasuryError.OWN_BENEFIT, f"Expense {command.expense} goes to {context.actor}. Somebody else pays it.",
+            expense=command.expense,
+        )  # fmt: skip
+
+
 def _held_for(id: str, expense: Expense, book: Book) -> str:
-    """The hold in which the money is, exactly as it was approved. Refuses an expense that has none."""
-    approved = postings_of(expense)
+    """The hold in which the money is, just as it was approved. Refuses an expense that has none."""
     for hold_id, hold in book.holds.items():
-        if hold.expense == id and (hold.debits, hold.credits) == approved:
+        if hold.expense == id and is_for(expense, hold.debits, hold.credits):
             return hold_id
     raise rejected(
         TreasuryError.MONEY_NOT_HELD,

@@ -45,42 +45,56 @@ def reads(command: Pledge | EndPledge) -> Iterable[Ref]:
 
 
 def decide(command: Pledge | EndPledge, pledge: Promise, context: Context) -> PledgeMade | PledgeEnded | None:
-    at = rules.when(command.occurred_at, context)
     match command:
         case Pledge():
-            if pledge.made is not None:
-                field = differing(command, pledge.made)
-                if field is None:
-                    return None
-                raise rejected(
-                    TreasuryError.ALREADY_EXISTS,
-                    f"Pledge {command.pledge} was made already, with another {field}. End it and make another.",
-                    pledge=command.pledge,
-                )  # fmt: skip
-            book: Book = context.read("book", command.book)
-            opened(book, command.book)
-            known(context.read("party", command.donor), command.donor)
-            if command.ends is not None and command.ends < command.starts:
-                raise rejected(
-                    TreasuryError.INVALID_RANGE, f"The pledge ends on {command.ends}, before it starts.",
-                    starts=str(command.starts), ends=str(command.ends),
-                )  # fmt: skip
-            if command.fund not in book.funds:
-                raise rejected(
-                    TreasuryError.UNKNOWN_FUND, f"There is no fund {command.fund} in this book.", fund=command.fund
-                )
-            if command.unit not in book.units:
-                raise rejected(
-                    TreasuryError.UNKNOWN_UNIT, f"{command.unit} is no unit of this book.", unit=command.unit
-                )
-            return PledgeMade(**(dict(fields_of(command)) | {"occurred_at": at}))
+            return _make(command, pledge, context)
         case EndPledge():
+            at = rules.when(command.occurred_at, context)
             if pledge.made is None:
                 raise rejected(
                     TreasuryError.UNKNOWN_PLEDGE, f"There is no pledge {command.pledge}. Check its id.",
                     pledge=command.pledge,
                 )  # fmt: skip
-            return None if pledge.ended else PledgeEnded(pledge=command.pledge, reason=command.reason, occurred_at=at)
+            if pledge.ended:
+                return None
+            return PledgeEnded(pledge=command.pledge, reason=command.reason, occurred_at=at)
+
+
+def _make(command: Pledge, pledge: Promise, context: Context) -> PledgeMade | None:
+    at = rules.when(command.occurred_at, context)
+    book: Book = context.read("book", command.book)
+    opened(book, command.book)
+    known(context.read("party", command.donor), command.donor)
+    if pledge.made is not None:
+        field = differing(command, pledge.made)
+        if field is None:
+            return None
+        raise rejected(
+            TreasuryError.ALREADY_EXISTS,
+            f"Pledge {command.pledge} was made already, with another {field}. End it and make another.",
+            pledge=command.pledge, field=field,
+        )  # fmt: skip
+    if command.ends is not None and command.ends < command.starts:
+        raise rejected(
+            TreasuryError.INVALID_RANGE, f"The pledge ends on {command.ends}, before it starts.",
+            starts=str(command.starts), ends=str(command.ends),
+        )  # fmt: skip
+    fund = book.funds.get(command.fund)
+    if fund is None:
+        raise rejected(
+            TreasuryError.UNKNOWN_FUND, f"There is no fund {command.fund} in this book. Open it with OpenFund.",
+            fund=command.fund,
+        )  # fmt: skip
+    if fund.closed:
+        raise rejected(
+            TreasuryError.FUND_CLOSED, f"Fund {command.fund} is closed. Choose another.", fund=command.fund
+        )  # fmt: skip
+    if command.unit not in book.units:
+        raise rejected(
+            TreasuryError.UNKNOWN_UNIT, f"{command.unit} is no unit of this book. Register it with RegisterUnit.",
+            unit=command.unit,
+        )  # fmt: skip
+    return PledgeMade(**(dict(fields_of(command)) | {"occurred_at": at}))
 
 
 def check(pledge: Promise) -> list[str]:

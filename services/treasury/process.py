@@ -50,7 +50,9 @@ def decide(
                     f"No step {command.step} of a process was refused. Look it up among the review items.",
                     step=command.step,
                 )
-            return None if step.resolved else ProcessStepResolved(step=command.step, note=command.note, occurred_at=at)
+            if step.resolved:
+                return None
+            return ProcessStepResolved(step=command.step, note=command.note, occurred_at=at)
 
 
 def check(step: ProcessStep) -> list[str]:

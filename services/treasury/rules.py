@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from types import TracebackType
 from typing import Any, Final
 
 from services.treasury.contract import TreasuryError
+from services.treasury.limits import RANK
 from services.treasury.posting import rejected
 from shared.contract import FILLED, fields_of
 from shared.decider import Context, Past, Ref
+from shared.errors import Rejected
 
 TOLERANCE: Final = timedelta(minutes=5)
 """How far two clocks may differ: a moment so far ahead is still now."""
+
+
+class Refusals:
+    """Gathers what several checks refuse, and answers with the first in the order of TreasuryError.
+
+    refusals = Refusals()
+    with refusals:
+        same_version(expense, command.expense, command.version)
+    with refusals:
+        not_rejected(expense, command.expense)
+    refusals.answer()
+    """
+
+    def __init__(self) -> None:
+        self._found: list[Rejected] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: type | None, error: BaseException | None, __: TracebackType | None) -> bool:
+        if isinstance(error, Rejected):
+            self._found.append(error)
+        return isinstance(error, Rejected)
+
+    def answer(self) -> None:
+        if self._found:
+            raise min(self._found, key=lambda refusal: RANK[TreasuryError(refusal.code)])
 
 
 def when(occurred_at: datetime | None, context: Context) -> datetime:

@@ -5,7 +5,8 @@
 
 The last approval that the book's rules ask for makes an expense approved; a process manager then holds the money in the
 book (HoldPlaced, its id `<expense>-<version>`). Payment is a decision of the book, where the money, the hold and the
-payment references are. Submitter, approvers and payer are different people, and none of them is who is paid.
+payment references are. Whoever submitted or changed an expense, its approvers and its payer are different people, and
+neither an approver nor the payer is who is paid: by the login that the payee had when it was submitted, or has now.
 """
 
 from __future__ import annotations
@@ -118,9 +119,9 @@ class ExpenseChanged:
 
 @command(category="expense", aggregate="expense", makes=(ExpenseChanged,))
 class ChangeExpense:
-    """Put an expense as a whole in the place of what was submitted; it needs its approvals anew.
+    """Put an expense as a whole in the place of what was submitted, or rejected; it needs its approvals anew.
 
-    Whoever changes it is its submitter from then on.
+    Whoever changes it is its submitter from then on; who was before still neither approves nor pays it.
     """
 
     expense: ExpenseId
@@ -139,10 +140,13 @@ class ChangeExpense:
 class ExpenseApproved:
     """One person approved. `approvers` are all who did, `needed` how many the rules `rules` ask for by now.
 
+    Who acts under several mandates approves under each, and counts once for a rule.
+
     When `final`, the money is to be held: `hold` is the hold's id, `debits` and `credits` the entry.
     """
 
     expense: ExpenseId
+    payee: Id
     version: Revision
     approver: str
     mandate: str | None = None
@@ -159,10 +163,14 @@ class ExpenseApproved:
 
 @command(category="expense", aggregate="expense", makes=(ExpenseApproved,))
 class ApproveExpense:
-    """Approve an expense as it is. `version` is the revision that submitted or changed it last: what was looked at."""
+    """Approve an expense to `payee` as it is.
+
+    `version` is the revision that submitted or changed it last: what was looked at.
+    """
 
     expense: ExpenseId
     book: Id
+    payee: Id
     version: Revision
     occurred_at: Moment | None = None
 
@@ -218,6 +226,7 @@ class ExpensePaid(Journal):
     """An approved expense was paid: its hold was posted. `reference` is the payment's own, used once in a book."""
 
     expense: ExpenseId
+    payee: Id
     version: Revision
     hold: HoldId
     payer: str
@@ -226,10 +235,14 @@ class ExpensePaid(Journal):
 
 @command(category="book", aggregate="book", makes=(ExpensePaid,))
 class PayExpense:
-    """Record that an approved expense is being paid, under the bank's reference. It is never paid again by itself."""
+    """Record that an approved expense is being paid to `payee`, under the bank's reference.
+
+    It is never paid again by itself. Case and blanks make no difference between two references.
+    """
 
     book: Id
     expense: ExpenseId
+    payee: Id
     version: Revision
     entry: Id
     reference: Text

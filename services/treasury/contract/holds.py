@@ -43,7 +43,10 @@ class HoldPlaced:
 
 @command(category="book", aggregate="book", makes=(HoldPlaced,))
 class PlaceHold:
-    """Set money aside for an entry that is to come. Refused when it is not there, or a fund may not pay for it."""
+    """Set money aside for an entry that is to come. Refused when it is not there, or a fund may not pay for it.
+
+    For an `expense` it is just what was approved, once, and without an end.
+    """
 
     book: Id
     hold: HoldId
@@ -93,11 +96,12 @@ class HoldVoided:
 
 @command(category="book", aggregate="book", makes=(HoldVoided,))
 class VoidHold:
-    """Free what is held, posting nothing."""
+    """Free what is held, posting nothing. What is held for an `expense` is freed when that is not approved any more."""
 
     book: Id
     hold: HoldId
     reason: Note
+    expense: ExpenseId | None = None
     occurred_at: Moment | None = None
 
 

@@ -1,0 +1,88 @@
+"""What the bank said of one account, as the events make it: statements, their lines, and what these are in the book."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from services.treasury.contract import (
+    LineMatched,
+    LineUnmatched,
+    StatementImported,
+    StatementLine,
+    StatementLinesAdded,
+    StatementStarted,
+)
+
+StatementEvent = StatementStarted | StatementLinesAdded | StatementImported | LineMatched | LineUnmatched
+
+
+@dataclass(slots=True)
+class BankLine:
+    """A line of the bank's: its amount in minor units, its day, and the entries that it is in the book."""
+
+    amount: int
+    date: date
+    entries: tuple[str, ...] = ()
+
+
+@dataclass
+class Reading:
+    """A statement that is being read: what its header says, and its lines so far."""
+
+    header: StatementStarted
+    parts: int = 0
+    lines: list[StatementLine] = field(default_factory=list)
+
+
+@dataclass
+class BankAccount:
+    """What the bank said of one account so far."""
+
+    unit: str = ""
+    reading: Reading | None = None
+    lines: dict[str, BankLine] = field(default_factory=dict)
+    imported: dict[str, str] = field(default_factory=dict)
+    """The statements that are complete, by the SHA-256 of their files."""
+    ends: date | None = None
+    closing: int = 0
+    matched: dict[str, str] = field(default_factory=dict)
+    """The line that each entry is matched with."""
+
+
+def evolve(account: BankAccount, event: StatementEvent) -> BankAccount:
+    match event:
+        case StatementStarted():
+            account.reading = Reading(event)
+        case StatementLinesAdded():
+            assert account.reading is not None
+            account.reading.parts = event.part
+            account.reading.lines += event.lines
+        case StatementImported():
+            assert account.reading is not None
+            for line in account.reading.lines:
+                account.lines.setdefault(line.line, BankLine(line.amount, line.date))
+            account.unit = event.unit
+            account.imported[account.reading.header.digest] = event.statement
+            account.reading = None
+            if account.ends is None or event.ends >= account.ends:
+                account.ends, account.closing = event.ends, event.closing
+        case LineMatched():
+            account.lines[event.line].entries = event.entries
+            account.matched |= dict.fromkeys(event.entries, event.line)
+        case LineUnmatched():
+            account.lines[event.line].entries = ()
+            for entry in event.entries:
+                del account.matched[entry]
+    return account
+
+
+def check(account: BankAccount) -> list[str]:
+    broken = [
+        f"entry {entry} is matched with line {line}, which does not say so"
+        for entry, line in account.matched.items()
+        if entry not in account.lines[line].entries
+    ]
+    if sum(len(line.entries) for line in account.lines.values()) != len(account.matched):
+        broken.append("a line is matched with an entry that another line has")
+    return broken
