@@ -182,8 +182,8 @@ ASKED: dict[str, Any] = {
 def approve(books: Books, version: int, number: str) -> None:
     books.record(
         c.ExpenseApproved(
-            expense="x", payee="p-2", version=version, approver="kim", approvers=("kim",), needed=1, rules=("r",), final=True,
-            book=BOOK, hold=f"x-{number}", debits=DEBITS, credits=CREDITS, occurred_at=books.now,
+            expense="x", payee="p-2", version=version, approver="kim", approvers=("kim",), needed=1, rules=("r",),
+            final=True, book=BOOK, hold=f"x-{number}", debits=DEBITS, credits=CREDITS, occurred_at=books.now,
         ), "x",
     )  # fmt: skip
 
