@@ -35,7 +35,7 @@ import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import Corrupt, Invalid, UnknownCommand
-from shared.personal import SealedFields, sealed_fields
+from shared.personal import Sealed, SealedFields, sealed_fields
 from shared.types import ID_PATTERN, TEXT_PATTERN
 
 FILLED: Final = frozenset({"date", "occurred_at"})
@@ -109,7 +109,7 @@ class Contract:
         self._by_type: dict[str, Callable[[bytes | msgspec.Raw], Any]] = {}
         self._upcasters: dict[tuple[type, int], Upcaster] = {}
         self._sealed: dict[type, SealedFields] = {}
-        self._owners: dict[type, tuple[str, ...]] = {}
+        self._owners: dict[type, tuple[Sealed, ...]] = {}
         self._frozen = False
 
     # -- declaring ------------------------------------------------------------------------------------------------
@@ -191,19 +191,19 @@ class Contract:
     def _find_sealed(self, spec: EventSpec) -> None:
         fields = sealed_fields(spec.cls)
         if fields is not None:
-            unknown = fields.owners() - {f.name for f in dataclasses.fields(spec.cls)}
+            unknown = {mark.of for mark in fields.marks()} - {f.name for f in dataclasses.fields(spec.cls)}
             if unknown:
                 raise TypeError(f"{spec.name} is sealed under the keys of fields that it lacks: {sorted(unknown)}")
             self._sealed[spec.cls] = fields
 
     def _find_owners(self, command: CommandSpec) -> None:
-        owners = {of for made in command.makes if made in self._sealed for of in self._sealed[made].owners()}
-        missing = owners - {f.name for f in dataclasses.fields(command.cls)}
+        marks = {mark for made in command.makes if made in self._sealed for mark in self._sealed[made].marks()}
+        missing = {mark.of for mark in marks} - {f.name for f in dataclasses.fields(command.cls)}
         if missing:
             raise TypeError(
                 f"{command.name} lacks the fields under whose keys its events are sealed: {sorted(missing)}"
             )
-        self._owners[command.cls] = tuple(sorted(owners))
+        self._owners[command.cls] = tuple(sorted(marks, key=lambda mark: (mark.of, mark.kind)))
 
     def _old_decoder(self, spec: EventSpec, version: int) -> Callable[[bytes | msgspec.Raw], Any]:
         steps = [self._upcasters[spec.cls, v] for v in range(version, spec.version)]
@@ -244,8 +244,8 @@ class Contract:
 
     def owners_of(self, command: object) -> tuple[str, ...]:
         """The owners whose keys seal what a command leads to: `party/p-12`."""
-        found = ((of, getattr(command, of)) for of in self._owners[type(command)])
-        return tuple(f"{of}/{id}" for of, id in found if id is not None)
+        owners = (mark.owner(command) for mark in self._owners[type(command)])
+        return tuple(owner for owner in owners if owner is not None)
 
     def decode(self, type_: str, data: bytes | msgspec.Raw) -> Any:
         """An event's data as its newest class, upcast if it was written under an older version.

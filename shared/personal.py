@@ -39,9 +39,16 @@ SEALED_PATTERN: Final = r"^sealed:[1-9][0-9]{0,8}:[a-z0-9_]+/[A-Za-z0-9_-]+:[a-z
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """Marks a field as personal. `of` names the field of the whole event that holds the id of the person (or of another
-    owner, such as a bank statement) under whose key it is sealed; the owner is then `<of>/<id>`."""
+    owner, such as a bank statement) under whose key it is sealed; the owner is then `<of>/<id>`, or `<kind>/<id>` where
+    the field has another name than the kind of owner that it holds the id of."""
 
     of: str
+    kind: str = ""
+
+    def owner(self, event: object) -> str | None:
+        """Whose key seals the field in an event, or in what a command leads to: `party/p-12`; None without an id."""
+        id = getattr(event, self.of)
+        return None if id is None else f"{self.kind or self.of}/{id}"
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """In a command the text as it is typed, in an event as it is stored."""
@@ -51,34 +58,34 @@ class Sealed:
         sealed: dict[str, Any] = {"type": "string", "format": "sealed", "pattern": SEALED_PATTERN}
         if "anyOf" in made:
             sealed = {"anyOf": [sealed, {"type": "null"}]}
-        return sealed | {"description": f"Personal: encrypted under the key of {self.of}/<id>."}
+        return sealed | {"description": f"Personal: encrypted under the key of {self.kind or self.of}/<id>."}
 
 
-Change = Callable[[str, str, str], str | None]
-"""From the owner's field, the path of the personal field and the text in it to what shall stand there instead."""
+Change = Callable[[Sealed, str, str], str | None]
+"""From the mark, the path of the personal field and the text in it to what shall stand there instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class SealedFields:
     """The personal fields of one event or value class, found once: its own, and those of the values inside it."""
 
-    own: tuple[tuple[str, str], ...]
-    """Name, and the owner's field."""
+    own: tuple[tuple[str, Sealed], ...]
+    """Name, and the mark that says whose it is."""
     inside: tuple[tuple[str, dict[type, SealedFields]], ...]
     """Name of a field, and the classes of its values that have personal fields."""
 
-    def owners(self) -> frozenset[str]:
-        """The fields that hold owners' ids."""
-        nested = (fields.owners() for _, classes in self.inside for fields in classes.values())
-        return frozenset(of for _, of in self.own).union(*nested)
+    def marks(self) -> frozenset[Sealed]:
+        """Whose the fields are, each once."""
+        nested = (fields.marks() for _, classes in self.inside for fields in classes.values())
+        return frozenset(mark for _, mark in self.own).union(*nested)
 
     def replace(self, thing: Any, change: Change, path: str = "") -> Any:
         """A copy with every personal text changed; those that are None stay so. `lines.3.payee` is a path."""
         changed: dict[str, Any] = {}
-        for name, of in self.own:
+        for name, mark in self.own:
             text = getattr(thing, name)
             if text is not None:
-                changed[name] = change(of, path + name, text)
+                changed[name] = change(mark, path + name, text)
         for name, classes in self.inside:
             changed[name] = _inside(getattr(thing, name), classes, change, f"{path}{name}")
         return dataclasses.replace(thing, **changed)
@@ -93,13 +100,13 @@ def _inside(value: Any, classes: dict[type, SealedFields], change: Change, path:
 
 def sealed_fields(cls: type) -> SealedFields | None:
     """The personal fields of an event or value class, or None. Raises TypeError when one cannot be sealed as marked."""
-    own: list[tuple[str, str]] = []
+    own: list[tuple[str, Sealed]] = []
     inside: list[tuple[str, dict[type, SealedFields]]] = []
     for name, annotation in get_type_hints(cls, include_extras=True).items():
         where = f"{cls.__name__}.{name}"
         mark = _mark(annotation, where)
         if mark is not None:
-            own.append((name, mark.of))
+            own.append((name, mark))
             continue
         classes = {}
         for found, in_mapping in _classes(annotation):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from shared.contract import Contract
 from shared.errors import LedgerError
+from shared.personal import Sealed
 from shared.vault import Vault
 
 
@@ -33,8 +34,8 @@ def sealed(event: Any, event_id: str, contract: Contract, vault: Vault | None) -
     if vault is None:
         raise LedgerError(f"{type(event).__name__} has personal fields, and there is no vault to seal them.")
 
-    def seal(of: str, field: str, text: str) -> str:
-        return vault.seal(f"{of}/{getattr(event, of)}", event_id, field, text)
+    def seal(mark: Sealed, field: str, text: str) -> str:
+        return vault.seal(str(mark.owner(event)), event_id, field, text)
 
     return fields.replace(event, seal)
 
@@ -45,9 +46,8 @@ def opened(event: Any, event_id: str, contract: Contract, vault: Vault | None) -
     if fields is None or vault is None:
         return event
 
-    def unseal(of: str, field: str, text: str) -> Any:
-        owner = f"{of}/{getattr(event, of)}"
-        found = vault.unseal(text, owner=owner, event_id=event_id, field=field)
+    def unseal(mark: Sealed, field: str, text: str) -> Any:
+        found = vault.unseal(text, owner=mark.owner(event), event_id=event_id, field=field)
         return ANYTHING if found is None else found
 
     return fields.replace(event, unseal)

@@ -131,7 +131,7 @@ async def test_what_a_decision_learns_of_is_read_for_it(nats_server: NatsServer)
 
 
 async def test_it_is_read_as_it_is_after_all_that_was_decided_before(nats_server: NatsServer) -> None:
-    """What was sent before to the aggregate that is learned of is seen; those to the same aggregate keep their order."""
+    """What was sent before to the aggregate that is learned of is seen; those to one aggregate keep their order."""
     async with ledger(nats_server, contract=signposts, deciders=DECIDERS) as one:
         await one.send(SetPost(post="a", next="b", height=1), "a")
         answers = []

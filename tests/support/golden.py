@@ -36,7 +36,10 @@ def lines_of(contract: Contract, spec: EventSpec) -> list[bytes]:
     events = [msgspec.convert(_sample(made, full), spec.cls) for full in (True, False)]
     sealed = contract.sealed_of(events[0])
     if sealed is not None:
-        events = [sealed.replace(event, lambda of, path, _: f"sealed:1:{of}/a-1:{path}:{SEALED}") for event in events]
+        events = [
+            sealed.replace(event, lambda mark, path, _: f"sealed:1:{mark.kind or mark.of}/a-1:{path}:{SEALED}")
+            for event in events
+        ]
     return [_envelope(contract, spec, event) for event in events]
 
 

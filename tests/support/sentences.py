@@ -26,6 +26,7 @@ import msgspec
 from shared.contract import Contract
 from shared.decider import Context, Decider, Past, Ref
 from shared.errors import Rejected
+from shared.personal import Sealed
 from shared.sealing import is_sealed
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -133,10 +134,10 @@ def sealed(contract: Contract, event: Any) -> Any:
     if fields is None:
         return event
 
-    def change(of: str, path: str, text: str) -> str:
+    def change(mark: Sealed, path: str, text: str) -> str:
         if is_sealed(text):
             return text
-        made = f"sealed:1:{of}/{getattr(event, of)}:{path}:{secrets.token_urlsafe(48)}"
+        made = f"sealed:1:{mark.owner(event)}:{path}:{secrets.token_urlsafe(48)}"
         _texts[made] = text
         return made
 

@@ -66,8 +66,8 @@ def _found(event: Any) -> SealedFields:
 def test_every_personal_text_is_found_with_its_owner_and_its_path() -> None:
     seen: list[tuple[str, str, str]] = []
 
-    def look(of: str, path: str, text: str) -> str:
-        seen.append((of, path, text))
+    def look(mark: Sealed, path: str, text: str) -> str:
+        seen.append((mark.of, path, text))
         return text.upper()
 
     changed = _found(WHOLE).replace(WHOLE, look)
@@ -81,6 +81,11 @@ def test_every_personal_text_is_found_with_its_owner_and_its_path() -> None:
 
 def test_owners_are_read_off_the_command() -> None:
     assert desk.owners_of(Import(statement="s-1", member="m-1", name="Ana")) == ("member/m-1", "statement/s-1")
+
+
+def test_an_owner_may_be_named_by_a_field_of_another_name() -> None:
+    mark = Sealed(of="member", kind="party")
+    assert mark.owner(Import(statement="s-1", member="m-1", name="Ana")) == "party/m-1"
 
 
 def test_an_event_without_personal_fields_has_none() -> None:

@@ -73,7 +73,7 @@ class ExpenseSubmitted:
     unit: Unit
     lines: tuple[ExpenseLine, ...]
     pay_from: Id
-    description: Annotated[str, Sealed(of="payee")]
+    description: Annotated[str, Sealed(of="payee", kind="party")]
     documents: tuple[Digest, ...] = ()
     needed: int
     submitter: str
@@ -108,7 +108,7 @@ class ExpenseChanged:
     unit: Unit
     lines: tuple[ExpenseLine, ...]
     pay_from: Id
-    description: Annotated[str, Sealed(of="payee")]
+    description: Annotated[str, Sealed(of="payee", kind="party")]
     documents: tuple[Digest, ...] = ()
     needed: int
     submitter: str
@@ -203,7 +203,7 @@ class DocumentAttached:
     expense: ExpenseId
     payee: Id
     document: Digest
-    title: Annotated[str | None, Sealed(of="payee")] = None
+    title: Annotated[str | None, Sealed(of="payee", kind="party")] = None
     occurred_at: Moment
 
 
