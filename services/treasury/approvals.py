@@ -54,7 +54,8 @@ def counted(rule: ApprovalRuleSet, approvers: Mapping[str, Sequence[str | None]]
     return sum(any(eligible(rule, who, mandate) for mandate in under) for who, under in approvers.items())
 
 
-def benefits(expense: Expense, payee: Party, context: Context) -> bool:
+def benefits(expense: Expense, context: Context) -> bool:
     """Whether who acts is who is paid, by the login the payee had when the expense was submitted, or has now."""
+    payee: Party = context.read("party", expense.payee)
     known = {expense.payee_index, payee.login_index} - {None}
     return bool(known) and context.blind("login", context.actor) in known

@@ -97,8 +97,8 @@ def names(event: Any) -> Iterable[str]:
 def reads(command: Any) -> Iterable[Ref]:
     match command:
         case PayExpense():
-            return (Ref("expense", command.expense), Ref("party", command.payee))
-        case PlaceHold(expense=str() as expense) | VoidHold(expense=str() as expense):
+            return (Ref("expense", command.expense),)
+        case PlaceHold(expense=str() as expense):
             return (Ref("expense", expense),)
         case RecordDonation():
             parties = [Ref("party", command.donor)] if command.donor is not None else []
@@ -114,7 +114,7 @@ def recalls(command: Any) -> Iterable[tuple[Ref, str]]:
     match command:
         case PostEntries():
             return [(ref, f"entry:{entry.entry}") for entry in command.entries]
-        case PlaceHold(expense=str() as expense) | VoidHold(expense=str() as expense):
+        case PlaceHold(expense=str() as expense):
             named = (f"hold:{command.hold}", f"expense:{expense}")
         case PlaceHold() | VoidHold() | ExpireHold():
             named = (f"hold:{command.hold}",)

@@ -28,7 +28,7 @@ from services.treasury.contract import (
     TreasuryError,
     treasury,
 )
-from services.treasury.expense_rules import not_paid, not_rejected, of_book, of_payee, same_version
+from services.treasury.expense_rules import not_paid, not_rejected, of_book, same_version
 from services.treasury.expense_state import Expense, ExpenseEvent, Stage, check, evolve, postings_of
 from services.treasury.limits import judge
 from services.treasury.party import Party, known
@@ -43,9 +43,9 @@ ExpenseCommand = SubmitExpense | ChangeExpense | ApproveExpense | RejectExpense 
 
 def reads(command: ExpenseCommand) -> Iterable[Ref]:
     match command:
-        case SubmitExpense() | ChangeExpense() | ApproveExpense():
+        case SubmitExpense() | ChangeExpense():
             return (Ref("book", command.book), Ref("party", command.payee))
-        case RejectExpense():
+        case ApproveExpense() | RejectExpense():
             return (Ref("book", command.book),)
         case AttachDocument():
             return ()
@@ -145,7 +145,6 @@ def _approve(command: ApproveExpense, expense: Expense, context: Context) -> Exp
     book: Book = context.read("book", command.book)
     opened(book, command.book)
     of_book(expense, command.expense, command.book)
-    of_payee(expense, command.expense, command.payee)
     given = expense.approvers.get(context.actor, [])
     if command.version == expense.version and expense.stage is Stage.APPROVED and context.mandate in given:
         return None
@@ -159,7 +158,7 @@ def _approve(command: ApproveExpense, expense: Expense, context: Context) -> Exp
     if final:
         judge(book, command.expense, today(book, context.now), debits, credits)
     return ExpenseApproved(
-        expense=command.expense, book=command.book, payee=command.payee, version=command.version,
+        expense=command.expense, book=command.book, version=command.version,
         approver=context.actor, mandate=context.mandate, approvers=tuple(approvers),
         needed=max(rule.approvals for rule in chosen), rules=tuple(rule.rule for rule in chosen), final=final,
         hold=f"{command.expense}-{expense.version}" if final else None, debits=debits if final else (),
@@ -211,7 +210,7 @@ def _by_another(command: ApproveExpense, expense: Expense, context: Context) -> 
             f"{context.actor} submitted or changed expense {command.expense}. Somebody else approves it.",
             expense=command.expense, actor=context.actor,
         )  # fmt: skip
-    if benefits(expense, context.read("party", command.payee), context):
+    if benefits(expense, context):
         raise rejected(
             TreasuryError.OWN_BENEFIT, f"Expense {command.expense} goes to {context.actor}. Somebody else approves it.",
             expense=command.expense,
@@ -232,7 +231,11 @@ def _reject(command: RejectExpense, expense: Expense, context: Context) -> Expen
 
 def _attach(command: AttachDocument, expense: Expense, context: Context) -> DocumentAttached | None:
     at = rules.when(command.occurred_at, context)
-    of_payee(expense, command.expense, command.payee)
+    if expense.stage is Stage.NONE or expense.payee != command.payee:
+        raise rejected(
+            TreasuryError.UNKNOWN_EXPENSE, f"There is no expense {command.expense} of payee {command.payee}.",
+            expense=command.expense,
+        )  # fmt: skip
     if command.document in expense.documents and command.title is None:
         return None
     return DocumentAttached(**(dict(fields_of(command)) | {"occurred_at": at}))

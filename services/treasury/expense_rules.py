@@ -17,14 +17,6 @@ def of_book(expense: Expense, id: str, book: str) -> None:
         )
 
 
-def of_payee(expense: Expense, id: str, payee: str) -> None:
-    """Refuse an expense that goes to somebody else."""
-    if expense.stage is Stage.NONE or expense.payee != payee:
-        raise rejected(
-            TreasuryError.UNKNOWN_EXPENSE, f"There is no expense {id} to payee {payee}. Look at it again.", expense=id
-        )
-
-
 def same_version(expense: Expense, id: str, version: int) -> None:
     """Refuse a decision on an expense that was changed since it was looked at."""
     if expense.version != version:
@@ -57,17 +49,11 @@ def approved(expense: Expense, id: str) -> None:
 
 def not_paid(id: str, book: str, context: Context) -> None:
     """Refuse an expense whose payment stands; the decision recalls `expense:<id>` from the book."""
-    if is_paid(id, book, context):
-        past = recalled(context, book, f"expense:{id}")
-        assert past is not None
+    past = recalled(context, book, f"expense:{id}")
+    if past is not None and isinstance(past.event, ExpensePaid):
         raise rejected(
             TreasuryError.EXPENSE_PAID,
             f"Expense {id} was paid by entry {past.event.entry}, reference {past.event.reference!r}. If the payment "
             "failed, use RecordPaymentFailed.",
             expense=id, entry=past.event.entry,
         )  # fmt: skip
-
-
-def is_paid(id: str, book: str, context: Context) -> bool:
-    past = recalled(context, book, f"expense:{id}")
-    return past is not None and isinstance(past.event, ExpensePaid)

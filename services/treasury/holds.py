@@ -17,7 +17,7 @@ from services.treasury.contract import (
     TreasuryError,
     VoidHold,
 )
-from services.treasury.expense_rules import approved, is_paid, not_paid, not_rejected, of_book
+from services.treasury.expense_rules import approved, not_paid, not_rejected, of_book
 from services.treasury.expense_state import Expense, Stage, is_for
 from services.treasury.limits import Guards, judge
 from services.treasury.posting import amount_text, malformed, opened, posting_day, refuse, rejected, today
@@ -123,31 +123,19 @@ def void_hold(command: VoidHold, book: Book, context: Context) -> HoldVoided | N
     if past is not None and isinstance(past.event, HoldVoided) and command.hold not in book.holds:
         return None
     hold = standing_hold(command.hold, command.book, book, context)
-    if command.expense is not None and hold.expense != command.expense:
-        raise rejected(
-            TreasuryError.UNKNOWN_HOLD, f"Hold {command.hold} is not for expense {command.expense}. Check both ids.",
-            hold=command.hold, expense=command.expense,
-        )  # fmt: skip
     if hold.expense is not None:
-        _free_to_void(command, hold, hold.expense, context)
-    return HoldVoided(**(dict(fields_of(command)) | {"occurred_at": at}))
+        _not_needed(command.hold, hold, hold.expense, context)
+    return HoldVoided(**(dict(fields_of(command)) | {"occurred_at": at}), expense=hold.expense)
 
 
-def _free_to_void(command: VoidHold, hold: Hold, id: str, context: Context) -> None:
-    """Refuse to free the money of an expense that is approved and to be paid with it."""
-    if command.expense is None:
+def _not_needed(id: str, hold: Hold, expense_id: str, context: Context) -> None:
+    """Refuse to free the money of an expense that is approved; one that is paid has no open hold."""
+    expense: Expense = context.read("expense", expense_id)
+    if expense.stage is Stage.APPROVED and is_for(expense, hold.debits, hold.credits):
         raise rejected(
             TreasuryError.HELD_FOR_EXPENSE,
-            f"Hold {command.hold} is for expense {id}. It ends by itself when that is paid, changed or rejected.",
-            hold=command.hold, expense=id,
-        )  # fmt: skip
-    expense: Expense = context.read("expense", id)
-    needed = expense.stage is Stage.APPROVED and is_for(expense, hold.debits, hold.credits)
-    if needed and not is_paid(id, command.book, context):
-        raise rejected(
-            TreasuryError.HELD_FOR_EXPENSE,
-            f"Hold {command.hold} is for expense {id}, which is approved. Change or reject that, and the hold ends.",
-            hold=command.hold, expense=id,
+            f"Hold {id} is for expense {expense_id}, which is approved. Change or reject that, and the hold ends.",
+            hold=id, expense=expense_id,
         )  # fmt: skip
 
 

@@ -146,7 +146,6 @@ class ExpenseApproved:
     """
 
     expense: ExpenseId
-    payee: Id
     version: Revision
     approver: str
     mandate: str | None = None
@@ -163,14 +162,10 @@ class ExpenseApproved:
 
 @command(category="expense", aggregate="expense", makes=(ExpenseApproved,))
 class ApproveExpense:
-    """Approve an expense to `payee` as it is.
-
-    `version` is the revision that submitted or changed it last: what was looked at.
-    """
+    """Approve an expense as it is. `version` is the revision that submitted or changed it last: what was looked at."""
 
     expense: ExpenseId
     book: Id
-    payee: Id
     version: Revision
     occurred_at: Moment | None = None
 
@@ -226,7 +221,6 @@ class ExpensePaid(Journal):
     """An approved expense was paid: its hold was posted. `reference` is the payment's own, used once in a book."""
 
     expense: ExpenseId
-    payee: Id
     version: Revision
     hold: HoldId
     payer: str
@@ -235,14 +229,13 @@ class ExpensePaid(Journal):
 
 @command(category="book", aggregate="book", makes=(ExpensePaid,))
 class PayExpense:
-    """Record that an approved expense is being paid to `payee`, under the bank's reference.
+    """Record that an approved expense is being paid, under the bank's reference. It is never paid again by itself.
 
-    It is never paid again by itself. Case and blanks make no difference between two references.
+    Case and blanks make no difference between two references.
     """
 
     book: Id
     expense: ExpenseId
-    payee: Id
     version: Revision
     entry: Id
     reference: Text

@@ -96,12 +96,11 @@ class HoldVoided:
 
 @command(category="book", aggregate="book", makes=(HoldVoided,))
 class VoidHold:
-    """Free what is held, posting nothing. What is held for an `expense` is freed when that is not approved any more."""
+    """Free what is held, posting nothing. What is held for an expense is freed when that is not approved any more."""
 
     book: Id
     hold: HoldId
     reason: Note
-    expense: ExpenseId | None = None
     occurred_at: Moment | None = None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from services.treasury.contract import (
     ExpenseApproved,
@@ -30,6 +31,15 @@ from shared.manager import Manager, Step
 _Entry = tuple[Counter[Posting], Counter[Posting]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The hold for an expense; the book has one at most."""
+
+    book: str
+    hold: str
+    entry: _Entry
+
+
 class Expenses(Manager):
     """Places and voids the holds of expenses."""
 
@@ -42,8 +52,8 @@ class Expenses(Manager):
     def __init__(self) -> None:
         self._approved: dict[str, _Entry | None] = {}
         """What is to be held, by expense, for as long as it is approved; None while it is paid."""
-        self._held: dict[str, dict[str, _Entry]] = {}
-        """What is held, by expense and hold."""
+        self._held: dict[str, _Held] = {}
+        """What is held, by expense."""
 
     def react(self, event: Recorded) -> Iterable[Step]:
         match event.data:
@@ -56,47 +66,43 @@ class Expenses(Manager):
                 yield self.step(event, treasury, command, f"hold {hold}")
             case ExpenseChanged() | ExpenseRejected() as ended:
                 self._approved.pop(ended.expense, None)
-                why = "the expense was changed" if isinstance(ended, ExpenseChanged) else "the expense was rejected"
-                for hold in self._held.get(ended.expense, ()):
-                    yield self._void(event, ended.book, ended.expense, hold, why)
+                if (held := self._held.get(ended.expense)) is not None:
+                    done = "changed" if isinstance(ended, ExpenseChanged) else "rejected"
+                    yield self._void(event, held, f"the expense was {done}")
             case HoldPlaced(expense=str() as expense) as placed:
-                yield from self._came(event, expense, placed.hold, _entry(placed.debits, placed.credits))
+                held = _Held(placed.book, placed.hold, _entry(placed.debits, placed.credits))
+                yield from self._came(event, expense, held)
             case PaymentFailed() as failed:
-                entry = _entry(failed.held_debits, failed.held_credits)
+                held = _Held(failed.book, failed.hold, _entry(failed.held_debits, failed.held_credits))
                 if failed.expense in self._approved:
-                    self._approved[failed.expense] = entry
-                yield from self._came(event, failed.expense, failed.hold, entry)
-            case HoldVoided(expense=str() as expense) | HoldExpired(expense=str() as expense) as gone:
-                self._went(expense, gone.hold)
+                    self._approved[failed.expense] = held.entry
+                yield from self._came(event, failed.expense, held)
+            case HoldVoided(expense=str() as expense) | HoldExpired(expense=str() as expense):
+                self._held.pop(expense, None)
             case ExpensePaid() as paid:
                 if paid.expense in self._approved:
                     self._approved[paid.expense] = None
-                self._went(paid.expense, paid.hold)
+                self._held.pop(paid.expense, None)
 
-    def _came(self, event: Recorded, expense: str, hold: str, entry: _Entry) -> Iterable[Step]:
+    def _came(self, event: Recorded, expense: str, held: _Held) -> Iterable[Step]:
         """Something is held for an expense; if that needs it no more, it is freed."""
-        self._held.setdefault(expense, {})[hold] = entry
-        if self._approved.get(expense) != entry:
-            why = "the expense is not approved any more"
-            yield self._void(event, event.data.book, expense, hold, why)
+        self._held[expense] = held
+        if self._approved.get(expense) != held.entry:
+            yield self._void(event, held, "the expense is not approved any more")
 
-    def _went(self, expense: str, hold: str) -> None:
-        held = self._held.get(expense, {})
-        held.pop(hold, None)
-        if not held:
-            self._held.pop(expense, None)
-
-    def _void(self, event: Recorded, book: str, expense: str, hold: str, why: str) -> Step:
-        command = VoidHold(book=book, hold=hold, reason=why, expense=expense)
-        return self.step(event, treasury, command, f"void {hold}")
+    def _void(self, event: Recorded, held: _Held, why: str) -> Step:
+        command = VoidHold(book=held.book, hold=held.hold, reason=why)
+        return self.step(event, treasury, command, f"void {held.hold}")
 
     def moot(self, step: Step) -> bool:
         command = step.command
-        wanted, held = self._approved.get(command.expense), self._held.get(command.expense, {})
         if isinstance(command, PlaceHold):
-            entry = _entry(command.debits, command.credits)
-            return wanted != entry or entry in held.values()
-        return command.hold not in held or held[command.hold] == wanted
+            entry, held = _entry(command.debits, command.credits), self._held.get(command.expense or "")
+            return self._approved.get(command.expense or "") != entry or (held is not None and held.entry == entry)
+        for expense, held in self._held.items():
+            if (held.book, held.hold) == (command.book, command.hold):
+                return held.entry == self._approved.get(expense)
+        return True
 
 
 def _entry(debits: Sequence[Posting], credits: Sequence[Posting]) -> _Entry:  # noqa: A002

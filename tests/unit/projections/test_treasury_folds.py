@@ -182,7 +182,7 @@ ASKED: dict[str, Any] = {
 def approve(books: Books, version: int, number: str) -> None:
     books.record(
         c.ExpenseApproved(
-            expense="x", payee="p-2", version=version, approver="kim", approvers=("kim",), needed=1, rules=("r",),
+            expense="x", version=version, approver="kim", approvers=("kim",), needed=1, rules=("r",),
             final=True, book=BOOK, hold=f"x-{number}", debits=DEBITS, credits=CREDITS, occurred_at=books.now,
         ), "x",
     )  # fmt: skip
@@ -202,7 +202,7 @@ def test_an_expense_is_followed_through_approval_hold_payment_and_its_failure(bo
     (payment,) = table(Expenses(), books.events, "expense_payments")
     assert payment["hold"] == "x-3"
     paid = c.ExpensePaid(
-        **moved(400, "food", "bank"), entry="pay", date=MAY, expense="x", payee="p-2", version=3, hold="x-3",
+        **moved(400, "food", "bank"), entry="pay", date=MAY, expense="x", version=3, hold="x-3",
         payer="lee", reference="SEPA-1",
     )  # fmt: skip
     books.record(paid)
