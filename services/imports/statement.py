@@ -151,19 +151,19 @@ def commands(statement: BankStatement, book: str, account: str, attempt: int = 1
 
 
 def line_ids(lines: Iterable[BankLine]) -> list[str]:
-    """The lines' ids: the bank's own, or made of the content and of how many such lines came before on that day.
+    """The lines' ids: the bank's own, or made of the day, the amount, and how many such lines came before on that day.
 
-    So the same line in an overlapping statement has the same id, and two that only look alike have two.
+    So the same line in an overlapping statement has the same id, and two that look alike have two. Payees and texts
+    are no part of it: an id stands in clear in every event, and could be tried out for names.
     """
-    alike: Counter[tuple[object, ...]] = Counter()
+    alike: Counter[tuple[date, int]] = Counter()
     ids = []
     for line in lines:
         if line.id is not None:
             ids.append(line.id if _fits(line.id) else f"id:{uuid5(NAMESPACE, line.id)}")
             continue
-        alike[line.content] += 1
-        name = "\x1f".join(str(part) for part in (*line.content, alike[line.content]))
-        ids.append(f"made:{uuid5(NAMESPACE, name)}")
+        alike[line.date, line.amount] += 1
+        ids.append(f"{line.date}:{line.amount}:{alike[line.date, line.amount]}")
     return ids
 
 

@@ -251,6 +251,7 @@ def test_overlapping_statements_give_the_same_line_the_same_id_and_twins_two() -
     november = from_csv("date,amount,payee\n2026-11-05,12.00,A\n2026-11-05,12.00,A\n2026-11-06,1,B\n")
     later = from_csv("date,amount,payee\n2026-11-05,12.00,A\n2026-11-05,12.00,A\n2026-12-01,1,B\n")
     first, second = line_ids(november.lines), line_ids(later.lines)
+    assert first == ["2026-11-05:1200:1", "2026-11-05:1200:2", "2026-11-06:100:1"]
     assert first[:2] == second[:2] and len(set(first)) == 3 and first[2] != second[2]
 
 
