@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Annotated
 
 import typer
-from rich.progress import TaskID
 
+from services.commands import export_books
 from services.commands.common import Operator, command
 from services.commands.door import Usage, new_group
-from services.commands.render import emit, progress_bar
+from services.commands.exporting import watched, whole
+from services.commands.render import emit
 from services.exports.epcis import Exported
 from services.exports.epcis import export as export_epcis
 from shared.clock import utc_now
@@ -36,7 +34,9 @@ async def epcis(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write it to FILE, whole or not at all; else to stdout."),
+        typer.Option(
+            "--output", "--out", metavar="FILE", help="Write it to FILE, whole or not at all; else to stdout."
+        ),
     ] = None,
 ) -> int | None:
     """Export movements, holds and temperatures as an EPCIS 2.0 document (JSON-LD), from the stream itself.
@@ -53,7 +53,7 @@ async def epcis(
         await _export(operator, sys.stdout.buffer, first, beyond)
         sys.stdout.flush()
         return None
-    with _whole(out) as file:
+    with whole(out) as file:
         done = await _export(operator, file, first, beyond)
     if operator.as_json:
         emit({"file": str(out), "events": done.events, "until": done.until})
@@ -63,37 +63,14 @@ async def epcis(
 
 
 async def _export(operator: Operator, file: IO[bytes], since: datetime | None, until: datetime | None) -> Exported:
-    bar = progress_bar()
-    task: list[TaskID] = []
-
-    def show(done: int, total: int) -> None:
-        if not task:
-            task.append(bar.add_task("EPCIS", total=total))
-        bar.update(task[0], completed=done)
-
-    with bar:
+    with watched("EPCIS") as show:
         return await export_epcis(
             operator.address("nats_url"), file, utc_now(), since=since, until=until, progress=show
         )  # fmt: skip
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when all of it is written, and otherwise not at all."""
-    if not path.parent.is_dir():
-        raise Usage(f"{path.parent} is no folder, so {path.name} cannot be written there.", file=str(path))
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        unfinished = Path(file.name)
-        try:
-            yield file
-        except BaseException:
-            unfinished.unlink()
-            raise
-    unfinished.chmod(0o644)
-    unfinished.replace(path)
-
-
 def register(app: typer.Typer) -> None:
-    group = new_group("Hand the ledger on in the standards of its fields: epcis.")
+    group = new_group("Hand the ledger on in the standards of its fields: epcis, beancount, hledger, csv.")
     group.command("epcis")(epcis)
+    export_books.register(group)
     app.add_typer(group, name="export")

@@ -44,6 +44,12 @@ async def opened(operator: Operator, found: QueryResult) -> QueryResult:
     return replace(found, rows=rows, message=message)
 
 
+async def names_of(operator: Operator, service: str, sealed: Mapping[str, str]) -> Mapping[str, str]:
+    """Sealed texts by some id, opened, without those whose key was destroyed or is not at hand. Raises LedgerError."""
+    words = await _read(operator, service, set(sealed.values())) if sealed else {}
+    return {id_: words[text] for id_, text in sealed.items() if not isinstance(words.get(text, Closed.SEALED), Closed)}
+
+
 async def _read(operator: Operator, service: str, texts: set[str]) -> Mapping[str, str]:
     keys = Keys(operator.folder / "keys")
     masters = keys.masters()

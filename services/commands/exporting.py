@@ -1,0 +1,45 @@
+"""What every `commons export` shares: a file that is whole or not there, and a bar that shows how far it is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from rich.progress import TaskID
+
+from services.commands.door import Usage
+from services.commands.render import progress_bar
+
+
+@contextmanager
+def watched(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that shows how far an export is, told how many events were read, of how many."""
+    bar = progress_bar()
+    task: list[TaskID] = []
+
+    def show(done: int, total: int) -> None:
+        if not task:
+            task.append(bar.add_task(what, total=total))
+        bar.update(task[0], completed=done)
+
+    with bar:
+        yield show
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears under its name when all of it is written, and otherwise not at all."""
+    if not path.parent.is_dir():
+        raise Usage(f"{path.parent} is no folder, so {path.name} cannot be written there.", file=str(path))
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        unfinished = Path(file.name)
+        try:
+            yield file
+        except BaseException:
+            unfinished.unlink()
+            raise
+    unfinished.chmod(0o644)
+    unfinished.replace(path)
