@@ -44,11 +44,15 @@ _CONTENT = ("date", "debits", "credits", "description", "party", "fact")
 
 def post_entry(command: PostEntry, book: Book, context: Context) -> EntryPosted | None:
     opened(book, command.book)
-    if _posted_among_many(command, context) or posted_before(command, context, EntryPosted):
+    if context.past and (_posted_among_many(command, context) or posted_before(command, context, EntryPosted)):
         return None
     day = posting_day(command.date, book, context.now)
     breaches = judge(book, command.entry, day, command.debits, command.credits, fact=command.fact)
-    return EntryPosted(**(dict(fields_of(command)) | {"date": day}), breaches=breaches)
+    return EntryPosted(  # field by field, which takes a third of what it takes to go through them by name
+        book=command.book, entry=command.entry, date=day, debits=command.debits, credits=command.credits,
+        breaches=breaches, description=command.description, party=command.party, reference=command.reference,
+        document=command.document, fact=command.fact,
+    )  # fmt: skip
 
 
 def _posted_among_many(command: PostEntry, context: Context) -> bool:
