@@ -260,6 +260,8 @@ class _Lane:
         # A chain is published one after another, so a long one is dearer than a batch, which syncs the disk once.
         if len(self.taken) >= self.committer.batch_from or longest * 6 >= self.committer.batch_from:
             await self._write_batch(chains)
+        elif len(chains) == 1:  # as when one command comes after another: without a task of its own
+            await self._write_chain(next(iter(chains.values())))
         else:
             results = await asyncio.gather(*map(self._write_chain, chains.values()), return_exceptions=True)
             for result in results:
