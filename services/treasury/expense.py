@@ -32,11 +32,12 @@ from services.treasury.expense_rules import not_paid, not_rejected, of_book, sam
 from services.treasury.expense_state import Expense, ExpenseEvent, Stage, check, evolve, postings_of
 from services.treasury.limits import judge
 from services.treasury.party import Party, known
-from services.treasury.posting import malformed, of_kind, opened, refuse, rejected, today
+from services.treasury.posting import malformed, of_kind, opened, refuse, rejected, today, too_large
 from services.treasury.rules import Refusals
 from services.treasury.state import Book
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.types import MAX_INTEGER
 
 ExpenseCommand = SubmitExpense | ChangeExpense | ApproveExpense | RejectExpense | AttachDocument
 
@@ -124,6 +125,9 @@ def _needed(command: SubmitExpense | ChangeExpense, book: Book, refusals: Refusa
     with refusals:
         if problem := malformed(book, *postings_of(asked)):
             refuse(problem)
+    with refusals:
+        if asked.total > MAX_INTEGER:
+            refuse(too_large(book, f"account {command.pay_from}", command.unit))
     with refusals:
         chosen = rules_for(book, asked)
     refusals.answer()
