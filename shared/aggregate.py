@@ -24,6 +24,9 @@ from shared.remembered import Remembered, key_of, name_key
 BASE_BYTES: Final = 3_600
 """What an aggregate without events takes in memory, by measurement."""
 
+EVENT_BYTES: Final = 8_192
+"""So many bytes of events count as one event for the interval between snapshots: those of bulk commands are long."""
+
 
 class Keeper(Protocol):
     """Who holds the aggregates, and decides for them."""
@@ -74,6 +77,8 @@ class Ticket:
     """The names that its event bears."""
     past: Mapping[tuple[Ref, str], Past] = field(default_factory=dict)
     """The events that its decision recalls, as far as they were found."""
+    keys: Mapping[str, int] = field(default_factory=dict)
+    """The keys of names that were looked up for it, which its event may bear."""
     fetched: dict[int, Fetched] = field(default_factory=dict)
     """Events that were read from the stream for it, by sequence."""
     first: Ticket | None = None
@@ -118,12 +123,23 @@ class Aggregate:
     failures: int = 0
     """How often its tickets were taken back; what was asked of the stream before says nothing afterwards."""
     snapshot_revision: int = 0
+    unsaved_bytes: int = 0
+    """Bytes of its events since the last snapshot."""
     snapshot: tuple[int, bytes] | None = None
     state_bytes: int = 0
     weight: int = BASE_BYTES
 
     def in_use(self) -> bool:
         return bool(self.tickets or self.undecided or self.working or self.loading or self.readers)
+
+    def snapshot_due(self, every: int) -> bool:
+        """Whether another snapshot is worth its while.
+
+        After `every` events, or as many bytes as so many have; and never more bytes of snapshots than of events.
+        """
+        events = self.revision - self.snapshot_revision
+        enough = events >= every or self.unsaved_bytes >= every * EVENT_BYTES
+        return enough and self.unsaved_bytes >= self.state_bytes and self.snapshot is None
 
     async def drained(self) -> None:
         """Wait until no ticket is on its way."""
@@ -165,7 +181,8 @@ class Aggregate:
 
     def _name_stored(self, ticket: Ticket, sequence: int) -> None:
         """The names of a ticket's event are found in the stream from now on."""
-        self.names.add_all(map(name_key, ticket.names), sequence)
+        keys = ticket.keys
+        self.names.add_all([keys.get(name) or name_key(name) for name in ticket.names], sequence)
         if self.pending:
             named = self.named
             for name in ticket.names:

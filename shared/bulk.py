@@ -12,6 +12,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from shared.command import Answer, BulkAnswer, CommandMeta
@@ -110,5 +111,5 @@ def _joined(stream: str, spec: CommandSpec, parts: Sequence[Any], answers: Seque
         "accepted" if made else "unchanged",
         bool(made) and all(answer.repeated for answer in made),
         results,
-        dict(Counter(str(result["result"]) for result in results)),
+        dict(Counter(map(itemgetter("result"), results))),
     )

@@ -31,6 +31,9 @@ _EVENT_BYTES: Final = 250
 _FIRST_PAGE: Final = 64
 """Events that are asked for before it is known how many there are: few for a long aggregate, all of most others."""
 
+_FIRST_BYTES: Final = 256 << 10
+"""And so many bytes of them at the most."""
+
 _UNPACKED: Final = 6
 """How many bytes of Python objects stand behind one byte of MessagePack."""
 
@@ -128,9 +131,9 @@ class Cache:
             ref, decider = aggregate.ref, aggregate.decider
             state, revision, hash_, sequence = decider.initial(), 0, FIRST_PREVHASH, 0
             remembered, names = Remembered(), Remembered()
-            events, left = await self._store.page(ref, size=_FIRST_PAGE)
-            aggregate.snapshot_revision = 0
-            if self._snapshots and len(events) + left >= self.snapshot_every:
+            events, left = await self._store.page(ref, size=_FIRST_PAGE, max_bytes=_FIRST_BYTES)
+            aggregate.snapshot_revision = aggregate.state_bytes = unsaved = 0
+            if self._snapshots and (left or len(events) >= self.snapshot_every):
                 snapshot = await self._snapshots.load(ref, decider, self._store)
                 if snapshot:
                     state, remembered, names = snapshot.state, snapshot.remembered, snapshot.names
@@ -140,6 +143,7 @@ class Cache:
             while events:  # a page at a time, so that a long fold holds up nobody else
                 revision, hash_ = chain(events, revision=revision, previous=hash_)
                 for event in events:
+                    unsaved += len(event.raw)
                     state = decider.evolve(state, event.data)
                     remembered.add(key_of(event.id), event.sequence)
                     names.add_all(map(name_key, decider.names(event.data)), event.sequence)
@@ -148,7 +152,7 @@ class Cache:
             aggregate.state, aggregate.remembered, aggregate.names = state, remembered, names
             aggregate.revision, aggregate.hash = revision, hash_
             aggregate.sequence = sequence
-            aggregate.snapshot = None
+            aggregate.snapshot, aggregate.unsaved_bytes = None, unsaved
             aggregate.stale_until = 0.0
             aggregate.loaded = True
             self.weigh(aggregate)
@@ -252,7 +256,7 @@ class Cache:
         """Write the snapshot that was taken at the event which has just become durable, in the background."""
         assert aggregate.snapshot is not None
         revision, state = aggregate.snapshot
-        aggregate.snapshot_revision, aggregate.state_bytes = revision, len(state)
+        aggregate.snapshot_revision, aggregate.state_bytes, aggregate.unsaved_bytes = revision, len(state), 0
         aggregate.snapshot = None
         self.weigh(aggregate)
         # When more was decided since, the newest hash is a later event's, and this one's is read from the stream.

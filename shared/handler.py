@@ -327,13 +327,14 @@ class Handler:
         entry.pending[ticket.event_id] = ticket
         entry.named.update(dict.fromkeys(names, ticket))
         entry.tickets.append(ticket)
+        entry.unsaved_bytes += len(raw)
         every = self.cache.snapshot_every
-        if every and entry.snapshot is None and entry.revision - entry.snapshot_revision >= every:
+        if every and entry.snapshot_due(every):
             try:
                 entry.snapshot = (entry.revision, msgspec.msgpack.encode(entry.state))
             except (TypeError, ValueError, OverflowError, RecursionError) as error:
                 log.error("a state cannot be kept as a snapshot", subject=entry.subject, reason=str(error))
-                entry.snapshot_revision = entry.revision
+                entry.snapshot_revision, entry.unsaved_bytes = entry.revision, 0
         self.committer.submit(Append(entry, raw, meta.traceparent))
 
     def _read_more(self, entry: Aggregate, ticket: Ticket, ref: Ref) -> None:

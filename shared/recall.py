@@ -23,27 +23,44 @@ def recall(cache: Cache, entry: Aggregate, ticket: Ticket) -> set[int]:
     """
     missing: set[int] = set()
     past: dict[tuple[Ref, str], Past] = {}
-    held, named, names = entry.ref, entry.named, entry.names
-    for ref, name in entry.decider.recalls(ticket.command):
+    asked = entry.decider.recalls(ticket.command)
+    ticket.past = past
+    if asked == ():
+        return missing
+    wanted: dict[Ref, list[str]] = {}
+    held, names = entry.ref, wanted.setdefault(entry.ref, [])
+    for ref, name in asked:
         if ref != held:
-            if ref != entry.ref and ref not in (*entry.decider.reads(ticket.command), *ticket.more_reads):
-                raise LookupError(f"{ref} is recalled from, and not read")
-            held, aggregate = ref, cache.get(ref)
-            named, names = aggregate.named, aggregate.names
-        undurable = named.get(name)
-        if undurable is not None:
-            assert undurable.decided_at is not None
-            past[ref, name] = Past(
-                undurable.event, undurable.revision, undurable.meta.actor, undurable.decided_at.astimezone(UTC)
-            )
-        elif (sequence := names.get(name_key(name))) is not None:
+            held, names = ref, wanted.setdefault(ref, [])
+        names.append(name)
+    for ref, names in wanted.items():
+        if not names:
+            continue
+        if ref != entry.ref and ref not in (*entry.decider.reads(ticket.command), *ticket.more_reads):
+            raise LookupError(f"{ref} is recalled from, and not read")
+        aggregate = entry if ref == entry.ref else cache.get(ref)
+        for name in aggregate.named.keys() & names:
+            past[ref, name] = _undurable(aggregate.named[name])
+        keys = ticket.keys = dict(zip(names, map(name_key, names), strict=True))
+        found = aggregate.names.find(keys.values())
+        if not found:
+            continue
+        for name, key in keys.items():
+            sequence = found.get(key)
+            if sequence is None or (ref, name) in past:
+                continue
             fetched = ticket.fetched.get(sequence)
             if fetched is None:
                 missing.add(sequence)
             elif name in fetched.names:  # else two names have one key
                 past[ref, name] = fetched.past
-    ticket.past = past
     return missing
+
+
+def _undurable(ticket: Ticket) -> Past:
+    """The event of a ticket that is decided and not durable."""
+    assert ticket.decided_at is not None
+    return Past(ticket.event, ticket.revision, ticket.meta.actor, ticket.decided_at.astimezone(UTC))
 
 
 async def fetch(cache: Cache, store: EventStore, ticket: Ticket, sequences: set[int]) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -28,6 +28,10 @@ _GROWTH: Final = 4
 """How many times as many segments each generation holds as the one before."""
 
 
+_digest: Final = hashlib.blake2b
+_number: Final = int.from_bytes
+
+
 def key_of(event_id: str) -> int:
     """The 60 random bits at the front of an event's id (a UUIDv5 without its version digit)."""
     return int(event_id[:8] + event_id[9:13] + event_id[15:18], 16)
@@ -35,7 +39,7 @@ def key_of(event_id: str) -> int:
 
 def name_key(name: str) -> int:
     """64 bits of a name's digest, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+    return _number(_digest(name.encode(), digest_size=8).digest(), "little")
 
 
 class Segment:
@@ -139,6 +143,21 @@ class Remembered:
                         found = segment.get(key)
                         if found is not None:
                             return found
+        return found
+
+    def find(self, keys: Collection[int]) -> dict[int, int]:
+        """The same of many keys at once: the sequences of those that were found."""
+        recent = self.recent
+        found = {key: recent[key] for key in recent.keys() & keys}
+        bits = _BITS
+        for seen, mask, segments, _ in self._generations:
+            for key in [key for key in keys if seen[key & mask] & bits[key >> 50 & 7]]:
+                if key not in found:
+                    for segment in reversed(segments):
+                        sequence = segment.get(key)
+                        if sequence is not None:
+                            found[key] = sequence
+                            break
         return found
 
     def __contains__(self, key: int) -> bool:

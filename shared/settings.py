@@ -34,7 +34,8 @@ class Settings(BaseModel):
     cache_mb: int = Field(256, alias="COMMONS_CACHE_MB", ge=1, le=65_536)
     """Memory for loaded aggregates, in MiB, by estimate."""
     snapshot_every: int = Field(1000, alias="COMMONS_SNAPSHOT_EVERY", ge=10, le=1_000_000)
-    """Events of one aggregate between two snapshots of it."""
+    """Events of one aggregate between two snapshots of it: fewer when they are long (8 KiB count as one), more when its
+    state is so large that the snapshots would take more bytes than the events."""
     max_waiting: int = Field(20_000, alias="COMMONS_MAX_WAITING", ge=1, le=1_000_000)
     """Commands taken and not yet answered at which further ones are answered with BUSY."""
     lanes: int = Field(2, alias="COMMONS_LANES", ge=1, le=16)

@@ -46,6 +46,7 @@ MIN_PAYLOAD: Final = 64 << 10
 """Bytes of a message that the server must take: an event of 60,000, and its headers."""
 
 _PAGE: Final = 1000
+_PAGE_BYTES: Final = 8 << 20
 _TIMEOUT: Final = 10.0
 
 _STREAM_NOT_FOUND: Final = 10059
@@ -128,12 +129,16 @@ class EventStore:
 
     # -- one aggregate --------------------------------------------------------------------------------------------
 
-    async def page(self, ref: Ref, *, after: int = 0, size: int = _PAGE) -> tuple[list[Recorded], int]:
-        """An aggregate's next events behind a stream sequence, at most `size`, and how many follow them.
+    async def page(
+        self, ref: Ref, *, after: int = 0, size: int = _PAGE, max_bytes: int = _PAGE_BYTES
+    ) -> tuple[list[Recorded], int]:
+        """An aggregate's next events behind a stream sequence, and how many follow them.
 
-        Uses the server's batched direct get (ADR-31), which needs no consumer.
+        At most `size`, and about `max_bytes` of them, but always one. Uses the server's batched direct get (ADR-31),
+        which needs no consumer.
         """
-        messages = await self._collect({"seq": after + 1, "next_by_subj": self.subject(ref), "batch": size})
+        wanted = {"seq": after + 1, "next_by_subj": self.subject(ref), "batch": size, "max_bytes": max_bytes}
+        messages = await self._collect(wanted)
         left = int((messages[-1].headers or {}).get("Nats-Num-Pending", "0")) if messages else 0
         return [self._recorded(m) for m in messages], left
 

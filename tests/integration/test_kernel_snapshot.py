@@ -21,8 +21,9 @@ from shared.handler import Handler
 from shared.snapshot import Snapshots
 from shared.store import EventStore
 from shared.writer import Writer
+from tests.support.journal import Line, PostLines, books, journal
 from tests.support.kiosk import TakeTicket, TicketTaken, counters, kiosk
-from tests.support.ledger import Ledger, event_of, ledger, until
+from tests.support.ledger import Ledger, event_of, ledger, read, until
 
 DOOR = Ref("counter", "door")
 
@@ -238,3 +239,33 @@ async def test_it_is_taken_at_a_durable_event(nats_server: NatsServer) -> None:
         found = await snapshots.load(DOOR, counters, one.store)
         assert found is not None
         assert (found.revision, found.sequence, found.state.holders["other"]) == (11, 11, 10)
+
+
+async def test_long_events_make_it_due_sooner(nats_server: NatsServer) -> None:
+    """What a fold costs is in the bytes: eleven long events of a bulk command are as good as a hundred short ones."""
+    many = tuple(Line(id=f"l-{n}", amount=1, remark="x" * 200) for n in range(170))
+    async with ledger(nats_server, contract=journal, deciders=[books], snapshot_every=50) as one:
+        for number in range(11):
+            lines = tuple(dataclasses.replace(line, id=f"{number}-{line.id}") for line in many)
+            await one.send(PostLines(book="main", lines=lines), f"post-{number}")
+        snapshots = one.snapshots
+        assert snapshots is not None
+        found = await until(lambda: snapshots.load(Ref("book", "main"), books, one.store))
+        assert 7 <= found.revision <= 11 and len(found.names) == 170 * found.revision
+
+
+async def test_a_large_state_is_written_no_oftener_than_its_size_in_events(nats_server: NatsServer) -> None:
+    async with ledger(nats_server, snapshot_every=10) as one:
+        await one.send(TakeTicket(counter="door", holder="first"), "first")
+        door = one.handler.cache.get(DOOR)
+        door.state_bytes, door.unsaved_bytes = 20_000, 0  # as if its last snapshot had been so large
+        events = 0
+        while door.snapshot_revision == 0:
+            events += 1
+            await one.send(TakeTicket(counter="door", holder=f"h-{events}"), f"t-{events}")
+        raw = (await read(nats_server, DOOR))[-1].raw
+        assert events - 2 <= 20_000 / len(raw) <= events + 2
+        assert door.state_bytes < 2000
+        for number in range(10):
+            await one.send(TakeTicket(counter="door", holder="more"), f"more-{number}")
+        assert door.snapshot_revision == door.revision  # and a small one after so many events as is set

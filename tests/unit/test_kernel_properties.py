@@ -240,8 +240,11 @@ def test_remembered_equals_a_dictionary_through_segments_and_restores(
             if number in restores:
                 remembered = restored(remembered, truth)
         assert {key: remembered.get(key) for key in truth} == truth
-        for number in range(count + 1, count + 50):
-            assert key_of(event_id("ledger.kiosk.jar.a", f"{start}-{number}")) not in remembered
+        others = [
+            key_of(event_id("ledger.kiosk.jar.a", f"{start}-{number}")) for number in range(count + 1, count + 50)
+        ]
+        assert not any(other in remembered for other in others)
+        assert remembered.find([*truth, *others]) == truth
 
 
 def restored(remembered: Remembered, truth: dict[int, int]) -> Remembered:
