@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from bench import commands, pgledger, reading, scale, transfers
+from bench import bookkeeping, commands, pgledger, reading, scale, transfers
 from bench.figures import Figure, keep, show
 from shared.garbage import collect_seldom
 
@@ -28,6 +28,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "projection_lag": reading.projection_lag,
     "scale": scale.scale,
     "transfers": transfers.transfers,
+    "bookkeeping": bookkeeping.bookkeeping,
 }
 
 

@@ -12,6 +12,7 @@ import psutil
 
 from bench import ledger
 from bench.figures import Figure, against
+from bench.opening import Running
 from services.local.nats import NatsServer
 from shared.garbage import collect_seldom
 
@@ -64,17 +65,9 @@ async def _in_a_process(server: NatsServer, size: int) -> dict[str, float]:
     return result
 
 
-class _Running:
-    """The addresses of a server that somebody else runs."""
-
-    def __init__(self, url: str, monitor_url: str) -> None:
-        self.url = url
-        self.monitor_url = monitor_url
-
-
 async def _measure(url: str, monitor_url: str, aggregates: int) -> dict[str, float]:
     me = psutil.Process()
-    running: NatsServer = _Running(url, monitor_url)  # type: ignore[assignment]  # two addresses are all it takes
+    running: NatsServer = Running(url, monitor_url)  # type: ignore[assignment]  # two addresses are all it takes
     async with ledger.handler(running, cache_mb=CACHE_MB) as handler:
         hot = [f"s{random.randrange(aggregates)}" for _ in range(_HOT)]
         tag = f"run-{aggregates}"
