@@ -39,26 +39,29 @@ _AT_THE_TABLE: Final = ("rice-1kg", "pasta-500g", "baked-beans-415g", "uht-milk-
 
 def show(run: Any) -> int:
     """Play the week, `run` being the command line itself; gives the exit code. Raises DemoFailed when it goes wrong."""
-    began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="commons-demo-", ignore_cleanup_errors=True) as folder:
         stage = Stage(Path(folder), run)
-        files = samples.write(Path(folder) / "samples", date.today())  # noqa: DTZ011 - the operator's own calendar
         try:
-            stage.heading("Opening the ledger")
-            stage.start()
-            stage.say(
-                "NATS JetStream, PostgreSQL, the inventory service and the read models run, in a temporary folder."
-            )
-            monday(stage, files)
-            tuesday(stage)
-            wednesday(stage)
-            thursday(stage, files)
-            friday(stage)
-            saturday(stage)
-            summary(stage, began)
+            play(stage, Path(folder) / "samples")
         finally:
             stage.stop()
     return 0
+
+
+def play(stage: Stage, folder: Path) -> None:
+    """Start the ledger of a stage and play the week on it; the sample files are written into a folder."""
+    began = time.perf_counter()
+    files = samples.write(folder, date.today())  # noqa: DTZ011 - the operator's own calendar
+    stage.heading("Opening the ledger")
+    stage.start()
+    stage.say("NATS JetStream, PostgreSQL, the inventory service and the read models run, in a temporary folder.")
+    monday(stage, files)
+    tuesday(stage)
+    wednesday(stage)
+    thursday(stage, files)
+    friday(stage)
+    saturday(stage)
+    summary(stage, began)
 
 
 def monday(stage: Stage, files: samples.Samples) -> None:
