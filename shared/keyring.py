@@ -79,9 +79,11 @@ class KeyFile:
     def append(self, *records: KeyRecord) -> None:
         """Add records, on disk when this returns. Raises OSError."""
         with self._locked():
-            self._read()  # cuts off what a crash left half-written
             new = not self.path.exists()
-            with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "wb") as file:
+            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+                    self._read()  # cuts off what a crash left half-written
                 file.write(b"".join(encode_record(record) + b"\n" for record in records))
                 file.flush()
                 os.fsync(file.fileno())

@@ -22,6 +22,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from shared.sealing import is_sealed
+
 _ANY_WIDTH: Final = 500
 """Columns of a line that is not for a terminal, unless COLUMNS says otherwise."""
 
@@ -94,6 +96,8 @@ def cell(value: Any) -> str:
             return value.strftime("%Y-%m-%d %H:%M")
         case list() | tuple():
             return ", ".join(cell(one) for one in value) if value else "–"
+        case str() if value.startswith("sealed:") and is_sealed(value):
+            return "(sealed)"
         case dict():
             return " ".join(f"{name} {cell(one)}" for name, one in value.items() if one not in (None, [], False))
     return clean(str(value))

@@ -34,6 +34,15 @@ def test_a_table_leaves_out_empty_columns_and_says_what_it_stands_for(capsys: py
     assert "2 rows as of INVENTORY 7." in out
 
 
+def test_what_is_sealed_is_shown_to_people_as_that(capsys: pytest.CaptureFixture[str]) -> None:
+    sealed = f"sealed:7:donor/d-1:name:{'A' * 80}"
+    write(answer(rows=[("rice", 1, sealed)]), Form.TABLE)
+    out = capsys.readouterr().out
+    assert "(sealed)" in out and "donor/d-1" not in out
+    write(answer(rows=[("rice", 1, sealed)]), Form.JSON)
+    assert sealed in capsys.readouterr().out
+
+
 def test_what_is_missing_from_the_figures_is_said_in_every_form(capsys: pytest.CaptureFixture[str]) -> None:
     lacking = answer(incomplete=True, reason="1 event was set aside.")
     for form in Form:
