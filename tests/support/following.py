@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 import msgspec
 
-from services.inventory.contract import inventory
 from shared.event import Recorded
 from shared.manager import Manager, Step
-from tests.support.pantry import Pantry
+
+
+class Ledger(Protocol):
+    """A service's ledger in memory, as pantry.py and desk.py have one."""
+
+    events: list[Recorded]
+
+    def do(self, name: str, /, *, actor: str = "sam", **fields: Any) -> Recorded | None: ...
+
+    def later(self, **delta: float) -> datetime: ...
 
 
 class Follower:
     """One manager and how far it has read; `steps` are all that it ever wanted."""
 
-    def __init__(self, pantry: Pantry, manager: Manager) -> None:
-        self.pantry = pantry
+    def __init__(self, ledger: Ledger, manager: Manager) -> None:
+        self.ledger = ledger
         self.manager = manager
         self.read = 0
         self.steps: list[Step] = []
@@ -25,9 +34,9 @@ class Follower:
     def catch_up(self) -> list[Step]:
         """Show the manager what is new, and give the steps that follow; nothing is carried out."""
         steps = []
-        while self.read < len(self.pantry.events):
+        while self.read < len(self.ledger.events):
             self.read += 1
-            steps += shown(self.manager, self.pantry.events[self.read - 1])
+            steps += shown(self.manager, self.ledger.events[self.read - 1])
         self.steps += steps
         return steps
 
@@ -37,7 +46,7 @@ class Follower:
         for step in steps:
             if not self.manager.moot(step):
                 name, fields = command(step)
-                made.append(self.pantry.do(name, actor=self.manager.name, **fields))
+                made.append(self.ledger.do(name, actor=self.manager.name, **fields))
         return [event for event in made if event is not None]
 
     def settle(self) -> list[Recorded]:
@@ -50,7 +59,7 @@ class Follower:
     def wait(self, **delta: float) -> list[Step]:
         """Let time pass and give the steps that are due."""
         self.catch_up()
-        steps = list(self.manager.due(self.pantry.later(**delta)))
+        steps = list(self.manager.due(self.ledger.later(**delta)))
         self.steps += steps
         return steps
 
@@ -71,4 +80,6 @@ def ids(manager: Manager, steps: Iterable[Step]) -> list[str]:
 def command(step: Step) -> tuple[str, dict[str, Any]]:
     """A step's command as it is sent: its name, and its fields as JSON has them; None is left out."""
     fields = msgspec.to_builtins(step.command)
-    return inventory.command_of(step.command).name, {name: value for name, value in fields.items() if value is not None}
+    return step.contract.command_of(step.command).name, {
+        name: value for name, value in fields.items() if value is not None
+    }
