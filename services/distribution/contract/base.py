@@ -1,0 +1,175 @@
+"""The words that all of distribution's commands and events are written in: enums, refusals, lines and warnings.
+
+Units: a quantity is an integer in the item's base unit (each, g, ml). Dates are calendar dates at the site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform
+
+from msgspec import Meta
+from pydantic import Field
+
+from shared.contract import Contract, value
+from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text
+
+__all__ = [
+    "ANONYMOUS", "MAX_LINES", "AgeBand", "Amount", "Date", "Delta", "DistributionError", "Id", "ItemLine", "Moment",
+    "Note", "OrderId", "PackedLine", "People", "Period", "Quantity", "Revision", "Text", "Warned", "Warning", "command",
+    "distribution", "event", "value",
+]  # fmt: skip
+
+distribution: Final = Contract("distribution")
+"""What the distribution service promises."""
+
+T = TypeVar("T")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def event(*, category: str, version: int = 1) -> Callable[[type[T]], type[T]]:
+    """Declare an event of distribution (as a function, which type checkers follow)."""
+    return distribution.event(category=category, version=version)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def command(
+    *, category: str, aggregate: str | Callable[[Any], str], makes: tuple[type, ...]
+) -> Callable[[type[T]], type[T]]:
+    """Declare a command of distribution."""
+    return distribution.command(category=category, aggregate=aggregate, makes=makes)
+
+
+MAX_LINES: Final = 60
+"""Items of one order, visit or bundle."""
+
+ANONYMOUS: Final = "anonymous"
+"""Stands for the household in the id of an entitlement when nobody is named."""
+
+
+# -- refusals ---------------------------------------------------------------------------------------------------------
+
+
+class DistributionError(StrEnum):
+    """Why distribution refuses a command. When several hold, the first in this order is the one that is answered."""
+
+    OCCURRED_IN_FUTURE = "OCCURRED_IN_FUTURE"
+    CLOCK_RUNS_BACK = "CLOCK_RUNS_BACK"
+    UNKNOWN_HOUSEHOLD = "UNKNOWN_HOUSEHOLD"
+    UNKNOWN_PROGRAMME = "UNKNOWN_PROGRAMME"
+    UNKNOWN_SESSION = "UNKNOWN_SESSION"
+    UNKNOWN_ORDER = "UNKNOWN_ORDER"
+    UNKNOWN_BOX = "UNKNOWN_BOX"
+    UNKNOWN_MEMBER = "UNKNOWN_MEMBER"
+    UNKNOWN_PROXY = "UNKNOWN_PROXY"
+    UNKNOWN_VISIT = "UNKNOWN_VISIT"
+    UNKNOWN_CLAIM = "UNKNOWN_CLAIM"
+    UNKNOWN_ITEM = "UNKNOWN_ITEM"
+    UNKNOWN_STEP = "UNKNOWN_STEP"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    CARD_IN_USE = "CARD_IN_USE"
+    SAME_HOUSEHOLD = "SAME_HOUSEHOLD"
+    HOUSEHOLD_MERGED = "HOUSEHOLD_MERGED"
+    NOT_MERGED = "NOT_MERGED"
+    HOUSEHOLD_SIZE = "HOUSEHOLD_SIZE"
+    LAST_MEMBER = "LAST_MEMBER"
+    PROXY_OVERLAPS = "PROXY_OVERLAPS"
+    INVALID_RANGE = "INVALID_RANGE"
+    DUPLICATE_LINE = "DUPLICATE_LINE"
+    NOT_ELIGIBLE = "NOT_ELIGIBLE"
+    PROGRAMME_CLOSED = "PROGRAMME_CLOSED"
+    NO_BUNDLE = "NO_BUNDLE"
+    WRONG_PERIOD = "WRONG_PERIOD"
+    SESSION_NOT_OPEN = "SESSION_NOT_OPEN"
+    SESSION_CLOSED = "SESSION_CLOSED"
+    SESSION_FULL = "SESSION_FULL"
+    WRONG_SLOT = "WRONG_SLOT"
+    WRONG_SESSION = "WRONG_SESSION"
+    ORDERS_OPEN = "ORDERS_OPEN"
+    ORDER_ENDED = "ORDER_ENDED"
+    NOT_CONFIRMED = "NOT_CONFIRMED"
+    NOT_RESERVED = "NOT_RESERVED"
+    ALREADY_PACKED = "ALREADY_PACKED"
+    BOX_CODE_USED = "BOX_CODE_USED"
+    BOX_EMPTY = "BOX_EMPTY"
+    BOX_GONE = "BOX_GONE"
+    BEYOND_ORDER = "BEYOND_ORDER"
+    WRONG_RECIPIENT = "WRONG_RECIPIENT"
+    ALREADY_REVERSED = "ALREADY_REVERSED"
+    LIMIT_REACHED = "LIMIT_REACHED"
+    OVERRIDE_NEEDS_REASON = "OVERRIDE_NEEDS_REASON"
+    WARNING_NOT_SEEN = "WARNING_NOT_SEEN"
+    COUNT_CERTIFIED = "COUNT_CERTIFIED"
+    COUNT_DOES_NOT_ADD_UP = "COUNT_DOES_NOT_ADD_UP"
+    MORE_THAN_DELIVERED = "MORE_THAN_DELIVERED"
+    SECOND_PERSON_REQUIRED = "SECOND_PERSON_REQUIRED"
+
+
+# -- enums and fields -------------------------------------------------------------------------------------------------
+
+
+class AgeBand(StrEnum):
+    """The ages that reports to funders ask for: under 18, 18 to 59, 60 and over."""
+
+    CHILD = "child"
+    ADULT = "adult"
+    SENIOR = "senior"
+    UNKNOWN = "unknown"
+
+
+class Warning(StrEnum):  # noqa: A001 - the field's own word
+    """Why somebody should look before an item is given to a household."""
+
+    ALLERGEN = "allergen"
+    ALLERGENS_UNKNOWN = "allergens_unknown"
+
+
+OrderId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"), Meta(max_length=48)]
+"""An order's id: up to 48 characters, so that the ids of what follows from it have room."""
+
+Period = Annotated[
+    str, Field(pattern=r"^\d{4}(-W\d\d|-\d\d(-\d\d)?)?$"), Meta(max_length=10)
+]  # fmt: skip
+"""The time that a limit is for, as ISO 8601 writes it: a year, a month, a week (2026-W47) or a day."""
+
+
+@value
+class ItemLine:
+    """So much of an item of inventory's catalogue, in its base unit."""
+
+    item: Id
+    quantity: Quantity
+
+
+@value
+class PackedLine:
+    """So much of an item in a box, from one lot; no lot when it is not known."""
+
+    item: Id
+    quantity: Quantity
+    lot: Text | None = None
+    date: Date | None = None
+    owner: Id | None = None
+
+
+@value
+class People:
+    """How many were served, by age."""
+
+    child: Amount = 0
+    adult: Amount = 0
+    senior: Amount = 0
+    unknown: Amount = 0
+
+    @property
+    def total(self) -> int:
+        return self.child + self.adult + self.senior + self.unknown
+
+
+@value
+class Warned:
+    """A warning about an item, seen by whoever went on. What a household must not eat is not in it."""
+
+    item: Id
+    warning: Warning

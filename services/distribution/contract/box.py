@@ -1,0 +1,116 @@
+"""Commands and events of `box`: what is in a packed box, and who has it. The aggregate's id is the box's code.
+
+A box's code is used once. It leads to the lots in it, so that a recall finds it; it never says what a family ate.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.distribution.contract.base import (
+    MAX_LINES,
+    DistributionError,
+    Id,
+    Moment,
+    Note,
+    OrderId,
+    PackedLine,
+    People,
+    Period,
+    Warned,
+    command,
+    event,
+)
+
+
+@event(category="box")
+class BoxPacked:
+    """Goods were packed for an order: `packed`, by lot. They stay in the box until it is handed out or unpacked.
+
+    `lines` is what the packer listed; nothing when the box holds just what was set aside.
+    """
+
+    box: Id
+    order: OrderId
+    lines: tuple[PackedLine, ...] = ()
+    seen_warnings: bool = False
+    packed: tuple[PackedLine, ...]
+    household: Id
+    programme: Id
+    period: Period
+    session: Id
+    site: Id
+    people: People
+    warnings: tuple[Warned, ...] = ()
+    occurred_at: Moment
+
+
+@command(category="box", aggregate="box", makes=(BoxPacked,))
+class PackBox:
+    """Pack a box for an order. Its lots left out are those that were set aside for the order."""
+
+    box: Id
+    order: OrderId
+    lines: Annotated[tuple[PackedLine, ...], Field(max_length=2 * MAX_LINES)] = ()
+    seen_warnings: bool = False
+    occurred_at: Moment | None = None
+
+
+@event(category="box")
+class BoxUnpacked:
+    """A box was taken apart: its goods are back on the shelf, and those in `quarantine` wait to be looked at."""
+
+    box: Id
+    order: OrderId
+    reason: Note
+    site: Id
+    packed: tuple[PackedLine, ...]
+    quarantine: tuple[Id, ...] = ()
+    occurred_at: Moment
+
+
+@command(category="box", aggregate="box", makes=(BoxUnpacked,))
+class UnpackBox:
+    """Take a box apart. Chilled and frozen goods go to quarantine, the rest to the shelf."""
+
+    box: Id
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@event(category="box")
+class BoxHandedOut:
+    """A box is in the hands of its household, or of `collected_by`, who may collect for it.
+
+    `breaches` are the rules that a fact broke: no claim (the household was served twice), an authorisation that was
+    over, an order that was cancelled.
+    """
+
+    box: Id
+    order: OrderId
+    household: Id
+    programme: Id
+    period: Period
+    session: Id
+    site: Id
+    packed: tuple[PackedLine, ...]
+    people: People
+    collected_by: Id | None = None
+    fact: bool = False
+    breaches: tuple[DistributionError, ...] = ()
+    occurred_at: Moment
+
+
+@command(category="box", aggregate="box", makes=(BoxHandedOut,))
+class HandOutBox:
+    """Hand a box out. With `fact`, or late, it reports what has happened and is recorded whatever it broke."""
+
+    box: Id
+    collected_by: Id | None = None
+    fact: bool = False
+    occurred_at: Moment | None = None
+
+
+__all__ = ["BoxHandedOut", "BoxPacked", "BoxUnpacked", "HandOutBox", "PackBox", "UnpackBox"]

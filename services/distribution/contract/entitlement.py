@@ -1,0 +1,186 @@
+"""Commands and events of `entitlement`: how often one household was served in one period of one programme.
+
+The aggregate's id is `<household>:<programme>:<period>`: a small stream of its own, so that two tables cannot serve the
+same household twice. A visit at the table is decided here, claim and goods in one. An anonymous visit has an aggregate
+to itself, `anonymous:<programme>:<visit>`, and no limit.
+
+What has happened is recorded: a visit that was made offline and sent late (`fact`) is never refused for the limit, and
+names it as broken; somebody looks at it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from services.distribution.contract.base import (
+    ANONYMOUS,
+    MAX_LINES,
+    DistributionError,
+    Id,
+    ItemLine,
+    Moment,
+    Note,
+    People,
+    Period,
+    Warned,
+    command,
+    event,
+)
+
+
+def entitlement_id(household: str, programme: str, period: str) -> str:
+    """The id of the entitlement of a household. None of the parts can hold a colon."""
+    return f"{household}:{programme}:{period}"
+
+
+def of_claim(command: Any) -> str:
+    """The aggregate of a claim."""
+    return entitlement_id(command.household, command.programme, command.period)
+
+
+def of_visit(command: Any) -> str:
+    """The aggregate of a visit."""
+    if command.household is None:
+        return entitlement_id(ANONYMOUS, command.programme, command.visit)
+    return entitlement_id(command.household, command.programme, command.period)
+
+
+@event(category="entitlement")
+class EntitlementClaimed:
+    """A household is to be served once; `used` of `limit` times in the period are claimed with it (None: no limit).
+
+    `claim` is the order or visit that it is for. An override says by whose word and why.
+    """
+
+    household: Id
+    programme: Id
+    period: Period
+    claim: Id
+    override_reason: Note | None = None
+    used: int
+    limit: int | None = None
+    over: bool = False
+    claimed_by: str
+    occurred_at: Moment
+
+
+@command(category="entitlement", aggregate=of_claim, makes=(EntitlementClaimed,))
+class ClaimEntitlement:
+    """Claim that a household is to be served once more in a period."""
+
+    household: Id
+    programme: Id
+    period: Period
+    claim: Id
+    override_reason: Note | None = None
+    occurred_at: Moment | None = None
+
+
+@event(category="entitlement")
+class EntitlementReleased:
+    """A claim was given back: the household was not served."""
+
+    household: Id
+    programme: Id
+    period: Period
+    claim: Id
+    reason: Note
+    used: int
+    occurred_at: Moment
+
+
+@command(category="entitlement", aggregate=of_claim, makes=(EntitlementReleased,))
+class ReleaseEntitlement:
+    """Give a claim back."""
+
+    household: Id
+    programme: Id
+    period: Period
+    claim: Id
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@event(category="entitlement")
+class VisitRecorded:
+    """A household, or somebody who gave no name, was served at the table: `goods`, for so many people (`served`).
+
+    `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings` were given and seen. `breaches` are the rules that a fact broke: the limit (served twice), eligibility, a
+    session that was not open. `used` of `limit` times in the period are used with it.
+    """
+
+    visit: Id
+    household: Id | None = None
+    programme: Id
+    period: Period
+    session: Id
+    lines: tuple[ItemLine, ...] = ()
+    people: People | None = None
+    collected_by: Id | None = None
+    override_reason: Note | None = None
+    seen_warnings: bool = False
+    fact: bool = False
+    site: Id
+    goods: tuple[ItemLine, ...]
+    served: People
+    warnings: tuple[Warned, ...] = ()
+    breaches: tuple[DistributionError, ...] = ()
+    used: int
+    limit: int | None = None
+    occurred_at: Moment
+
+
+@command(category="entitlement", aggregate=of_visit, makes=(VisitRecorded,))
+class RecordVisit:
+    """Serve at the table: claim, goods and issue in one. `lines` left out are the standard box for the size.
+
+    `people` left out are the household's members. An anonymous visit says how many people it is for.
+    """
+
+    visit: Id
+    household: Id | None = None
+    programme: Id
+    period: Period
+    session: Id
+    lines: Annotated[tuple[ItemLine, ...], Field(max_length=MAX_LINES)] = ()
+    people: People | None = None
+    collected_by: Id | None = None
+    override_reason: Note | None = None
+    seen_warnings: bool = False
+    fact: bool = False
+    occurred_at: Moment | None = None
+
+
+@event(category="entitlement")
+class VisitReversed:
+    """A visit was recorded by mistake: its claim is given back, and its goods come back to the ledger."""
+
+    visit: Id
+    household: Id | None = None
+    programme: Id
+    period: Period
+    reason: Note
+    session: Id
+    site: Id
+    used: int
+    occurred_at: Moment
+
+
+@command(category="entitlement", aggregate=of_visit, makes=(VisitReversed,))
+class ReverseVisit:
+    """Take a visit back that was recorded by mistake."""
+
+    visit: Id
+    household: Id | None = None
+    programme: Id
+    period: Period
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "ClaimEntitlement", "EntitlementClaimed", "EntitlementReleased", "RecordVisit", "ReleaseEntitlement",
+    "ReverseVisit", "VisitRecorded", "VisitReversed", "entitlement_id",
+]  # fmt: skip

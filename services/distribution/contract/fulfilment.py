@@ -1,0 +1,100 @@
+"""Commands and events of `fulfilment`: how far the goods of one order, or of one visit, have come in inventory.
+
+The aggregate's id is the order's or the visit's. It is the memory of the fulfilment process: what inventory set aside,
+freed and gave out for it, noted from inventory's own events. All its commands are sent by process managers.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.distribution.contract.base import (
+    Amount,
+    Id,
+    Moment,
+    OrderId,
+    PackedLine,
+    Quantity,
+    Revision,
+    command,
+    event,
+)
+
+_Lots = Field(max_length=200)
+
+
+@event(category="fulfilment")
+class GoodsReserved:
+    """Inventory set goods aside for an order: these lots of an item; `short` is what was asked for and is not there."""
+
+    order: OrderId
+    item: Id
+    asked: Quantity
+    lots: tuple[PackedLine, ...]
+    short: Amount
+    occurred_at: Moment
+
+
+@command(category="fulfilment", aggregate="order", makes=(GoodsReserved,))
+class NoteReserved:
+    """Note what inventory set aside."""
+
+    order: OrderId
+    item: Id
+    asked: Quantity
+    lots: Annotated[tuple[PackedLine, ...], _Lots]
+    short: Amount
+    occurred_at: Moment | None = None
+
+
+@event(category="fulfilment")
+class GoodsFreed:
+    """What inventory had set aside of an item for an order is free again, or a recall took it away."""
+
+    order: OrderId
+    item: Id
+    quantity: Quantity
+    remaining: Amount
+    occurred_at: Moment
+
+
+@command(category="fulfilment", aggregate="order", makes=(GoodsFreed,))
+class NoteFreed:
+    """Note what inventory freed; `remaining` is still set aside."""
+
+    order: OrderId
+    item: Id
+    quantity: Quantity
+    remaining: Amount
+    occurred_at: Moment | None = None
+
+
+@event(category="fulfilment")
+class GoodsIssued:
+    """Inventory gave goods out for an order or a visit; `movement` is the revision of its movement in that stock."""
+
+    order: OrderId
+    item: Id
+    quantity: Quantity
+    site: Id
+    movement: Revision
+    unrecorded: Amount = 0
+    occurred_at: Moment
+
+
+@command(category="fulfilment", aggregate="order", makes=(GoodsIssued,))
+class NoteIssued:
+    """Note what inventory gave out; `unrecorded` of it was beyond its ledger."""
+
+    order: OrderId
+    item: Id
+    quantity: Quantity
+    site: Id
+    movement: Revision
+    unrecorded: Amount = 0
+    occurred_at: Moment | None = None
+
+
+__all__ = ["GoodsFreed", "GoodsIssued", "GoodsReserved", "NoteFreed", "NoteIssued", "NoteReserved"]

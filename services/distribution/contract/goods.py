@@ -1,0 +1,49 @@
+"""Commands and events of `goods`: what distribution knows of inventory's items. The aggregate's id is the item's.
+
+A process manager follows inventory's catalogue and notes here what warnings and reports need: a decision reads nothing
+of another service.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.distribution.contract.base import Id, Moment, Revision, Text, command, event
+
+
+@event(category="goods")
+class GoodsNoted:
+    """What inventory says of an item: `revision` is that of the item's event. Allergens None are not known.
+
+    `weight` is the net weight of one base unit in g, `chilled` whether it must be kept cold.
+    """
+
+    item: Id
+    revision: Revision
+    name: Text
+    unit: Text
+    weight: int | None = None
+    allergens: tuple[Text, ...] | None = None
+    chilled: bool = False
+    retired: bool = False
+    occurred_at: Moment
+
+
+@command(category="goods", aggregate="item", makes=(GoodsNoted,))
+class NoteGoods:
+    """Note what inventory says of an item; sent by a process manager."""
+
+    item: Id
+    revision: Revision
+    name: Text
+    unit: Text
+    weight: int | None = None
+    allergens: Annotated[tuple[Text, ...], Field(max_length=60)] | None = None
+    chilled: bool = False
+    retired: bool = False
+    occurred_at: Moment | None = None
+
+
+__all__ = ["GoodsNoted", "NoteGoods"]

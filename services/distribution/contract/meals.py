@@ -1,0 +1,189 @@
+"""Commands and events of `meal_count`: the meals of one site on one day, from delivery to the certified count.
+
+The aggregate's id is `<site>:<date>`. Delivered and carried over are what there was; served, damaged and left over must
+be as many, or the certificate says by how much they differ and why (7 CFR 225.15(c) and 226.15(e) ask for such daily
+records; first, second and programme adult meals are counted apart).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from services.distribution.contract.base import (
+    Amount,
+    Date,
+    Delta,
+    Id,
+    Moment,
+    Note,
+    Quantity,
+    Text,
+    command,
+    event,
+    value,
+)
+
+
+def meal_count_id(command: Any) -> str:
+    """The id of one site's day. Neither part can hold a colon."""
+    return f"{command.site}:{command.date}"
+
+
+class MealType(StrEnum):
+    """Which meal of the day."""
+
+    BREAKFAST = "breakfast"
+    LUNCH = "lunch"
+    SUPPER = "supper"
+    SNACK = "snack"
+
+
+class Diner(StrEnum):
+    """Who ate: a child's first meal, its second, an adult of the programme's staff, anybody else."""
+
+    FIRST = "first"
+    SECOND = "second"
+    PROGRAM_ADULT = "program_adult"
+    OTHER = "other"
+
+
+@event(category="meal_count")
+class MealsDelivered:
+    """Meals arrived, or were cooked, at a site."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    delivery: Id
+    quantity: Quantity
+    temperature: int | None = None
+    received_by: Text | None = None
+    occurred_at: Moment
+
+
+@command(category="meal_count", aggregate=meal_count_id, makes=(MealsDelivered,))
+class DeliverMeals:
+    """Record that meals arrived. `temperature` is in tenths of a degree Celsius."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    delivery: Id
+    quantity: Quantity
+    temperature: Annotated[int, Field(ge=-1000, le=2000)] | None = None
+    received_by: Text | None = None
+    occurred_at: Moment | None = None
+
+
+@event(category="meal_count")
+class MealServed:
+    """Meals were eaten; `served` is how many of that meal the site has served on the day with them."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    diner: Diner
+    quantity: Quantity
+    serving: Id
+    served: int
+    occurred_at: Moment
+
+
+@command(category="meal_count", aggregate=meal_count_id, makes=(MealServed,))
+class ServeMeal:
+    """Count meals as they are handed over; `serving` names the mark on the sheet, so a repeat counts once."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    diner: Diner = Diner.FIRST
+    quantity: Annotated[int, Field(ge=1, le=1_000)] = 1
+    serving: Id
+    occurred_at: Moment | None = None
+
+
+@event(category="meal_count")
+class MealsDiscarded:
+    """Meals were damaged, or kept too warm, and thrown away."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    discard: Id
+    quantity: Quantity
+    reason: Note
+    occurred_at: Moment
+
+
+@command(category="meal_count", aggregate=meal_count_id, makes=(MealsDiscarded,))
+class DiscardMeals:
+    """Record meals that nobody may eat."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    discard: Id
+    quantity: Quantity
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@value
+class MealsServed:
+    """How many meals were eaten, by who ate them."""
+
+    first: Amount = 0
+    second: Amount = 0
+    program_adult: Amount = 0
+    other: Amount = 0
+
+    @property
+    def total(self) -> int:
+        return self.first + self.second + self.program_adult + self.other
+
+
+@event(category="meal_count")
+class CountCertified:
+    """Somebody answers for a meal's count of the day. `discrepancy` is what it is off by: what became of the meals less
+    what there was.
+
+    `carried_over` came from the day before; of `left_over`, `kept` are carried over to the next day.
+    """
+
+    site: Id
+    date: Date
+    meal: MealType
+    carried_over: Amount = 0
+    left_over: Amount = 0
+    kept: Amount = 0
+    discrepancy: Delta = 0
+    reason: Note | None = None
+    delivered: int
+    served: MealsServed
+    discarded: int
+    certified_by: str
+    occurred_at: Moment
+
+
+@command(category="meal_count", aggregate=meal_count_id, makes=(CountCertified,))
+class CertifyCount:
+    """Certify a meal's count: it must add up, or say by how much it does not and why."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    carried_over: Amount = 0
+    left_over: Amount = 0
+    kept: Amount = 0
+    discrepancy: Delta = 0
+    reason: Note | None = None
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "CertifyCount", "CountCertified", "DeliverMeals", "Diner", "DiscardMeals", "MealServed", "MealType",
+    "MealsDelivered", "MealsDiscarded", "MealsServed", "ServeMeal",
+]  # fmt: skip

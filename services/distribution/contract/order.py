@@ -1,0 +1,154 @@
+"""Commands and events of `order`: what one household is to get at one session.
+
+    PlaceOrder -> OrderPlaced -> ConfirmOrder -> OrderConfirmed -> (box.py) packed and handed out
+    CancelOrder -> OrderCancelled, RecordNoShow -> NoShowRecorded, and by the fulfilment process OrderCompleted
+
+When it is confirmed, the fulfilment process claims the entitlement and sets the goods aside in inventory.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.distribution.contract.base import (
+    MAX_LINES,
+    Id,
+    ItemLine,
+    Moment,
+    Note,
+    OrderId,
+    People,
+    Period,
+    Warned,
+    command,
+    event,
+)
+
+
+@event(category="order")
+class OrderPlaced:
+    """A household asked for goods at a session. `goods` is what it is to get: `lines`, or the standard box.
+
+    `warnings` were given and seen; `site` is where the goods leave from.
+    """
+
+    order: OrderId
+    household: Id
+    session: Id
+    slot: Moment | None = None
+    lines: tuple[ItemLine, ...] = ()
+    seen_warnings: bool = False
+    override_reason: Note | None = None
+    goods: tuple[ItemLine, ...]
+    programme: Id
+    period: Period
+    site: Id
+    people: People
+    warnings: tuple[Warned, ...] = ()
+    occurred_at: Moment
+
+
+@command(category="order", aggregate="order", makes=(OrderPlaced,))
+class PlaceOrder:
+    """Ask for goods at a session; `lines` left out are the standard box for the household's size."""
+
+    order: OrderId
+    household: Id
+    session: Id
+    slot: Moment | None = None
+    lines: Annotated[tuple[ItemLine, ...], Field(max_length=MAX_LINES)] = ()
+    seen_warnings: bool = False
+    override_reason: Note | None = None
+    occurred_at: Moment | None = None
+
+
+@event(category="order")
+class OrderConfirmed:
+    """An order is to be packed. What is set aside for it is freed at `due_at`, unless it is packed by then."""
+
+    order: OrderId
+    household: Id
+    programme: Id
+    period: Period
+    session: Id
+    site: Id
+    goods: tuple[ItemLine, ...]
+    people: People
+    override_reason: Note | None = None
+    due_at: Moment
+    occurred_at: Moment
+
+
+@command(category="order", aggregate="order", makes=(OrderConfirmed,))
+class ConfirmOrder:
+    """Confirm an order; refused when the household was served as often as its programme allows."""
+
+    order: OrderId
+    override_reason: Note | None = None
+    occurred_at: Moment | None = None
+
+
+@event(category="order")
+class OrderCancelled:
+    """An order is not wanted any more."""
+
+    order: OrderId
+    reason: Note
+    household: Id
+    session: Id
+    occurred_at: Moment
+
+
+@command(category="order", aggregate="order", makes=(OrderCancelled,))
+class CancelOrder:
+    """Cancel an order. A box that is packed for it waits until somebody unpacks it."""
+
+    order: OrderId
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@event(category="order")
+class NoShowRecorded:
+    """Nobody came for an order."""
+
+    order: OrderId
+    household: Id
+    session: Id
+    occurred_at: Moment
+
+
+@command(category="order", aggregate="order", makes=(NoShowRecorded,))
+class RecordNoShow:
+    """Record that nobody came for an order."""
+
+    order: OrderId
+    occurred_at: Moment | None = None
+
+
+@event(category="order")
+class OrderCompleted:
+    """An order was handed out, in the box `box`."""
+
+    order: OrderId
+    box: Id
+    household: Id
+    session: Id
+    occurred_at: Moment
+
+
+@command(category="order", aggregate="order", makes=(OrderCompleted,))
+class CompleteOrder:
+    """Note that an order was handed out; sent by the fulfilment process."""
+
+    order: OrderId
+    box: Id
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "CancelOrder", "CompleteOrder", "ConfirmOrder", "NoShowRecorded", "OrderCancelled", "OrderCompleted",
+    "OrderConfirmed", "OrderPlaced", "PlaceOrder", "RecordNoShow",
+]  # fmt: skip

@@ -1,0 +1,123 @@
+"""Commands and events of `programme`: what is offered to whom, how much of it, and how often."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from services.distribution.contract.base import (
+    MAX_LINES,
+    Id,
+    Moment,
+    Quantity,
+    Text,
+    command,
+    event,
+    value,
+)
+
+
+class Every(StrEnum):
+    """The time that a limit is for. Weeks are those of ISO 8601: Monday to Sunday."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+
+@event(category="programme")
+class ProgrammeOpened:
+    """A programme began. `kind` is open: box, choice, breakfast, delivery, and what else there will be.
+
+    `utc_offset` is how many minutes its place is east of UTC: it says which day a visit is of.
+    """
+
+    programme: Id
+    name: Text
+    kind: Id
+    utc_offset: int = 0
+    occurred_at: Moment
+
+
+@command(category="programme", aggregate="programme", makes=(ProgrammeOpened,))
+class OpenProgramme:
+    """Begin a programme."""
+
+    programme: Id
+    name: Text
+    kind: Id
+    utc_offset: Annotated[int, Field(ge=-14 * 60, le=14 * 60)] = 0
+    occurred_at: Moment | None = None
+
+
+@event(category="programme")
+class ProgrammeClosed:
+    """A programme takes no more orders and visits."""
+
+    programme: Id
+    occurred_at: Moment
+
+
+@command(category="programme", aggregate="programme", makes=(ProgrammeClosed,))
+class CloseProgramme:
+    """End a programme."""
+
+    programme: Id
+    occurred_at: Moment | None = None
+
+
+@value
+class BundleLine:
+    """So much of an item (its base unit) in the standard box of a household of that size."""
+
+    item: Id
+    quantity: Quantity
+
+
+@event(category="programme")
+class BundleSet:
+    """The standard box of households from `min_size` on, up to the next larger bundle. No lines end the bundle."""
+
+    programme: Id
+    min_size: int
+    lines: tuple[BundleLine, ...]
+    occurred_at: Moment
+
+
+@command(category="programme", aggregate="programme", makes=(BundleSet,))
+class SetBundle:
+    """Say what is in the standard box of households of a size and above."""
+
+    programme: Id
+    min_size: Annotated[int, Field(ge=1, le=30)] = 1
+    lines: Annotated[tuple[BundleLine, ...], Field(max_length=MAX_LINES)]
+    occurred_at: Moment | None = None
+
+
+@event(category="programme")
+class LimitSet:
+    """How often a household is served in a period. Claims that were made before it changed stay as they are."""
+
+    programme: Id
+    times: int
+    every: Every
+    occurred_at: Moment
+
+
+@command(category="programme", aggregate="programme", makes=(LimitSet,))
+class SetLimit:
+    """Limit how often a household is served: so many times a day, week, month or year."""
+
+    programme: Id
+    times: Annotated[int, Field(ge=1, le=100)]
+    every: Every
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "BundleLine", "BundleSet", "CloseProgramme", "Every", "LimitSet", "OpenProgramme", "ProgrammeClosed",
+    "ProgrammeOpened", "SetBundle", "SetLimit",
+]  # fmt: skip
