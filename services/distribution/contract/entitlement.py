@@ -107,8 +107,9 @@ class ReleaseEntitlement:
 class VisitRecorded:
     """A household, or somebody who gave no name, was served at the table: `goods`, for so many people (`served`).
 
-    `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings` were given and seen. `breaches` are the rules that a fact broke: the limit (served twice), eligibility, a
-    session that was not open. `used` of `limit` times in the period are used with it.
+    `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings`
+    were given and seen. `breaches` are the rules that a fact broke: the limit (served twice), eligibility, a session
+    that was not open. `used` of `limit` times in the period are used with it.
     """
 
     visit: Id

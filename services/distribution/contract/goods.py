@@ -1,4 +1,4 @@
-"""Commands and events of `goods`: what distribution knows of inventory's items. The aggregate's id is the item's.
+"""Commands and events of `goods`: what distribution knows of inventory's items. There is one aggregate, `catalogue`.
 
 A process manager follows inventory's catalogue and notes here what warnings and reports need: a decision reads nothing
 of another service.
@@ -6,11 +6,19 @@ of another service.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from services.distribution.contract.base import Id, Moment, Revision, Text, command, event
+
+
+CATALOGUE: Final = "catalogue"
+"""The id of the one aggregate: a decision looks items up that it learns of only while it decides."""
+
+
+def _catalogue(_: Any) -> str:
+    return CATALOGUE
 
 
 @event(category="goods")
@@ -31,7 +39,7 @@ class GoodsNoted:
     occurred_at: Moment
 
 
-@command(category="goods", aggregate="item", makes=(GoodsNoted,))
+@command(category="goods", aggregate=_catalogue, makes=(GoodsNoted,))
 class NoteGoods:
     """Note what inventory says of an item; sent by a process manager."""
 
@@ -46,4 +54,4 @@ class NoteGoods:
     occurred_at: Moment | None = None
 
 
-__all__ = ["GoodsNoted", "NoteGoods"]
+__all__ = ["CATALOGUE", "GoodsNoted", "NoteGoods"]
