@@ -25,7 +25,7 @@ import structlog
 
 from shared.clock import Clock, utc_now
 from shared.contract import Contract, kebab
-from shared.errors import Corrupt, LedgerError
+from shared.errors import Corrupt, LedgerError, Misconfigured
 from shared.event import Recorded, decode
 from shared.managed import GAUGES, Managed
 from shared.manager import STEP_REFUSED, Manager, Step, StepRefusal
@@ -140,8 +140,7 @@ class Processes:
             await self._outbox.stop()
 
     async def _read(self) -> None:
-        name = f"process-{self._contract.service}"
-        async with StreamReader(self._url, self.stream, self._next, batch=_BATCH, name=name) as reader:
+        async with self._reader() as reader:
             self._last = reader.last_sequence
             for managed in self._managed:
                 if managed.start > self._last:
@@ -163,6 +162,19 @@ class Processes:
                 while self.caught_up.is_set() and len(self._deliveries) >= _WINDOW:
                     self._room.clear()
                     await self._room.wait()
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[StreamReader]:
+        name = f"process-{self._contract.service}"
+        reader = StreamReader(self._url, self.stream, self._next, batch=_BATCH, name=name)
+        try:
+            await reader.__aenter__()
+        except Misconfigured as error:  # another service's stream, which that may be about to make
+            raise StreamLost(error.detail) from error
+        try:
+            yield reader
+        finally:
+            await reader.__aexit__(None, None, None)
 
     def _arrived(self, head: int) -> None:
         """At the end of what the stream held at the start, send what was not settled further on in it."""

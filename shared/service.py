@@ -69,7 +69,9 @@ class Service:
         deciders: Iterable[Decider[Any]],
         settings: Settings,
         managers: Iterable[Manager] = (),
+        following: Iterable[tuple[Contract, Iterable[Manager]]] = (),
     ) -> None:
+        """`managers` follow the service's own stream, those of `following` the streams of other services."""
         self.contract = contract
         self.settings = settings
         self.handler: Handler
@@ -77,8 +79,8 @@ class Service:
         self.store: EventStore
         self.nc: Client
         self._deciders = list(deciders)
-        self._managers = list(managers)
-        self._processes: Processes | None = None
+        self._managers = [(contract, list(managers)), *((other, list(those)) for other, those in following)]
+        self._processes: list[Processes] = []
         self._vault: Vault | None = None
         self._subscription: Subscription | None = None
         self._out: list[tuple[str, bytes]] = []
@@ -121,18 +123,20 @@ class Service:
         # One subscription for all commands: a wildcard also answers a command that does not exist.
         self._subscription = await self.nc.subscribe(f"command.{name}.*", queue=name, cb=self._receive)
         await self.nc.flush()
-        if self._managers:
+        if any(managers for _, managers in self._managers):
             send = in_process(self.handler, through_nats(self.nc))
             positions = await KvPositions.open(self.nc)
-            self._processes = Processes(settings.nats_url, self.contract, self._managers, send, positions)
-            await self._processes.start()
+            for contract, managers in self._managers:
+                if managers:
+                    self._processes.append(Processes(settings.nats_url, contract, managers, send, positions))
+                    await self._processes[-1].start()
         self._ready = True
 
     async def stop(self) -> None:
         """Take no more commands, answer those in hand, and disconnect."""
         self._ready = False
-        if self._processes is not None:
-            await self._quietly(self._processes.stop)
+        for processes in self._processes:
+            await self._quietly(processes.stop)
         if self._subscription is not None:
             await self._quietly(self._subscription.drain)
         if hasattr(self, "handler"):
@@ -161,9 +165,9 @@ class Service:
         if not hasattr(self, "handler"):
             return {"ok": True, "ready": False, "service": self.contract.service}
         halted = self.committer.halted
-        processes = self._processes.health() if self._processes else None
+        processes = [one.health() for one in self._processes]
         return {
-            "ok": halted is None and (processes is None or processes["ok"]),
+            "ok": halted is None and all(one["ok"] for one in processes),
             "ready": self._ready and self.nc.is_connected and halted is None,
             "service": self.contract.service,
             "stream": self.store.stream,

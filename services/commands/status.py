@@ -165,9 +165,6 @@ def _reason(health: dict[str, Any]) -> str:
 
 def managers_of(service: ServiceStatus) -> list[ManagerStatus]:
     """The process managers that a service tells of."""
-    processes = service.health.get("processes")
-    if not isinstance(processes, dict):
-        return []
     return [
         ManagerStatus(
             name=str(told.get("manager")), service=service.name, position=int(told.get("position", 0)),
@@ -175,23 +172,29 @@ def managers_of(service: ServiceStatus) -> list[ManagerStatus]:
             oldest_seconds=float(told.get("oldest_seconds", 0)), refusals=int(told.get("refusals", 0)),
             failure=told.get("failure"),
         )
+        for processes in _processes(service)
         for told in processes.get("managers") or ()
     ]  # fmt: skip
 
 
+def _processes(service: ServiceStatus) -> list[dict[str, Any]]:
+    """What a service tells of its process managers, one for each stream that they follow."""
+    told = service.health.get("processes")
+    return [one for one in told if isinstance(one, dict)] if isinstance(told, list) else []
+
+
 def _stopped(service: ServiceStatus) -> list[str]:
     """What ails all of a service's process managers at once, in sentences."""
-    processes = service.health.get("processes")
-    if not isinstance(processes, dict):
-        return []
     told = []
-    if isinstance(failure := processes.get("failure"), dict):
-        told.append(f"The process managers of {service.name} stopped: {failure.get('detail')}")
-    if unreadable := processes.get("unreadable"):
-        told.append(
-            f"The process managers of {service.name} passed over {unreadable} message(s) of {processes.get('stream')} "
-            f"that cannot be read, the first at {processes.get('first_unreadable')}. See `commons verify`."
-        )
+    for processes in _processes(service):
+        if isinstance(failure := processes.get("failure"), dict):
+            told.append(f"The process managers of {service.name} stopped: {failure.get('detail')}")
+        if unreadable := processes.get("unreadable"):
+            told.append(
+                f"The process managers of {service.name} passed over {unreadable} message(s) of "
+                f"{processes.get('stream')} that cannot be read, the first at {processes.get('first_unreadable')}. See "
+                "`commons verify`."
+            )
     return told
 
 

@@ -16,9 +16,9 @@ from shared.contract import Contract, value
 from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text
 
 __all__ = [
-    "ANONYMOUS", "MAX_LINES", "AgeBand", "Amount", "Date", "Delta", "DistributionError", "Id", "ItemLine", "Moment",
-    "Note", "OrderId", "PackedLine", "People", "Period", "Quantity", "Revision", "Text", "Warned", "Warning", "command",
-    "distribution", "event", "value",
+    "ANONYMOUS", "MAX_LINES", "AgeBand", "Amount", "BoxCode", "Date", "Delta", "DistributionError", "Id", "ItemLine",
+    "Moment", "Note", "OrderId", "PackedLine", "People", "Period", "Quantity", "Revision", "Text", "VisitId",
+    "Warned", "Warning", "command", "distribution", "event", "value",
 ]  # fmt: skip
 
 distribution: Final = Contract("distribution")
@@ -127,6 +127,12 @@ class Warning(StrEnum):  # noqa: A001 - the field's own word
 
 OrderId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"), Meta(max_length=48)]
 """An order's id: up to 48 characters, so that the ids of what follows from it have room."""
+
+VisitId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,45}$"), Meta(max_length=46)]
+"""A visit's id."""
+
+BoxCode = OrderId
+"""The code on a box's label."""
 
 Period = Annotated[
     str, Field(pattern=r"^\d{4}(-W\d\d|-\d\d(-\d\d)?)?$"), Meta(max_length=10)

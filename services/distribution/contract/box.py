@@ -11,6 +11,7 @@ from pydantic import Field
 
 from services.distribution.contract.base import (
     MAX_LINES,
+    BoxCode,
     DistributionError,
     Id,
     Moment,
@@ -32,7 +33,7 @@ class BoxPacked:
     `lines` is what the packer listed; nothing when the box holds just what was set aside.
     """
 
-    box: Id
+    box: BoxCode
     order: OrderId
     lines: tuple[PackedLine, ...] = ()
     seen_warnings: bool = False
@@ -51,7 +52,7 @@ class BoxPacked:
 class PackBox:
     """Pack a box for an order. Its lots left out are those that were set aside for the order."""
 
-    box: Id
+    box: BoxCode
     order: OrderId
     lines: Annotated[tuple[PackedLine, ...], Field(max_length=2 * MAX_LINES)] = ()
     seen_warnings: bool = False
@@ -62,7 +63,7 @@ class PackBox:
 class BoxUnpacked:
     """A box was taken apart: its goods are back on the shelf, and those in `quarantine` wait to be looked at."""
 
-    box: Id
+    box: BoxCode
     order: OrderId
     reason: Note
     site: Id
@@ -75,7 +76,7 @@ class BoxUnpacked:
 class UnpackBox:
     """Take a box apart. Chilled and frozen goods go to quarantine, the rest to the shelf."""
 
-    box: Id
+    box: BoxCode
     reason: Note
     occurred_at: Moment | None = None
 
@@ -88,7 +89,7 @@ class BoxHandedOut:
     over, an order that was cancelled.
     """
 
-    box: Id
+    box: BoxCode
     order: OrderId
     household: Id
     programme: Id
@@ -107,7 +108,7 @@ class BoxHandedOut:
 class HandOutBox:
     """Hand a box out. With `fact`, or late, it reports what has happened and is recorded whatever it broke."""
 
-    box: Id
+    box: BoxCode
     collected_by: Id | None = None
     fact: bool = False
     occurred_at: Moment | None = None

@@ -24,6 +24,7 @@ from services.distribution.contract.base import (
     Note,
     People,
     Period,
+    VisitId,
     Warned,
     command,
     event,
@@ -112,7 +113,7 @@ class VisitRecorded:
     that was not open. `used` of `limit` times in the period are used with it.
     """
 
-    visit: Id
+    visit: VisitId
     household: Id | None = None
     programme: Id
     period: Period
@@ -140,7 +141,7 @@ class RecordVisit:
     `people` left out are the household's members. An anonymous visit says how many people it is for.
     """
 
-    visit: Id
+    visit: VisitId
     household: Id | None = None
     programme: Id
     period: Period
@@ -158,7 +159,7 @@ class RecordVisit:
 class VisitReversed:
     """A visit was recorded by mistake: its claim is given back, and its goods come back to the ledger."""
 
-    visit: Id
+    visit: VisitId
     household: Id | None = None
     programme: Id
     period: Period
@@ -173,7 +174,7 @@ class VisitReversed:
 class ReverseVisit:
     """Take a visit back that was recorded by mistake."""
 
-    visit: Id
+    visit: VisitId
     household: Id | None = None
     programme: Id
     period: Period

@@ -1,7 +1,7 @@
 """Commands and events of `fulfilment`: how far the goods of one order, or of one visit, have come in inventory.
 
-The aggregate's id is the order's or the visit's. It is the memory of the fulfilment process: what inventory set aside,
-freed and gave out for it, noted from inventory's own events. All its commands are sent by process managers.
+The aggregate's id is the order's, or `v-` and the visit's. It is the memory of the fulfilment process: what inventory
+set aside, freed and gave out for it, noted from inventory's own events. All its commands are sent by process managers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pydantic import Field
 
 from services.distribution.contract.base import (
     Amount,
+    BoxCode,
     Id,
     Moment,
     OrderId,
@@ -97,4 +98,33 @@ class NoteIssued:
     occurred_at: Moment | None = None
 
 
-__all__ = ["GoodsFreed", "GoodsIssued", "GoodsReserved", "NoteFreed", "NoteIssued", "NoteReserved"]
+@event(category="fulfilment")
+class BoxNoted:
+    """An order is in a box, or (`packed` false) is not in it any more."""
+
+    order: OrderId
+    box: BoxCode
+    packed: bool
+    occurred_at: Moment
+
+
+@command(category="fulfilment", aggregate="order", makes=(BoxNoted,))
+class NoteBox:
+    """Note in which box an order is."""
+
+    order: OrderId
+    box: BoxCode
+    packed: bool
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "BoxNoted",
+    "GoodsFreed",
+    "GoodsIssued",
+    "GoodsReserved",
+    "NoteBox",
+    "NoteFreed",
+    "NoteIssued",
+    "NoteReserved",
+]

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from services.distribution.contract.base import Id, Moment, Revision, Text, command, event
 
-
 CATALOGUE: Final = "catalogue"
 """The id of the one aggregate: a decision looks items up that it learns of only while it decides."""
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from services.distribution.contract.base import (
     MAX_LINES,
+    BoxCode,
     Id,
     ItemLine,
     Moment,
@@ -133,7 +134,7 @@ class OrderCompleted:
     """An order was handed out, in the box `box`."""
 
     order: OrderId
-    box: Id
+    box: BoxCode
     household: Id
     session: Id
     occurred_at: Moment
@@ -144,7 +145,7 @@ class CompleteOrder:
     """Note that an order was handed out; sent by the fulfilment process."""
 
     order: OrderId
-    box: Id
+    box: BoxCode
     occurred_at: Moment | None = None
 
 

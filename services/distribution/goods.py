@@ -1,0 +1,122 @@
+"""Goods: what distribution knows of inventory's items, noted from inventory's own events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.distribution.contract import (
+    DistributionError,
+    GoodsNoted,
+    ItemLine,
+    NoteGoods,
+    PackedLine,
+    Warned,
+    Warning,  # noqa: A004 - the field's own word
+    distribution,
+)
+from services.distribution.refusals import rejected, when
+from shared.contract import fields_of
+from shared.decider import Context, Decider
+
+
+@dataclass(slots=True)
+class Goods:
+    """An item: its base unit, the net weight of one in g if known, its allergens if known."""
+
+    revision: int
+    name: str
+    unit: str
+    weight: int | None
+    allergens: frozenset[str] | None
+    chilled: bool
+    retired: bool
+
+
+@dataclass
+class Catalogue:
+    """All items, by id."""
+
+    items: dict[str, Goods] = field(default_factory=dict)
+
+
+def evolve(catalogue: Catalogue, event: GoodsNoted) -> Catalogue:
+    catalogue.items[event.item] = Goods(
+        event.revision, event.name, event.unit, event.weight,
+        None if event.allergens is None else frozenset(event.allergens), event.chilled, event.retired,
+    )  # fmt: skip
+    return catalogue
+
+
+def decide(command: NoteGoods, catalogue: Catalogue, context: Context) -> GoodsNoted | None:
+    known = catalogue.items.get(command.item)
+    if known is not None and command.revision <= known.revision:
+        return None
+    at = when(command.occurred_at, context)
+    return GoodsNoted(**(dict(fields_of(command)) | {"occurred_at": at}))
+
+
+def check(catalogue: Catalogue) -> list[str]:
+    return [f"{id} was noted without a revision" for id, goods in catalogue.items.items() if goods.revision < 1]
+
+
+def known_items(catalogue: Catalogue, lines: Iterable[ItemLine | PackedLine]) -> None:
+    """Refuse an item that inventory's catalogue does not have, as far as it has come through."""
+    for line in lines:
+        if line.item not in catalogue.items:
+            raise rejected(
+                DistributionError.UNKNOWN_ITEM,
+                f"There is no item {line.item} in the catalogue. Check its id, or register it in inventory first.",
+                item=line.item,
+            )  # fmt: skip
+
+
+def distinct(lines: Sequence[ItemLine]) -> None:
+    """Refuse an item that is listed twice."""
+    seen: set[str] = set()
+    for line in lines:
+        if line.item in seen:
+            raise rejected(
+                DistributionError.DUPLICATE_LINE, f"{line.item} is listed twice. Add the two up.", item=line.item
+            )
+        seen.add(line.item)
+
+
+def warnings(
+    catalogue: Catalogue, avoided: frozenset[str], lines: Iterable[ItemLine | PackedLine]
+) -> tuple[Warned, ...]:
+    """What somebody should look at before these goods go to a household that avoids some allergens.
+
+    An item whose allergens are not known warns too; a household that avoids none is warned of nothing.
+    """
+    if not avoided:
+        return ()
+    found: dict[str, Warned] = {}
+    for line in lines:
+        goods = catalogue.items.get(line.item)
+        if goods is None or goods.allergens is None:
+            found[line.item] = Warned(item=line.item, warning=Warning.ALLERGENS_UNKNOWN)
+        elif goods.allergens & avoided:
+            found[line.item] = Warned(item=line.item, warning=Warning.ALLERGEN)
+    return tuple(found.values())
+
+
+def look(warned: Iterable[Warned], seen: bool) -> None:
+    """Refuse to go on over warnings that nobody has looked at."""
+    warned = tuple(warned)
+    if not warned or seen:
+        return
+    words = {
+        Warning.ALLERGEN: "{} has an allergen that the household avoids",
+        Warning.ALLERGENS_UNKNOWN: "what is in {} is not known",
+    }
+    said = "; ".join(words[one.warning].format(one.item) for one in warned)
+    raise rejected(
+        DistributionError.WARNING_NOT_SEEN,
+        f"Look before you go on: {said}. Choose something else, or send it again with seen_warnings.",
+        warnings=[{"item": one.item, "warning": str(one.warning)} for one in warned],
+    )  # fmt: skip
+
+
+goods: Final = Decider(distribution, "goods", Catalogue, Catalogue, decide, evolve, check)

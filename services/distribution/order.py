@@ -1,0 +1,196 @@
+"""Orders: what one household is to get at one session, until it is handed out, cancelled, or nobody comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from services.distribution.contract import (
+    CATALOGUE,
+    CancelOrder,
+    CompleteOrder,
+    ConfirmOrder,
+    DistributionError,
+    NoShowRecorded,
+    OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderPlaced,
+    PlaceOrder,
+    RecordNoShow,
+    distribution,
+    entitlement_id,
+)
+from services.distribution.entitlement import Entitlement, limit_reached
+from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
+from services.distribution.household import Household, avoided, eligible, served_as_itself
+from services.distribution.programme import Programme, bundle_for, period_of, running
+from services.distribution.refusals import local_day, rejected, when
+from services.distribution.session import GRACE, Session, scheduled, takes_orders
+from shared.contract import fields_of
+from shared.decider import Context, Decider, Ref
+
+
+class Stage(StrEnum):
+    """How far an order has come; what is packed for it is in its box."""
+
+    NONE = "none"
+    PLACED = "placed"
+    CONFIRMED = "confirmed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no_show"
+
+
+@dataclass
+class Order:
+    """An order; `placed` is None before it is."""
+
+    placed: OrderPlaced | None = None
+    stage: Stage = Stage.NONE
+    box: str | None = None
+
+
+OrderCommand = PlaceOrder | ConfirmOrder | CancelOrder | RecordNoShow | CompleteOrder
+OrderEvent = OrderPlaced | OrderConfirmed | OrderCancelled | NoShowRecorded | OrderCompleted
+
+
+def evolve(order: Order, event: OrderEvent) -> Order:
+    match event:
+        case OrderPlaced():
+            order.placed, order.stage = event, Stage.PLACED
+        case OrderConfirmed():
+            order.stage = Stage.CONFIRMED
+        case OrderCancelled():
+            order.stage = Stage.CANCELLED
+        case NoShowRecorded():
+            order.stage = Stage.NO_SHOW
+        case OrderCompleted():
+            order.stage, order.box = Stage.COMPLETED, event.box
+    return order
+
+
+def reads(command: OrderCommand) -> Iterable[Ref]:
+    if isinstance(command, PlaceOrder):
+        return (Ref("household", command.household), Ref("session", command.session), Ref("goods", CATALOGUE))
+    return ()
+
+
+def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent | None:
+    at = when(command.occurred_at, context)
+    if isinstance(command, PlaceOrder):
+        return _place(command, order, context, at)
+    placed = known(order, command.order)
+    match command:
+        case ConfirmOrder():
+            return _confirm(command, order, placed, context, at)
+        case CancelOrder():
+            if order.stage is Stage.CANCELLED:
+                return None
+            open_still(order, command.order)
+            return OrderCancelled(
+                order=command.order, reason=command.reason, household=placed.household, session=placed.session,
+                occurred_at=at,
+            )  # fmt: skip
+        case RecordNoShow():
+            if order.stage in (Stage.NO_SHOW, Stage.CANCELLED, Stage.COMPLETED):
+                return None
+            return NoShowRecorded(
+                order=command.order, household=placed.household, session=placed.session, occurred_at=at
+            )
+        case CompleteOrder():
+            if order.stage is Stage.COMPLETED:
+                return None
+            return OrderCompleted(
+                order=command.order, box=command.box, household=placed.household, session=placed.session,
+                occurred_at=at,
+            )  # fmt: skip
+
+
+def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) -> OrderPlaced | None:
+    if order.placed is not None:
+        before = order.placed
+        if all(value == getattr(before, name) for name, value in fields_of(command) if name != "occurred_at"):
+            return None
+        raise rejected(
+            DistributionError.ALREADY_EXISTS, f"There is an order {command.order} already. Choose another id.",
+            order=command.order,
+        )  # fmt: skip
+    household: Household = context.read("household", command.household)
+    served_as_itself(household, command.household)
+    session: Session = context.read("session", command.session)
+    announced = scheduled(session, command.session)
+    programme: Programme = context.read("programme", announced.programme)
+    running(programme, announced.programme)
+    day = local_day(announced.starts_at, programme.utc_offset)
+    if not eligible(household, day) and command.override_reason is None:
+        raise rejected(
+            DistributionError.NOT_ELIGIBLE,
+            f"Household {command.household} is eligible until {household.eligible_until}, and the session is on {day}. "
+            "Renew it with RenewEligibility, or give an override_reason.",
+            household=command.household, eligible_until=str(household.eligible_until),
+        )  # fmt: skip
+    takes_orders(session, command.session, command.slot)
+    distinct(command.lines)
+    goods = command.lines or bundle_for(programme, announced.programme, household.size)
+    catalogue: Catalogue = context.read("goods", CATALOGUE)
+    known_items(catalogue, goods)
+    warned = warnings(catalogue, avoided(household, context), goods)
+    look(warned, command.seen_warnings)
+    return OrderPlaced(
+        **(dict(fields_of(command)) | {"occurred_at": at}), goods=goods, programme=announced.programme,
+        period=period_of(programme, day), site=announced.site, people=household.people, warnings=warned,
+    )  # fmt: skip
+
+
+def _confirm(
+    command: ConfirmOrder, order: Order, placed: OrderPlaced, context: Context, at: datetime
+) -> OrderConfirmed | None:
+    if order.stage is Stage.CONFIRMED:
+        return None
+    open_still(order, command.order)
+    programme: Programme = context.read("programme", placed.programme)
+    running(programme, placed.programme)
+    session: Session = context.read("session", placed.session)
+    announced = scheduled(session, placed.session)
+    if session.closed_at is not None:
+        raise rejected(
+            DistributionError.SESSION_CLOSED, f"Session {placed.session} is closed. Place the order for another.",
+            session=placed.session,
+        )  # fmt: skip
+    claimed = entitlement_id(placed.household, placed.programme, placed.period)
+    entitlement: Entitlement = context.read("entitlement", claimed)
+    used = len(entitlement.claims) - (command.order in entitlement.claims)
+    if programme.times is not None and used >= programme.times and command.override_reason is None:
+        raise limit_reached(placed.household, placed.programme, placed.period, entitlement, programme)
+    return OrderConfirmed(
+        order=command.order, household=placed.household, programme=placed.programme, period=placed.period,
+        session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,
+        override_reason=command.override_reason, due_at=announced.ends_at + GRACE, occurred_at=at,
+    )  # fmt: skip
+
+
+def known(order: Order, id: str) -> OrderPlaced:
+    """What an order asked for. Refuses one that was never placed."""
+    if order.placed is None:
+        raise rejected(DistributionError.UNKNOWN_ORDER, f"There is no order {id}. Check its id.", order=id)
+    return order.placed
+
+
+def open_still(order: Order, id: str) -> None:
+    """Refuse an order that has ended."""
+    if order.stage in (Stage.COMPLETED, Stage.CANCELLED, Stage.NO_SHOW):
+        ended = {
+            Stage.COMPLETED: "was handed out", Stage.CANCELLED: "was cancelled", Stage.NO_SHOW: "ended as a no-show"
+        }  # fmt: skip
+        raise rejected(DistributionError.ORDER_ENDED, f"Order {id} {ended[order.stage]}. Place another.", order=id)
+
+
+def check(order: Order) -> list[str]:
+    return ["an order went on that was never placed"] if order.stage is not Stage.NONE and order.placed is None else []
+
+
+order: Final = Decider(distribution, "order", Order, Order, decide, evolve, check, reads)

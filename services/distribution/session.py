@@ -1,0 +1,216 @@
+"""Sessions: one opening at one site, and which orders are expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from services.distribution.contract import (
+    BookSlot,
+    CloseSession,
+    DistributionError,
+    FreeSlot,
+    OpenSession,
+    ScheduleSession,
+    SessionClosed,
+    SessionOpened,
+    SessionScheduled,
+    SlotBooked,
+    SlotFreed,
+    distribution,
+)
+from services.distribution.programme import Programme, running
+from services.distribution.refusals import TOLERANCE, rejected, when
+from shared.contract import fields_of
+from shared.decider import Context, Decider, Ref
+
+GRACE: Final = timedelta(hours=2)
+"""How long after a session's end what is set aside for its orders waits."""
+
+
+@dataclass
+class Session:
+    """A session; `announced` is None before it is scheduled. `booked` are the orders that are expected."""
+
+    announced: SessionScheduled | None = None
+    opened_at: datetime | None = None
+    closed_at: datetime | None = None
+    booked: dict[str, datetime | None] = field(default_factory=dict)
+    freed: set[str] = field(default_factory=set)
+
+
+SessionCommand = ScheduleSession | OpenSession | CloseSession | BookSlot | FreeSlot
+SessionEvent = SessionScheduled | SessionOpened | SessionClosed | SlotBooked | SlotFreed
+
+
+def evolve(session: Session, event: SessionEvent) -> Session:
+    match event:
+        case SessionScheduled():
+            session.announced = event
+        case SessionOpened():
+            session.opened_at, session.closed_at = event.occurred_at, None
+        case SessionClosed():
+            session.closed_at = event.occurred_at
+        case SlotBooked():
+            session.booked[event.order] = event.slot
+        case SlotFreed():
+            session.booked.pop(event.order, None)
+            session.freed.add(event.order)
+    return session
+
+
+def reads(command: SessionCommand) -> Iterable[Ref]:
+    return (Ref("programme", command.programme),) if isinstance(command, ScheduleSession) else ()
+
+
+def decide(command: SessionCommand, session: Session, context: Context) -> SessionEvent | None:
+    at = when(command.occurred_at, context)
+    fields = dict(fields_of(command)) | {"occurred_at": at}
+    if isinstance(command, ScheduleSession):
+        return _schedule(command, session, context, fields)
+    scheduled(session, command.session)
+    match command:
+        case OpenSession():
+            if session.closed_at is not None:
+                raise _closed(command.session, session)
+            return None if session.opened_at is not None else SessionOpened(**fields)
+        case CloseSession():
+            return _close(command, session, at)
+        case BookSlot():
+            if command.order in session.booked or command.order in session.freed:
+                return None
+            if session.closed_at is not None:
+                raise _closed(command.session, session)
+            return SlotBooked(**fields)
+        case FreeSlot():
+            return None if command.order in session.freed else SlotFreed(**fields)
+
+
+def _schedule(
+    command: ScheduleSession, session: Session, context: Context, fields: dict[str, object]
+) -> SessionScheduled | None:
+    programme: Programme = context.read("programme", command.programme)
+    if session.announced is not None:
+        same = all(
+            value == getattr(session.announced, name) for name, value in fields_of(command) if name != "occurred_at"
+        )
+        if same:
+            return None
+        raise rejected(
+            DistributionError.ALREADY_EXISTS, f"There is a session {command.session} already. Choose another id.",
+            session=command.session,
+        )  # fmt: skip
+    running(programme, command.programme)
+    if command.ends_at <= command.starts_at:
+        raise rejected(
+            DistributionError.INVALID_RANGE, "The session ends before it starts. Check the two moments.",
+            starts_at=command.starts_at.isoformat(), ends_at=command.ends_at.isoformat(),
+        )  # fmt: skip
+    if command.slot_capacity is not None and command.slot_minutes is None:
+        raise rejected(
+            DistributionError.INVALID_RANGE, "A capacity for each slot needs slot_minutes: how long a slot is."
+        )
+    return SessionScheduled(**fields)  # type: ignore[arg-type]
+
+
+def _close(command: CloseSession, session: Session, at: datetime) -> SessionClosed | None:
+    if session.closed_at is not None:
+        return None
+    if session.opened_at is None:
+        raise rejected(
+            DistributionError.SESSION_NOT_OPEN, f"Session {command.session} was never opened.", session=command.session
+        )
+    if at < session.opened_at:
+        raise rejected(
+            DistributionError.CLOCK_RUNS_BACK,
+            f"Session {command.session} opened at {session.opened_at:%Y-%m-%d %H:%M} UTC, later than "
+            f"{at:%Y-%m-%d %H:%M} UTC. Check this machine's clock, or the moment.",
+            session=command.session, opened_at=session.opened_at.isoformat(),
+        )  # fmt: skip
+    if session.booked and not command.end_orders:
+        some = ", ".join(sorted(session.booked)[:5])
+        raise rejected(
+            DistributionError.ORDERS_OPEN,
+            f"{len(session.booked)} orders of session {command.session} are still open ({some}"
+            f"{' …' if len(session.booked) > 5 else ''}). Hand them out, or close with end_orders to record no-shows.",
+            session=command.session, orders=len(session.booked),
+        )  # fmt: skip
+    return SessionClosed(
+        session=command.session, note=command.note, end_orders=command.end_orders,
+        no_shows=tuple(sorted(session.booked)), occurred_at=at,
+    )  # fmt: skip
+
+
+def _closed(id: str, session: Session) -> Exception:
+    assert session.closed_at is not None
+    return rejected(
+        DistributionError.SESSION_CLOSED, f"Session {id} closed at {session.closed_at:%Y-%m-%d %H:%M} UTC.", session=id
+    )
+
+
+# -- for the decisions that need a session ----------------------------------------------------------------------------
+
+
+def scheduled(session: Session, id: str) -> SessionScheduled:
+    """What a session was announced as. Refuses one that never was."""
+    if session.announced is None:
+        raise rejected(
+            DistributionError.UNKNOWN_SESSION, f"There is no session {id}. Check its id, or schedule it first.",
+            session=id,
+        )  # fmt: skip
+    return session.announced
+
+
+def takes_orders(session: Session, id: str, slot: datetime | None) -> None:
+    """Refuse an order for a session that is over or full, or at a time that is none of its slots."""
+    announced = scheduled(session, id)
+    if session.closed_at is not None:
+        raise _closed(id, session)
+    if announced.capacity is not None and len(session.booked) >= announced.capacity:
+        raise rejected(
+            DistributionError.SESSION_FULL, f"Session {id} has {announced.capacity} orders, and takes no more.",
+            session=id, capacity=announced.capacity,
+        )  # fmt: skip
+    if (slot is not None) != (announced.slot_minutes is not None):
+        what = "has slots: choose one" if slot is None else "has no slots: leave it out"
+        raise rejected(DistributionError.WRONG_SLOT, f"Session {id} {what}.", session=id)
+    if slot is None or announced.slot_minutes is None:
+        return
+    length = timedelta(minutes=announced.slot_minutes)
+    if not announced.starts_at <= slot < announced.ends_at or (slot - announced.starts_at) % length:
+        raise rejected(
+            DistributionError.WRONG_SLOT,
+            f"{slot:%H:%M} UTC is no slot of session {id}: they begin at {announced.starts_at:%H:%M} UTC, every "
+            f"{announced.slot_minutes} minutes.",
+            session=id, slot=slot.isoformat(),
+        )  # fmt: skip
+    at_once = sum(one == slot for one in session.booked.values())
+    if announced.slot_capacity is not None and at_once >= announced.slot_capacity:
+        raise rejected(
+            DistributionError.SESSION_FULL, f"The slot at {slot:%H:%M} UTC of session {id} is full. Choose another.",
+            session=id, slot=slot.isoformat(), capacity=announced.slot_capacity,
+        )  # fmt: skip
+
+
+def not_open(session: Session, id: str, at: datetime) -> str | None:
+    """Why nobody can be served at a session at a moment, in a sentence; None when it is open."""
+    scheduled(session, id)
+    if session.opened_at is None or at < session.opened_at - TOLERANCE:
+        return f"Session {id} is not open. Open it first, with OpenSession."
+    if session.closed_at is not None and at > session.closed_at + TOLERANCE:
+        return f"Session {id} closed at {session.closed_at:%Y-%m-%d %H:%M} UTC."
+    return None
+
+
+def check(session: Session) -> list[str]:
+    broken = []
+    if session.closed_at is not None and session.opened_at is None:
+        broken.append("it closed without having opened")
+    if set(session.booked) & session.freed:
+        broken.append("an order is expected that was freed")
+    return broken
+
+
+session: Final = Decider(distribution, "session", Session, Session, decide, evolve, check, reads)
