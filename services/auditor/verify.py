@@ -17,6 +17,8 @@ import asyncpg
 import msgspec
 
 from services.auditor.chains import Chains, Unsound
+from services.distribution.contract import distribution
+from services.distribution.deciders import DECIDERS as DISTRIBUTION
 from services.inventory.contract import inventory
 from services.inventory.deciders import DECIDERS as INVENTORY
 from services.projections.registry import PROJECTIONS
@@ -31,7 +33,11 @@ from shared.projection import Projection
 from shared.store import stream_name
 from shared.wire import StreamReader
 
-SERVICES: Final[list[tuple[Contract, Iterable[Decider[Any]]]]] = [(inventory, INVENTORY), (treasury, TREASURY)]
+SERVICES: Final[list[tuple[Contract, Iterable[Decider[Any]]]]] = [
+    (inventory, INVENTORY),
+    (distribution, DISTRIBUTION),
+    (treasury, TREASURY),
+]
 
 Progress = Callable[[str, int, int], None]
 """Told the name of the check, how far it is, and how much there is; called a few times a second at most."""

@@ -12,12 +12,15 @@ from functools import cache
 from typing import Any, Final, get_args, get_type_hints
 
 from services.commands.door import Usage
+from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.treasury.contract import treasury
 from shared.contract import CommandSpec, Contract
 from shared.types import ID_PATTERN, MAX_INTEGER
 
-CONTRACTS: Final[Mapping[str, Contract]] = {"inventory": inventory, "treasury": treasury}
+CONTRACTS: Final[Mapping[str, Contract]] = {
+    contract.service: contract for contract in (inventory, distribution, treasury)
+}
 """Every service that takes commands, by name."""
 
 

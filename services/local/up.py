@@ -27,6 +27,7 @@ STATE_FILE: Final = "commons.json"
 
 SERVICES: Final = (
     ProcessSpec("inventory", module="services.inventory.app"),
+    ProcessSpec("distribution", module="services.distribution.app"),
     ProcessSpec("treasury", module="services.treasury.app"),
     ProcessSpec("projections", module="services.projections.app"),
 )
