@@ -33,9 +33,11 @@ def test_a_ledger_that_runs_is_well(commons: Commons) -> None:
     told = commons("status", "--json").json
     assert told["ok"]
     assert {service["name"]: service["state"] for service in told["services"]} == {
-        "inventory": "ready", "treasury": "ready", "projections": "ready",
+        "inventory": "ready", "distribution": "ready", "treasury": "ready", "projections": "ready",
     }  # fmt: skip
-    assert {stream["name"]: stream["differences"] for stream in told["streams"]} == {"INVENTORY": [], "TREASURY": []}
+    assert {stream["name"]: stream["differences"] for stream in told["streams"]} == {
+        "DISTRIBUTION": [], "INVENTORY": [], "TREASURY": [],
+    }  # fmt: skip
     assert {manager["failure"] for manager in told["managers"]} == {None}
 
 
@@ -82,7 +84,9 @@ def test_a_whole_ledger_verifies(commons: Commons) -> None:
     told = commons("verify", "--streams-only", "--json").json
     assert told["ok"]
     assert {check["name"] for check in told["checks"]} == {
-        f"{stream}: {checked}" for stream in ("INVENTORY", "TREASURY") for checked in ("chain", "aggregates")
+        f"{stream}: {checked}"
+        for stream in ("INVENTORY", "DISTRIBUTION", "TREASURY")
+        for checked in ("chain", "aggregates")
     }
 
 
