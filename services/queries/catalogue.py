@@ -6,9 +6,10 @@ from typing import Final
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 
-_ITEMS: Final = Question(
+_ITEMS: Final = GoodsQuestion(
     "Items", ("catalogue",),
     (
         Column("item", "Item"), Column("name", "Name"), Column("unit", "Unit"), Column("brand", "Brand"),
@@ -23,7 +24,7 @@ _ITEMS: Final = Question(
     "There are no items yet.",
 )  # fmt: skip
 
-_LOCATIONS: Final = Question(
+_LOCATIONS: Final = GoodsQuestion(
     "Locations", ("catalogue",),
     (
         Column("location", "Location"), Column("name", "Name"), Column("kind", "Kind"), Column("storage", "Storage"),

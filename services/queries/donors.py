@@ -6,9 +6,10 @@ from typing import Final
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 
-_QUESTION: Final = Question(
+_QUESTION: Final = GoodsQuestion(
     "Donors", ("donors",),
     (
         Column("donor", "Donor"), Column("name", "Name", "sealed"), Column("kind", "Kind"),

@@ -7,14 +7,15 @@ from typing import Final
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from services.queries.shelf import MODELS, SHELF
 from shared.clock import utc_now
 from shared.errors import Invalid
 
 MAX_DAYS: Final = 36_500
 
-_QUESTION: Final = Question(
+_QUESTION: Final = GoodsQuestion(
     "Expiring stock", MODELS,
     (
         Column("due", "When"), Column("days_left", "Days left", "number"), Column("last_day", "Last day", "date"),

@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 
 ReceiptsBy = Literal["donor", "owner", "supplier", "source"]
 
@@ -66,12 +67,12 @@ _WASTED: Final = f"""WITH {_lines("x.flow = 'wasted'")}, {_LOST},
     """  # noqa: S608  # made of constants
 _TIMES: Final = Column("times", "Times", "number")
 
-_WASTE: Final = Question(
+_WASTE: Final = GoodsQuestion(
     "Waste and loss", _MODELS, (_MONTH, Column("reason", "Reason"), *_WEIGHT, _TIMES),
     f"{_WASTED} SELECT month, reason, {_FIGURES} FROM gone GROUP BY month, reason ORDER BY month, weight DESC, reason",  # noqa: S608
     "Nothing was wasted or lost.",
 )  # fmt: skip
-_WASTE_BY_ITEM: Final = Question(
+_WASTE_BY_ITEM: Final = GoodsQuestion(
     "Waste and loss by item", _MODELS, (_MONTH, Column("reason", "Reason"), *_ITEM, *_QUANTITY, *_WEIGHT, _TIMES),
     f"{_WASTED} SELECT month, reason, item, coalesce(min(i.name), item) AS name, sum(quantity)::bigint AS quantity,"  # noqa: S608
     " min(gone.unit) AS unit, sum(weight)::bigint AS weight, count(*) FILTER (WHERE unweighed) AS unweighed,"
@@ -81,7 +82,7 @@ _WASTE_BY_ITEM: Final = Question(
 )  # fmt: skip
 
 
-def _received(by: ReceiptsBy, items: bool) -> Question:
+def _received(by: ReceiptsBy, items: bool) -> GoodsQuestion:
     """Receipts by one of their facts. `by` is one of four words of our own, so it may stand in the query."""
     got = "WITH " + _lines("x.flow = 'received'")
     who = f"coalesce({by}, '(the organisation)')" if by == "owner" else by
@@ -97,7 +98,7 @@ def _received(by: ReceiptsBy, items: bool) -> Question:
     times = (Column("deliveries", "Deliveries", "number"), _TIMES)
     counts = "count(DISTINCT delivery) AS deliveries, count(DISTINCT (item, location, root)) AS times"
     if items:
-        return Question(
+        return GoodsQuestion(
             f"Receipts by {by} and item", models, (*columns, *_ITEM, *_QUANTITY, *_WEIGHT, *times),
             f"{got} SELECT {who} AS {by}{name}, month, item, coalesce(min(i.name), item) AS name,"  # noqa: S608
             " sum(quantity)::bigint AS quantity, min(lines.unit) AS unit, sum(weight)::bigint AS weight,"
@@ -106,7 +107,7 @@ def _received(by: ReceiptsBy, items: bool) -> Question:
             " GROUP BY 1, month, item ORDER BY 1 NULLS LAST, month, coalesce(min(i.name), item), item",
             "Nothing was received.",
         )  # fmt: skip
-    return Question(
+    return GoodsQuestion(
         f"Receipts by {by}", models, (*columns, *_WEIGHT, *times),
         f"{got} SELECT {who} AS {by}{name}, month, sum(weight)::bigint AS weight,"  # noqa: S608
         f" count(*) FILTER (WHERE unweighed) AS unweighed, {counts} FROM lines{known} GROUP BY 1, month"
@@ -120,7 +121,7 @@ _RECEIPTS: Final = {
     for by in ("donor", "owner", "supplier", "source") for items in (False, True)
 }  # fmt: skip
 
-_WEIGHED: Final = Question(
+_WEIGHED: Final = GoodsQuestion(
     "Weight in and out", _MODELS,
     (
         _MONTH, Column("opening", "Opening (g)", "weight"), Column("received", "Received (g)", "weight"),

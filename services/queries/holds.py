@@ -6,10 +6,11 @@ from typing import Final
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from services.queries.shelf import COVERED
 
-_HOLDS: Final = Question(
+_HOLDS: Final = GoodsQuestion(
     "Holds and quarantines", ("holds", "stock_on_hand", "catalogue"),
     (
         Column("hold", "Hold"), Column("reason", "Reason"), Column("item", "Item"), Column("name", "Name"),
@@ -35,7 +36,7 @@ _HOLDS: Final = Question(
     "Nothing is on hold.",
 )  # fmt: skip
 
-_RECALLS: Final = Question(
+_RECALLS: Final = GoodsQuestion(
     "Recalls", ("holds", "stock_on_hand", "movements", "transfers", "catalogue"),
     (
         Column("recall", "Recall"), Column("item", "Item"), Column("name", "Name"), Column("classification", "Class"),

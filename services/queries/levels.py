@@ -7,11 +7,12 @@ from typing import Final
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from services.queries.shelf import MODELS, SHELF
 from shared.clock import utc_now
 
-_QUESTION: Final = Question(
+_QUESTION: Final = GoodsQuestion(
     "Below the minimum level", (*MODELS, "transfers"),
     (
         Column("item", "Item"), Column("name", "Name"), Column("minimum", "Minimum", "quantity"),

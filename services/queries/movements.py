@@ -8,7 +8,8 @@ from typing import Final
 import asyncpg
 
 from services.inventory.contract import lot_form
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from services.queries.names import checked
 from shared.errors import Invalid
 
@@ -16,7 +17,7 @@ MAX_ROWS: Final = 100_000
 
 # A movement that was recorded after a count but happened before it changes that count's variance and no figure after
 # it (contract/count.py): it enters at its own moment, and with the opposite sign at the first count behind it.
-_QUESTION: Final = Question(
+_QUESTION: Final = GoodsQuestion(
     "Movements", ("movements",),
     (
         Column("effective_at", "When", "moment"), Column("location", "Location"), Column("revision", "No.", "number"),

@@ -6,11 +6,12 @@ from typing import Final
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from services.queries.names import checked
 from services.queries.shelf import CERTAIN, COVERED
 
-_QUESTION: Final = Question(
+_QUESTION: Final = GoodsQuestion(
     "Reached by the recall", ("holds", "movements", "catalogue"),
     (
         Column("recall", "Recall"), Column("recipient", "Recipient"), Column("purpose", "Purpose"),

@@ -7,10 +7,11 @@ from typing import Final
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from shared.clock import utc_now
 
-_QUESTION: Final = Question(
+_QUESTION: Final = GoodsQuestion(
     "Reservations", ("reservations", "catalogue"),
     (
         Column("reservation", "Reservation"), Column("item", "Item"), Column("name", "Name"),

@@ -7,11 +7,12 @@ from typing import Final
 
 import asyncpg
 
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from shared.clock import utc_now
 
 # Some of it needs no event of its own: it is seen by putting read models side by side.
-_QUESTION: Final = Question(
+_QUESTION: Final = GoodsQuestion(
     "To review", ("review", "stock_on_hand", "transfers", "holds", "catalogue"),
     (
         Column("kind", "What"), Column("item", "Item"), Column("name", "Name"), Column("location", "Location"),

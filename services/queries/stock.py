@@ -8,7 +8,8 @@ from typing import Final, Literal
 import asyncpg
 
 from services.inventory.contract import lot_form
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from services.queries.names import checked
 from services.queries.shelf import MODELS, SHELF
 from shared.clock import utc_now
@@ -32,19 +33,19 @@ _SUMS: Final = (
 _WHERE: Final = "FROM judged WHERE ($4::text IS NULL OR lot_form = $4) AND ($5::text IS NULL OR owner = $5)"
 _FIRST: Final = Column("first_date", "First date", "date")
 
-QUESTIONS: Final[dict[By, Question]] = {
-    "location": Question(
+QUESTIONS: Final[dict[By, GoodsQuestion]] = {
+    "location": GoodsQuestion(
         "Stock on hand", MODELS, (*_ITEM, *_PLACE, *_FIGURES, _FIRST),
         f"WITH {SHELF} SELECT item, min(name) AS name, location, {_SUMS} {_WHERE}"
         " GROUP BY item, location ORDER BY lower(min(name)), item, location",
         "Nothing is on hand.",
     ),
-    "item": Question(
+    "item": GoodsQuestion(
         "Stock on hand by item", MODELS, (*_ITEM, *_FIGURES, _FIRST),
         f"WITH {SHELF} SELECT item, min(name) AS name, {_SUMS} {_WHERE} GROUP BY item ORDER BY lower(min(name)), item",
         "Nothing is on hand.",
     ),
-    "lot": Question(
+    "lot": GoodsQuestion(
         "Stock on hand by lot", MODELS,
         (
             *_ITEM, *_PLACE, Column("lot", "Lot"), Column("date", "Date", "date"), Column("date_kind", "Kind of date"),

@@ -8,13 +8,14 @@ from typing import Final
 import asyncpg
 
 from services.inventory.contract import lot_form
-from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.answer import Column, Position, QueryResult
+from services.queries.goods import GoodsQuestion
 from services.queries.names import checked
 from shared.errors import Invalid
 
 # `family` is the lot, what it was made from (up) and what was made from it (down). A lot that is not known is no
 # relative: it would be everybody's. The steps of a movement are summed over all that mended it.
-_QUESTION: Final = Question(
+_QUESTION: Final = GoodsQuestion(
     "Trace", ("movements", "stock_on_hand", "transfers", "catalogue"),
     (
         Column("step", "Step"), Column("item", "Item"), Column("name", "Name"), Column("lot", "Lot"),
