@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final
 
 from rich.text import Text
 
-from services.commands.render import cell, console, emit, write_csv
+from services.commands.render import cell, console, emit, money, write_csv
 from services.commands.tables import Head, print_grid
 from services.queries import Column, QueryResult
 
@@ -28,23 +30,44 @@ class Form(StrEnum):
 
 
 def write(found: QueryResult, form: Form) -> None:
-    """Write an answer to stdout; what is missing from it is also said on stderr when the form has no room for it."""
+    """Write an answer to stdout; what is missing from it is also said on stderr when the form has no room for it.
+
+    Money is written in minor units in JSON, with the `decimals` of each unit beside the rows, and with its decimals
+    everywhere else: a spreadsheet reads the CSV, and sums it up, so totals are left out of that.
+    """
     match form:
         case Form.JSON:
-            stream, sequence = found.as_of
-            emit(
-                {
-                    "title": found.title, "as_of": {"stream": stream, "sequence": sequence},
-                    "incomplete": found.incomplete, "reason": found.reason, "message": found.message,
-                    "rows": found.records(),
-                }
-            )  # fmt: skip
+            emit(as_json(found))
         case Form.CSV:
-            write_csv([column.name for column in found.columns], found.rows)
+            rows = [[_decimal(found, column, row, v) for column, v in _cells(found, row)] for row in found.rows]
+            write_csv([column.name for column in found.columns], rows)
             if found.incomplete:
                 sys.stderr.write(f"Incomplete: {found.reason}\n")
         case Form.TABLE:
             _table(found)
+
+
+def as_json(found: QueryResult) -> dict[str, Any]:
+    """An answer as one JSON object."""
+    stream, sequence = found.as_of
+    answer: dict[str, Any] = {
+        "title": found.title, "as_of": {"stream": stream, "sequence": sequence}, "incomplete": found.incomplete,
+        "reason": found.reason, "message": found.message, "rows": found.records(),
+    }  # fmt: skip
+    if any(column.kind == "money" for column in found.columns):
+        answer |= {"totals": [found.record(row) for row in found.totals], "decimals": dict(found.decimals)}
+    return answer
+
+
+def _cells(found: QueryResult, row: tuple[Any, ...]) -> Iterable[tuple[Column, Any]]:
+    return zip(found.columns, row, strict=True)
+
+
+def _decimal(found: QueryResult, column: Column, row: tuple[Any, ...], value: Any) -> Any:
+    """A value; of money the amount in the unit itself."""
+    if column.kind != "money" or value is None:
+        return value
+    return money(value, found.decimals.get(found.record(row)["unit"], 0))
 
 
 def _table(found: QueryResult) -> None:
@@ -64,18 +87,27 @@ def _grid(found: QueryResult) -> None:
     """The rows; a column that is empty throughout is left out."""
     shown = [i for i in range(len(found.columns)) if any(row[i] not in _EMPTY for row in found.rows)]
     heads = [Head(found.columns[i].title, found.columns[i].right) for i in shown]
-    print_grid(found.title, heads, [[_styled(found.columns[i], row[i]) for i in shown] for row in found.rows])
+
+    def texts(rows: Iterable[tuple[Any, ...]]) -> list[list[Text]]:
+        return [
+            [_styled(found.columns[i], _decimal(found, found.columns[i], row, row[i])) for i in shown] for row in rows
+        ]
+
+    print_grid(found.title, heads, texts(found.rows), texts(found.totals))
 
 
 def _styled(column: Column, value: Any) -> Text:
     bad = column.name in _MARKED and value is not False and value != 0
-    if bad or (column.right and isinstance(value, int) and value < 0):
+    if bad or (column.right and isinstance(value, int | Decimal) and value < 0):
         return Text(text_of(column, value), style="yellow")
     return Text(text_of(column, value))
 
 
 def text_of(column: Column, value: Any) -> str:
-    """A value for people: weights from a kilogram on in kg, temperatures in degrees, moments to the minute in UTC."""
+    """A value for people: weights from a kilogram on in kg, temperatures in degrees, moments to the minute in UTC.
+
+    Money comes in the unit itself.
+    """
     if value in _EMPTY:
         return ""
     match column.kind:
@@ -85,6 +117,8 @@ def text_of(column: Column, value: Any) -> str:
             return f"{value:,} g"
         case "temperature":
             return f"{value / 10:.1f} °C"
+        case "money":
+            return f"{value:,f}"
         case "moment" if isinstance(value, datetime):
             return value.strftime("%Y-%m-%d %H:%MZ")
     return cell(value)

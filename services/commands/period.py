@@ -52,7 +52,7 @@ def period(month: str | None, days: int | None, since: str | None = None, until:
         return Period(_midnight(first), _midnight(following), first)
     if days is not None:
         return Period(utc_now() - timedelta(days=days), None)
-    start, last = _date("--since", since), _date("--until", until)
+    start, last = day("--since", since), day("--until", until)
     if start and last and start > last:
         raise Usage("--since is after --until.")
     return Period(_midnight(start) if start else None, _midnight(last + _DAY) if last else None)
@@ -65,7 +65,8 @@ def _month(text: str) -> date:
     return date(int(found[1]), int(found[2]), 1)
 
 
-def _date(option: str, text: str | None) -> date | None:
+def day(option: str, text: str | None) -> date | None:
+    """The day that an option means. Raises Usage when it is none."""
     if text is None:
         return None
     try:
@@ -75,6 +76,20 @@ def _date(option: str, text: str | None) -> date | None:
     if found is None or not FIRST_YEAR <= found.year <= LAST_YEAR:
         raise Usage(f"{option} takes a day as 2026-11-20; {text[:40]!r} is none.")
     return found
+
+
+def recorded_by(text: str | None) -> datetime | None:
+    """The moment that --recorded means: a day is meant up to its end, in UTC. Raises Usage when it is neither."""
+    if text is None or len(text) <= len("2026-11-20"):
+        last = day("--recorded", text)
+        return None if last is None else _midnight(last + _DAY) - timedelta(microseconds=1)
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None or not FIRST_YEAR < found.year < LAST_YEAR:
+        raise Usage(f"--recorded takes a moment as 2026-11-20T09:30:00Z, or a day; {text[:40]!r} is neither.")
+    return found.astimezone(UTC)
 
 
 def _midnight(day: date) -> datetime:

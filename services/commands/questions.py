@@ -49,16 +49,28 @@ async def show(
     location: str | None = None, months: Period | None = None,
 ) -> int:  # fmt: skip
     """Ask a question and write the answer; an item or location that nobody knows is an error."""
-    if csv and operator.as_json:
-        raise Usage("--csv and --json cannot both be given.")
+    form = form_of(operator, csv)
     wanted = position(at_least)
     async with operator.database() as pool:
-        meant = await scans.item_id(pool, item)
-        names = await find_names(pool, meant, location, wanted)
-        if names.unknown is not None:
-            raise Invalid(" ".join([names.unknown, f"Near it: {', '.join(names.near)}." if names.near else ""]).strip())
+        meant = await item_meant(pool, item, location, wanted)
         found = await opened(operator, await ask(pool, meant, wanted))
     if months is not None and months.month is not None:
         found = months.only(found)
-    write(found, Form.JSON if operator.as_json else Form.CSV if csv else Form.TABLE)
+    write(found, form)
     return OK
+
+
+async def item_meant(pool: asyncpg.Pool, item: str | None, location: str | None, wanted: Position | None) -> str | None:
+    """The item that a name, barcode or scan means. Raises Invalid when it, or the location, is not known."""
+    meant = await scans.item_id(pool, item)
+    names = await find_names(pool, meant, location, wanted)
+    if names.unknown is not None:
+        raise Invalid(" ".join([names.unknown, f"Near it: {', '.join(names.near)}." if names.near else ""]).strip())
+    return meant
+
+
+def form_of(operator: Operator, csv: bool) -> Form:
+    """How the answer is wanted. Raises Usage when it is wanted in two ways."""
+    if csv and operator.as_json:
+        raise Usage("--csv and --json cannot both be given.")
+    return Form.JSON if operator.as_json else Form.CSV if csv else Form.TABLE

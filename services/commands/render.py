@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from rich.console import Console
@@ -101,6 +102,11 @@ def cell(value: Any) -> str:
         case dict():
             return " ".join(f"{name} {cell(one)}" for name, one in value.items() if one not in (None, [], False))
     return clean(str(value))
+
+
+def money(amount: int, decimals: int) -> Decimal:
+    """An amount of minor units in the unit itself, exactly."""
+    return Decimal(amount).scaleb(-decimals)
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import typer
 
 from services import queries
-from services.commands import scans
+from services.commands import scans, show_books, show_both, show_giving
 from services.commands.common import Operator, command
 from services.commands.door import Usage, new_group
 from services.commands.questions import All, AtLeast, Csv, Item, Location, show
@@ -124,22 +124,6 @@ async def recalls(
 
 
 @command
-async def holds(
-    operator: Operator, item: Item = None, location: Location = None, all_: All = False, csv: Csv = False,
-    at_least: AtLeast = None,
-) -> int | None:  # fmt: skip
-    """Lots that may not be given out, and why.
-
-    Example: commons show holds --all
-    """
-    return await show(
-        operator,
-        lambda pool, meant, wanted: queries.holds(pool, item=meant, location=location, ended=all_, at_least=wanted),
-        csv=csv, at_least=at_least, item=item, location=location,
-    )  # fmt: skip
-
-
-@command
 async def reservations(
     operator: Operator, item: Item = None, location: Location = None, all_: All = False, csv: Csv = False,
     at_least: AtLeast = None,
@@ -153,22 +137,6 @@ async def reservations(
         lambda pool, meant, wanted: queries.reservations(
             pool, item=meant, location=location, ended=all_, at_least=wanted
         ),
-        csv=csv, at_least=at_least, item=item, location=location,
-    )  # fmt: skip
-
-
-@command
-async def review(
-    operator: Operator, item: Item = None, location: Location = None, all_: All = False, csv: Csv = False,
-    at_least: AtLeast = None,
-) -> int | None:  # fmt: skip
-    """What somebody has to look at: facts that broke a rule, temperatures, overdue transfers, refused steps.
-
-    Example: commons show review
-    """
-    return await show(
-        operator,
-        lambda pool, meant, wanted: queries.review(pool, item=meant, location=location, closed=all_, at_least=wanted),
         csv=csv, at_least=at_least, item=item, location=location,
     )  # fmt: skip
 
@@ -219,12 +187,13 @@ async def locations(
     )  # fmt: skip
 
 
-COMMANDS: dict[str, Any] = {
+GOODS: dict[str, Any] = {
     "stock": stock, "expiring": expiring, "below-minimum": below_minimum, "trace": trace, "movements": movements,
-    "in-transit": in_transit, "recalls": recalls, "holds": holds, "reservations": reservations, "review": review,
+    "in-transit": in_transit, "recalls": recalls, "reservations": reservations,
     "waste": waste, "receipts": receipts, "weight": weight, "items": items, "locations": locations,
     "donors": donors,
 }  # fmt: skip
+COMMANDS: dict[str, Any] = {**GOODS, **show_both.COMMANDS, **show_books.COMMANDS, **show_giving.COMMANDS}
 
 
 def register(app: typer.Typer) -> None:

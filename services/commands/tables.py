@@ -26,10 +26,13 @@ class Head:
     right: bool = False
 
 
-def print_grid(title: str | None, heads: Sequence[Head], rows: Sequence[Sequence[Text]]) -> None:
-    """A table. Columns for which the window has no room are left out from the right, and named below it."""
+def print_grid(
+    title: str | None, heads: Sequence[Head], rows: Sequence[Sequence[Text]], totals: Sequence[Sequence[Text]] = ()
+) -> None:
+    """A table, with totals under a line. Columns for which the window has no room are left out from the right, and
+    named below it."""
     out = console()
-    least = [_least(head, [row[i] for row in rows]) for i, head in enumerate(heads)]
+    least = [_least(head, [row[i] for row in (*rows, *totals)]) for i, head in enumerate(heads)]
     shown = len(heads)
     while shown > 1 and sum(least[:shown]) + _GAP * shown > out.width:
         shown -= 1
@@ -38,6 +41,10 @@ def print_grid(title: str | None, heads: Sequence[Head], rows: Sequence[Sequence
         grid.add_column(head.title, justify="right" if head.right else "left", overflow="fold", min_width=width)
     for row in rows:
         grid.add_row(*row[:shown])
+    if totals:
+        grid.add_section()
+    for row in totals:
+        grid.add_row(*row[:shown], style="bold")
     out.print(grid)
     if shown < len(heads):
         names = ", ".join(head.title for head in heads[shown:])

@@ -109,7 +109,8 @@ class Giving(TreasuryProjection):
                     (data.party,),
                     {
                         "kind": str(data.kind), "name": data.name, "contact": data.contact, "login": data.login,
-                        "bank_account": data.bank_account, "note": data.note, "changed_at": data.occurred_at,
+                        "bank_account": data.bank_account, "note": data.note,
+                        "changed_at": data.occurred_at if isinstance(data, PartyChanged) else None,
                         "registered_at": before["registered_at"] if before else data.occurred_at,
                     },
                 )  # fmt: skip

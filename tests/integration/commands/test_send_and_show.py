@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from services.commands.show import COMMANDS
+from services.commands import show_both
+from services.commands.show import GOODS
 from tests.integration.commands.conftest import Commons
 
 RECEIVE = ("send", "inventory", "ReceiveStock", "--location", "main", "--source", "donation")
@@ -106,9 +107,9 @@ def test_a_read_model_that_does_not_get_there_says_how_far_it_is(commons: Common
     assert (done.code, "no read model" in done.err) == (1, True)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*GOODS, *show_both.COMMANDS])
 def test_everything_can_be_shown_as_table_json_and_csv(commons: Commons, name: str) -> None:
-    more = {"trace": ["S1"], "movements": ["rice"]}.get(name, [])
+    more = {"trace": ["S1"], "movements": ["rice"]}.get(name, ["--of", "stock"] if name in show_both.COMMANDS else [])
     assert commons("show", name, *more).code == 0
     told = commons("show", name, *more, "--json")
     assert told.code == 0

@@ -1,0 +1,89 @@
+"""What the commands of `commons show` about money share: their options, asking of a book, and of both services."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Literal
+
+import asyncpg
+import typer
+
+from services.commands.answers import Form, as_json, write
+from services.commands.common import Operator
+from services.commands.door import OK, Usage
+from services.commands.opening import opened
+from services.commands.questions import form_of
+from services.commands.render import console, emit
+from services.commands.waiting import position
+from services.queries import QueryResult
+from services.queries.answer import Position
+from services.queries.treasury.book import STREAM, NoBook
+
+AskBook = Callable[[asyncpg.Pool, Position | None], Awaitable[QueryResult]]
+"""A question that is answered at a position or later."""
+
+Of = Literal["stock", "money"]
+
+Book = Annotated[str | None, typer.Option("--book", metavar="BOOK", help="The book; needed when there are several.")]
+AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="As of the end of this day; else today.")]
+Recorded = Annotated[
+    str | None,
+    typer.Option("--recorded", metavar="TIME", help="Only what was recorded by then: 2026-11-20T09:30:00Z, or a day."),
+]
+First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="From this day on.")]
+Last = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to and with this day.")]
+Member = Annotated[str | None, typer.Option("--member", metavar="PARTY", help="Only this member.")]
+Donor = Annotated[str | None, typer.Option("--donor", metavar="PARTY", help="Only this donor.")]
+OfWhat = Annotated[
+    Of | None, typer.Option("--of", help="Only those of stock, or of money; both if left out. CSV needs one.")
+]
+AtLeast = Annotated[
+    str | None,
+    typer.Option("--at-least", metavar="SEQUENCE", help="Wait until the read model shows this event: 17, TREASURY:17."),
+]
+
+
+async def show_book(operator: Operator, ask: AskBook, *, csv: bool, at_least: str | None) -> int:
+    """Ask a question about money and write the answer."""
+    form = form_of(operator, csv)
+    wanted = position(at_least, STREAM)
+    async with operator.database() as pool:
+        found = await opened(operator, await ask(pool, wanted))
+    write(found, form)
+    return OK
+
+
+async def show_both(
+    operator: Operator, goods: AskBook, money: AskBook, *, of: Of | None, csv: bool, at_least: str | None
+) -> int:
+    """Ask one question about goods and one about money, and write both answers, or the one that is wanted.
+
+    In JSON both are one object with `stock` and `money`; CSV has room for one. Without a book there is no money.
+    """
+    form = form_of(operator, csv)
+    if form is Form.CSV and of is None:
+        raise Usage("CSV has room for one table: say --of stock or --of money.")
+    wanted = position(at_least)
+    answers: dict[Of, QueryResult] = {}
+    async with operator.database() as pool:
+        if of != "money":
+            answers["stock"] = await opened(operator, await goods(pool, _for(wanted, money=False)))
+        if of != "stock":
+            try:
+                answers["money"] = await opened(operator, await money(pool, _for(wanted, money=True)))
+            except NoBook:
+                if of == "money":
+                    raise
+    if form is Form.JSON and of is None:
+        emit({name: as_json(found) for name, found in answers.items()})
+        return OK
+    for number, found in enumerate(answers.values()):
+        if number:
+            console().print()
+        write(found, form)
+    return OK
+
+
+def _for(wanted: Position | None, *, money: bool) -> Position | None:
+    """A position, for the question whose stream it is of."""
+    return wanted if wanted is not None and (wanted[0] == STREAM) == money else None
