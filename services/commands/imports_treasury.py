@@ -1,9 +1,11 @@
-"""`commons import accounts` and `import statement`: a chart of accounts, and what the bank says."""
+"""`commons import accounts`, `statement` and `entries`: a chart of accounts, what the bank says, and a journal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +17,10 @@ from services.imports.amounts import minor_units
 from services.imports.books import Units, units_of
 from services.imports.cells import Unreadable
 from services.imports.chart import Opening, read_chart
+from services.imports.entries import EntryRead, read_entries
+from services.imports.entries_run import Results, import_entries
 from services.imports.ofx import is_ofx
+from services.imports.opencollective import AccountsMap, is_opencollective, read_opencollective
 from services.imports.statement import BankStatement, complete
 from services.imports.statement_csv import Layout, column_map, read_csv_statement
 from services.imports.statement_ofx import read_ofx_statement
@@ -133,6 +138,58 @@ async def statement(
     return told(operator, report)
 
 
+@command
+async def entries(
+    operator: Operator,
+    file: File,
+    book: Book = None,
+    accounts_map: Annotated[
+        Path | None,
+        typer.Option("--accounts-map", metavar="FILE", help="Open Collective: kind, match, account, fund, as CSV."),
+    ] = None,
+    locale: Locale = None,
+    facts: Annotated[
+        bool, typer.Option("--facts", help="All of it has happened: limits do not stop it, and are reviewed.")
+    ] = False,
+    dry_run: DryRun = False,
+) -> int | None:
+    """Import entries: CSV with one row a posting or one row a transfer, or the transactions of Open Collective.
+
+    Columns entry, date, account, debit, credit, fund, unit, description, party; or date, debit_account,
+    credit_account, amount. The same file twice changes nothing; an import that was interrupted is run again.
+
+    Examples:
+
+    commons import entries journal.csv --dry-run
+
+    commons import entries opencollective.csv --accounts-map opencollective-accounts.csv
+    """
+    must_exist(file)
+    units = await _units(operator, book)
+    read: Callable[[], Iterator[EntryRead]]
+    if is_opencollective(file):
+        accounts = AccountsMap.read(accounts_map) if accounts_map is not None else AccountsMap()
+        read = partial(read_opencollective, file, units, accounts)
+    elif accounts_map is not None:
+        raise Usage(f"--accounts-map is for exports of Open Collective, and {file.name} is none.")
+    else:
+        read = partial(read_entries, file, units, locale=locale, facts=facts)
+    if dry_run:
+        return told(operator, await import_entries(file, read, units.book, _unsent, _unsent, dry_run=True))
+    async with sending(operator, treasury, file) as (client, progress):
+
+        async def post(data: Mapping[str, Any], id_: str) -> Results:
+            reply = await client.send(treasury.service, "PostEntries", data, id=id_)
+            return Results(reply.results or (), reply.repeated)
+
+        async def register(data: Mapping[str, Any], id_: str) -> bool:
+            reply = await client.send(treasury.service, "RegisterParty", data, id=id_)
+            return reply.status == "accepted" and not reply.repeated
+
+        report = await import_entries(file, read, units.book, post, register, progress=progress)
+    return told(operator, report)
+
+
 def _day(moment: datetime | None) -> date | None:
     return moment.date() if moment else None
 
@@ -154,7 +211,7 @@ def _sender(client: CommandClient) -> Any:
     return send
 
 
-async def _unsent(_name: str, _data: Mapping[str, Any], _id: str) -> Answered:
+async def _unsent(*_what: Any) -> Any:
     raise AssertionError("nothing of it is sent")
 
 
@@ -166,3 +223,4 @@ async def _units(operator: Operator, book: str | None) -> Units:
 def register(group: typer.Typer) -> None:
     group.command("accounts")(accounts)
     group.command("statement")(statement)
+    group.command("entries")(entries)

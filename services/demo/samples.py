@@ -4,7 +4,8 @@ The files in `samples/` have the formats of real ones, written for BASE as first
 (items.csv, products.json), donors by opaque id (donors.csv), eleven days of deliveries before that day (receipts.csv),
 and four recall notices (recalls.json). Of the money there are a chart of accounts (chart.csv), the entries up to that
 day (entries.csv), the bank's statement of the month that ends with the week (statement.ofx, and the same as a German
-bank's statement.csv), and what a fiscal host on Open Collective lists (opencollective.csv).
+bank's statement.csv), and what a fiscal host on Open Collective lists (opencollective.csv, with the accounts that it
+goes to in opencollective-accounts.csv).
 
 Every person, product, firm and number is invented: the barcodes lie in the ranges that GS1 keeps for use inside an
 organisation (prefixes 04 and 20), so they name no product of anybody's.
@@ -55,6 +56,7 @@ class Samples:
     statement_ofx: Path
     statement_csv: Path
     opencollective: Path
+    opencollective_accounts: Path
 
 
 def write(folder: Path, today: date) -> Samples:
@@ -77,6 +79,7 @@ def write(folder: Path, today: date) -> Samples:
         statement_ofx=folder / "statement.ofx",
         statement_csv=folder / "statement.csv",
         opencollective=folder / "opencollective.csv",
+        opencollective_accounts=folder / "opencollective-accounts.csv",
     )
 
 

@@ -110,6 +110,31 @@ def decimal_marks(text: str, unit: str = "") -> frozenset[str]:
     return frozenset(each.decimal for each in _ANY if each.read(body))
 
 
+class OneNotation:
+    """Watches over a file whose amounts are read without a locale: all of them must be written in one way.
+
+    With `1.234,56` on one line and `12.50` on another, each can be read for itself, and one of the two is misread.
+    """
+
+    def __init__(self) -> None:
+        self._marks: frozenset[str] = frozenset(".,")
+        self._last = ""
+
+    def take(self, text: str, line: int, unit: str = "") -> None:
+        """Look at the next amount. Raises Unreadable when no one way of writing fits it and those before."""
+        here = decimal_marks(text, unit) if text else frozenset()
+        if not here:
+            return  # no amount in any notation: its line is refused for that
+        if not self._marks & here:
+            raise Unreadable(
+                f"its amounts are not all written in one way ('{self._last}', and on line {line} '{text[:30]}'); "
+                "say which is right with --locale"
+            )
+        if len(self._marks) > 1 and len(here) == 1:
+            self._last = text[:30]
+        self._marks &= here
+
+
 def _signed(text: str, unit: str) -> tuple[int, str]:
     """The sign and the bare number of `-12.50`, `12.50 €`, `-€12.50`, `(12.50)`."""
     sign, rest = _sign(_bare(text.translate(_MINUS), unit))

@@ -124,10 +124,14 @@ def _too_long(path: Path, line: int, limit: int) -> Invalid:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns that a CSV form knows; `required` must be there, the others may."""
+    """The columns that a CSV form knows; `required` must be there, the others may.
+
+    With `others`, columns that are not known are passed over; else the file is refused for them.
+    """
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    others: bool = False
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -188,19 +192,34 @@ def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
             ) from error  # fmt: skip
 
 
+def header(path: Path) -> frozenset[str]:
+    """The columns that a file's first record names, whichever separator stands between them."""
+    check_text(path, MAX_LINE)
+    return frozenset(name for _, names, _ in _headers(path) for name in names)
+
+
 def _header(path: Path, columns: Columns) -> tuple[str, list[str]]:
     """The delimiter under which the header names most known columns, and the names."""
-    best: tuple[int, str, list[str], int] = (-1, ",", [], 1)
-    for delimiter in _DELIMITERS:
-        for line, cells in _records(path, delimiter):
-            names = [_column(cell) for cell in cells]
-            known = sum(name in columns.known for name in names)
-            if known > best[0]:
-                best = (known, delimiter, names, line)
-            break
-    _, delimiter, names, line = best
+    found = _headers(path)
+    delimiter, names, line = max(found, key=lambda each: sum(name in columns.known for name in each[1]))
     _check_columns(path, line, names, columns)
     return delimiter, names
+
+
+def _headers(path: Path) -> list[tuple[str, list[str], int]]:
+    """What the header is under each delimiter, without those that do not stand behind its quotation marks."""
+    found: list[tuple[str, list[str], int]] = []
+    error: Invalid | None = None
+    for delimiter in _DELIMITERS:
+        try:
+            line, cells = next(_records(path, delimiter), (1, []))
+        except Invalid as refusal:
+            error = error or refusal
+        else:
+            found.append((delimiter, [_column(cell) for cell in cells], line))
+    if not found and error is not None:
+        raise error
+    return found
 
 
 def _column(cell: str) -> str:
@@ -211,9 +230,12 @@ def _check_columns(path: Path, line: int, names: list[str], columns: Columns) ->
     problems = []
     if missing := [name for name in columns.required if name not in names]:
         problems.append("it lacks the columns " + ", ".join(missing))
-    if unknown := [shown(name, 40) or "(no name)" for name in names if name not in columns.known]:
+    unknown = [shown(name, 40) or "(no name)" for name in names if name not in columns.known]
+    if unknown and not columns.others:
         problems.append("it has columns that are not known: " + ", ".join(unknown[:20]))
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(
+        {name for name in names if names.count(name) > 1 and (name in columns.known or not columns.others)}
+    ):
         problems.append("it names twice: " + ", ".join(shown(name, 40) or "(no name)" for name in twice))
     if problems:
         optional = f"; it may have {', '.join(columns.optional)}" if columns.optional else ""

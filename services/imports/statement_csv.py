@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from services.imports import days
-from services.imports.amounts import decimal_marks, minor_units, notation
+from services.imports.amounts import OneNotation, minor_units, notation
 from services.imports.cells import Unreadable
 from services.imports.plan import Refused, shown
 from services.imports.statement import BankLine, BankStatement
@@ -210,17 +210,10 @@ class _Table:
 
     def _one_notation(self, unit: str) -> None:
         """Refuse a file with `1.234,56` in one line and `12.50` in another: one of the two would be misread."""
-        marks, last = frozenset(".,"), ""
+        one = OneNotation()
         for row in self.rows if self.layout.locale is None else ():
             for name in ("amount", "debit", "credit", "balance"):
-                text = row.cells.get(name, "")
-                if here := decimal_marks(text, unit) if text else None:
-                    if not marks & here:
-                        raise Unreadable(
-                            f"its amounts are not all written in one way ('{shown(last, 30)}', and on line {row.at} "
-                            f"'{shown(text, 30)}'); say which is right with --locale"
-                        )
-                    marks, last = marks & here, text if len(marks) > len(here) else last or text
+                one.take(row.cells.get(name, ""), row.at, unit)
 
     def _order(self) -> days.Order:
         if self.layout.date_format is not None:

@@ -45,6 +45,12 @@ def test_every_common_dialect_reads_the_same(file: Path, separator: str, bom: st
     assert read(file, text) == [Row(2, {"item": "a", "name": "x y"}), Row(3, {"item": "b", "name": "été"})]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_header_in_quotation_marks_is_read_under_every_separator(file: Path, separator: str) -> None:
+    got = read(file, '"item";"name"\n"a";"x, y"\n'.replace(";", separator))
+    assert got == [Row(2, {"item": "a", "name": "x, y"})]
+
+
 def test_lines_are_numbered_as_in_an_editor_when_a_cell_holds_line_breaks(file: Path) -> None:
     got = read(file, '\n\nitem,name\na,"one\ntwo\nthree"\n\nb,four\n')
     assert [(row.line, row.cells["item"]) for row in got if isinstance(row, Row)] == [(4, "a"), (8, "b")]
