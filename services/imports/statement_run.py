@@ -100,7 +100,8 @@ def _told(statement: BankStatement, event: Mapping[str, Any], before: bool) -> l
     if before:
         told.append("This statement was imported before, and nothing changed.")
     else:
-        told.append(f"{new:,} lines are new; {known:,} were known from an earlier statement and were not taken again.")
+        lines = "1 line is" if new == 1 else f"{new:,} lines are"
+        told.append(f"{lines} new; {known:,} were known from an earlier statement and were not taken again.")
     if gap:
         money = as_decimal(gap, statement.decimals)
         told.append(f"Its opening balance differs by {money} {statement.unit} from the closing balance before it.")
