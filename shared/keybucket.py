@@ -90,6 +90,17 @@ class KeyBucket:
             return None, error.entry.revision if error.entry is not None and error.entry.revision else 0
         return self._decoded(owner, entry.value or b""), entry.revision or 0
 
+    async def create(self, record: KeyRecord) -> KeyRecord:
+        """Write an owner's first record, and give it, or the one that is there already. Raises Busy."""
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                await self._entries.update(record.owner, encode_record(record), last=0)
+                return record
+        except nats.js.errors.KeyWrongLastSequenceError:
+            return await self.change(record.owner, lambda there: there or record)
+        except _FAILURES as error:
+            raise _not_kept(record.owner, error) from error
+
     async def change(self, owner: str, change: Callable[[KeyRecord | None], KeyRecord]) -> KeyRecord:
         """Write what `change` makes of the record that is there, and give what is there then.
 
@@ -111,9 +122,7 @@ class KeyBucket:
                         await self._forget(revision)
                     return after
         except _FAILURES as error:
-            raise Busy(
-                f"The key of {owner} could not be kept in NATS: {_why(error)}. Nothing was recorded; send it again."
-            ) from error
+            raise _not_kept(owner, error) from error
 
     async def listen(self, hear: Callable[[KeyRecord], None]) -> Any:
         """Tell of every record as it is written, by whomever: a hint, since it comes before it is stored."""
@@ -146,6 +155,10 @@ class KeyBucket:
 
 def bucket_name(service: str) -> str:
     return f"keys-{service}"
+
+
+def _not_kept(owner: str, error: BaseException) -> Busy:
+    return Busy(f"The key of {owner} could not be kept in NATS: {_why(error)}. Nothing was recorded; send it again.")
 
 
 def _why(error: BaseException) -> str:

@@ -34,6 +34,9 @@ from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+_AT_ONCE: Final = 128
+"""New keys that are on their way at a time; further ones wait, rather than run into a time-out together."""
+
 INDEX: Final = "index"
 """The owner of the key of blind indexes; no person's, which all have a slash."""
 
@@ -59,6 +62,10 @@ class Vault:
         self._ciphers: dict[str, dict[int, AESGCM]] = {}
         """Of each owner by number; the last one seals. Empty when they were destroyed."""
         self._index_key = b""
+        self._unwritten: dict[str, KeyRecord] = {}
+        self._asked = self._written = 0
+        self._writing = asyncio.Lock()
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._making: dict[str, asyncio.Task[None]] = {}
         self._reloading: asyncio.Task[None] | None = None
         self._subscription: Any = None
@@ -220,8 +227,9 @@ class Vault:
     async def _make(self, owner: str) -> None:
         """A new owner's key: the bucket says whose is taken when two make one, and the file follows."""
         mine = KeyRecord(owner, (self._new_key(owner),))
-        record = await self._bucket.change(owner, lambda before: before or mine)
-        await self._append(record)
+        async with self._at_once:
+            record = await self._bucket.create(mine)
+            await self._append(record)
         self._take({owner: record})
 
     def _new_key(self, owner: str) -> WrappedKey:
@@ -317,7 +325,19 @@ class Vault:
         return {owner: self._rewrapped(record) for owner, record in records.items()}
 
     async def _append(self, *records: KeyRecord) -> None:
-        await self._write(lambda: self._file.append(*records))
+        """Add records to the file; what gathers while another write is under way is written, and synced, at once."""
+        for record in records:
+            self._unwritten[record.owner] = merged(self._unwritten.get(record.owner), record)
+        self._asked += 1
+        mine = self._asked
+        async with self._writing:
+            if self._written < mine:
+                batch, upto = list(self._unwritten.values()), self._asked
+                await self._write(partial(self._file.append, *batch))
+                self._written = upto
+                for record in batch:
+                    if self._unwritten.get(record.owner) == record:
+                        del self._unwritten[record.owner]
 
     async def _write(self, change: Any) -> None:
         """A change of the file, off the loop: it waits for the disk. Raises Busy."""

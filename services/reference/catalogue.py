@@ -16,7 +16,8 @@ Written from the contracts by `python -m services.reference`; do not edit it by 
 Every event is one message of a JetStream stream: a CloudEvents 1.0 object in JSON whose `data` is described here. Its
 subject is `ledger.<service>.<category>.<id>`, its type `commons.<service>.<event>.v<version>`. Numbers are integers
 within ±(2^53 - 1); quantities are in the item's base unit, weights in g, temperatures in tenths of a degree Celsius.
-`occurred_at` is when it happened, the envelope's `time` when it was recorded. The schemas are in [schemas/](schemas/);
+`occurred_at` is when it happened, the envelope's `time` when it was recorded. A `sealed` text is personal, and stands
+encrypted under its owner's key, as `sealed:<key>:<owner>:<field>:<base64url>`. The schemas are in [schemas/](schemas/);
 how to read the stream is in [consuming.md](consuming.md).
 """
 

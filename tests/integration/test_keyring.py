@@ -89,7 +89,7 @@ async def test_no_event_precedes_its_key_in_the_bucket(place: Place, monkeypatch
             raise Busy("The key could not be kept in NATS.")
 
         with monkeypatch.context() as patch:
-            patch.setattr("shared.keybucket.KeyBucket.change", away)
+            patch.setattr("shared.keybucket.KeyBucket.create", away)
             with pytest.raises(Busy):
                 await service.send(ANA, "1")
         assert await service.store.last_sequence() == 0 and OWNER not in _in_file(place)

@@ -173,6 +173,23 @@ async def test_what_one_process_erased_the_other_seals_no_more(place: Place) -> 
             await one.send(Name(member="m-1", name="Ana"), "2")
 
 
+async def test_what_was_erased_while_the_connection_was_lost_is_known_when_it_is_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.vault.Vault._hear", lambda *_: None)  # no hint arrives
+    async with running(place) as service:
+        first = await service.send(ANA, "1")
+        async with running(place) as other:
+            await _erase(other, "m-1")
+        assert service.opened(event_of(first).name) == "Ana Ruiz"
+        service.handler.connection_changed()
+        async with asyncio.timeout(10):
+            while service.opened(event_of(first).name) is not None:
+                await asyncio.sleep(0.01)
+        new = await service.send(Join(member="m-3", name="Cy"), "3")
+        assert service.opened(event_of(new).name) == "Cy"
+
+
 # -- a sealed text where it does not belong ---------------------------------------------------------------------------
 
 
