@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 _FORMAT: Final = 2
 _TIMEOUT: Final = 3.0
+_AT_ONCE: Final = 8
+"""Objects that are read side by side: of hundreds of segments each has its time."""
 
 
 class _Keys(msgspec.Struct, array_like=True, frozen=True):
@@ -75,6 +77,7 @@ class Snapshots:
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
+        self._reading = asyncio.Semaphore(_AT_ONCE)
         self.discarded = 0
 
     @classmethod
@@ -169,8 +172,9 @@ class Snapshots:
 
     async def _get(self, name: str) -> bytes | None:
         try:
-            # The library waits for ever for the chunks of an object that has lost them.
-            return (await asyncio.wait_for(self._objects.get(name), _TIMEOUT)).data
+            async with self._reading:
+                # The library waits for ever for the chunks of an object that has lost them.
+                return (await asyncio.wait_for(self._objects.get(name), _TIMEOUT)).data
         except nats.js.errors.NotFoundError:
             return None
         except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
