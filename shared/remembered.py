@@ -25,7 +25,7 @@ _FILTER_BYTES: Final = 4
 """A filter has so many for each key, which sets one bit of them: one miss in 32 is searched for in vain."""
 
 _GROWTH: Final = 4
-"""How many times as many segments each generation holds as the one before."""
+"""Segments of the first generation, and how many times as many each holds as the one before."""
 
 
 _digest: Final = hashlib.blake2b
@@ -81,7 +81,10 @@ _BITS: Final = tuple(1 << n for n in range(8))
 
 
 class _Generation(NamedTuple):
-    """Consecutive segments and one filter over them, which never has to grow: the next generation is larger."""
+    """Consecutive segments and one filter over them, which never has to grow: the next generation is larger.
+
+    A few segments are searched as fast as a filter is asked, so the first generation has none as long as it is alone.
+    """
 
     seen: bytearray
     mask: int
@@ -89,16 +92,20 @@ class _Generation(NamedTuple):
     room: int
 
     @classmethod
-    def number(cls, number: int) -> _Generation:
-        room: int = _GROWTH**number
+    def first(cls) -> _Generation:
+        return cls(bytearray(b"\xff"), 0, [], _GROWTH)
+
+    @classmethod
+    def filtered(cls, room: int) -> _Generation:
         size = 1 << (_FILTER_BYTES * SEGMENT * room - 1).bit_length()
         return cls(bytearray(size), size - 1, [], room)
 
     def add(self, segment: Segment) -> None:
         self.segments.append(segment)
-        seen, mask, bits = self.seen, self.mask, _BITS
-        for key in segment.keys:
-            seen[key & mask] |= bits[key >> 50 & 7]
+        if self.mask:
+            seen, mask, bits = self.seen, self.mask, _BITS
+            for key in segment.keys:
+                seen[key & mask] |= bits[key >> 50 & 7]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +198,17 @@ class Remembered:
 
     def _add_segment(self, segment: Segment) -> None:
         self.segments.append(segment)
-        newest = self._generations
-        if not newest or len(newest[0].segments) == newest[0].room:
-            newest.insert(0, _Generation.number(len(newest)))
-        newest[0].add(segment)
+        generations = self._generations
+        if not generations:
+            generations.append(_Generation.first())
+        elif len(generations[0].segments) == generations[0].room:
+            if len(generations) == 1:
+                alone = generations[0]
+                generations[0] = _Generation.filtered(alone.room)
+                for one in alone.segments:
+                    generations[0].add(one)
+            generations.insert(0, _Generation.filtered(generations[0].room * _GROWTH))
+        generations[0].add(segment)
 
 
 def _little(values: array[int]) -> bytes:
