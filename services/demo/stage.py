@@ -19,11 +19,15 @@ import asyncpg
 from rich.console import Console
 from rich.rule import Rule
 
+from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.treasury.contract import treasury
 from shared.connection import connect
 from shared.errors import LedgerError
 from shared.store import EventStore
+
+CONTRACTS: Final = (inventory, distribution, treasury)
+"""The services whose streams the demo's ledger has."""
 
 _START_SECONDS: Final = 40
 _STOP_SECONDS: Final = 30
@@ -129,12 +133,20 @@ class Stage:
 
         return asyncio.run(ask())
 
+    def wait_for(self, query: str) -> None:
+        """Wait until a query over the read models finds something: what follows from an event by itself."""
+        deadline = time.monotonic() + _STOP_SECONDS
+        while not self.rows(query):
+            if time.monotonic() > deadline:
+                raise DemoFailed(f"It did not come to pass within {_STOP_SECONDS} s: {query}")
+            time.sleep(0.05)
+
     async def _level(self) -> None:
         described = self.described()
         nc = await connect(described["nats_url"], name="demo")
         connection = await asyncpg.connect(described["database_url"])
         try:
-            stores = [EventStore(nc, contract) for contract in (inventory, treasury)]
+            stores = [EventStore(nc, contract) for contract in CONTRACTS]
             ends = {store.stream: await store.last_sequence() for store in stores}
             deadline = time.monotonic() + _STOP_SECONDS
             while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""A food pantry's week on a real ledger: NATS, PostgreSQL, the inventory service and its read models.
+"""A food pantry's week on a real ledger, and that of the common fund behind it (fund.py).
 
 Everything that is shown is done by `commons` itself, on servers started for it in a temporary folder.
 """
@@ -12,15 +12,16 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from services.demo import samples
+from services.demo import fund, samples
 from services.demo.samples import LOCATIONS
-from services.demo.stage import DemoFailed, Stage
+from services.demo.stage import CONTRACTS, DemoFailed, Stage
 from shared.client import CommandClient
 from shared.connection import connect
+from shared.store import stream_name
 from shared.wire import StreamReader
 
 VISITS: Final = 300
@@ -51,15 +52,17 @@ def show(run: Any) -> int:
 def play(stage: Stage, folder: Path) -> None:
     """Start the ledger of a stage and play the week on it; the sample files are written into a folder."""
     began = time.perf_counter()
-    files = samples.write(folder, date.today())  # noqa: DTZ011 - the operator's own calendar
+    today = datetime.now(UTC).date()
+    files = samples.write(folder, today)
     stage.heading("Opening the ledger")
     stage.start()
-    stage.say("NATS JetStream, PostgreSQL, the inventory service and the read models run, in a temporary folder.")
+    stage.say("NATS JetStream, PostgreSQL, the services and the read models run, in a temporary folder.")
     monday(stage, files)
     tuesday(stage)
     wednesday(stage)
     thursday(stage, files)
     friday(stage)
+    fund.show(stage, folder / "fund", today)
     saturday(stage)
     summary(stage, began)
 
@@ -242,7 +245,8 @@ def _less(rows: list[Any], missing: int) -> str:
 async def _read_all(stage: Stage) -> tuple[int, float]:
     """How many events the ledger holds, and how many of them a second can be read from the first on."""
     read, began = 0, time.perf_counter()
-    async with StreamReader(stage.described()["nats_url"], "INVENTORY", name="demo") as reader:
-        async for messages in reader.batches(until=reader.last_sequence):
-            read += len(messages)
+    for contract in CONTRACTS:
+        async with StreamReader(stage.described()["nats_url"], stream_name(contract.service), name="demo") as reader:
+            async for messages in reader.batches(until=reader.last_sequence):
+                read += len(messages)
     return read, read / (time.perf_counter() - began)
