@@ -185,15 +185,6 @@ class Vault:
         await self._bucket.change(owner, partial(_with, note))
         await self._write(self._file.rewrite)
 
-    async def renew(self, owner: str) -> None:
-        """Give an owner a new key for what comes; what is sealed stays readable. Raises Erased, Busy."""
-        fresh = KeyRecord(owner, (self._new_key(owner),))
-        record = await self._bucket.change(owner, partial(_with, fresh))
-        await self._append(record)
-        self._take({owner: record})
-        if record.erased:
-            raise Erased(f"What was known of {owner} was erased; it gets no new key.", owner=owner)
-
     async def take_in(self, records: Records) -> int:
         """Add the records of a copy, those of the erased first; gives how many owners it changed.
 

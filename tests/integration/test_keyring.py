@@ -274,16 +274,3 @@ async def test_a_rotation_that_was_broken_off_leaves_everything_readable(place: 
         assert service.handler.vault is not None
         await service.handler.vault.rewrap()
     assert _in_file(place) == await _in_bucket(place)
-
-
-async def test_a_renewed_key_seals_what_comes_and_the_old_one_opens_what_was(place: Place) -> None:
-    async with running(place) as service:
-        old = event_of(await service.send(ANA, "1")).name
-        assert service.handler.vault is not None
-        await service.handler.vault.renew(OWNER)
-        new = event_of(await service.send(Name(member="m-1", name="Ana Lind"), "2")).name
-        assert old.split(":")[1] != new.split(":")[1]
-    async with running(place) as service:
-        assert [service.opened(text) for text in (old, new)] == ["Ana Ruiz", "Ana Lind"]
-        again = event_of(await service.send(Name(member="m-1", name="Ana"), "3")).name
-        assert again.split(":")[1] == new.split(":")[1]
