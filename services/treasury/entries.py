@@ -32,7 +32,7 @@ from services.treasury.contract import (
 )
 from services.treasury.limits import Guards, broken_limits, judge
 from services.treasury.posting import malformed, of_kinds, opened, posting_day, rejected, today, wrong_day
-from services.treasury.rules import posted_before, recalled
+from services.treasury.rules import differing, posted_before, recalled, same_entry
 from services.treasury.state import Book, effects
 from shared.contract import fields_of
 from shared.decider import Context, Ref
@@ -56,14 +56,11 @@ def post_entry(command: PostEntry, book: Book, context: Context) -> EntryPosted 
 
 
 def _posted_among_many(command: PostEntry, context: Context) -> bool:
-    """Whether a request with many entries posted this very one."""
+    """Whether a request with many entries posted this very one. Refuses when it posted another under its id."""
     past = recalled(context, command.book, f"entry:{command.entry}")
-    if past is None or not isinstance(past.event, EntriesPosted) or command.reference or command.document:
+    if past is None or not isinstance(past.event, EntriesPosted):
         return False
-    entry = _entry_in(past.event, command.entry)
-    return all(
-        getattr(command, name) == getattr(entry, name) or (name == "date" and command.date is None) for name in _CONTENT
-    )
+    return same_entry(command.entry, differing(command, _entry_in(past.event, command.entry), but="book"))
 
 
 def _entry_in(event: object, id: str) -> Journal | Entry:

@@ -57,10 +57,10 @@ def when(occurred_at: datetime | None, context: Context) -> datetime:
     return occurred_at
 
 
-def differing(command: Any, past: Any) -> str | None:
-    """The first field in which a command differs from what was recorded; None when it says the same."""
+def differing(command: Any, past: Any, *, but: str = "") -> str | None:
+    """The first field, but one, in which a command differs from what was recorded; None when it says the same."""
     for name, wanted in fields_of(command):
-        if getattr(past, name, None) != wanted and not (wanted is None and name in FILLED):
+        if name != but and getattr(past, name, None) != wanted and not (wanted is None and name in FILLED):
             return name
     return None
 
@@ -75,11 +75,15 @@ def posted_before(command: Any, context: Context, makes: type) -> bool:
     past = recalled(context, command.book, f"entry:{command.entry}")
     if past is None:
         return False
-    field = differing(command, past.event) if isinstance(past.event, makes) else "type"
+    return same_entry(command.entry, differing(command, past.event) if isinstance(past.event, makes) else "type")
+
+
+def same_entry(id: str, field: str | None) -> bool:
+    """Whether an entry that differs in a field, or in none, from the one of its id is that one. Refuses another."""
     if field is None:
         return True
     raise rejected(
         TreasuryError.ENTRY_EXISTS,
-        f"Entry {command.entry} was posted before with another {field}. An entry's id is used once: choose another.",
-        entry=command.entry, field=field,
+        f"Entry {id} was posted before with another {field}. An entry's id is used once: choose another.",
+        entry=id, field=field,
     )  # fmt: skip

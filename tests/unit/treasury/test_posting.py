@@ -132,7 +132,7 @@ def test_an_entry_that_a_request_with_many_posted_is_the_same_entry() -> None:
     many.when(replace(same, date=None)).then_nothing()
     for change in ({"date": on(3, 2)}, {"description": None}, {"reference": "R"}, {"document": "0" * 64},
                    {"debits": (p("cash", 100),)}, {"fact": True}):  # fmt: skip
-        many.when(replace(same, **change)).then_rejected(E.ENTRY_EXISTS)
+        many.when(replace(same, **change)).then_rejected(E.ENTRY_EXISTS, field=next(iter(change)))
 
 
 def test_an_id_is_used_once_whatever_posted_it() -> None:
