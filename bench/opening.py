@@ -31,7 +31,8 @@ async def _measure(url: str, monitor_url: str) -> dict[str, float]:
     running: NatsServer = Running(url, monitor_url)  # type: ignore[assignment]  # two addresses are all it takes
     began = time.perf_counter()
     async with ledger.handler(running, treasury, DECIDERS) as handler:
-        await journal.send(handler, journal.transfers(1, tag="opened"), waiting=1, tag="opened")
+        tag = f"opened-{_STARTED}"
+        await journal.send(handler, journal.transfers(1, tag=tag), waiting=1, tag=tag)
         loading, seconds = time.perf_counter() - began, time.time() - _STARTED
         used = psutil.Process().memory_info()
     return {"loading": loading, "seconds": seconds, "mb": used.rss / 1e6}
