@@ -83,6 +83,13 @@ class CommandSpec:
     def subject_token(self) -> str:
         return kebab(self.name)
 
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a request's data, without what is filled in when a bulk command is cut."""
+        made = self.adapter.json_schema()
+        if self.cut is not None:
+            del made["properties"]["parts"]
+        return made
+
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:

@@ -92,7 +92,7 @@ def summary(spec: CommandSpec) -> str:
 @cache
 def fields_of_command(spec: CommandSpec) -> tuple[Field, ...]:
     """The fields of a command: forms from its JSON Schema, words from the docstrings of it and of its events."""
-    schema = spec.adapter.json_schema()
+    schema = spec.schema()
     docs = [doc for cls in (spec.cls, *spec.makes) for doc in _docs_of(cls)]
     defs = dict(schema.get("$defs", {}))
     for cls in _records_in(spec.cls):

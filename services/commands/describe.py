@@ -36,7 +36,7 @@ def list_commands(contract: Contract, *, as_json: bool = False) -> None:
 def show_fields(spec: CommandSpec, *, as_json: bool = False) -> None:
     """A command's fields with types, units and meaning; or its JSON Schema."""
     if as_json:
-        emit(spec.adapter.json_schema())
+        emit(spec.schema())
         return
     out = console()
     out.print(Text.assemble((spec.name, "bold cyan"), "  →  ", ", ".join(m.__name__ for m in spec.makes)))

@@ -45,7 +45,10 @@ def event_schema(spec: EventSpec) -> dict[str, Any]:
 def command_schema(contract: Contract, spec: CommandSpec) -> dict[str, Any]:
     """The schema of a command's `data`."""
     name = f"commons.{contract.service}.{spec.subject_token}"
-    return {"$schema": DIALECT, "$id": schema_id(name), **_schema(spec.cls, "validation")}
+    schema = _schema(spec.cls, "validation")
+    if spec.cut is not None:
+        del schema["properties"]["parts"]  # filled in when a request is cut
+    return {"$schema": DIALECT, "$id": schema_id(name), **schema}
 
 
 def envelope_schema() -> dict[str, Any]:

@@ -177,6 +177,16 @@ def test_a_scan_that_cannot_be_read_is_refused_and_one_that_can_asks_the_catalog
     assert (code, "item: is required" in err) == (1, True)
 
 
+def test_what_cutting_fills_in_is_no_field_of_a_request() -> None:
+    code, out, _ = run("send", "treasury", "PostEntries", "--help")
+    assert code == 0
+    assert "--book" in out and "--parts" not in out
+    assert sorted(json.loads(run("describe", "treasury", "PostEntries", "--json")[1])["properties"]) == [
+        "book",
+        "entries",
+    ]
+
+
 def test_the_answer_to_a_bulk_command_shows_what_was_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
     results = [{"line": f"l-{n}", "result": "posted", "field": None} for n in range(1200)]
     results += [{"line": f"x-{n}", "result": "differs", "field": "amount"} for n in range(25)]
