@@ -26,7 +26,7 @@ _STATES: Final = """SELECT e.*, p.hold AS held_as, p.held_at, p.entry, p.paid_on
     CASE WHEN p.entry IS NOT NULL THEN 'paid'
          WHEN e.rejected_at IS NOT NULL THEN 'rejected'
          WHEN p.failed_on IS NOT NULL AND p.version = e.version THEN 'failed'
-         WHEN e.approved_at IS NOT NULL AND p.hold = e.hold THEN 'held'
+         WHEN p.hold IS NOT NULL AND p.held_at >= e.approved_at THEN 'held'
          WHEN e.approved_at IS NOT NULL THEN 'approved'
          ELSE 'requested' END AS state
     FROM expenses AS e LEFT JOIN expense_payments AS p USING (expense)"""
@@ -34,7 +34,8 @@ _STATES: Final = """SELECT e.*, p.hold AS held_as, p.held_at, p.entry, p.paid_on
 
 class Expenses(TreasuryProjection):
     """`expenses` is what the expense's own events say, `expense_payments` what the book says of it; `expense_states`
-    puts both together: requested, approved, held, paid, failed or rejected.
+    puts both together: requested, approved, held, paid, failed or rejected. What is held for an earlier version, and
+    not yet freed, is no hold of this one: it was held before this one was approved.
 
     `version` is the revision that submitted or changed the expense last: what approvals are given to. `amount` is the
     sum of the lines, in minor units. `description` and the titles of documents are sealed.
@@ -88,8 +89,8 @@ class Expenses(TreasuryProjection):
             case ExpenseApproved() as data:
                 if (row_or_none := rows.get("expenses", (data.expense,))) is not None:
                     row_or_none |= {"approvers": list(data.approvers), "needed": data.needed}
-                    if data.final:
-                        row_or_none |= {"approved_at": data.occurred_at, "hold": data.hold}
+                    if data.final and row_or_none["approved_at"] is None:
+                        row_or_none |= {"approved_at": event.recorded_at, "hold": data.hold}
             case ExpenseRejected() as data:
                 if (row_or_none := rows.get("expenses", (data.expense,))) is not None:
                     row_or_none |= {

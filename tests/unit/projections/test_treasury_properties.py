@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -10,14 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.projections.registry import TREASURY
+from services.projections.treasury.expenses import Expenses
+from services.projections.treasury.holds import MoneyHeld
 from services.projections.treasury.journal import GeneralJournal
 from services.projections.treasury.trial_balance import TABLE, TrialBalance
 from services.treasury import contract as c
+from services.treasury.expense_state import Stage
 from shared.event import Recorded
 from shared.projection import NotLoaded, Rows
 from tests.support.books import ACCOUNTS, BOOK, FUNDS, Books, posting
 from tests.support.pantry import rows_of
+from tests.unit.processes.test_expense_properties import Action, actions, played
 
+seldom = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 often = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -138,7 +144,10 @@ def _by_part(books: Books) -> dict[tuple[str, ...], int]:
 @given(histories)
 def test_rows_that_are_loaded_one_event_at_a_time_are_those_of_a_rebuild(history: list[Draft]) -> None:
     """What a live read model loads because `touches` named it, or because it was missing, is all that it needs."""
-    events = play(history).events
+    _assert_live_is_rebuilt(play(history).events)
+
+
+def _assert_live_is_rebuilt(events: list[Recorded]) -> None:
     for projection in TREASURY:
         kept: dict[str, dict[Any, Any]] = {table.name: {} for table in projection.tables}
         for event in events:
@@ -161,3 +170,50 @@ def test_rows_that_are_loaded_one_event_at_a_time_are_those_of_a_rebuild(history
         rebuilt = rows_of(projection, events)
         for table in projection.tables:
             assert kept[table.name] == rebuilt.all(table.name), (projection.name, table.name)
+
+
+# -- histories that the deciders made -----------------------------------------------------------------------------
+
+
+@seldom
+@given(actions, st.randoms(use_true_random=False))
+def test_the_read_models_say_what_the_deciders_know(history: list[Action], chance: random.Random) -> None:
+    desk = played(history, chance).desk
+    balances: dict[tuple[str, ...], int] = defaultdict(int)
+    for (_, account, fund, unit, _, _), row in rows_of(TrialBalance(), desk.events).all(TABLE).items():
+        balances[account, fund, unit] += row["debit"] - row["credit"]
+    assert {key: b for key, b in balances.items() if b} == {
+        key: line.balance for key, line in desk.book.lines.items() if line.balance
+    }
+    open_holds = {
+        hold for (_, hold), row in rows_of(MoneyHeld(), desk.events).all("money_holds").items() if not row["ended"]
+    }
+    assert open_holds == set(desk.book.holds)
+    rows = rows_of(Expenses(), desk.events)
+    payments = rows.all("expense_payments")
+    for (id,), row in rows.all("expenses").items():
+        expense = desk.state("expense", id)
+        assert (row["version"], row["needed"], row["amount"]) == (expense.version, expense.needed, expense.total)
+        assert sorted(row["approvers"]) == sorted(expense.approvers)
+        assert (row["rejected_at"] is not None) == (expense.stage is Stage.REJECTED)
+        assert (row["approved_at"] is not None and row["rejected_at"] is None) == (expense.stage is Stage.APPROVED)
+        held = [hold for hold, of in desk.holds().items() if of == id]
+        assert [payments[id,]["hold"] for _ in held] == held
+
+
+@seldom
+@given(actions, st.randoms(use_true_random=False), st.data())
+def test_the_rows_do_not_depend_on_how_the_aggregates_interleave(
+    history: list[Action], chance: random.Random, data: st.DataObject
+) -> None:
+    """An event that was parked is folded later, after events of other aggregates that came behind it."""
+    events = played(history, chance).desk.events
+    late = data.draw(st.sampled_from(sorted({event.subject for event in events})))
+    since = data.draw(st.integers(0, len(events)))
+    waiting = [event for event in events if event.subject == late and event.sequence > since]
+    delayed = [event for event in events if event not in waiting] + waiting
+    for projection in TREASURY:
+        rows, otherwise = rows_of(projection, events), rows_of(projection, delayed)
+        for shown in projection.tables:
+            assert otherwise.all(shown.name) == rows.all(shown.name), (projection.name, shown.name)
+    _assert_live_is_rebuilt(events)
