@@ -188,8 +188,11 @@ def test_an_import_goes_on_when_the_service_dies_in_the_middle(commons: Commons,
     first = commons.send("RegisterItem", "--item", "before-many", "--name", "X", "--unit", "each")["sequence"]
     process = commons.process("import", "items", str(file), "--json")
     killed = commons.described["services"]["inventory"]["pid"]
-    while json.loads(commons("status", "--json").out)["streams"][0]["last_sequence"] == first:
+    last = first
+    while last == first:
         assert process.poll() is None
+        streams = json.loads(commons("status", "--json").out)["streams"]
+        last = next(stream["last_sequence"] for stream in streams if stream["name"] == "INVENTORY")
     os.kill(killed, signal.SIGKILL)
     out, err = process.communicate(timeout=90)
     assert process.returncode == 0, err
