@@ -20,6 +20,8 @@ _APOSTROPHES: Final = frozenset("'\u2019")
 _MINUS: Final = str.maketrans(dict.fromkeys("\u2212\u2012\u2013", "-"))
 _DIGITS: Final = re.compile(r"[0-9]*")
 _LONGEST: Final = 60
+_PLAIN: Final = re.compile(r"(-?)([0-9]{1,9})(?:\.([0-9]{1,2}))?")
+"""What most files are full of, in one look: no other notation reads it differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ def minor_units(text: str, decimals: int, *, unit: str = "", locale: str | None 
     more decimals than the unit, or is too large.
     """
     given = text.strip()
+    if locale is None and (plain := _PLAIN.fullmatch(given)) and len(plain[3] or "") <= decimals:
+        return int(plain[1] + plain[2] + (plain[3] or "").ljust(decimals, "0"))
     sign, body = _signed(given, unit)
     if len(given) > _LONGEST or not body:
         raise Unreadable(f"'{given[:40]}' is not an amount such as 1234.50")
@@ -106,6 +110,8 @@ def minor_units(text: str, decimals: int, *, unit: str = "", locale: str | None 
 
 def decimal_marks(text: str, unit: str = "") -> frozenset[str]:
     """The marks that may be the decimal mark in an amount that was written somewhere; those of a whole column agree."""
+    if (plain := _PLAIN.fullmatch(text)) is not None:
+        return frozenset("." if plain[3] else ".,")
     _, body = _signed(text.strip(), unit)
     return frozenset(each.decimal for each in _ANY if each.read(body))
 

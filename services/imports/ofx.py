@@ -21,7 +21,7 @@ MAX_BYTES: Final = 32_000_000
 """A statement of 100,000 lines is about 20 MB."""
 
 _DEEPEST: Final = 50
-_TOKEN: Final = re.compile(r"<(/?)([A-Za-z0-9._]{1,64})\s*>((?:[^<]|<!\[CDATA\[.*?\]\]>)*)", re.DOTALL)
+_TOKEN: Final = re.compile(r"<(/?)([A-Za-z0-9._]{1,64})\s*>([^<]*(?:<!\[CDATA\[.*?\]\]>[^<]*)*)", re.DOTALL)
 _CDATA: Final = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _CHARSET: Final = re.compile(rb"^\s*CHARSET\s*:\s*(\S+)", re.MULTILINE | re.IGNORECASE)
 _ENTITIES: Final = {"&quot;": '"', "&apos;": "'", "&nbsp;": "\u00a0"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.demo import samples
@@ -347,3 +348,15 @@ async def test_a_party_with_another_name_than_before_waits_for_a_person(tmp_path
     await imported(collective(tmp_path, row.format("Jo")), ledger)
     report = await imported(collective(tmp_path, row.format("Jo Marlow")), ledger)
     assert report.ok and "ChangeParty" in report.questions[0].reason
+
+
+@given(data=st.binary(max_size=200), head=st.sampled_from([b"", HEAD.encode(), OC.encode()]))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_raise_anything_but_a_clear_refusal(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, head: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "any.csv"
+    path.write_bytes(head + data)
+    for reader in (lambda: read_entries(path, UNITS), lambda: read_opencollective(path, UNITS, AccountsMap())):
+        with contextlib.suppress(Invalid):
+            list(reader())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.demo import samples
 from services.imports.cells import Unreadable
@@ -253,6 +256,13 @@ def test_overlapping_statements_give_the_same_line_the_same_id_and_twins_two() -
     first, second = line_ids(november.lines), line_ids(later.lines)
     assert first == ["2026-11-05:1200:1", "2026-11-05:1200:2", "2026-11-06:100:1"]
     assert first[:2] == second[:2] and len(set(first)) == 3 and first[2] != second[2]
+
+
+@given(data=st.binary(max_size=200), head=st.sampled_from([b"", b"date,amount\n", b"date;amount;balance\n2026-11-05;"]))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_raise_anything_but_a_clear_refusal(data: bytes, head: bytes) -> None:
+    with contextlib.suppress(Invalid):
+        complete(from_csv(head + data), None, None)
 
 
 # -- sending ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,12 +12,19 @@ import pytest
 
 from services.demo import samples
 from services.imports import gtin
+from services.imports.books import Units
 from services.imports.catalogue import Catalogue
+from services.imports.entries import PlannedEntry, read_entries
 from services.imports.items import read_items
+from services.imports.opencollective import AccountsMap, read_opencollective
 from services.imports.plan import Lines
 from services.imports.recalls import read_recalls
 from services.imports.receipts import read_receipts
+from services.imports.statement import complete
+from services.imports.statement_csv import Layout, read_csv_statement
+from services.imports.statement_ofx import read_ofx_statement
 from services.inventory.contract import inventory
+from services.treasury.units import decimals_of
 
 TODAY = date(2027, 2, 27)
 
@@ -104,7 +112,7 @@ def test_the_locations_fit_the_contract() -> None:
 @pytest.mark.parametrize("today", [date(2026, 1, 15), date(2026, 2, 28), date(2028, 2, 29), date(2030, 12, 31)])
 def test_any_day_gives_the_same_story_and_always_the_same_files(tmp_path: Path, today: date) -> None:
     one, two = samples.write(tmp_path / "one", today), samples.write(tmp_path / "two", today)
-    for name in ("items", "products", "donors", "receipts", "recalls"):
+    for name in (field.name for field in dataclasses.fields(samples.Samples)):
         assert getattr(one, name).read_bytes() == getattr(two, name).read_bytes()
     catalogue = Catalogue.of(p.data for p in Lines.of([*read_items(one.items), *read_items(one.products)]).planned)
     assert not Lines.of(read_receipts(one.receipts, catalogue)).refused
@@ -112,7 +120,33 @@ def test_any_day_gives_the_same_story_and_always_the_same_files(tmp_path: Path, 
     assert (len(recalls.planned), len(recalls.for_a_person)) == (2, 4)
 
 
+@pytest.mark.parametrize("today", [date(2026, 1, 15), date(2026, 3, 1), date(2028, 2, 29), date(2030, 12, 31)])
+def test_the_treasury_s_files_tell_one_story_whatever_the_day(tmp_path: Path, today: date) -> None:
+    files = samples.write(tmp_path, today)
+    last = today + timedelta(days=6)
+    ofx = read_ofx_statement(files.statement_ofx, files.statement_ofx.read_bytes(), decimals_of)
+    german = read_csv_statement(files.statement_csv, files.statement_csv.read_bytes(), decimals_of, "EUR", Layout())
+    for statement in (ofx, german):
+        assert complete(statement, None, None) == []
+        assert (statement.starts, statement.ends) == (today - timedelta(days=24), last)
+    units = Units.of_currency("house", "EUR")
+    entries = [one.data for one in read_entries(files.entries, units) if isinstance(one, PlannedEntry)]
+    assert len(entries) == 15 and all(entry["date"] < today.isoformat() for entry in entries)
+    booked = [
+        sign * posting["amount"]
+        for entry in entries
+        for sign, side in ((1, "debits"), (-1, "credits"))
+        for posting in entry[side]
+        if posting["account"] == "bank"
+    ]
+    before = [line.amount for line in ofx.lines if line.date < today]
+    assert sorted(booked) == sorted([243150, 32000, *before])
+    accounts = AccountsMap.read(files.opencollective_accounts)
+    collective = list(read_opencollective(files.opencollective, units, accounts))
+    assert sum(isinstance(one, PlannedEntry) for one in collective) == 20
+
+
 def test_on_the_base_day_the_files_are_written_as_they_stand(tmp_path: Path) -> None:
     written = samples.write(tmp_path, samples.BASE)
-    for path in (written.items, written.products, written.donors, written.receipts, written.recalls):
+    for path in (getattr(written, field.name) for field in dataclasses.fields(samples.Samples)):
         assert path.read_bytes() == (Path(samples.__file__).parent / "samples" / path.name).read_bytes()
