@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from services.treasury import chart, entries, giving, holds, payments, periods
 from services.treasury.contract import (
+    AccountOpened,
     AcknowledgeDonation,
     AssessDues,
+    BookOpened,
     ClosePeriod,
     CloseYear,
     DonationAcknowledged,
@@ -21,10 +23,14 @@ from services.treasury.contract import (
     EntryReversed,
     ExpensePaid,
     ExpireHold,
+    FundOpened,
     HoldExpired,
     HoldPlaced,
     HoldPosted,
     HoldVoided,
+    OpenAccount,
+    OpenBook,
+    OpenFund,
     PayExpense,
     PaymentFailed,
     PlaceHold,
@@ -74,11 +80,17 @@ def decide(command: Any, book: Book, context: Context) -> Any:
 
 
 def names(event: Any) -> Iterable[str]:
-    """What is used once in a book, and the event that used it last."""
+    """What is used once in a book, and the event that used it last; and what was opened, and how."""
     found = [f"entry:{entry.entry}" for entry in entries_of(event)]
     match event:
         case EntriesPosted():
             pass
+        case BookOpened():
+            found.append(f"book:{event.book}")
+        case AccountOpened():
+            found.append(f"account:{event.account}")
+        case FundOpened():
+            found.append(f"fund:{event.fund}")
         case HoldPlaced() | HoldPosted() | HoldVoided() | HoldExpired():
             found.append(f"hold:{event.hold}")
         case EntryReversed():
@@ -114,6 +126,12 @@ def recalls(command: Any) -> Iterable[tuple[Ref, str]]:
     match command:
         case PostEntries():
             return [(ref, f"entry:{entry.entry}") for entry in command.entries]
+        case OpenBook():
+            named = (f"book:{command.book}",)
+        case OpenAccount():
+            named = (f"account:{command.account}",)
+        case OpenFund():
+            named = (f"fund:{command.fund}",)
         case PlaceHold(expense=str() as expense):
             named = (f"hold:{command.hold}", f"expense:{expense}")
         case PlaceHold() | VoidHold() | ExpireHold():

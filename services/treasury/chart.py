@@ -44,7 +44,7 @@ def decide(command: ChartCommand, book: Book, context: Context) -> ChartEvent | 
         case OpenBook():
             return _open_book(command, book, context, at)
         case OpenAccount():
-            return _open_account(command, book, at)
+            return _open_account(command, book, context, at)
         case CloseAccount():
             opened(book, command.book)
             account = book.accounts.get(command.account)
@@ -55,7 +55,7 @@ def decide(command: ChartCommand, book: Book, context: Context) -> ChartEvent | 
             _unused(book, TreasuryError.ACCOUNT_IN_USE, "account", command.account)
             return AccountClosed(book=command.book, account=command.account, occurred_at=at)
         case OpenFund():
-            return _open_fund(command, book, at)
+            return _open_fund(command, book, context, at)
         case CloseFund():
             opened(book, command.book)
             fund = book.funds.get(command.fund)
@@ -76,12 +76,8 @@ def decide(command: ChartCommand, book: Book, context: Context) -> ChartEvent | 
 def _open_book(command: OpenBook, book: Book, context: Context, at: datetime) -> BookOpened | None:
     decimals = decimals_of(command.unit)
     if book.units:
-        same = (book.unit, book.starts, book.utc_offset, book.year_end) == (
-            command.unit, command.starts.toordinal(), command.utc_offset, command.year_end,
-        )  # fmt: skip
-        if same:
-            return None
-        raise _exists("book", command.book)
+        _as_it_was(command, context, "book", command.book)
+        return None
     last = today(Book(utc_offset=command.utc_offset), context.now)
     if command.starts > last:
         raise rejected(
@@ -98,12 +94,11 @@ def _open_book(command: OpenBook, book: Book, context: Context, at: datetime) ->
     return BookOpened(**fields, decimals=decimals)
 
 
-def _open_account(command: OpenAccount, book: Book, at: datetime) -> AccountOpened | None:
+def _open_account(command: OpenAccount, book: Book, context: Context, at: datetime) -> AccountOpened | None:
     opened(book, command.book)
     account = book.accounts.get(command.account)
     if account is not None:
-        if (account.kind, account.guarded) != (command.kind, command.guarded):
-            raise _exists("account", command.account)
+        _as_it_was(command, context, "account", command.account)
         if not account.closed:
             return None
     if (command.function is not None) != (command.kind is AccountKind.EXPENSE):
@@ -118,17 +113,12 @@ def _open_account(command: OpenAccount, book: Book, at: datetime) -> AccountOpen
     return AccountOpened(**fields)
 
 
-def _open_fund(command: OpenFund, book: Book, at: datetime) -> FundOpened | None:
+def _open_fund(command: OpenFund, book: Book, context: Context, at: datetime) -> FundOpened | None:
     opened(book, command.book)
     fund = book.funds.get(command.fund)
     limited = command.restriction is not Restriction.NONE
     if fund is not None:
-        available = command.available_from.toordinal() if command.available_from else None
-        same = (fund.limited, fund.pays_for, fund.available_from, fund.advance, fund.net_assets) == (
-            limited, frozenset(command.pays_for), available, command.advance, command.net_assets,
-        )  # fmt: skip
-        if not same:
-            raise _exists("fund", command.fund)
+        _as_it_was(command, context, "fund", command.fund)
         if not fund.closed:
             return None
     wrong = None
@@ -153,7 +143,7 @@ def _register_unit(command: RegisterUnit, book: Book, at: datetime) -> UnitRegis
     if command.unit in book.units:
         if command.decimals in (None, book.units[command.unit]):
             return None
-        raise _exists("unit", command.unit)
+        raise _exists("unit", command.unit, "decimals")
     if standard is not None and command.decimals not in (None, standard):
         raise rejected(
             TreasuryError.WRONG_DECIMALS,
@@ -257,9 +247,16 @@ def _unknown(what: str, id: str) -> Exception:
     )
 
 
-def _exists(what: str, id: str) -> Exception:
+def _as_it_was(command: OpenBook | OpenAccount | OpenFund, context: Context, what: str, id: str) -> None:
+    """Refuse to open what is there already as something else; `names` in book.py lets it be found again."""
+    past = rules.recalled(context, command.book, f"{what}:{id}")
+    field = None if past is None else rules.differing(command, past.event, but="occurred_at")
+    if field is not None:
+        raise _exists(what, id, field)
+
+
+def _exists(what: str, id: str, field: str) -> Exception:
     return rejected(
-        TreasuryError.ALREADY_EXISTS,
-        f"The {what} {id} is there already, and differs. Choose another name.",
-        **{what: id},
-    )
+        TreasuryError.ALREADY_EXISTS, f"The {what} {id} is there already, with another {field}. Choose another id.",
+        **{what: id, "field": field},
+    )  # fmt: skip

@@ -37,6 +37,7 @@ from tests.support.treasury import (
     bank,
     book,
     came_in,
+    food,
     fund,
     general,
     given,
@@ -61,10 +62,10 @@ def test_a_book_opens_in_a_currency_of_the_standard() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"unit": "USD"}, {"starts": on(1, 2)}, {"utc_offset": 60}, {"year_end": "06-30"}]
+    "change", [{"name": "Us"}, {"unit": "USD"}, {"starts": on(1, 2)}, {"utc_offset": 60}, {"year_end": "06-30"}]
 )  # fmt: skip
 def test_a_book_is_opened_once(change: dict[str, Any]) -> None:
-    given(book).when(replace(book, **change)).then_rejected(E.ALREADY_EXISTS, book="club")
+    given(book).when(replace(book, **change)).then_rejected(E.ALREADY_EXISTS, field=next(iter(change)))
 
 
 def test_a_book_does_not_begin_in_the_future_of_its_own_place() -> None:
@@ -99,8 +100,13 @@ def test_two_clocks_may_differ_by_some_minutes() -> None:
 def test_an_account_opens_once() -> None:
     opened = given(book).when(bank).then(AccountOpened, kind=AccountKind.ASSET, guarded=True)
     opened.when(bank).then_nothing()
-    opened.when(replace(bank, guarded=False)).then_rejected(E.ALREADY_EXISTS, account="bank")
-    opened.when(replace(bank, kind=AccountKind.LIABILITY)).then_rejected(E.ALREADY_EXISTS)
+    opened.when(bank, now=NOW + timedelta(days=1)).then_nothing()
+    opened.when(replace(bank, occurred_at=NOW)).then_nothing()
+    opened.when(replace(bank, guarded=False)).then_rejected(E.ALREADY_EXISTS, account="bank", field="guarded")
+    opened.when(replace(bank, kind=AccountKind.LIABILITY)).then_rejected(E.ALREADY_EXISTS, field="kind")
+    opened.when(replace(bank, name="Savings")).then_rejected(E.ALREADY_EXISTS, field="name")
+    spending = given(book, food)
+    spending.when(replace(food, function=Function.FUNDRAISING)).then_rejected(E.ALREADY_EXISTS, field="function")
 
 
 @pytest.mark.parametrize("kind", AccountKind)
@@ -143,12 +149,14 @@ def test_a_fund_opens_once() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"restriction": Restriction.NONE, "pays_for": ()}, {"pays_for": ("food", "rent")}, {"available_from": on(2, 1)},
-     {"advance": 1}, {"net_assets": "other"}],
+    [{"restriction": Restriction.NONE, "pays_for": ()}, {"name": "Old"}, {"purpose": "Camps"},
+     {"pays_for": ("food", "rent")}, {"available_from": on(2, 1)}, {"advance": 1}, {"net_assets": "other"}],
 )  # fmt: skip
 def test_another_fund_needs_another_id(change: dict[str, Any]) -> None:
     other = account("other", AccountKind.NET_ASSETS)
-    given(*CHART, other, youth).when(replace(youth, **change)).then_rejected(E.ALREADY_EXISTS, fund="youth")
+    given(*CHART, other, youth).when(replace(youth, **change)).then_rejected(
+        E.ALREADY_EXISTS, fund="youth", field=next(iter(change))
+    )
 
 
 @pytest.mark.parametrize(
