@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rich.text import Text
 
+from services.commands.money import with_decimals
 from services.commands.render import cell, clean, console, moment
 
 LIST_SHOWN: Final = 6
@@ -31,13 +32,21 @@ def event_line(sequence: int, event: Mapping[str, Any]) -> Text:
     line.append(f"{moment(str(event.get('time', '')))} ", style="dim")
     line.append(f"{event_name(str(event.get('type', ''))):<19} ", style="bold cyan")
     line.append(clean(str(event.get("subject", ""))).partition("/")[2] or "?", style="bold")
-    data = event.get("data")
+    data = _data(event)
     subject = str(event.get("subject", ""))
-    for text, bad in facts(data if isinstance(data, dict) else {}, subject):
+    for text, bad in facts(data, subject):
         line.append("  ")
         line.append(text, style="yellow" if bad else "")
     line.append(f"  {clean(str(event.get('authid', '')))}", style="dim")
     return line
+
+
+def _data(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an event says, money with its decimals."""
+    data = event.get("data")
+    if not isinstance(data, dict):
+        return {}
+    return with_decimals(data) if str(event.get("type", "")).startswith("commons.treasury.") else data
 
 
 def facts(data: Mapping[str, Any], subject: str = "") -> Iterator[tuple[str, bool]]:
@@ -94,8 +103,7 @@ def _joined(parts: Sequence[str]) -> str:
 def print_event(event: Mapping[str, Any]) -> None:
     """An event in full: its envelope in two lines, its data as a list, records inside it as rows."""
     out = console()
-    data = event.get("data")
-    for name, value in (data if isinstance(data, dict) else {}).items():
+    for name, value in _data(event).items():
         if value in (None, [], False):
             continue
         label = Text(f"  {name.replace('_', ' '):<16} ", style="yellow" if name in _BAD else "dim")

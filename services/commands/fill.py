@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from shared.errors import Invalid, TooLarge
 from shared.message import MAX_COMMAND_BYTES
 
 STDIN: Final = Path("-")
+
+_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+"""Decimal numbers as they were written: money.py makes minor units of them, and nothing else takes one."""
 
 
 def read_object(path: Path, limit: int = MAX_COMMAND_BYTES) -> dict[str, Any]:
@@ -46,7 +50,7 @@ def read_object(path: Path, limit: int = MAX_COMMAND_BYTES) -> dict[str, Any]:
     if not text.strip():
         raise Invalid(f"{where} is empty. Give one JSON object with the command's fields.", file=where)
     try:
-        found = msgspec.json.decode(text)
+        found = _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         what = "it ends in the middle" if "truncated" in str(error) else str(error) or "it is nested too deeply"
         raise Invalid(f"{where} is not JSON: {what}. Nothing was sent.", file=where) from error
@@ -166,7 +170,7 @@ def _value(field: Field, text: str) -> Any:
         case Kind.LIST if not text.lstrip().startswith("["):
             return [text] if text else []
     try:
-        read = msgspec.json.decode(text)
+        read = _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise Usage(
             f"{field.name} is {_article(field.form)}; {text[:60]!r} cannot be read as that ({error}).",

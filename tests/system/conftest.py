@@ -73,6 +73,12 @@ class Ledger:
         )
         return done.stdout.decode() + done.stderr.decode()
 
+    def until(self, *arguments: str, shows: str) -> None:
+        """Run a command again and again until its output has a text: what follows from an event by itself."""
+        deadline = time.monotonic() + START_SECONDS
+        while shows not in (output := self.commons(*arguments)):
+            assert time.monotonic() < deadline, output
+
 
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 
 from tests.system.conftest import ROOT, Ledger
 
@@ -30,6 +31,32 @@ def test_every_command_of_the_tour_does_what_the_readme_says(ledger: Ledger) -> 
             assert "The ledger is whole" in output
         if command[:2] == ["show", "trace"]:
             assert "R7" in output and "donation" in output
+
+
+def page(name: str) -> list[tuple[list[str], str | None]]:
+    """The `commons` commands of a page of docs/, each with the code that it says the command is refused with."""
+    found = []
+    for line in (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines():
+        if line.startswith("    commons "):
+            typed, _, remark = line.partition("   # refused: ")
+            found.append((shlex.split(typed)[1:], remark.strip() or None))
+    return found
+
+
+def test_every_command_of_the_treasurers_page_does_what_it_says(ledger: Ledger, tmp_path: Path) -> None:
+    commands = page("treasury.md")
+    assert len(commands) >= 35, "the page was not found"
+    for command, refusal in commands:
+        if "--output" in command:
+            command[-1] = str(tmp_path / Path(command[-1]).name)
+        output = ledger.commons(*command, code=0 if refusal is None else 1)
+        assert refusal is None or refusal in output
+        if "ApproveExpense" in command and command[-1] == "chen":
+            ledger.until("show", "holds", "--of", "money", shows="exp-1")
+        if command[:2] == ["show", "trial-balance"]:
+            total = next(line for line in output.splitlines() if "Total" in line).split()
+            assert total[1] == total[2]
+    assert (tmp_path / "kitchen.journal").read_text(encoding="utf-8").count("grant-114") >= 1
 
 
 def test_a_restart_has_everything_that_was_acknowledged(ledger: Ledger) -> None:

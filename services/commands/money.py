@@ -1,0 +1,79 @@
+"""Money as people write it: `12.50` beside `EUR` for 1,250 cents, both ways.
+
+The ledger counts in minor units. What is typed with a decimal point is turned into them, exactly, by the decimals that
+ISO 4217 gives the unit; an integer is taken as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from services.commands.render import money
+from services.treasury.units import decimals_of
+from shared.errors import Invalid
+
+_AMOUNTS: Final = frozenset({
+    "advance", "amount", "balance", "closing", "from_amount", "gap", "limit", "opening", "remaining", "waived"
+})  # fmt: skip
+"""The fields of the treasury that hold money."""
+
+
+def in_minor_units(data: Any, unit: str | None = None, where: str = "") -> Any:
+    """A command's data with every decimal number in the minor units of the `unit` beside it, or of what it stands in.
+
+    Raises Invalid when no currency is there, or it has fewer decimals than were written.
+    """
+    match data:
+        case dict():
+            beside = data.get("unit", unit)
+            return {name: in_minor_units(value, beside, f"{where}{name}.") for name, value in data.items()}
+        case list():
+            return [in_minor_units(value, unit, where) for value in data]
+        case Decimal():
+            return _minor(data, unit if isinstance(unit, str) else None, where.rstrip("."))
+    return data
+
+
+def _minor(amount: Decimal, unit: str | None, where: str) -> int:
+    decimals = decimals_of(unit) if unit else None
+    if decimals is None:
+        raise Invalid(
+            f"{where} is {amount}: a number has no decimals, unless it is money and its currency stands beside it "
+            "(unit=EUR). Write it in minor units, 1250 for 12.50.",
+            field=where,
+        )  # fmt: skip
+    scaled = amount.scaleb(decimals)
+    if scaled != int(scaled):
+        raise Invalid(f"{where} is {amount}, and {unit} has {decimals} decimals. Check the amount.", field=where)
+    return int(scaled)
+
+
+def with_decimals(data: Mapping[str, Any], unit: str | None = None) -> dict[str, Any]:
+    """An event's data for the screen: amounts of money with their decimals, where their currency is known."""
+    beside = data.get("unit") or unit or _unit_of_postings(data)
+    decimals = decimals_of(beside) if isinstance(beside, str) else None
+    shown: dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, dict):
+            shown[name] = with_decimals(value, beside)
+        elif isinstance(value, list):
+            shown[name] = [with_decimals(one, beside) if isinstance(one, dict) else one for one in value]
+        elif name in _AMOUNTS and decimals is not None and isinstance(value, int) and not isinstance(value, bool):
+            shown[name] = f"{money(value, decimals):,}"
+        else:
+            shown[name] = value
+    return shown
+
+
+def _unit_of_postings(data: Mapping[str, Any]) -> str | None:
+    """The one unit of an entry's postings; None when there are several, or it is no entry."""
+    units = {
+        posting.get("unit")
+        for side in ("debits", "credits")
+        for posting in data.get(side) or ()
+        if isinstance(posting, dict)
+    }
+    found = units.pop() if len(units) == 1 else None
+    return found if isinstance(found, str) else None
