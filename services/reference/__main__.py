@@ -13,8 +13,9 @@ from services.inventory.contract import InventoryError, inventory
 from services.reference.asyncapi import document
 from services.reference.catalogue import page
 from services.reference.schemas import command_schema, envelope_schema, event_schema
+from services.treasury.contract import TreasuryError, treasury
 
-CONTRACTS = [(inventory, InventoryError)]
+CONTRACTS = [(inventory, InventoryError), (treasury, TreasuryError)]
 
 
 def reference() -> dict[str, str]:
