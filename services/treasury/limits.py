@@ -114,7 +114,8 @@ def broken_limits(guards: Guards, day: int, changes: Mapping[GuardKey, int]) -> 
             found.append(Broken(code, key, when, low + change, floor, 0))
         elif guard.balance + change - guard.held < floor:
             found.append(Broken(limit, key, max(day, last), guard.balance + change - guard.held, floor, guard.held))
-    found.sort(key=lambda broken: RANK[broken.code])
+    if len(found) > 1:
+        found.sort(key=lambda broken: RANK[broken.code])
     return found
 
 

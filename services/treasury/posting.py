@@ -103,13 +103,14 @@ def malformed(
     by more, so they are looked through only when so much could matter.
     """
     accounts, funds, units, lines = book.accounts, book.funds, book.units, book.lines
-    most = 0
+    most, limited = 0, False
     for postings in (debits, credits):
         for posting in postings:
             account = accounts.get(posting.account)
             fund = funds.get(posting.fund)
             if account is None or account.closed or fund is None or fund.closed or posting.unit not in units:
                 return _unknown(book, (*debits, *credits))
+            limited = limited or fund.limited
             moved += posting.amount
             line = lines.get((posting.account, posting.fund, posting.unit))
             if line is not None and line.peak > most:
@@ -122,7 +123,7 @@ def malformed(
         return problem
     if moved + most > MAX_INTEGER and (problem := _out_of_range(book, debits, credits, before)):
         return problem
-    return next((problem for _, problem in misspent(book, debits)), None) if spending else None
+    return next((problem for _, problem in misspent(book, debits)), None) if spending and limited else None
 
 
 def _unknown(book: Book, postings: Iterable[Posting]) -> Problem:
