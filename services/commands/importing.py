@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import nats.errors
 import typer
@@ -16,11 +16,16 @@ from nats.aio.client import Client
 from services.commands.common import Operator
 from services.commands.door import OK, REFUSED, UNREACHABLE, Unreachable, Usage
 from services.commands.render import emit, progress_bar
+from services.commands.waiting import wait_for_model
 from services.imports.plan import Read
 from services.imports.report import Report
-from services.imports.run import Progress, Send, run
+from services.imports.run import Progress, run
 from shared.client import CommandClient
 from shared.contract import Contract
+from shared.readmodel import Behind
+from shared.store import stream_name
+
+_SHOWN_SECONDS: Final = 10.0
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The file to read.", show_default=False)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check everything, send nothing.")]
@@ -28,15 +33,23 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check everythi
 
 async def import_lines(
     operator: Operator, file: Path, read: Callable[[], Iterable[Read]], contract: Contract, *, dry_run: bool,
-    concurrency: int = 64,
+    concurrency: int = 64, shown_in: str | None = None,
 ) -> int:  # fmt: skip
-    """Read, check, send and report; the exit code is 1 when a line was refused."""
+    """Read, check, send and report; the exit code is 1 when a line was refused.
+
+    With `shown_in`, a read model that other imports look things up in, it also waits until that shows what was sent.
+    """
     must_exist(file)
     if dry_run:
         return told(operator, await run(file, read, contract, _nothing, dry_run=True))
     async with sending(operator, contract, file) as (client, progress):
-        sender = _sender(client, contract)
+        sender = _Sender(client, contract)
         report = await run(file, read, contract, sender, concurrency=concurrency, progress=progress)
+    if shown_in is not None and sender.last:
+        try:
+            await wait_for_model(operator, shown_in, stream_name(contract.service), sender.last, timeout=_SHOWN_SECONDS)
+        except (Behind, Unreachable) as error:
+            report.notes.append(f"The read models do not show it yet: {error.detail}")
     return told(operator, report)
 
 
@@ -71,12 +84,18 @@ async def sending(operator: Operator, contract: Contract, file: Path) -> AsyncIt
                 raise
 
 
-def _sender(client: CommandClient, contract: Contract) -> Send:
-    async def send(name: str, data: Mapping[str, Any], id_: str) -> Literal["accepted", "unchanged"]:
-        reply = await client.send(contract.service, name, data, id=id_)
-        return "unchanged" if reply.status == "unchanged" or reply.repeated else "accepted"
+class _Sender:
+    """Sends commands of one service; `last` is the highest sequence that an answer named."""
 
-    return send
+    def __init__(self, client: CommandClient, contract: Contract) -> None:
+        self._client = client
+        self._service = contract.service
+        self.last = 0
+
+    async def __call__(self, name: str, data: Mapping[str, Any], id_: str) -> Literal["accepted", "unchanged"]:
+        reply = await self._client.send(self._service, name, data, id=id_)
+        self.last = max(self.last, reply.sequence)
+        return "unchanged" if reply.status == "unchanged" or reply.repeated else "accepted"
 
 
 async def _listens(nc: Client, service: str) -> None:

@@ -21,7 +21,7 @@ from services.imports.entries import EntryRead, read_entries
 from services.imports.entries_run import Results, import_entries
 from services.imports.ofx import is_ofx
 from services.imports.opencollective import AccountsMap, is_opencollective, read_opencollective
-from services.imports.statement import BankStatement, complete
+from services.imports.statement import MAX_BYTES, BankStatement, complete
 from services.imports.statement_csv import Layout, column_map, read_csv_statement
 from services.imports.statement_ofx import read_ofx_statement
 from services.imports.statement_run import Answered, import_statement
@@ -74,8 +74,9 @@ async def accounts(
         opening = Opening(open_, unit, starts.date().isoformat(), year_end, utc_offset)
     decimals = units.scales[units.own]
     return await import_lines(
-        operator, file, lambda: read_chart(file, units.book, decimals, opening), treasury, dry_run=dry_run
-    )
+        operator, file, lambda: read_chart(file, units.book, decimals, opening), treasury, dry_run=dry_run,
+        shown_in="chart",
+    )  # fmt: skip
 
 
 @command
@@ -125,6 +126,8 @@ async def statement(
         layout = Layout(column_map(columns or ()), locale, date_format, encoding, _day(since), _day(until))
     except Unreadable as error:
         raise Usage(f"{error}.") from None
+    if file.stat().st_size > MAX_BYTES:
+        raise Usage(f"{file} has {file.stat().st_size:,} bytes; a statement has at most {MAX_BYTES:,}.", file=str(file))
     data = file.read_bytes()
     if is_ofx(data):
         read = read_ofx_statement(file, data, units.decimals, number)

@@ -17,9 +17,6 @@ from xml.sax.saxutils import unescape
 
 from shared.errors import Invalid
 
-MAX_BYTES: Final = 32_000_000
-"""A statement of 100,000 lines is about 20 MB."""
-
 _DEEPEST: Final = 50
 _TOKEN: Final = re.compile(r"<(/?)([A-Za-z0-9._]{1,64})\s*>([^<]*(?:<!\[CDATA\[.*?\]\]>[^<]*)*)", re.DOTALL)
 _CDATA: Final = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
@@ -36,8 +33,6 @@ def is_ofx(data: bytes) -> bool:
 
 def read_ofx(path: Path, data: bytes) -> Element:
     """The root element, `OFX`. Raises Invalid, with the line, when the file is malformed, cut off or has a DOCTYPE."""
-    if len(data) > MAX_BYTES:
-        raise Invalid(f"{path.name} has {len(data):,} bytes; at most {MAX_BYTES:,} are read.", file=path.name)
     data = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     root = _xml(path, data) if data.startswith(b"<?xml") else _sgml(path, _text(data))
     if root.tag != "OFX":

@@ -18,6 +18,10 @@ from services.treasury.contract import MAX_STATEMENT_LINES
 from services.treasury.units import as_decimal
 
 MAX_LINES: Final = 100_000
+
+MAX_BYTES: Final = 32_000_000
+"""Of a file, which is read as a whole; one with 100,000 lines is about 14 MB."""
+
 _LONGEST_TEXT: Final = 200
 _LONGEST_NOTE: Final = 2000
 

@@ -24,7 +24,6 @@ from services.imports.statement import BankLine, BankStatement
 from services.treasury.units import as_decimal
 from shared.errors import Invalid
 
-MAX_BYTES: Final = 32_000_000
 _ABOVE: Final = 40  # lines in which the header must come
 
 USUAL: Final[Mapping[str, tuple[str, ...]]] = {
@@ -80,8 +79,6 @@ def read_csv_statement(
 
     Raises Invalid when the file as a whole cannot be read; what is wrong with single lines is in `faults`.
     """
-    if len(data) > MAX_BYTES:
-        raise Invalid(f"{path.name} has {len(data):,} bytes; at most {MAX_BYTES:,} are read.", file=path.name)
     try:
         if layout.locale is not None:
             notation(layout.locale)

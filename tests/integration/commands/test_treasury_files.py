@@ -47,7 +47,6 @@ def treasury(commons: Commons) -> Commons:
         commons, "accounts", str(SAMPLES / "chart.csv"), "--open", "Weaver Street House", "--starts", "2025-12-21"
     )
     assert (opened.code, opened.json["refused"]) == (0, 0), opened
-    wait(commons, "SELECT 1 FROM read.units WHERE book = 'weaver' AND unit = 'HOURS'")
     journal = read_in(commons, "entries", str(SAMPLES / "entries.csv"))
     assert (journal.code, journal.json["new"]) == (0, 15), journal
     collective = read_in(
