@@ -121,8 +121,6 @@ def _groups(read: Iterable[Row | Refused]) -> Iterator[_Group]:
             if group is not None:
                 yield group
             group = _Group(id_, torn=torn)
-        elif torn is not None:
-            group.torn = torn
         torn = None
         group.rows.append(row)
     if group is not None:
