@@ -129,6 +129,8 @@ def test_a_rule_for_the_fund_counts_before_one_for_all() -> None:
     rules = (rule("all", 3), rule("youth", 1, fund="youth"))
     by(ruled(*rules, lines=(line(fund="youth"),)), "ben", final=True, rules=("youth",))
     by(ruled(*rules), "ben", final=False, rules=("all",))
+    higher = (rule("all", 3, from_amount=5_000), rule("youth", 1, fund="youth"))
+    by(ruled(*higher, lines=(line(fund="youth"),)), "ben", final=True, rules=("youth",))
 
 
 def test_an_expense_of_two_funds_meets_the_rules_of_both() -> None:

@@ -79,6 +79,7 @@ def test_a_hold_for_an_expense_is_just_what_was_approved() -> None:
     for debits, credits in (  # noqa: A001
         ((posting("food", 2_999), right.debits[1]), (posting("bank", 2_999), right.credits[1])),
         ((posting("food", 5_000),), (posting("bank", 5_000),)),
+        ((posting("rent", 3_000), right.debits[1]), right.credits),
         ((posting("food", 3_000),), (posting("bank", 3_000),)),
         ((*right.debits, posting("rent", 1)), (*right.credits, posting("bank", 1))),
         ((*right.debits, *right.debits), (*right.credits, *right.credits)),
