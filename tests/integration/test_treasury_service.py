@@ -68,7 +68,8 @@ class Desk:
     events: list[Recorded] = field(default_factory=list)
 
     async def do(self, name: str, /, *, actor: str = "sam", id: str | None = None, **fields: Any) -> Reply:
-        return await CommandClient(self.nc, actor=actor).send("treasury", name, fields, id=id)
+        client = CommandClient(self.nc, actor=actor, timeout=2)  # what a killed process took is sent again soon
+        return await client.send("treasury", name, fields, id=id)
 
     async def wait_for(self, kind: type, count: int = 1, seconds: float = 30) -> list[Any]:
         """Wait until there are so many events of a kind."""
