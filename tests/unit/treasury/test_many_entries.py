@@ -242,5 +242,11 @@ def test_many_late_entries_look_at_the_days_behind_them_and_at_each_other() -> N
     assert results(asked) == ["posted", "BREAKS_LATER_DAY", "posted", "posted", "BREAKS_LATER_DAY"]
 
 
+def test_many_entries_are_dated_on_any_open_day() -> None:
+    closed = given(*CLUB, ClosePeriod(**IN, through=on(1, 31)))
+    first, last = line(5, id="a", day=on(2, 1)), line(5, id="b", day=TODAY)
+    assert results(closed.when(post(first, last))) == ["posted", "posted"]
+
+
 def test_many_entries_need_a_book() -> None:
     given().when(post(line(5))).then_rejected(E.UNKNOWN_BOOK)
