@@ -1,7 +1,8 @@
-"""`commons import`: catalogues, deliveries, recall notices and the treasury's files, as others made them."""
+"""`commons import`: catalogues, donors, households, deliveries, recalls, the treasury's files."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +10,20 @@ import typer
 
 from services.commands import imports_treasury
 from services.commands.common import Operator, command
-from services.commands.door import new_group
+from services.commands.door import Usage, new_group
 from services.commands.importing import DryRun, File, import_lines, must_exist
+from services.distribution.contract import distribution
 from services.imports.catalogue import Catalogue
+from services.imports.cells import Unreadable
+from services.imports.columns import column_map
 from services.imports.donors import read_donors
+from services.imports.households import EXAMPLE, USUAL, Form, read_households
 from services.imports.items import read_items
 from services.imports.plan import Planned
 from services.imports.recalls import read_recalls
 from services.imports.receipts import read_receipts
 from services.inventory.contract import inventory
+from shared.clock import utc_now
 
 Concurrency = Annotated[
     int, typer.Option("--concurrency", metavar="N", min=1, max=1024, help="Commands that may be under way at once.")
@@ -34,6 +40,44 @@ async def items(operator: Operator, file: File, dry_run: DryRun = False, concurr
     """
     return await import_lines(
         operator, file, lambda: read_items(file), inventory, dry_run=dry_run, concurrency=concurrency
+    )
+
+
+@command
+async def households(
+    operator: Operator,
+    file: File,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="WHAT=COLUMN,…", help="Which column is the household, size, name, allergens …"),
+    ] = None,
+    date_format: Annotated[
+        str | None, typer.Option("--date-format", metavar="FORM", help="dd.mm.yyyy, mm/dd/yyyy, yyyy-mm-dd …")
+    ] = None,
+    on: Annotated[
+        datetime | None,
+        typer.Option("--on", formats=["%Y-%m-%d"], metavar="DATE", help="Ages are as of this day; today if left out."),
+    ] = None,
+    dry_run: DryRun = False,
+    concurrency: Concurrency = 64,
+) -> int | None:
+    """Import households from CSV: one row a household, or one row a person with the household's id in each.
+
+    Columns are found by their usual names. Ages and births become age bands, and are stored nowhere.
+
+    Examples:
+
+    commons import households households.csv --dry-run
+
+    commons import households people.csv --map "household=Case No,born=DOB" --date-format mm/dd/yyyy
+    """
+    must_exist(file)
+    try:
+        form = Form((on or utc_now()).date(), column_map(columns or (), USUAL, EXAMPLE), date_format)
+    except Unreadable as error:
+        raise Usage(f"{error}.") from None
+    return await import_lines(
+        operator, file, lambda: read_households(file, form), distribution, dry_run=dry_run, concurrency=concurrency
     )
 
 
@@ -107,6 +151,7 @@ def register(app: typer.Typer) -> None:
     group = new_group("Import a file. The same file twice changes nothing.")
     group.command("items")(items)
     group.command("donors")(donors)
+    group.command("households")(households)
     group.command("receipts")(receipts)
     group.command("recalls")(recalls)
     imports_treasury.register(group)

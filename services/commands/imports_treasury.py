@@ -17,12 +17,13 @@ from services.imports.amounts import minor_units
 from services.imports.books import Units, units_of
 from services.imports.cells import Unreadable
 from services.imports.chart import Opening, read_chart
+from services.imports.columns import column_map
 from services.imports.entries import EntryRead, read_entries
 from services.imports.entries_run import Results, import_entries
 from services.imports.ofx import is_ofx
 from services.imports.opencollective import AccountsMap, is_opencollective, read_opencollective
 from services.imports.statement import MAX_BYTES, BankStatement, complete
-from services.imports.statement_csv import Layout, column_map, read_csv_statement
+from services.imports.statement_csv import USUAL, Layout, read_csv_statement
 from services.imports.statement_ofx import read_ofx_statement
 from services.imports.statement_run import Answered, import_statement
 from services.treasury.contract import treasury
@@ -123,7 +124,7 @@ async def statement(
     must_exist(file)
     units = await _units(operator, book)
     try:
-        layout = Layout(column_map(columns or ()), locale, date_format, encoding, _day(since), _day(until))
+        layout = Layout(column_map(columns or (), USUAL), locale, date_format, encoding, _day(since), _day(until))
     except Unreadable as error:
         raise Usage(f"{error}.") from None
     if file.stat().st_size > MAX_BYTES:

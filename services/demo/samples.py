@@ -1,11 +1,11 @@
 """The sample files of the demo, moved to the days before it.
 
 The files in `samples/` have the formats of real ones, written for BASE as first day of the demo's week: a catalogue
-(items.csv, products.json), donors by opaque id (donors.csv), eleven days of deliveries before that day (receipts.csv),
-and four recall notices (recalls.json). Of the money there are a chart of accounts (chart.csv), the entries up to that
-day (entries.csv), the bank's statement of the month that ends with the week (statement.ofx, and the same as a German
-bank's statement.csv), and what a fiscal host on Open Collective lists (opencollective.csv, with the accounts that it
-goes to in opencollective-accounts.csv).
+(items.csv, products.json), donors by opaque id (donors.csv), households in two layouts (households.csv, people.csv),
+eleven days of deliveries before that day (receipts.csv), and four recall notices (recalls.json). Of the money there
+are a chart of accounts (chart.csv), the entries up to that day (entries.csv), the bank's statement of the month that
+ends with the week (statement.ofx, and the same as a German bank's statement.csv), and what a fiscal host on Open
+Collective lists (opencollective.csv, with the accounts that it goes to in opencollective-accounts.csv).
 
 Every person, product, firm and number is invented: the barcodes lie in the ranges that GS1 keeps for use inside an
 organisation (prefixes 04 and 20), so they name no product of anybody's.
@@ -49,6 +49,8 @@ class Samples:
     items: Path
     products: Path
     donors: Path
+    households: Path
+    people: Path
     receipts: Path
     recalls: Path
     chart: Path
@@ -72,6 +74,8 @@ def write(folder: Path, today: date) -> Samples:
         items=folder / "items.csv",
         products=folder / "products.json",
         donors=folder / "donors.csv",
+        households=folder / "households.csv",
+        people=folder / "people.csv",
         receipts=folder / "receipts.csv",
         recalls=folder / "recalls.json",
         chart=folder / "chart.csv",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
@@ -198,10 +198,19 @@ def header(path: Path) -> frozenset[str]:
     return frozenset(name for _, names, _ in _headers(path) for name in names)
 
 
+def likeliest_header(path: Path, known: Collection[str]) -> list[str]:
+    """The columns that a file's first record names, under the separator that finds most of the known ones."""
+    check_text(path, MAX_LINE)
+    return _likeliest(path, known)[1]
+
+
+def _likeliest(path: Path, known: Collection[str]) -> tuple[str, list[str], int]:
+    return max(_headers(path), key=lambda each: sum(name in known for name in each[1]))
+
+
 def _header(path: Path, columns: Columns) -> tuple[str, list[str]]:
     """The delimiter under which the header names most known columns, and the names."""
-    found = _headers(path)
-    delimiter, names, line = max(found, key=lambda each: sum(name in columns.known for name in each[1]))
+    delimiter, names, line = _likeliest(path, columns.known)
     _check_columns(path, line, names, columns)
     return delimiter, names
 
@@ -216,13 +225,14 @@ def _headers(path: Path) -> list[tuple[str, list[str], int]]:
         except Invalid as refusal:
             error = error or refusal
         else:
-            found.append((delimiter, [_column(cell) for cell in cells], line))
+            found.append((delimiter, [column_name(cell) for cell in cells], line))
     if not found and error is not None:
         raise error
     return found
 
 
-def _column(cell: str) -> str:
+def column_name(cell: str) -> str:
+    """How a column's name is compared: in lower case, with underscores for blanks and hyphens."""
     return re.sub(r"[\s-]+", "_", cell.strip().lower())
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -19,6 +18,7 @@ from typing import Final
 from services.imports import days
 from services.imports.amounts import OneNotation, minor_units, notation
 from services.imports.cells import Unreadable
+from services.imports.columns import Usual, columns_in
 from services.imports.plan import Refused, shown
 from services.imports.statement import BankLine, BankStatement
 from services.treasury.units import as_decimal
@@ -26,7 +26,7 @@ from shared.errors import Invalid
 
 _ABOVE: Final = 40  # lines in which the header must come
 
-USUAL: Final[Mapping[str, tuple[str, ...]]] = {
+USUAL: Final[Usual] = {
     "date": ("buchungstag", "buchungsdatum", "booking date", "posting date", "posted date", "transaction date",
              "datum", "date", "date opération", "fecha", "data"),
     "amount": ("betrag", "betrag (eur)", "betrag (€)", "umsatz", "amount", "amount (eur)", "montant", "importe",
@@ -55,21 +55,6 @@ class Layout:
     encoding: str | None = None
     starts: date | None = None
     ends: date | None = None
-
-
-def column_map(given: Sequence[str]) -> dict[str, str]:
-    """`date=Buchungstag,amount=Betrag` as a mapping. Raises Unreadable for what no line says."""
-    found: dict[str, str] = {}
-    for part in given:
-        for pair in re.split(rf",(?=(?:{'|'.join(USUAL)})=)", part):
-            name, equals, column = pair.partition("=")
-            if name.strip() not in USUAL or not equals or not column.strip():
-                raise Unreadable(
-                    f"--map takes pairs such as date=Buchungstag,amount=Betrag; '{shown(pair, 60)}' is none. "
-                    f"It knows {', '.join(USUAL)}"
-                )
-            found[name.strip()] = column.strip()
-    return found
 
 
 def read_csv_statement(
@@ -155,14 +140,7 @@ class _Table:
 
     def _columns(self, cells: Sequence[str]) -> dict[str, int]:
         names = [cell.strip().lower() for cell in cells]
-        found = {}
-        for said, usual in USUAL.items():
-            mapped = self.layout.columns.get(said)
-            for name in (mapped.lower(),) if mapped else usual:
-                if name in names:
-                    found[said] = names.index(name)
-                    break
-        return found
+        return {said: names.index(name) for said, name in columns_in(names, USUAL, self.layout.columns).items()}
 
     # -- what the rows say --------------------------------------------------------------------------------------------
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from services.demo import samples
 from services.imports.cells import Unreadable
+from services.imports.columns import column_map
 from services.imports.report import Report
 from services.imports.statement import BankStatement, commands, complete, line_ids
-from services.imports.statement_csv import Layout, column_map, read_csv_statement
+from services.imports.statement_csv import USUAL, Layout, read_csv_statement
 from services.imports.statement_ofx import read_ofx_statement
 from services.imports.statement_run import Answered, import_statement
 from services.treasury.contract import TreasuryError, treasury
@@ -171,7 +172,7 @@ def test_columns_are_found_by_their_usual_names_or_mapped() -> None:
     assert [(one.amount, one.payee) for one in statement.lines] == [(1250, "A"), (-250, "B")]
     mapped = from_csv(
         "Wann;Wieviel;Wer\n5.11.2026;1.212,50;A\n",
-        columns=column_map(["date=Wann,amount=Wieviel", "payee=Wer"]),
+        columns=column_map(["date=Wann,amount=Wieviel", "payee=Wer"], USUAL),
         locale="de",
     )
     assert [(one.amount, one.payee) for one in mapped.lines] == [(121250, "A")]
@@ -247,7 +248,7 @@ def test_a_locale_settles_what_is_ambiguous() -> None:
 
 def test_a_map_of_columns_that_no_line_says_is_refused() -> None:
     with pytest.raises(Unreadable, match="colour=Blau"):
-        column_map(["date=Tag,colour=Blau", "colour=Blau"])
+        column_map(["date=Tag,colour=Blau", "colour=Blau"], USUAL)
 
 
 def test_overlapping_statements_give_the_same_line_the_same_id_and_twins_two() -> None:

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from services.demo import samples
+from services.distribution.contract import distribution
 from services.imports import gtin
 from services.imports.books import Units
 from services.imports.catalogue import Catalogue
 from services.imports.entries import PlannedEntry, read_entries
+from services.imports.households import Form, read_households
 from services.imports.items import read_items
 from services.imports.opencollective import AccountsMap, read_opencollective
 from services.imports.plan import Lines
@@ -144,6 +146,13 @@ def test_the_treasury_s_files_tell_one_story_whatever_the_day(tmp_path: Path, to
     accounts = AccountsMap.read(files.opencollective_accounts)
     collective = list(read_opencollective(files.opencollective, units, accounts))
     assert sum(isinstance(one, PlannedEntry) for one in collective) == 20
+
+
+def test_the_households_are_of_two_layouts_and_fit_the_contract(files: samples.Samples) -> None:
+    for file, sizes in ((files.households, [4, 1, 6, 2, 3, 1, 5, 2]), (files.people, [3, 1, 2, 4])):
+        found = Lines.of(read_households(file, Form(TODAY)))
+        assert not found.refused and not found.for_a_person
+        assert [distribution.parse(one.command, one.data).size for one in found.planned] == sizes
 
 
 def test_on_the_base_day_the_files_are_written_as_they_stand(tmp_path: Path) -> None:
