@@ -135,7 +135,7 @@ class Movements(InventoryProjection):
         for lot, figures in _lots(data).items():
             figures.update(root=row["root"], flow=row["flow"], effective_at=data.effective_at)
             rows.put("movement_lots", (*key, lot), figures)
-        for made, parent_item, parent in _parents(data):
+        for made, parent_item, parent in parents(data):
             rows.put(
                 "lot_parents",
                 (*key, lot_key(made), parent_item, lot_form(parent.lot)),
@@ -195,7 +195,7 @@ def _lots(data: Movement) -> dict[str, Row]:
     return found
 
 
-def _parents(data: Movement) -> Iterable[tuple[LotRef, str, LotRef]]:
+def parents(data: Movement) -> Iterable[tuple[LotRef, str, LotRef]]:
     """Repacked goods with the item and lot of what went into them. What became another item is told by its receipt."""
     match data:
         case StockReceived():

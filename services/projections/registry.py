@@ -5,6 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from services.projections.catalogue import Catalogue
+from services.projections.distribution.boxes import Boxes
+from services.projections.distribution.entitlements import Entitlements
+from services.projections.distribution.households import Households
+from services.projections.distribution.meal_counts import MealCounts
+from services.projections.distribution.orders import Orders
+from services.projections.distribution.programmes import Programmes
+from services.projections.distribution.recall_reach import RecallReachBoxes
+from services.projections.distribution.review import DistributionReview
+from services.projections.distribution.served import VisitsServed
+from services.projections.distribution.sessions import Sessions
 from services.projections.donors import Donors
 from services.projections.holds import Holds
 from services.projections.movements import Movements
@@ -28,5 +38,12 @@ INVENTORY: Final[tuple[Projection, ...]] = (
 TREASURY: Final[tuple[Projection, ...]] = (
     Chart(), TrialBalance(), GeneralJournal(), MoneyHeld(), Expenses(), BankStatements(), Giving(), TreasuryReview(),
 )  # fmt: skip
+DISTRIBUTION: Final[tuple[Projection, ...]] = (
+    Households(), Programmes(), Sessions(), Entitlements(), Orders(), Boxes(), VisitsServed(), MealCounts(),
+    DistributionReview(), RecallReachBoxes(),
+)  # fmt: skip
+"""The last one reads inventory's stream too."""
 
-PROJECTIONS: Final[dict[str, Projection]] = {projection.name: projection for projection in (*INVENTORY, *TREASURY)}
+PROJECTIONS: Final[dict[str, Projection]] = {
+    projection.name: projection for projection in (*INVENTORY, *TREASURY, *DISTRIBUTION)
+}

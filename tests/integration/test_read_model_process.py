@@ -17,6 +17,7 @@ from typing import Any
 import asyncpg
 import nats
 
+from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.local.nats import NatsServer
 from services.local.process import free_port
@@ -89,7 +90,7 @@ async def test_it_waits_for_its_database_then_follows_and_stops_in_order(
         assert {p["state"] for p in body["projections"].values()} <= {"starting", "waiting"}
         assert (await get(port, "/healthz"))[0] == 200
         nc = await nats.connect(nats_server.url)
-        for contract in (inventory, treasury):
+        for contract in (inventory, distribution, treasury):
             await EventStore(nc, contract).ensure(nats_server.monitor_url)
         for event in pantry.events:
             await nc.jetstream().publish(event.subject, event.raw)

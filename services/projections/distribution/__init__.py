@@ -1,0 +1,1 @@
+"""The read models of distribution, one file each."""

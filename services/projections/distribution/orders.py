@@ -1,0 +1,134 @@
+"""Orders, and how far their goods have come in inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from services.distribution.contract import (
+    GoodsFreed,
+    GoodsIssued,
+    GoodsReserved,
+    NoShowRecorded,
+    OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderPlaced,
+)
+from services.projections.distribution.base import BANDS, DistributionProjection, by_age, events_of, quantities
+from shared.event import Recorded
+from shared.projection import Key, Rows, Table
+
+_LINE: Final[dict[str, Any]] = {
+    "asked": None, "short": None, "remaining": 0, "lots": [], "answered_at": None, "freed": 0, "freed_at": None,
+    "issued": 0, "unrecorded": 0, "issued_at": None,
+}  # fmt: skip
+
+
+class Orders(DistributionProjection):
+    """`orders` has a row for each: placed, confirmed, completed, cancelled or no_show. `goods` is what it asks for, by
+    item. `fulfilment_lines` has a row for each item of an order, or of a visit (`v-` and its id), that inventory has
+    answered for: `asked` less `short` was set aside, `remaining` still is, of `lots`; `issued` was given out,
+    `unrecorded` of it beyond inventory's ledger; `freed` is free again.
+
+    Its box is in the read model `boxes`, its claim in `entitlements`.
+    """
+
+    name = "orders"
+    version = 1
+    events = events_of("order") | {GoodsReserved, GoodsFreed, GoodsIssued}
+    tables = (
+        Table(
+            "orders",
+            key=("order_id",),
+            columns={
+                "order_id": "text", "household": "text", "programme": "text", "period": "text", "session": "text",
+                "site": "text", "slot": "timestamptz", "stage": "text", "goods": "jsonb", "warnings": "jsonb", **BANDS,
+                "placed_at": "timestamptz", "confirmed_at": "timestamptz", "due_at": "timestamptz",
+                "ended_at": "timestamptz", "box": "text", "reason": "text", "override_reason": "text",
+                "placed_by": "text",
+            },
+            indexes=("session", "household, placed_at", "stage"),
+        ),
+        Table(
+            "fulfilment_lines",
+            key=("fulfilment", "item"),
+            columns={
+                "fulfilment": "text", "item": "text", "asked": "bigint", "short": "bigint", "remaining": "bigint",
+                "lots": "jsonb", "answered_at": "timestamptz", "freed": "bigint", "freed_at": "timestamptz",
+                "issued": "bigint", "unrecorded": "bigint", "issued_at": "timestamptz",
+            },
+        ),
+    )  # fmt: skip
+
+    def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
+        match event.data:
+            case GoodsReserved() | GoodsFreed() | GoodsIssued() as data:
+                yield "fulfilment_lines", (data.order, data.item)
+            case OrderPlaced():
+                pass
+            case data:
+                yield "orders", (data.order,)
+
+    def apply(self, event: Recorded, rows: Rows) -> None:
+        match event.data:
+            case OrderPlaced() as data:
+                _place(event, data, rows)
+            case OrderConfirmed() | OrderCancelled() | NoShowRecorded() | OrderCompleted():
+                _step(event, rows)
+            case _:
+                _line(event, rows)
+
+
+def _place(event: Recorded, data: OrderPlaced, rows: Rows) -> None:
+    rows.put(
+        "orders",
+        (data.order,),
+        {
+            "household": data.household, "programme": data.programme, "period": data.period, "session": data.session,
+            "site": data.site, "slot": data.slot, "stage": "placed", "goods": quantities(data.goods),
+            "warnings": [{"item": one.item, "warning": str(one.warning)} for one in data.warnings],
+            **by_age(data.people), "placed_at": data.occurred_at, "confirmed_at": None, "due_at": None,
+            "ended_at": None, "box": None, "reason": None, "override_reason": data.override_reason,
+            "placed_by": event.envelope.authid,
+        },
+    )  # fmt: skip
+
+
+def _step(event: Recorded, rows: Rows) -> None:
+    row = rows.get("orders", (event.data.order,))
+    if row is None:
+        return
+    match event.data:
+        case OrderConfirmed() as data:
+            row |= {"stage": "confirmed", "confirmed_at": data.occurred_at, "due_at": data.due_at}
+            row["override_reason"] = data.override_reason or row["override_reason"]
+        case OrderCancelled() as data:
+            row |= {"stage": "cancelled", "ended_at": data.occurred_at, "reason": data.reason}
+        case NoShowRecorded() as data:
+            row |= {"stage": "no_show", "ended_at": data.occurred_at}
+        case OrderCompleted() as data:
+            row |= {"stage": "completed", "ended_at": data.occurred_at, "box": data.box}
+
+
+def _line(event: Recorded, rows: Rows) -> None:
+    key = (event.data.order, event.data.item)
+    row = rows.get("fulfilment_lines", key) or rows.put("fulfilment_lines", key, {**_LINE, "lots": []})
+    match event.data:
+        case GoodsReserved() as data:
+            row |= {
+                "asked": data.asked, "short": data.short, "remaining": data.asked - data.short,
+                "lots": [
+                    {"lot": lot.lot, "date": lot.date and lot.date.isoformat(), "owner": lot.owner,
+                     "quantity": lot.quantity}
+                    for lot in data.lots
+                ],
+                "answered_at": data.occurred_at,
+            }  # fmt: skip
+        case GoodsFreed() as data:
+            row |= {"remaining": data.remaining, "freed_at": data.occurred_at}
+            row["freed"] += data.quantity
+        case GoodsIssued() as data:
+            row |= {"remaining": 0, "issued_at": data.occurred_at}
+            row["issued"] += data.quantity
+            row["unrecorded"] += data.unrecorded

@@ -1,0 +1,110 @@
+"""What somebody has to look at in distribution: facts that broke a rule, counts that are off, refused steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from services.distribution.contract import (
+    ANONYMOUS,
+    BoxHandedOut,
+    CountCertified,
+    DistributionError,
+    ProcessStepRefused,
+    ProcessStepResolved,
+    VisitRecorded,
+    VisitReversed,
+)
+from services.projections.distribution.base import DistributionProjection
+from shared.event import Recorded
+from shared.projection import Key, Rows, Table
+
+BREACHES = (
+    DistributionError.SESSION_NOT_OPEN, DistributionError.NOT_ELIGIBLE, DistributionError.WRONG_RECIPIENT,
+    DistributionError.LIMIT_REACHED, DistributionError.ORDER_ENDED,
+)  # fmt: skip
+"""The rules that a fact may break: they are what kinds of items are called, in small letters."""
+
+
+class DistributionReview(DistributionProjection):
+    """A row for each item to review; open while `closed_at` is null. `closed_by` says what closed it: reversed (the
+    visit was taken back), or resolved (a refused step that somebody has seen to, with ResolveStep).
+
+    `kind` limit_reached is a household that was served more often than it may be. What is seen by the clock, such as an
+    order that nothing happens to, is added by the query (services/queries/distribution/stuck.py).
+    """
+
+    name = "distribution_review"
+    version = 1
+    events = frozenset({VisitRecorded, VisitReversed, BoxHandedOut, CountCertified, ProcessStepRefused,
+                        ProcessStepResolved})  # fmt: skip
+    tables = (
+        Table(
+            "distribution_review_items",
+            key=("kind", "subject"),
+            columns={
+                "kind": "text", "subject": "text", "household": "text", "programme": "text", "session": "text",
+                "site": "text", "figure": "bigint", "occurred_at": "timestamptz", "recorded_at": "timestamptz",
+                "detail": "text", "actor": "text", "closed_at": "timestamptz", "closed_by": "text",
+            },
+            indexes=("closed_at, occurred_at",),
+        ),
+    )  # fmt: skip
+
+    def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
+        match event.data:
+            case VisitReversed() as data:
+                for breach in BREACHES:
+                    yield "distribution_review_items", (_kind(breach), _visit(data))
+            case ProcessStepResolved() as data:
+                yield "distribution_review_items", ("step_refused", data.step)
+
+    def apply(self, event: Recorded, rows: Rows) -> None:
+        match event.data:
+            case VisitRecorded() as data:
+                for breach in data.breaches:
+                    _open(rows, (_kind(breach), _visit(data)), event, detail=data.override_reason, figure=data.used)
+            case BoxHandedOut() as data:
+                for breach in data.breaches:
+                    _open(rows, (_kind(breach), f"box:{data.box}"), event, detail=f"order {data.order}")
+            case VisitReversed() as data:
+                for breach in BREACHES:
+                    _close(rows, (_kind(breach), _visit(data)), event, "reversed")
+            case CountCertified() as data if data.discrepancy:
+                subject = f"{data.site}:{data.date}:{data.meal}"
+                _open(rows, ("count_off", subject), event, detail=data.reason, figure=data.discrepancy)
+            case ProcessStepRefused() as data:
+                said = f"{data.manager}: {data.command} to {data.target}: {data.code}. {data.detail}"
+                _open(rows, ("step_refused", data.step), event, detail=said)
+            case ProcessStepResolved() as data:
+                _close(rows, ("step_refused", data.step), event, "resolved")
+
+
+def _kind(breach: DistributionError) -> str:
+    return str(breach).lower()
+
+
+def _visit(data: VisitRecorded | VisitReversed) -> str:
+    return f"visit:{data.household or ANONYMOUS}:{data.programme}:{data.visit}"
+
+
+def _open(
+    rows: Rows, key: Key, event: Recorded, *, detail: str | None = None, figure: int | None = None
+) -> None:  # fmt: skip
+    data: Any = event.data
+    said = ("household", "programme", "session", "site")
+    rows.put(
+        "distribution_review_items",
+        key,
+        {
+            **{name: getattr(data, name, None) for name in said}, "figure": figure, "occurred_at": data.occurred_at,
+            "recorded_at": event.recorded_at, "detail": detail, "actor": event.envelope.authid, "closed_at": None,
+            "closed_by": None,
+        },
+    )  # fmt: skip
+
+
+def _close(rows: Rows, key: Key, event: Recorded, how: str) -> None:
+    row = rows.get("distribution_review_items", key)
+    if row is not None and row["closed_at"] is None:
+        row["closed_at"], row["closed_by"] = event.recorded_at, how

@@ -1,0 +1,268 @@
+"""What each read model of distribution keeps of the events."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.distribution import contract as c
+from services.projections.distribution.boxes import Boxes
+from services.projections.distribution.entitlements import Entitlements
+from services.projections.distribution.households import Households
+from services.projections.distribution.meal_counts import MealCounts
+from services.projections.distribution.orders import Orders
+from services.projections.distribution.programmes import Programmes
+from services.projections.distribution.recall_reach import RecallReachBoxes
+from services.projections.distribution.review import DistributionReview
+from services.projections.distribution.served import VisitsServed
+from services.projections.distribution.sessions import Sessions
+from shared.projection import Projection
+from shared.sealing import is_sealed
+from tests.support.hall import MONDAY, WEEK, Hall, goods, packed
+from tests.support.pantry import Pantry, table
+
+IN = {"programme": "box", "period": WEEK}
+
+
+@pytest.fixture
+def hall() -> Hall:
+    return Hall().furnish()
+
+
+def cut(projection: Projection, hall: Hall, *names: str, of: str | None = None) -> list[Any]:
+    found = [tuple(row[name] for name in names) for row in table(projection, hall.events, of)]
+    return [row[0] for row in found] if len(names) == 1 else found
+
+
+# -- households -------------------------------------------------------------------------------------------------------
+
+
+def test_a_household_is_counted_by_age_and_whoever_is_not_listed_is_of_unknown_age(hall: Hall) -> None:
+    hall.household("h1", "child", "child", "adult", size=4, name="Grace Hopper", card="1001")
+    ages = ("size", "child", "adult", "senior", "unknown")
+    assert cut(Households(), hall, *ages) == [(4, 2, 1, 0, 1)]
+    hall.record(
+        c.MemberAdded(
+            household="h1", member="gran", band=c.AgeBand.SENIOR, counted_already=True, size=4, occurred_at=hall.now
+        )
+    )
+    assert cut(Households(), hall, *ages) == [(4, 2, 1, 1, 0)]
+    hall.record(c.MemberRemoved(household="h1", member="m0", size=3, occurred_at=hall.now))
+    assert cut(Households(), hall, *ages) == [(3, 1, 1, 1, 0)]
+    assert cut(Households(), hall, "member", of="members") == ["gran", "m1", "m2"]
+
+
+def test_what_is_personal_of_a_household_stays_sealed(hall: Hall) -> None:
+    member = c.Member(member="ada", band=c.AgeBand.ADULT, name="Ada Lovelace", diet="vegan", allergens="peanuts")
+    hall.record(
+        c.HouseholdRegistered(
+            household="h1", card="1001", name="Lovelace", contact="ada@example.org", address="12 St James's Square",
+            members=(member,), size=1, basis="declared", signature="AL", occurred_at=hall.now,
+        )
+    )  # fmt: skip
+    (row,) = table(Households(), hall.events)
+    assert all(is_sealed(row[name]) for name in ("name", "contact", "address", "basis", "signature"))
+    (row,) = table(Households(), hall.events, "members")
+    assert all(is_sealed(row[name]) for name in ("name", "diet", "allergens"))
+
+
+def test_a_merged_household_leads_to_the_one_it_goes_on_as_until_that_is_taken_back(hall: Hall) -> None:
+    hall.household("h1")
+    hall.household("h2")
+    hall.record(c.HouseholdsMerged(household="h1", into="h2", reason="twice", occurred_at=hall.now))
+    assert cut(Households(), hall, "merged_into") == ["h2", None]
+    hall.record(c.HouseholdsUnmerged(household="h1", into="h2", reason="not so", occurred_at=hall.now))
+    assert cut(Households(), hall, "merged_into") == [None, None]
+
+
+def test_a_proxy_may_collect_on_the_days_of_every_authorisation_until_it_is_revoked(hall: Hall) -> None:
+    hall.household("h1")
+    for since, until in ((date(2026, 1, 1), date(2026, 1, 31)), (date(2026, 3, 1), None)):
+        hall.record(c.ProxyAuthorised(household="h1", proxy="p", since=since, until=until, occurred_at=hall.now))
+    assert cut(Households(), hall, "spans", of="proxies") == [[["2026-01-01", "2026-01-31"], ["2026-03-01", None]]]
+    hall.record(c.ProxyRevoked(household="h1", proxy="p", occurred_at=hall.now))
+    assert cut(Households(), hall, "spans", of="proxies") == []
+
+
+# -- programmes and sessions --------------------------------------------------------------------------------------
+
+
+def test_a_programme_has_its_last_limit_and_the_bundles_that_were_not_ended(hall: Hall) -> None:
+    for times in (1, 2):
+        hall.record(c.LimitSet(programme="box", times=times, every=c.Every.WEEK, occurred_at=hall.now))
+    for size, lines in ((1, {"rice": 1}), (4, {"rice": 2}), (1, {})):
+        bundle = tuple(c.BundleLine(item=item, quantity=quantity) for item, quantity in lines.items())
+        hall.record(c.BundleSet(programme="box", min_size=size, lines=bundle, occurred_at=hall.now))
+    assert cut(Programmes(), hall, "programme", "times", "every") == [("box", 2, "week")]
+    assert cut(Programmes(), hall, "min_size", "lines", of="bundles") == [(4, [{"item": "rice", "quantity": 2}])]
+
+
+def test_a_session_counts_who_is_expected_who_was_served_and_who_did_not_come(hall: Hall) -> None:
+    for order in ("o1", "o2", "o3"):
+        hall.record(c.SlotBooked(session="monday", order=order, slot=hall.now, occurred_at=hall.now))
+    hall.record(c.SlotFreed(session="monday", order="o1", served=True, occurred_at=hall.now))
+    hall.record(c.SlotFreed(session="monday", order="o2", occurred_at=hall.now))
+    assert cut(Sessions(), hall, "state", "booked", "served") == [("open", 1, 1)]
+    hall.record(c.SessionClosed(session="monday", end_orders=True, no_shows=("o3",), occurred_at=hall.now))
+    assert cut(Sessions(), hall, "state", "no_shows") == [("closed", 1)]
+    assert cut(Sessions(), hall, "order_id", "served", of="bookings") == [("o1", True), ("o2", False), ("o3", None)]
+
+
+# -- entitlements and orders ------------------------------------------------------------------------------------------
+
+
+def test_an_entitlement_says_how_often_it_was_used_and_by_what(hall: Hall) -> None:
+    claim = {**IN, "household": "h1", "occurred_at": hall.now}
+    hall.record(c.EntitlementClaimed(**claim, claim="o1", used=1, limit=1, claimed_by="sam"))
+    hall.visit("v1", "h1", used=2, limit=1, breaches=(c.DistributionError.LIMIT_REACHED,), fact=True)
+    hall.record(c.EntitlementReleased(**claim, claim="o1", reason="cancelled", used=1))
+    hall.visit("v2", None)
+    assert cut(Entitlements(), hall, "household", "used", "allowed") == [("h1", 1, 1)]
+    found = cut(Entitlements(), hall, "claim", "kind", "over", "reason", of="claims")
+    assert found == [("o1", "order", False, "cancelled"), ("v1", "visit", True, None)]
+
+
+def test_an_order_shows_its_stage_and_what_inventory_answered_for_its_lines(hall: Hall) -> None:
+    placed = hall.order("o1", "h1", goods(rice=2, milk=1000))
+    hall.confirm(placed.data)
+    lots = (packed("rice", 1, "A", date=date(2026, 7, 1)),)
+    hall.record(
+        c.GoodsReserved(order="o1", item="rice", asked=2, short=1, lots=lots, occurred_at=hall.now)
+    )  # fmt: skip
+    assert cut(Orders(), hall, "order_id", "stage", "goods", "due_at") == [
+        ("o1", "confirmed", {"rice": 2, "milk": 1000}, MONDAY + timedelta(hours=6))
+    ]
+    line = ("fulfilment", "item", "asked", "short", "remaining", "issued")
+    assert cut(Orders(), hall, *line, of="fulfilment_lines") == [("o1", "rice", 2, 1, 1, 0)]
+    assert cut(Orders(), hall, "lots", of="fulfilment_lines") == [
+        [{"lot": "A", "date": "2026-07-01", "owner": None, "quantity": 1}]
+    ]
+    hall.record(
+        c.GoodsIssued(order="o1", item="rice", quantity=1, site="hall", movement=3, occurred_at=hall.now)
+    )  # fmt: skip
+    hall.record(c.OrderCompleted(order="o1", box="b1", household="h1", session="monday", occurred_at=hall.now))
+    assert cut(Orders(), hall, "stage", "box") == [("completed", "b1")]
+    assert cut(Orders(), hall, *line, of="fulfilment_lines") == [("o1", "rice", 2, 1, 0, 1)]
+
+
+def test_an_order_that_ended_says_how(hall: Hall) -> None:
+    for order in ("o1", "o2"):
+        hall.order(order, "h1", goods(rice=1))
+    ended = {"household": "h1", "session": "monday", "occurred_at": hall.later(hours=1)}
+    hall.record(c.OrderCancelled(order="o1", reason="moved away", **ended))
+    hall.record(c.NoShowRecorded(order="o2", **ended))
+    assert cut(Orders(), hall, "stage", "reason", "ended_at") == [
+        ("cancelled", "moved away", hall.now), ("no_show", None, hall.now)
+    ]  # fmt: skip
+
+
+# -- boxes ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_box_leads_to_its_lots_and_to_whose_hands_it_is_in(hall: Hall) -> None:
+    first = hall.pack("b1", "o1", "h1", packed("rice", 1, "l-7"), packed("rice", 2, "L 7"), packed("milk", 500))
+    hall.pack("b2", "o2", "h2", packed("rice", 1, "B"))
+    hall.later(hours=1)
+    hall.hand_out(first, collected_by="p")
+    hall.record(c.BoxUnpacked(box="b2", order="o2", reason="nobody came", site="hall", packed=(), occurred_at=hall.now))
+    assert cut(Boxes(), hall, "box", "state", "collected_by", "ended_at") == [
+        ("b1", "handed_out", "p", hall.now), ("b2", "unpacked", None, hall.now)
+    ]  # fmt: skip
+    assert cut(Boxes(), hall, "box", "item", "lot", "lot_form", "quantity", of="box_lots") == [
+        ("b1", "milk", None, "", 500), ("b1", "rice", "l-7", "L7", 3), ("b2", "rice", "B", "B", 1)
+    ]  # fmt: skip
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_visit_and_a_box_count_as_served_and_a_visit_that_was_reversed_does_not(hall: Hall) -> None:
+    hall.visit("v1", "h1", goods(rice=2), served=c.People(child=2, adult=1))
+    hall.visit("v2", None, goods(rice=1))
+    hall.hand_out(hall.pack("b1", "o1", "h2", packed("rice", 1, "A"), packed("rice", 2, "B")))
+    hall.record(
+        c.VisitReversed(
+            visit="v2", household=None, **IN, reason="typed twice", session="monday", site="hall", used=0,
+            occurred_at=hall.now,
+        )
+    )  # fmt: skip
+    assert cut(VisitsServed(), hall, "kind", "id", "household", "goods", "child", "adult") == [
+        ("box", "b1", "h2", {"rice": 3}, 0, 1), ("visit", "v1", "h1", {"rice": 2}, 2, 1)
+    ]  # fmt: skip
+
+
+def test_meals_are_added_up_by_who_ate_them_until_somebody_answers_for_the_count(hall: Hall) -> None:
+    day = {"site": "school", "date": date(2026, 6, 1), "meal": c.MealType.BREAKFAST, "occurred_at": hall.now}
+    hall.record(c.MealsDelivered(**day, delivery="d1", quantity=40))
+    for serving, diner, quantity in (("s1", c.Diner.FIRST, 30), ("s2", c.Diner.FIRST, 4), ("s3", c.Diner.OTHER, 1)):
+        hall.record(c.MealServed(**day, diner=diner, quantity=quantity, serving=serving, served=0))
+    hall.record(c.MealsDiscarded(**day, discard="x", quantity=2, reason="too warm"))
+    figures = ("delivered", "first", "second", "other", "discarded", "certified_by", "discrepancy")
+    assert cut(MealCounts(), hall, *figures) == [(40, 34, 0, 1, 2, None, None)]
+    hall.record(
+        c.CountCertified(
+            **day, left_over=2, kept=0, discrepancy=-1, reason="one dropped", delivered=40, discarded=2,
+            served=c.MealsServed(first=34, other=1), certified_by="kim",
+        )
+    )  # fmt: skip
+    assert cut(MealCounts(), hall, *figures) == [(40, 34, 0, 1, 2, "kim", -1)]
+    assert cut(DistributionReview(), hall, "kind", "subject", "figure", "detail") == [
+        ("count_off", "school:2026-06-01:breakfast", -1, "one dropped")
+    ]
+
+
+# -- review -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_household_that_was_served_twice_is_to_be_looked_at_until_the_visit_is_taken_back(hall: Hall) -> None:
+    twice = (c.DistributionError.NOT_ELIGIBLE, c.DistributionError.LIMIT_REACHED)
+    hall.visit("v1", "h1", used=2, limit=1, breaches=twice, fact=True)
+    assert cut(DistributionReview(), hall, "kind", "household", "closed_by") == [
+        ("limit_reached", "h1", None), ("not_eligible", "h1", None)
+    ]  # fmt: skip
+    hall.record(
+        c.VisitReversed(
+            visit="v1", household="h1", **IN, reason="mistyped", session="monday", site="hall", used=1,
+            occurred_at=hall.now,
+        )
+    )  # fmt: skip
+    assert cut(DistributionReview(), hall, "closed_by") == ["reversed", "reversed"]
+
+
+def test_a_box_handed_out_without_a_claim_and_a_refused_step_wait_for_somebody(hall: Hall) -> None:
+    box = hall.pack("b1", "o1", "h1", packed("rice", 1))
+    hall.hand_out(box, breaches=(c.DistributionError.LIMIT_REACHED,), fact=True)
+    step = c.ProcessStepRefused(
+        step="s1", manager="fulfilling", cause="c", service="inventory", target="stock/rice:hall",
+        command="IssueStock", code="UNKNOWN_ITEM", detail="There is no rice.", occurred_at=hall.now,
+    )  # fmt: skip
+    hall.record(step)
+    items = cut(DistributionReview(), hall, "kind", "subject", "closed_by")
+    assert items == [("limit_reached", "box:b1", None), ("step_refused", "s1", None)]
+    hall.record(c.ProcessStepResolved(step="s1", note="issued by hand", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == [None, "resolved"]
+
+
+# -- whom a recall reaches --------------------------------------------------------------------------------------------
+
+
+def test_a_recall_finds_lots_in_boxes_and_what_inventory_gave_to_visits(hall: Hall) -> None:
+    pantry = Pantry().furnish()
+    pantry.receive(20, "L7")
+    issued = pantry.issue(5, "L7", recipient="v-v1")
+    pantry.issue(2, "L7", recipient="somebody-else")
+    pantry.do("RecallLot", item="rice", recall="r1", scope={"lots": ["l-7"]}, reason="glass")
+    hall.visit("v1", "h1", goods(rice=5))
+    hall.hand_out(hall.pack("b1", "o1", "h2", packed("rice", 1, "L-7")))
+    reach = RecallReachBoxes()
+    both = [*pantry.events, *hall.events]
+    (recall,) = table(reach, both, "reach_recalls")
+    assert (recall["recall"], recall["scope_forms"], recall["ended_at"]) == ("r1", ["L7"], None)
+    (lot,) = table(reach, both, "reach_visit_lots")
+    assert (lot["visit"], lot["lot_form"], lot["quantity"]) == ("v1", "L7", 5)
+    (lot,) = table(reach, both, "reach_box_lots")
+    assert (lot["box"], lot["lot_form"], lot["quantity"]) == ("b1", "L7", 1)
+    pantry.do("ReverseMovement", item="rice", location="store", movement=issued.revision, reason="mistyped")
+    assert [lot["quantity"] for lot in table(reach, [*pantry.events, *hall.events], "reach_visit_lots")] == [0]
