@@ -258,7 +258,7 @@ class _Lane:
             chains.setdefault(append.owner.subject, []).append(append)
         longest = max(map(len, chains.values()))
         # A chain is published one after another, so a long one is dearer than a batch, which syncs the disk once.
-        if len(self.taken) >= self.committer.batch_from or longest * 6 >= self.committer.batch_from:
+        if len(self.taken) >= self.committer.batch_from or longest * 3 >= self.committer.batch_from:
             await self._write_batch(chains)
         elif len(chains) == 1:  # as when one command comes after another: without a task of its own
             await self._write_chain(next(iter(chains.values())))

@@ -102,7 +102,7 @@ async def test_what_was_interrupted_is_gone_on_with(nats_server: NatsServer, sur
 
 @pytest.mark.parametrize("forward", [True, False], ids=["reply lost", "request lost"])
 async def test_a_connection_that_is_cut_costs_time_and_nothing_else(nats_server: NatsServer, forward: bool) -> None:
-    async with Proxy(nats_server.port) as proxy, writer(nats_server, url=proxy.url) as one:
+    async with Proxy(nats_server.port) as proxy, writer(nats_server, url=proxy.url, batch_from=1) as one:
         await post(one, lines(1), "first")
         proxy.watch(b"Nats-Batch-Commit", forward=forward)
         posting = asyncio.ensure_future(post(one, lines(900), "import"))
@@ -222,7 +222,7 @@ async def test_a_halted_ledger_answers_the_whole_with_the_reason(nats_server: Na
 
 async def test_a_write_is_bounded_by_its_bytes(nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared.committer, "MAX_BATCH_BYTES", 300_000)
-    async with writer(nats_server) as one:
+    async with writer(nats_server, batch_from=1) as one:
         await post(one, lines(1), "first")
         sizes: list[int] = []
         append = one.committer.writer.append_batch
