@@ -218,6 +218,7 @@ def test_a_limit_is_never_in_the_way_of_a_closing_entry() -> None:
 def test_a_closed_year_is_mended_by_reversing_its_closing_entry() -> None:
     closed = OVER.when(close_year(), now=NEXT_YEAR).then(YearClosed)
     closed.when(reopen(on(12, 1)), now=NEXT_YEAR).then_rejected(E.YEAR_CLOSED, entry="close-2026")
+    closed.when(reopen(on(12, 31)), now=NEXT_YEAR).then_rejected(E.YEAR_CLOSED)
     closed.when(reopen(on(1, 1, 2027)), now=NEXT_YEAR).then_nothing()
     closed.when(reverse("close-2026", day=on(1, 1, 2027)), now=NEXT_YEAR).then_rejected(E.DATE_OUTSIDE_BOOK)
     undone = closed.when(reverse("close-2026"), now=NEXT_YEAR).then(EntryReversed, date=on(12, 31), closing=True)

@@ -157,6 +157,7 @@ def test_what_is_held_cannot_be_spent() -> None:
     waiting = given(*CLUB, came_in(100), hold(60))
     waiting.when(spent(40)).then(EntryPosted)
     waiting.when(spent(41)).then_rejected(E.ACCOUNT_LIMIT, balance=-1, held=60)
+    waiting.when(spent(101)).then_rejected(E.ACCOUNT_LIMIT, balance=-61, held=60)
     waiting.when(spent(41, fact=True)).then(EntryPosted, breaches=(short(E.ACCOUNT_LIMIT, -1),))
     waiting.when(hold(40, "h2")).then(HoldPlaced)
     waiting.when(hold(41, "h2")).then_rejected(E.ACCOUNT_LIMIT, balance=-1, held=60)

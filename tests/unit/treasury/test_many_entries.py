@@ -104,6 +104,9 @@ def test_amounts_of_a_request_add_up_towards_what_can_be_read_exactly() -> None:
         post(line(half, id="a"), line(half, id="b"), line(half, "cash", "gifts", "c"), line(half, "bank", "loan", "d"))
     )
     assert results(asked) == ["posted", "OUT_OF_RANGE", "posted", "OUT_OF_RANGE"]
+    third = MAX_INTEGER // 3 + 1
+    thirds = given(*CLUB).when(post(line(third, id="a"), line(third, id="b"), line(third, id="c"), line(1, id="d")))
+    assert results(thirds) == ["posted", "posted", "OUT_OF_RANGE", "posted"]
     back = given(*CLUB).when(post(line(half, id="a"), line(half, "dues", "bank", id="b"), line(half, id="c")))
     assert results(back) == ["posted", "posted", "posted"]
 

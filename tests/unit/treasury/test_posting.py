@@ -93,6 +93,9 @@ def test_a_balance_of_a_past_day_stays_within_it_too() -> None:
     assert balances(gone) == {}
     gone.when(entry(1, "owed", "gifts", "c", on(2, 1))).then_rejected(E.OUT_OF_RANGE)
     gone.when(entry(1, "gifts", "owed", "c", on(2, 1))).then(EntryPosted)
+    gone.when(entry(1, "owed", "loan", "c", on(2, 1), fund="grant")).then(EntryPosted)
+    gone.when(entry(1, "food", "loan", "c", on(2, 1))).then_rejected(E.OUT_OF_RANGE)
+    gone.when(entry(1, "loan", "cash", "c", on(2, 1), fact=True)).then(EntryPosted)
 
 
 def test_postings_that_are_too_large_together_are_so_on_every_side() -> None:
