@@ -122,6 +122,7 @@ def test_an_account_with_a_balance_or_a_hold_stays_open() -> None:
     close = CloseAccount(**IN, account="bank")
     given(*CLUB).when(CloseAccount(**IN, account="moon")).then_rejected(E.UNKNOWN_ACCOUNT, account="moon")
     given(*CLUB, came_in(5)).when(close).then_rejected(E.ACCOUNT_IN_USE, balance=5, unit="EUR")
+    given(*CLUB, came_in(5)).when(CloseAccount(**IN, account="dues")).then_rejected(E.ACCOUNT_IN_USE, balance=-5)
     given(*CLUB, came_in(5), hold(5)).when(CloseAccount(**IN, account="food")).then_rejected(
         E.ACCOUNT_IN_USE, hold="h1"
     )
