@@ -73,6 +73,13 @@ def seal(cipher: AESGCM, number: int, owner: str, event_id: str, field: str, tex
     return head + base64.urlsafe_b64encode(id_bytes + nonce + box).rstrip(b"=").decode()
 
 
+def sealed_length(owner: str, field: str, text: str) -> int:
+    """How many characters the sealed form of a text has at the most: what decides how much fits into an event."""
+    filled = len(text.encode()) // _BLOCK * _BLOCK + _BLOCK
+    box = _ID_BYTES + _NONCE_BYTES + filled + _BLOCK
+    return len(f"sealed:{10**9 - 1}:{owner}:{field}:") + -(-box * 4 // 3)
+
+
 def parts_of(text: str) -> Parts:
     """What a sealed text says of itself. Raises Corrupt when it is none."""
     if not is_sealed(text):

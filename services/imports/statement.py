@@ -7,7 +7,7 @@ what it says and of the file's digest: the same file again changes nothing, and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -16,11 +16,22 @@ from uuid import uuid5
 from services.imports.plan import NAMESPACE, Planned, Refused, command_id, shown
 from services.treasury.contract import MAX_STATEMENT_LINES
 from services.treasury.units import as_decimal
+from shared.cutting import ENVELOPE_BYTES
+from shared.event import MAX_EVENT_BYTES
+from shared.sealing import sealed_length
 
 MAX_LINES: Final = 100_000
 
 MAX_BYTES: Final = 32_000_000
 """Of a file, which is read as a whole; one with 100,000 lines is about 14 MB."""
+
+_PART_BYTES: Final = MAX_EVENT_BYTES - ENVELOPE_BYTES - 600
+"""What the lines of one part may take; the rest names book, account and statement."""
+
+_CLEAR_BYTES: Final = 130
+"""Of a line in an event, beside its id and what is sealed: the names of its fields, its day and its amount."""
+
+_SEALED: Final = ("payee", "memo", "reference")
 
 _LONGEST_TEXT: Final = 200
 _LONGEST_NOTE: Final = 2000
@@ -143,15 +154,37 @@ def commands(statement: BankStatement, book: str, account: str, attempt: int = 1
         },
         command_id("statement", *key, "start"), what,
     )  # fmt: skip
-    ids = line_ids(statement.lines)
-    for part, at in enumerate(range(0, len(statement.lines), MAX_STATEMENT_LINES), 1):
-        lines = statement.lines[at : at + MAX_STATEMENT_LINES]
-        made = [_line(line, ids[at + number]) for number, line in enumerate(lines)]
-        data: dict[str, Any] = common | {"part": part, "lines": made}
-        yield Planned(
-            lines[0].at, "AddStatementLines", data, command_id("statement", *key, part), f"{what}, part {part}"
-        )
+    for part, (at, lines) in enumerate(_parts(statement), 1):
+        data: dict[str, Any] = common | {"part": part, "lines": lines}
+        yield Planned(at, "AddStatementLines", data, command_id("statement", *key, part), f"{what}, part {part}")
     yield Planned(1, "ImportStatement", common, command_id("statement", *key, "import"), what)
+
+
+def _parts(statement: BankStatement) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The lines in parts of which each fits an event once its texts are sealed, and where in the file each begins.
+
+    It depends on what the lines say alone, so the same file is cut alike again.
+    """
+    begins, part, room = 0, list[dict[str, Any]](), 0
+    for line, id_ in zip(statement.lines, line_ids(statement.lines), strict=True):
+        data = _line(line, id_)
+        size = _stored_length(data, f"statement/{statement.id}")
+        if part and (size > room or len(part) == MAX_STATEMENT_LINES):
+            yield begins, part
+            part = []
+        if not part:
+            begins, room = line.at, _PART_BYTES
+        part.append(data)
+        room -= size
+    if part:
+        yield begins, part
+
+
+def _stored_length(data: Mapping[str, Any], owner: str) -> int:
+    """What a line takes in an event at the most, in bytes."""
+    last = MAX_STATEMENT_LINES - 1
+    sealed = (sealed_length(owner, f"lines.{last}.{name}", data[name]) for name in _SEALED if name in data)
+    return _CLEAR_BYTES + len(data["line"]) + sum(sealed)
 
 
 def line_ids(lines: Iterable[BankLine]) -> list[str]:

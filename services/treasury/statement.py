@@ -107,7 +107,7 @@ def _add(command: AddStatementLines, account: BankAccount, at: datetime) -> Stat
         _came_before(command, reading)
         return None
     refusals = Refusals()
-    seen = {line.line for line in reading.lines}
+    seen = set(reading.lines)
     for line in command.lines:
         with refusals:
             _within(line, reading.header)
@@ -124,9 +124,9 @@ def _add(command: AddStatementLines, account: BankAccount, at: datetime) -> Stat
 
 def _came_before(command: AddStatementLines, reading: Reading) -> None:
     """Refuse a part that is here already when its lines are others; what is sealed in them cannot be compared."""
-    here = {line.line: (line.date, line.amount) for line in reading.lines}
     for line in command.lines:
-        if here.get(line.line) != (line.date, line.amount):
+        here = reading.lines.get(line.line)
+        if here is None or (here.date, here.amount) != (line.date, line.amount):
             raise rejected(
                 TreasuryError.ALREADY_EXISTS,
                 f"Part {command.part} of statement {command.statement} is here already, and line {line.line} is not in "
@@ -183,13 +183,8 @@ def _fits(command: AddStatementLines, reading: Reading) -> None:
             f"{here}. Start it again, with the right number.",
             statement=command.statement, lines=header.lines, here=here,
         )  # fmt: skip
-    if abs(_closing(header, (*reading.lines, *command.lines))) > MAX_INTEGER:
+    if abs(reading.total + sum(line.amount for line in command.lines)) > MAX_INTEGER:
         raise _too_much("The balance that its lines make", command.statement)
-
-
-def _closing(header: StatementStarted, lines: Iterable[StatementLine]) -> int:
-    """What the opening balance and the lines make."""
-    return header.opening + sum(line.amount for line in lines)
 
 
 def _too_much(what: str, statement: str) -> Rejected:
@@ -215,7 +210,7 @@ def _import(command: ImportStatement, account: BankAccount, book: Book, at: date
             "rest, or start it again.",
             statement=command.statement, lines=header.lines, here=len(reading.lines),
         )  # fmt: skip
-    total = _closing(header, reading.lines)
+    total = reading.total
     if total != header.closing:
         raise rejected(
             TreasuryError.WRONG_CLOSING_BALANCE,
@@ -224,7 +219,7 @@ def _import(command: ImportStatement, account: BankAccount, book: Book, at: date
             f"{amount_text(book, header.closing, header.unit)}. Lines are missing or wrong; nothing was imported.",
             statement=command.statement, opening=header.opening, closing=header.closing, computed=total,
         )  # fmt: skip
-    known = sum(line.line in account.lines for line in reading.lines)
+    known = len(reading.lines.keys() & account.lines.keys())
     adjacent = account.ends is not None and header.starts == account.ends + timedelta(days=1)
     gap = header.opening - account.closing if adjacent else 0
     if abs(gap) > MAX_INTEGER:

@@ -9,7 +9,6 @@ from services.treasury.contract import (
     LineMatched,
     LineUnmatched,
     StatementImported,
-    StatementLine,
     StatementLinesAdded,
     StatementStarted,
 )
@@ -28,11 +27,13 @@ class BankLine:
 
 @dataclass
 class Reading:
-    """A statement that is being read: what its header says, and its lines so far."""
+    """A statement that is being read: what its header says, and its lines so far, without their texts."""
 
     header: StatementStarted
     parts: int = 0
-    lines: list[StatementLine] = field(default_factory=list)
+    lines: dict[str, BankLine] = field(default_factory=dict)
+    total: int = 0
+    """What the opening balance and the lines so far make."""
 
 
 @dataclass
@@ -53,15 +54,15 @@ class BankAccount:
 def evolve(account: BankAccount, event: StatementEvent) -> BankAccount:
     match event:
         case StatementStarted():
-            account.reading = Reading(event)
+            account.reading = Reading(event, total=event.opening)
         case StatementLinesAdded():
             assert account.reading is not None
             account.reading.parts = event.part
-            account.reading.lines += event.lines
+            account.reading.lines |= {line.line: BankLine(line.amount, line.date) for line in event.lines}
+            account.reading.total += sum(line.amount for line in event.lines)
         case StatementImported():
             assert account.reading is not None
-            for line in account.reading.lines:
-                account.lines.setdefault(line.line, BankLine(line.amount, line.date))
+            account.lines = account.reading.lines | account.lines
             account.unit = event.unit
             account.imported[account.reading.header.digest] = event.statement
             account.reading = None

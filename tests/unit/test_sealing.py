@@ -17,7 +17,7 @@ from shared.event import event_id
 from shared.masterkeys import MasterKeys, WrongMasterKey, add_to_file, from_file, from_text, name_of
 from shared.masterkeys import given as given_keys
 from shared.personal import SEALED_PATTERN
-from shared.sealing import MAX_TEXT_BYTES, is_owner, is_sealed, parts_of, seal, unseal
+from shared.sealing import MAX_TEXT_BYTES, is_owner, is_sealed, parts_of, seal, sealed_length, unseal
 
 KEY = AESGCM(bytes(32))
 EVENT = event_id("ledger.club.member.m-1", "1")
@@ -43,6 +43,14 @@ def test_the_same_text_is_never_sealed_the_same() -> None:
 
 def test_names_of_like_length_are_not_told_apart_by_it() -> None:
     assert len({len(_sealed("x" * n)) for n in range(1, 17)}) == 1
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=300), st.integers(1, 10**9 - 1)
+)
+def test_how_long_a_sealed_text_may_be_is_known_beforehand(text: str, number: int) -> None:
+    made = len(seal(KEY, number, "party/p-12", EVENT, "lines.3.payee", text))
+    assert made <= sealed_length("party/p-12", "lines.3.payee", text) <= made + 8 + 22 + 2
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,13 +18,17 @@ from services.demo import samples
 from services.imports.cells import Unreadable
 from services.imports.columns import column_map
 from services.imports.report import Report
-from services.imports.statement import BankStatement, commands, complete, line_ids
+from services.imports.statement import BankLine, BankStatement, commands, complete, line_ids
 from services.imports.statement_csv import USUAL, Layout, read_csv_statement
 from services.imports.statement_ofx import read_ofx_statement
 from services.imports.statement_run import Answered, import_statement
-from services.treasury.contract import TreasuryError, treasury
+from services.treasury.contract import StatementLinesAdded, TreasuryError, treasury
 from services.treasury.units import decimals_of
+from shared.contract import fields_of
+from shared.cutting import ENVELOPE_BYTES
 from shared.errors import Halted, Invalid, Rejected
+from shared.event import MAX_EVENT_BYTES, event_id
+from shared.sealing import seal
 
 SAMPLES = Path(samples.__file__).parent / "samples"
 FILE = Path("bank.ofx")
@@ -314,3 +321,48 @@ async def test_a_statement_that_was_given_up_for_another_is_begun_anew() -> None
     bank.refuse = lambda name, _: gone if name == "AddStatementLines" and len(bank.kept) == len(started) else None
     report = await imported(from_ofx(ofx(line())), bank)
     assert (report.ok, report.new) == (True, 3)
+
+
+def stored(data: Mapping[str, Any], key: AESGCM = AESGCM(bytes(32))) -> int:  # noqa: B008
+    """The bytes of what an AddStatementLines leads to, its texts sealed, without the envelope."""
+    command = treasury.parse("AddStatementLines", dict(data))
+    event = StatementLinesAdded(**(dict(fields_of(command)) | {"occurred_at": datetime(2026, 12, 1, tzinfo=UTC)}))
+    id_ = event_id("ledger.treasury.statement.house:bank", "1")
+    fields = treasury.sealed_of(event)
+    assert fields is not None
+    sealed = fields.replace(
+        event, lambda mark, field, text: seal(key, 10**9 - 1, str(mark.owner(event)), id_, field, text)
+    )
+    return len(msgspec.json.encode(sealed))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 2000), st.sampled_from("aß€𝄞")), min_size=1, max_size=300)
+)
+@settings(max_examples=30, deadline=None)
+def test_every_part_fits_an_event_once_its_texts_are_sealed(said: list[tuple[int, int, str]]) -> None:
+    lines = [
+        BankLine(n, date(2026, 11, 1), -(10**15) - n, None, letter * short, letter * long, letter * short)
+        for n, (short, long, letter) in enumerate(said, 1)
+    ]
+    statement = BankStatement("EUR", 2, date(2026, 11, 1), date(2026, 11, 30), lines, "f" * 64, 0, 0)
+    parts = [
+        planned.data for planned in commands(statement, "b" * 64, "a" * 64) if planned.command == "AddStatementLines"
+    ]
+    assert [line["line"] for part in parts for line in part["lines"]] == line_ids(lines)
+    assert [part["part"] for part in parts] == list(range(1, len(parts) + 1))
+    for part in parts:
+        assert stored(part) <= MAX_EVENT_BYTES - ENVELOPE_BYTES
+
+
+def test_a_bank_that_writes_long_texts_is_read_in_more_parts() -> None:
+    """The usual lines of a SEPA statement: a payee, 140 letters of memo, a reference of 35."""
+    lines = [
+        BankLine(
+            n, date(2026, 11, 5), 100 + n, f"2026-11-05-{n:08}", "Stadtwerke Musterhausen GmbH", "m" * 140, "r" * 35
+        )
+        for n in range(1, 101)
+    ]
+    statement = BankStatement("EUR", 2, date(2026, 11, 1), date(2026, 11, 30), lines, "f" * 64, 0, 0)
+    parts = [planned.data for planned in commands(statement, "house", "bank") if planned.command == "AddStatementLines"]
+    assert [len(part["lines"]) for part in parts] == [64, 36]
