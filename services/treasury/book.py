@@ -43,7 +43,9 @@ from services.treasury.contract import (
     RecordPaymentFailed,
     ReleaseRestriction,
     ReopenPeriod,
+    ResolveReview,
     ReverseEntry,
+    ReviewResolved,
     VoidHold,
     WaiveDues,
     entries_of,
@@ -57,6 +59,7 @@ _DECISIONS: Final[dict[type, Callable[[Any, Book, Context], Any]]] = {
     PostEntries: entries.post_entries,
     ReverseEntry: entries.reverse_entry,
     ReleaseRestriction: entries.release_restriction,
+    ResolveReview: entries.resolve_review,
     PlaceHold: holds.place_hold,
     PostHold: holds.post_hold,
     VoidHold: holds.void_hold,
@@ -101,6 +104,8 @@ def names(event: Any) -> Iterable[str]:
             found += [f"hold:{event.hold}", f"expense:{event.expense}", f"reversed:{event.reverses}"]
         case DuesAssessed():
             found.append(f"dues:{event.member}:{event.period}")
+        case ReviewResolved():
+            found.append(f"resolved:{event.entry}")
         case DonationAcknowledged():
             found.append(f"acknowledged:{event.donation}")
     return found
@@ -142,6 +147,8 @@ def recalls(command: Any) -> Iterable[tuple[Ref, str]]:
             named = (f"entry:{command.entry}", f"entry:{command.reverses}", f"reversed:{command.reverses}")
         case ReleaseRestriction():
             named = (f"entry:{command.entry}", *([f"entry:{command.releases}"] if command.releases else []))
+        case ResolveReview():
+            named = (f"entry:{command.entry}", f"resolved:{command.entry}")
         case PayExpense():
             named = (f"entry:{command.entry}", f"expense:{command.expense}", payments.reference_name(command.reference))
         case RecordPaymentFailed():

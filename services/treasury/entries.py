@@ -1,4 +1,4 @@
-"""Entries: posted one by one, posted many at once, reversed, and released from a restriction."""
+"""Entries: posted one by one, posted many at once, reversed, released from a restriction, and let stand."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ from services.treasury.contract import (
     PostEntry,
     Posting,
     ReleaseRestriction,
+    ResolveReview,
     RestrictionReleased,
     ReverseEntry,
+    ReviewResolved,
     TreasuryError,
     YearClosed,
     entries_of,
 )
 from services.treasury.limits import Guards, broken_limits, judge
 from services.treasury.posting import malformed, of_kinds, opened, posting_day, rejected, today, wrong_day
-from services.treasury.rules import differing, posted_before, recalled, same_entry
+from services.treasury.rules import differing, posted_before, recalled, same_entry, when
 from services.treasury.state import Book, effects
 from shared.contract import fields_of
 from shared.decider import Context, Ref
@@ -197,7 +199,7 @@ def _refused(at: int, code: TreasuryError) -> NotPosted:
     return NotPosted(at=at, result=EntryResult.REFUSED, code=code)
 
 
-# -- reversed and released --------------------------------------------------------------------------------------------
+# -- reversed, released, let stand ------------------------------------------------------------------------------------
 
 
 def reverse_entry(command: ReverseEntry, book: Book, context: Context) -> EntryReversed | None:
@@ -206,10 +208,7 @@ def reverse_entry(command: ReverseEntry, book: Book, context: Context) -> EntryR
         return None
     past = recalled(context, command.book, f"entry:{command.reverses}")
     if past is None:
-        raise rejected(
-            TreasuryError.UNKNOWN_ENTRY, f"There is no entry {command.reverses} in book {command.book}. Check its id.",
-            entry=command.reverses,
-        )  # fmt: skip
+        raise _no_entry(command.reverses, command.book)
     if recalled(context, command.book, f"reversed:{command.reverses}") is not None:
         raise rejected(
             TreasuryError.ALREADY_REVERSED, f"Entry {command.reverses} was reversed already.", entry=command.reverses
@@ -289,10 +288,7 @@ def release_restriction(command: ReleaseRestriction, book: Book, context: Contex
     if posted_before(command, context, RestrictionReleased):
         return None
     if command.releases is not None and recalled(context, command.book, f"entry:{command.releases}") is None:
-        raise rejected(
-            TreasuryError.UNKNOWN_ENTRY, f"There is no entry {command.releases} in book {command.book}. Check its id.",
-            entry=command.releases,
-        )  # fmt: skip
+        raise _no_entry(command.releases, command.book)
     day = posting_day(command.date, book, context.now)
     fund = book.funds.get(command.from_fund)
     if command.from_fund == command.to_fund or (fund is not None and not fund.limited):
@@ -311,4 +307,21 @@ def release_restriction(command: ReleaseRestriction, book: Book, context: Contex
     judge(book, command.entry, day, debits, credits, spending=False)
     return RestrictionReleased(
         **(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits
+    )  # fmt: skip
+
+
+def resolve_review(command: ResolveReview, book: Book, context: Context) -> ReviewResolved | None:
+    at = when(command.occurred_at, context)
+    opened(book, command.book)
+    if recalled(context, command.book, f"entry:{command.entry}") is None:
+        raise _no_entry(command.entry, command.book)
+    before = recalled(context, command.book, f"resolved:{command.entry}")
+    if before is not None and before.event.note == command.note:
+        return None
+    return ReviewResolved(book=command.book, entry=command.entry, note=command.note, occurred_at=at)
+
+
+def _no_entry(id: str, book: str) -> Rejected:
+    return rejected(
+        TreasuryError.UNKNOWN_ENTRY, f"There is no entry {id} in book {book}. Check its id.", entry=id
     )  # fmt: skip

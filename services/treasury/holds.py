@@ -151,7 +151,7 @@ def expire_hold(command: ExpireHold, book: Book, context: Context) -> HoldExpire
         raise rejected(
             TreasuryError.NOT_YET_DUE, f"Hold {command.hold} {until}. Void it to end it before.", hold=command.hold
         )
-    return HoldExpired(book=command.book, hold=command.hold, expense=hold.expense, occurred_at=at)
+    return HoldExpired(book=command.book, hold=command.hold, occurred_at=at)
 
 
 def standing_hold(id: str, book_id: str, book: Book, context: Context) -> Hold:

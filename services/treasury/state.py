@@ -34,6 +34,7 @@ from services.treasury.contract import (
     PeriodReopened,
     Posting,
     Restriction,
+    ReviewResolved,
     UnitRegistered,
     YearClosed,
     entries_of,
@@ -202,7 +203,7 @@ def evolve(book: Book, event: Any) -> Book:
                 book.dues[event.dues].remaining = event.remaining
             else:
                 del book.dues[event.dues]
-        case DonationAcknowledged():
+        case DonationAcknowledged() | ReviewResolved():
             pass  # it is found again by its name
     return book
 

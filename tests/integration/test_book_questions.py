@@ -100,6 +100,10 @@ async def test_what_only_shows_when_read_models_are_put_side_by_side_is_listed_f
         )  # fmt: skip
     books.record(c.LineMatched(**at, line="may-1", entries=("c",), amount=70), f"{BOOK}:bank")
     books.reverse(paid, "c-1")
+    for entry in ("d", "e"):
+        books.post(entry, "rent", "cash", 30, day=MAY, reference="R 9")
+    books.later(seconds=1)
+    books.record(c.ReviewResolved(book=BOOK, entry="e", note="rent of two rooms", occurred_at=books.now))
     async with read(nats_server, database_url, books) as pool:
         found = await queries.review(pool)
         assert sorted(cut(found, "kind", "subject", "figure")) == [
@@ -110,6 +114,39 @@ async def test_what_only_shows_when_read_models_are_put_side_by_side_is_listed_f
         assert cut(open_lines, "side", "line", "why") == [
             ("the bank", "april-1", None), ("the bank", "may-1", "matched with c, which was reversed"),
             ("the book", "a", None), ("the book", "b", None), ("the book", "c-1", None),
+        ]  # fmt: skip
+
+
+async def test_a_payment_of_what_was_changed_or_rejected_meanwhile_waits_for_a_person(
+    nats_server: NatsServer, database_url: str
+) -> None:
+    """Two processes may decide at one moment, of the expense and of the book: nobody is refused, and it is seen."""
+    books = Books().furnish()
+    asked: dict[str, Any] = {
+        "book": BOOK, "payee": "p-2", "unit": "EUR", "pay_from": "bank", "description": "sealed", "needed": 1,
+        "lines": (c.ExpenseLine(account="food", amount=400),), "submitter": "sam", "occurred_at": books.now,
+    }  # fmt: skip
+    for expense in ("changed", "rejected", "paid"):
+        books.record(c.ExpenseSubmitted(expense=expense, **asked), expense)
+    books.record(c.ExpenseChanged(expense="changed", **asked), "changed")
+    for expense in ("changed", "rejected", "paid"):
+        books.record(
+            c.ExpensePaid(
+                book=BOOK, entry=f"pay-{expense}", date=MAY, debits=(posting("food", 400),),
+                credits=(posting("bank", 400),), expense=expense, version=1, hold=f"{expense}-1", payer="dora",
+                reference=f"TR {expense}",
+            )
+        )  # fmt: skip
+    rejected = c.ExpenseRejected(expense="rejected", book=BOOK, reason="a mistake", occurred_at=books.now)
+    books.record(rejected, "rejected")
+    books.record(c.ReviewResolved(book=BOOK, entry="pay-rejected", note="paid all the same", occurred_at=books.now))
+    async with read(nats_server, database_url, books) as pool:
+        found = await queries.review(pool)
+        assert cut(found, "kind", "entry", "subject", "figure", "detail") == [
+            ("paid_and_changed", "pay-changed", "changed", 400, "changed while it was being paid")
+        ]
+        assert cut(await queries.review(pool, closed=True), "entry", "closed_by") == [
+            ("pay-changed", None), ("pay-rejected", "resolved"),
         ]  # fmt: skip
 
 

@@ -13,7 +13,6 @@ from services.treasury.contract import (
     ExpensePaid,
     ExpenseRejected,
     ExpenseSubmitted,
-    HoldExpired,
     HoldPlaced,
     HoldVoided,
     PaymentFailed,
@@ -43,7 +42,7 @@ class Expenses(TreasuryProjection):
 
     name = "expenses"
     version = 1
-    events = events_of("expense") | {HoldPlaced, HoldVoided, HoldExpired, ExpensePaid, PaymentFailed}
+    events = events_of("expense") | {HoldPlaced, HoldVoided, ExpensePaid, PaymentFailed}
     tables = (
         Table(
             "expenses",
@@ -73,7 +72,7 @@ class Expenses(TreasuryProjection):
         match event.data:
             case ExpenseApproved() | ExpenseRejected() | DocumentAttached() | ExpenseChanged() as data:
                 yield "expenses", (data.expense,)
-            case HoldPlaced() | HoldVoided() | HoldExpired() | ExpensePaid() | PaymentFailed() as data:
+            case HoldPlaced() | HoldVoided() | ExpensePaid() | PaymentFailed() as data:
                 if data.expense is not None:
                     yield "expense_payments", (data.expense,)
 

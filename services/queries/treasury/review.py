@@ -9,10 +9,12 @@ import asyncpg
 from services.queries.answer import Column, Position, QueryResult
 from services.queries.treasury.book import SIGN, UNIT, BookQuestion, find_book
 
+_STAND: Final = "or let it stand with ResolveReview."
+
 # Some of it needs no event of its own: it is seen by putting read models side by side. A limit that a fact broke is in
 # order again once the account, or the fund, has at least what it must have.
 _QUESTION: Final = BookQuestion(
-    "To review", ("treasury_review", "trial_balance", "journal", "bank_statements", "chart"),
+    "To review", ("treasury_review", "trial_balance", "journal", "bank_statements", "expenses", "chart"),
     (
         Column("kind", "What"), Column("entry", "Entry"), Column("account", "Account"), Column("fund", "Fund"),
         Column("date", "Day", "date"), Column("figure", "Figure", "money"), Column("lowest", "At least", "money"),
@@ -54,19 +56,28 @@ _QUESTION: Final = BookQuestion(
         UNION ALL
         SELECT 'possible_duplicate', min(e.entry), NULL, NULL, e.date, e.amount, NULL, e.unit,
                string_agg(e.entry, ', ' ORDER BY e.sequence, e.place), 'reference ' || e.reference, max(e.recorded_at),
-               NULL, NULL, NULL
-        FROM entries e
+               NULL, max(s.resolved_at), CASE WHEN max(s.resolved_at) > max(e.recorded_at) THEN 'resolved' END
+        FROM entries e LEFT JOIN let_stand s USING (book, entry)
         WHERE e.book = $1 AND e.reference IS NOT NULL AND e.reversed_by IS NULL AND e.reverses IS NULL
-        GROUP BY e.reference, e.date, e.amount, e.unit, coalesce(e.party, '') HAVING count(*) > 1)
+        GROUP BY e.reference, e.date, e.amount, e.unit, coalesce(e.party, '') HAVING count(*) > 1
+        UNION ALL
+        SELECT 'paid_and_changed', p.entry, e.pay_from, NULL, j.date, j.amount, NULL, j.unit, p.expense,
+               CASE WHEN e.rejected_at IS NULL THEN 'changed' ELSE 'rejected' END || ' while it was being paid',
+               j.recorded_at, p.payer, s.resolved_at, CASE WHEN s.entry IS NOT NULL THEN 'resolved' END
+        FROM expense_payments p JOIN expenses e USING (expense) JOIN entries j ON (j.book, j.entry) = (p.book, p.entry)
+        LEFT JOIN let_stand s ON (s.book, s.entry) = (p.book, p.entry)
+        WHERE p.book = $1 AND (e.version <> p.version OR e.rejected_at IS NOT NULL))
     SELECT seen.*, CASE seen.kind
                WHEN 'payment_failed' THEN 'Pay again, or change or reject the expense.'
                WHEN 'step_refused' THEN 'Do by hand what it was meant to do, then send ResolveStep.'
                WHEN 'statement_gap' THEN 'Find the statement between the two, and import it.'
                WHEN 'match_reversed' THEN 'Take the match back with UnmatchLine, and match the line with what it was.'
-               WHEN 'possible_duplicate' THEN 'Reverse one of them, if it happened once.'
-               WHEN 'account_limit' THEN 'Look into it; move money into the account, or reverse the entry.'
-               WHEN 'fund_limit' THEN 'Look into it; give the fund money, or reverse the entry.'
-               ELSE 'Look into it; reverse the entry if it is wrong.'
+               WHEN 'possible_duplicate' THEN 'Reverse one of them, if it happened once, {_STAND}'
+               WHEN 'paid_and_changed' THEN 'RecordPaymentFailed, if the bank has not carried it out; else settle '
+                   'what differs, and let the payment stand with ResolveReview.'
+               WHEN 'account_limit' THEN 'Look into it; move money into the account, reverse the entry, {_STAND}'
+               WHEN 'fund_limit' THEN 'Look into it; give the fund money, reverse the entry, {_STAND}'
+               ELSE 'Look into it; reverse the entry if it is wrong, {_STAND}'
            END AS todo
     FROM seen WHERE $2 OR closed_by IS NULL
     ORDER BY closed_by IS NOT NULL, recorded_at DESC, kind, subject""",  # noqa: S608  # made of constants
@@ -80,7 +91,8 @@ async def review(
     """Open review items of a book, the newest first, with what to do about each; with `closed`, closed ones too.
 
     Beside what is on record (services/projections/treasury/review.py): gaps between statements, matches with entries
-    that were taken back, and entries that look like one entered twice.
+    that were taken back, entries that look like one entered twice, and expenses that were changed or rejected while
+    another process paid them.
     """
     found = await find_book(pool, book, at_least=at_least)
     return await _QUESTION.ask(pool, found, closed, at_least=at_least)

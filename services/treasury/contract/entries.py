@@ -23,6 +23,7 @@ from services.treasury.contract.base import (
     DuesOwed,
     Id,
     Journal,
+    Moment,
     Money,
     Note,
     Postings,
@@ -224,6 +225,27 @@ class ReleaseRestriction:
     date: Date | None = None
 
 
+@event(category="book")
+class ReviewResolved:
+    """Somebody looked into an entry that waited for a review, and let it stand; `note` says what was found."""
+
+    book: Id
+    entry: Id
+    note: Note
+    occurred_at: Moment
+
+
+@command(category="book", aggregate="book", makes=(ReviewResolved,))
+class ResolveReview:
+    """Let an entry stand that waits for a review: it broke a limit as a fact, looks like another, or paid an expense
+    that was changed meanwhile. Who finds it wrong reverses it instead."""
+
+    book: Id
+    entry: Id
+    note: Note
+    occurred_at: Moment | None = None
+
+
 def entries_of(event: object) -> tuple[Journal | Entry, ...]:
     """The entries that an event posted, whatever else it says; empty for one that posts nothing."""
     if isinstance(event, EntriesPosted):
@@ -236,5 +258,6 @@ def entries_of(event: object) -> tuple[Journal | Entry, ...]:
 
 __all__ = [
     "MAX_ENTRIES", "EntriesPosted", "Entry", "EntryPosted", "EntryResult", "EntryReversed", "NotPosted", "PostEntries",
-    "PostEntry", "ReleaseRestriction", "RestrictionReleased", "ReverseEntry", "entries_of",
+    "PostEntry", "ReleaseRestriction", "ResolveReview", "RestrictionReleased", "ReverseEntry", "ReviewResolved",
+    "entries_of",
 ]  # fmt: skip

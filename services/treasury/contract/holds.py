@@ -106,11 +106,10 @@ class VoidHold:
 
 @event(category="book")
 class HoldExpired:
-    """What was held is free again: its time was over."""
+    """What was held is free again: its time was over. What is held for an expense has no end, and never expires."""
 
     book: Id
     hold: HoldId
-    expense: ExpenseId | None = None
     occurred_at: Moment
 
 

@@ -16,7 +16,6 @@ from services.treasury.contract import (
     ExpenseChanged,
     ExpensePaid,
     ExpenseRejected,
-    HoldExpired,
     HoldPlaced,
     HoldVoided,
     PaymentFailed,
@@ -46,7 +45,6 @@ class Expenses(Manager):
     name = "expenses"
     reads = (
         ExpenseApproved, ExpenseChanged, ExpenseRejected, ExpensePaid, PaymentFailed, HoldPlaced, HoldVoided,
-        HoldExpired,
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -77,7 +75,7 @@ class Expenses(Manager):
                 if failed.expense in self._approved:
                     self._approved[failed.expense] = held.entry
                 yield from self._came(event, failed.expense, held)
-            case HoldVoided(expense=str() as expense) | HoldExpired(expense=str() as expense):
+            case HoldVoided(expense=str() as expense):
                 self._held.pop(expense, None)
             case ExpensePaid() as paid:
                 if paid.expense in self._approved:

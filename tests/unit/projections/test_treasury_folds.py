@@ -353,6 +353,20 @@ def test_what_a_fact_broke_waits_until_the_entry_is_taken_back(books: Books) -> 
     ]  # fmt: skip
 
 
+def test_what_a_fact_broke_waits_until_somebody_lets_the_entry_stand(books: Books) -> None:
+    books.post("fee", "rent", "bank", 5, fact=True, breaches=(breach("fee", c.TreasuryError.BREAKS_LATER_DAY),))
+    books.record(c.ReviewResolved(book=BOOK, entry="other", note="fine", occurred_at=books.now))
+    assert cut(table(TreasuryReview(), books.events), "entry", "closed_by") == [("fee", None)]
+    books.record(c.ReviewResolved(book=BOOK, entry="fee", note="the bank was late", occurred_at=books.now))
+    assert cut(table(TreasuryReview(), books.events), "entry", "closed_by", "detail") == [
+        ("fee", "resolved", "the bank was late")
+    ]
+    assert cut(table(TreasuryReview(), books.events, "let_stand"), "entry", "note", "actor") == [
+        ("fee", "the bank was late", books.events[-1].envelope.authid),
+        ("other", "fine", books.events[-1].envelope.authid),
+    ]
+
+
 def test_a_refused_step_waits_until_somebody_has_seen_to_it(books: Books) -> None:
     refused = c.ProcessStepRefused(
         step="s-1", manager="money", cause="e-1", service="treasury", command="PlaceHold", target="book/pantry",

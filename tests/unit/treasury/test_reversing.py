@@ -11,6 +11,8 @@ from services.treasury.contract import (
     ClosePeriod,
     EntryPosted,
     EntryReversed,
+    ResolveReview,
+    ReviewResolved,
     TreasuryError,
 )
 from tests.support.treasury import (
@@ -50,6 +52,19 @@ def test_a_reversal_is_the_mirror_image_and_is_dated_today() -> None:
     after.when(reverse("out", day=on(3, 2))).then_rejected(E.ENTRY_EXISTS, field="date")
     after.when(reverse("in", "un-out")).then_rejected(E.ENTRY_EXISTS, field="reverses")
     after.when(reverse("out", "twice")).then_rejected(E.ALREADY_REVERSED, entry="out")
+
+
+def test_an_entry_is_let_stand_with_what_was_found() -> None:
+    def stand(entry: str = "out", note: str = "the bank was late") -> ResolveReview:
+        return ResolveReview(**IN, entry=entry, note=note)
+
+    looked_into = (
+        given(*RICH, spent(50, "out")).when(stand()).then(ReviewResolved, entry="out", note="the bank was late")
+    )
+    looked_into.when(stand()).then_nothing()
+    looked_into.when(stand(note="and again")).then(ReviewResolved)
+    given(*RICH).when(stand()).then_rejected(E.UNKNOWN_ENTRY, entry="out")
+    given().when(stand()).then_rejected(E.UNKNOWN_BOOK)
 
 
 def test_the_reversal_of_a_reversal_restores_the_entry() -> None:
