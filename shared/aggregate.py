@@ -86,6 +86,8 @@ class Ticket:
     refusal: LedgerError | None = None
     more_reads: tuple[Ref, ...] = ()
     """Aggregates that its decision was found to read beside those that its command names."""
+    lacks: tuple[str, int] | None = None
+    """A key that was found to be needed to open what it compares or decides on: its owner and number."""
     looked_at: int = 0
     """The sequence at which an event of the same id was looked for; two ids may have one key."""
 

@@ -33,7 +33,7 @@ from shared.remembered import key_of
 from shared.sealedevent import opened, sealed
 from shared.snapshot import Snapshots
 from shared.store import EventStore
-from shared.vault import Vault
+from shared.vault import KeyNotHere, Vault
 
 log = structlog.get_logger(__name__)
 
@@ -188,10 +188,14 @@ class Handler:
                 if self._lacks_key(ticket):
                     assert self.vault is not None
                     await self.vault.ensure(self.contract.owners_of(ticket.command))
+                if ticket.lacks is not None:
+                    assert self.vault is not None
+                    await self.vault.look_for(*ticket.lacks)
+                    ticket.lacks = None
                 known = ticket.more_reads
                 others = [ref for ref in self._reads(entry, ticket) if ref != entry.ref]
                 async with self.cache.reading(others):
-                    while self._is_next(entry, ticket) and ticket.more_reads == known:
+                    while self._is_next(entry, ticket) and ticket.more_reads == known and ticket.lacks is None:
                         if missing := recall(self.cache, entry, ticket):
                             await fetch(self.cache, self.store, ticket, missing)
                         else:
@@ -288,6 +292,9 @@ class Handler:
         except NotRead as missing:
             self._read_more(entry, ticket, missing.ref)
             return
+        except KeyNotHere as missing:
+            self._read_key(entry, ticket, missing)
+            return
         except LedgerError as refusal:
             self._answer_nothing(entry, ticket, refusal)
             return
@@ -344,6 +351,12 @@ class Handler:
             self._answer_nothing(entry, ticket, LedgerError("The service met an error of its own while deciding."))
             return
         ticket.more_reads += (ref,)
+        entry.undecided.appendleft(ticket)
+        self.wake(entry)
+
+    def _read_key(self, entry: Aggregate, ticket: Ticket, missing: KeyNotHere) -> None:
+        """Have a ticket taken again, in its place, when a key is read that another process made."""
+        ticket.lacks = (missing.owner, missing.number)
         entry.undecided.appendleft(ticket)
         self.wake(entry)
 
@@ -435,6 +448,8 @@ class Handler:
             return
         try:
             self._assert_same(ticket, recorded.data, recorded.envelope.authid)
+        except KeyNotHere as missing:
+            self._read_key(entry, ticket, missing)
         except LedgerError as refusal:
             ticket.answer.set_exception(refusal)
         else:

@@ -90,6 +90,14 @@ class KeyBucket:
             return None, error.entry.revision if error.entry is not None and error.entry.revision else 0
         return self._decoded(owner, entry.value or b""), entry.revision or 0
 
+    async def read(self, owner: str) -> KeyRecord | None:
+        """An owner's record. Raises Busy when it is not given."""
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                return (await self.get(owner))[0]
+        except _FAILURES as error:
+            raise Busy(f"The key of {owner} could not be read: {_why(error)}. Send it again.") from error
+
     async def create(self, record: KeyRecord) -> KeyRecord:
         """Write an owner's first record, and give it, or the one that is there already. Raises Busy."""
         try:

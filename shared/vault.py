@@ -41,6 +41,15 @@ INDEX: Final = "index"
 """The owner of the key of blind indexes; no person's, which all have a slash."""
 
 
+class KeyNotHere(Exception):
+    """A sealed text was to be opened whose key this process has not read yet: another one may just have made it."""
+
+    def __init__(self, owner: str, number: int) -> None:
+        super().__init__(owner, number)
+        self.owner = owner
+        self.number = number
+
+
 class Vault:
     """The keys of one service."""
 
@@ -61,6 +70,8 @@ class Vault:
         self._clock = clock
         self._ciphers: dict[str, dict[int, AESGCM]] = {}
         """Of each owner by number; the last one seals. Empty when they were destroyed."""
+        self._lost: set[tuple[str, int]] = set()
+        """Keys that sealed something, and were looked for and not found."""
         self._index_key = b""
         self._unwritten: dict[str, KeyRecord] = {}
         self._asked = self._written = 0
@@ -149,7 +160,7 @@ class Vault:
         """The text in a sealed one; None when its key was destroyed or lost.
 
         What is given of owner, event and field is compared with what the text was sealed for. Raises Corrupt when it
-        differs, or when the text was changed.
+        differs, or when the text was changed; KeyNotHere when its key has to be read first (`look_for`).
         """
         parts = parts_of(text)
         for name, said, stands in (
@@ -158,7 +169,18 @@ class Vault:
             if stands is not None and said != stands:
                 raise Corrupt(f"A sealed text stands where it does not belong: its {name} is {said}, not {stands}.")
         cipher = self._ciphers.get(parts.owner, {}).get(parts.number)
+        if cipher is None and not self.erased(parts.owner) and (parts.owner, parts.number) not in self._lost:
+            raise KeyNotHere(parts.owner, parts.number)
         return None if cipher is None else unseal(cipher, parts)
+
+    async def look_for(self, owner: str, number: int) -> None:
+        """Read an owner's keys again, one of which is not here. Raises Busy."""
+        record = await self._bucket.read(owner)
+        if record is not None:
+            await self._append(record)
+            self._take({owner: record})
+        if number not in self._ciphers.get(owner, {}):
+            self._lost.add((owner, number))
 
     def blind(self, kind: str, text: str) -> str:
         """A blind index of a text: 32 hex digits, the same for the same text of the same kind in this service alone.

@@ -87,6 +87,17 @@ async def test_a_repeat_that_says_something_else_is_refused_naming_the_field(
         assert refused.value.facts["field"] == field
 
 
+async def test_a_repeat_that_reaches_another_process_is_compared_as_well(place: Place) -> None:
+    """It ran before the owner's key was made, and has not read it yet."""
+    async with running(place) as service, running(place) as other:
+        first = await service.send(ANA, "1")
+        with pytest.raises(CommandIdReused) as refused:
+            await other.send(Join(member="m-1", name="Ana Ruis", contact=ANA.contact, visits=ANA.visits), "1")
+        assert refused.value.facts["field"] == "name"
+        again = await other.send(ANA, "1")
+        assert (again.event, again.repeated) == (first.event, True)
+
+
 async def test_the_same_name_has_the_same_index_and_another_has_another(place: Place) -> None:
     async with running(place) as service:
         marks = [

@@ -20,6 +20,7 @@ from shared.personal import PersonalText, Sealed
 from shared.service import Service
 from shared.settings import Settings
 from shared.types import Id, Text
+from shared.vault import KeyNotHere
 
 club = Contract("club")
 
@@ -147,7 +148,10 @@ class Club(Service):
 
     def opened(self, text: str) -> str | None:
         assert self.handler.vault is not None
-        return self.handler.vault.unseal(text)
+        try:
+            return self.handler.vault.unseal(text)
+        except KeyNotHere:
+            return None
 
 
 @asynccontextmanager
