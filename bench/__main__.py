@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from bench import bookkeeping, commands, pgledger, reading, scale, transfers
+from bench import bookkeeping, commands, fulfilment, pgledger, reading, scale, transfers
 from bench.figures import Figure, keep, show
 from shared.garbage import collect_seldom
 
@@ -29,6 +29,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "scale": scale.scale,
     "transfers": transfers.transfers,
     "bookkeeping": bookkeeping.bookkeeping,
+    "fulfilment": fulfilment.fulfilment,
 }
 
 
