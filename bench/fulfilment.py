@@ -26,14 +26,14 @@ from shared.event import decode
 from shared.store import stream_name
 from shared.wire import StreamReader
 
-_WARM: Final = 200
-_ORDERS: Final = 1_000
+_WARM: Final = 100
+_ORDERS: Final = 400
 _AT_ONCE: Final = 100
 """Orders under way: each is packed once all is set aside for it, and handed out at once."""
 
 
 async def fulfilment(folder: Path) -> list[Figure]:
-    """Orders a second, until the last of their goods is known to have left; and the CPU that each part spends on one."""
+    """Orders a second, until their goods are known to have left; and the CPU that each part spends on one."""
     async with everything(folder) as ledger:
         await hall.open_up(ledger, _WARM + _ORDERS)
         await hall.send(ledger, distribution, hall.orders(_WARM + _ORDERS))
@@ -115,16 +115,16 @@ class _Progress:
                     )  # fmt: skip
                     match event.data:
                         case EntitlementClaimed() as claimed:
-                            self._step(claimed.claim, 0)
+                            self._step(claimed.claim, 0, 1)
                         case GoodsReserved() as reserved:
-                            self._step(reserved.order, 0)
+                            self._step(reserved.order, 0, 1)
                         case OrderCompleted() as completed:
-                            self._step(completed.order, 1)
+                            self._step(completed.order, 1, 1)
                         case GoodsIssued() as issued:
-                            self._step(issued.order, 1)
+                            self._step(issued.order, 1, 1)
 
-    def _step(self, order: str, phase: int) -> None:
+    def _step(self, order: str, phase: int, count: int) -> None:
         steps = self._steps[order]
-        steps[phase] += 1
+        steps[phase] += count
         if steps[phase] == hall.LINES + 1:
             self._reached[order, phase].set()

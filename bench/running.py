@@ -1,4 +1,4 @@
-"""The whole ledger under measurement: the servers, every service as a process of its own, and what each of them costs."""
+"""The whole ledger under measurement: the servers, every service as a process, and what each of them costs."""
 
 from __future__ import annotations
 

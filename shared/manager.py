@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final
@@ -47,6 +47,8 @@ class Step:
     """A command that a manager sends. `name` tells apart the steps of one cause to one aggregate.
 
     `met_by` are refusals that say that what the step wants is so already: what it is to end is not there any more.
+    `about` names what in the aggregate it is for, when that is all whose order matters: steps about something else, a
+    hundred reservations in one stock, go at the same time.
     """
 
     cause: Cause
@@ -54,6 +56,7 @@ class Step:
     command: Any
     name: str
     met_by: frozenset[str] = frozenset()
+    about: str = ""
 
     @property
     def service(self) -> str:
@@ -97,15 +100,23 @@ class Manager(ABC):
         """Whether events since have made a step needless; asked before each attempt to send it."""
         return False
 
+    def joined(self, commands: Sequence[Any]) -> Any | None:
+        """One command that says what several of one kind say to one aggregate, when they wait together.
+
+        What some of them had led to already must change nothing again, in whatever company they are sent the next
+        time. None: they go one by one, as they also do when the joined one is refused.
+        """
+        return None
+
     def step(
         self, cause: Recorded | Cause, contract: Contract, command: Any, name: str | None = None, *,
-        met_by: str | None = None,
+        met_by: str | None = None, about: str = "",
     ) -> Step:  # fmt: skip
         """A step, named after its command unless a name is given."""
         if isinstance(cause, Recorded):
             cause = Cause.of(cause)
         codes = frozenset[str]() if met_by is None else frozenset({met_by})
-        return Step(cause, contract, command, name or type(command).__name__, codes)
+        return Step(cause, contract, command, name or type(command).__name__, codes, about)
 
 
 @value

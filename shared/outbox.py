@@ -1,13 +1,15 @@
 """Sends the steps of process managers until each is settled: answered, recognised in the stream, needless, or refused.
 
-Steps to one aggregate go one after another, in the order of their causes; steps to different aggregates side by side. A
-target that is busy or cannot be reached is tried again for ever. A refusal is tried again a few times, because a
-decision may read another aggregate a moment late, and is then recorded in the ledger, for a person.
+Steps to one aggregate, about the same thing if they name one, go one after another, in the order of their causes; all
+others side by side. Those of one kind and one story that wait for the same aggregate go as one command, where their
+manager can join them. A target that is busy or cannot be reached is tried again for ever. A refusal is tried again a
+few times, because a decision may read another aggregate a moment late; then it is recorded in the ledger, for a person.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -33,6 +35,8 @@ _AGAIN: Final = frozenset({503, 504})
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
 _DETAIL: Final = 2000
+_TOGETHER: Final = 32
+"""Steps that are joined into one command at the most."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -94,7 +98,7 @@ class Outbox:
 
     def __init__(
         self, send: Send, contract: Contract, settled: Callable[[Delivery], None],
-        failed: Callable[[Delivery, Exception], None], *, at_once: int = 32,
+        failed: Callable[[Delivery, Exception], None], *, at_once: int = 256,
         refusal_pauses: Sequence[float] = (0.1, 0.5, 2.0),
     ) -> None:  # fmt: skip
         self._send = send
@@ -103,12 +107,12 @@ class Outbox:
         self._failed = failed
         self._slots = asyncio.Semaphore(at_once)
         self._refusal_pauses = refusal_pauses
-        self._queues: dict[tuple[str, str], deque[Delivery]] = {}
+        self._queues: dict[tuple[str, str, str], deque[Delivery]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, delivery: Delivery) -> None:
-        """Send a step, behind those that wait for the same aggregate."""
-        key = (delivery.step.service, delivery.step.target)
+        """Send a step, behind those that wait for the same aggregate and are about the same."""
+        key = (delivery.step.service, delivery.step.target, delivery.step.about)
         queue = self._queues.get(key)
         if queue is not None:
             queue.append(delivery)
@@ -125,9 +129,15 @@ class Outbox:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _drain(self, key: tuple[str, str]) -> None:
+    async def _drain(self, key: tuple[str, str, str]) -> None:
         queue = self._queues[key]
         while queue:
+            alike = _alike(queue)
+            if len(alike) > 1 and await self._deliver_joined(alike):
+                for delivery in alike:
+                    self._settled(delivery)
+                    queue.popleft()
+                continue
             delivery = queue[0]
             try:
                 await self._deliver(delivery)
@@ -137,6 +147,20 @@ class Outbox:
                 self._settled(delivery)
             queue.popleft()
         del self._queues[key]
+
+    async def _deliver_joined(self, alike: list[Delivery]) -> bool:
+        """Send steps that wait together as one; whether that was possible, and was not refused."""
+        first, last = alike[0], alike[-1]
+        try:
+            command = first.manager.joined([delivery.step.command for delivery in alike])
+            if command is None:
+                return False
+            ids = " ".join(delivery.id for delivery in alike)
+            step = Step(last.step.cause, last.step.contract, command, f"joined {ids}")
+            await self._insist(last, step, step.id(last.manager.name))
+        except Exception:  # noqa: BLE001 - whatever it is, each of them meets it alone, and says which one it is
+            return False
+        return not any(one.settled or one.manager.moot(one.step) for one in alike)  # else it may not have been sent
 
     async def _deliver(self, delivery: Delivery) -> None:
         refusals = iter(self._refusal_pauses)
@@ -197,6 +221,25 @@ class Outbox:
 
     def _named(self, step: Step) -> tuple[str, bytes]:
         return step.contract.command_of(step.command).name, _encode(step.command)
+
+
+def _alike(queue: deque[Delivery]) -> list[Delivery]:
+    """The steps in front that one command may stand for: of one manager, kind and story, all still to be sent."""
+    first = queue[0]
+    return list(
+        itertools.islice(
+            itertools.takewhile(
+                lambda one: (
+                    one.manager is first.manager
+                    and type(one.step.command) is type(first.step.command)
+                    and one.step.cause.correlation_id == first.step.cause.correlation_id
+                    and not (one.step.met_by or one.settled or one.manager.moot(one.step))
+                ),
+                queue,
+            ),
+            _TOGETHER,
+        )
+    )
 
 
 def _names(delivery: Delivery) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Processes:
 
     def __init__(
         self, nats_url: str, contract: Contract, managers: Iterable[Manager], send: Send, positions: Positions, *,
-        clock: Clock = utc_now, at_once: int = 32, refusal_pauses: Sequence[float] = (0.1, 0.5, 2.0),
+        clock: Clock = utc_now, at_once: int = 256, refusal_pauses: Sequence[float] = (0.1, 0.5, 2.0),
         tick_seconds: float = 1.0,
     ) -> None:  # fmt: skip
         self.stream = stream_name(contract.service)

@@ -19,14 +19,17 @@ from shared.event import Recorded
 from shared.manager import Manager, Step
 from shared.outbox import Send, through_nats
 from shared.positions import BUCKET, KvPositions
+from shared.process import Processes
 from shared.service import Service
 from shared.settings import Settings
 from tests.support.alarms import (
     DECIDERS,
     AlarmRaised,
     Alarms,
+    Apart,
     Forgetful,
     House,
+    Joining,
     LampOut,
     Lamps,
     LightLamp,
@@ -64,6 +67,13 @@ async def home(nats_server: NatsServer, watch: Watch) -> AsyncIterator[House]:
 
 async def warned(home: House) -> Counter[str]:
     return Counter(event.data.room for event in await home.events(RoomWarned))
+
+
+async def waiting(processes: Processes, steps: int) -> None:
+    """Wait until so many steps of every manager are under way."""
+    async with asyncio.timeout(20):
+        while any(m["waiting"] < steps for m in processes.health()["managers"]):
+            await asyncio.sleep(0.01)
 
 
 async def test_an_event_becomes_commands_that_tell_where_they_come_from(home: House) -> None:
@@ -196,6 +206,56 @@ async def test_steps_to_one_aggregate_keep_the_order_of_their_causes(home: House
         await settled(processes, 30)
     hall = [e.data.alarm for e in await home.events(RoomWarned) if e.data.room == "hall"]
     assert hall == [f"alarm-{n}" for n in range(10)]
+
+
+@pytest.mark.parametrize("one_story", [True, False], ids=["one story", "several"])
+async def test_steps_of_one_story_that_wait_together_are_sent_as_one(home: House, one_story: bool) -> None:
+    through, gate = home.send(), asyncio.Event()
+
+    async def waits(service: str, command: str, data: bytes, meta: CommandMeta) -> str:
+        await gate.wait()
+        return await through(service, command, data, meta)
+
+    async with home.managers(Joining(), send=waits) as processes:
+        await home.do(RaiseAlarm(alarm="a0", rooms=("hall",)), "c-0", story="one" if one_story else None)
+        await waiting(processes, 1)
+        for n in range(1, 5):
+            await home.do(RaiseAlarm(alarm=f"a{n}", rooms=("hall",)), f"c-{n}", story="one" if one_story else None)
+        await waiting(processes, 5)
+        gate.set()
+        await settled(processes, 5)
+    alone = ["a0", "a1", "a2", "a3", "a4"]
+    warned = await home.events(RoomWarned)
+    assert [event.data.alarm for event in warned] == (["a0", "a1_a2_a3_a4"] if one_story else alone)
+    assert warned[-1].envelope.causationid == (await home.events(AlarmRaised))[-1].id
+
+
+async def test_joined_steps_that_are_refused_are_refused_one_by_one(home: House) -> None:
+    await home.do(RaiseAlarm(alarm="fire", rooms=("locked-1",)), "c-1", story="one")
+    await home.do(RaiseAlarm(alarm="flood", rooms=("locked-1",)), "c-2", story="one")
+    async with home.managers(Joining()) as processes:
+        await settled(processes, 2)
+    causes = [event.id for event in await home.events(AlarmRaised)]
+    assert [event.data.cause for event in await home.events(ProcessStepRefused)] == causes
+
+
+async def test_steps_about_different_things_do_not_wait_for_one_another(home: House) -> None:
+    through, gate = home.send(), asyncio.Event()
+
+    async def holds_fire(service: str, command: str, data: bytes, meta: CommandMeta) -> str:
+        if b"fire" in data:
+            await gate.wait()
+        return await through(service, command, data, meta)
+
+    async with home.managers(Apart(), send=holds_fire) as processes:
+        await home.do(RaiseAlarm(alarm="fire", rooms=("hall", "hall")), "c-1")
+        await home.do(RaiseAlarm(alarm="flood", rooms=("hall",)), "c-2")
+        async with asyncio.timeout(10):
+            while not await warned(home):
+                await asyncio.sleep(0.01)
+        gate.set()
+        await settled(processes, 5)
+    assert [event.data.alarm for event in await home.events(RoomWarned)] == ["flood", "fire", "fire"]
 
 
 async def test_a_timer_fires_after_a_restart_and_only_then(home: House, watch: Watch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -171,6 +171,22 @@ class Alarms(Manager):
             yield self.step(event, house, WarnRoom(room=room, alarm=event.data.alarm))
 
 
+class Joining(Alarms):
+    """Warns a room of several alarms at once, when they wait together."""
+
+    def joined(self, commands: Sequence[Any]) -> Any | None:
+        return WarnRoom(room=commands[0].room, alarm="_".join(command.alarm for command in commands))
+
+
+class Apart(Alarms):
+    """Warns of different alarms at the same time; of one alarm, in order."""
+
+    def react(self, event: Recorded) -> Iterable[Step]:
+        for number, room in enumerate(event.data.rooms):
+            warn = WarnRoom(room=room, alarm=event.data.alarm)
+            yield self.step(event, house, warn, f"warning {number}", about=event.data.alarm)
+
+
 class Lamps(Manager):
     """A clock for lamps."""
 
@@ -208,8 +224,9 @@ class House:
     clock: Clock
     sent: list[str] = field(default_factory=list)
 
-    async def do(self, command: Any, id: str) -> None:
-        await self.handler.handle(command, CommandMeta(id=id, actor="sam", correlation_id=f"story-{id}"))
+    async def do(self, command: Any, id: str, *, story: str | None = None) -> None:
+        meta = CommandMeta(id=id, actor="sam", correlation_id=story or f"story-{id}")
+        await self.handler.handle(command, meta)
 
     def send(self) -> Send:
         through = in_process(self.handler)
