@@ -16,17 +16,19 @@ from services.distribution.contract import (
     DistributionError,
     HandOutBox,
     PackBox,
+    PackedLine,
     UnpackBox,
     distribution,
     entitlement_id,
 )
-from services.distribution.entitlement import Entitlement, not_authorised
+from services.distribution.entitlement import Entitlement, not_authorised, used_as_others
 from services.distribution.fulfilment import Fulfilment
 from services.distribution.goods import Catalogue, known_items, look, warnings
 from services.distribution.household import Household, avoided, may_collect
 from services.distribution.order import Order, Stage, known, open_still
 from services.distribution.programme import Programme
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, when
+from services.inventory.contract import lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 
@@ -102,12 +104,15 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
         )  # fmt: skip
     order: Order = context.read("order", command.order)
     placed = known(order, command.order)
+    catalogue: Catalogue = context.read("goods", CATALOGUE)
+    known_items(catalogue, command.lines)
     open_still(order, command.order)
     if order.stage is not Stage.CONFIRMED:
         raise rejected(
             DistributionError.NOT_CONFIRMED, f"Order {command.order} is not confirmed. Confirm it first.",
             order=command.order,
         )  # fmt: skip
+    _distinct(command.lines)
     fulfilment: Fulfilment = context.read("fulfilment", command.order)
     if fulfilment.box is not None and fulfilment.box != command.box:
         raise rejected(
@@ -125,23 +130,22 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     packed = command.lines or fulfilment.lots()
     if not packed:
         raise rejected(
-            DistributionError.BOX_EMPTY, f"There is nothing to pack for order {command.order}: all of it was short.",
+            DistributionError.BOX_EMPTY,
+            f"Nothing is set aside for order {command.order}: all of it was short, or taken away. List what you pack, "
+            "or cancel the order.",
             order=command.order,
         )  # fmt: skip
-    asked = {line.item: line.quantity for line in placed.goods}
-    for item in dict.fromkeys(line.item for line in packed):
-        total = sum(line.quantity for line in packed if line.item == item)
-        if total > asked.get(item, total if item not in asked else 0):
+    for line in placed.goods:  # what was not asked for may stand in for what is short
+        total = sum(one.quantity for one in packed if one.item == line.item)
+        if total > line.quantity:
             raise rejected(
                 DistributionError.BEYOND_ORDER,
-                f"{total} of {item} would be packed, and order {command.order} asks for {asked[item]}.",
-                item=item, quantity=total, asked=asked[item],
+                f"{total} of {line.item} would be packed, and order {command.order} asks for {line.quantity}.",
+                item=line.item, quantity=total, asked=line.quantity,
             )  # fmt: skip
-    catalogue: Catalogue = context.read("goods", CATALOGUE)
-    known_items(catalogue, packed)
     household: Household = context.read("household", placed.household)
     warned = warnings(catalogue, avoided(household, context), packed)
-    look(warned, command.seen_warnings or placed.seen_warnings)
+    look([one for one in warned if one not in placed.warnings], command.seen_warnings)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
@@ -155,43 +159,60 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         return None
     if box.where is Where.UNPACKED:
         raise rejected(
-            DistributionError.BOX_EMPTY, f"Box {command.box} was unpacked. Pack another for the order.", box=command.box
-        )
+            DistributionError.BOX_UNPACKED, f"Box {command.box} was unpacked. Pack another for the order.",
+            box=command.box,
+        )  # fmt: skip
     order: Order = context.read("order", packed.order)
     programme: Programme = context.read("programme", packed.programme)
     household: Household = context.read("household", packed.household)
     claims: Entitlement = context.read("entitlement", entitlement_id(packed.household, packed.programme, packed.period))
     fact = command.fact or is_late(command.occurred_at, context)
+    breaches: list[DistributionError] = []
+    if order.stage is not Stage.CONFIRMED:
+        if not fact:
+            open_still(order, packed.order)
+        breaches.append(DistributionError.ORDER_ENDED)
     if at < packed.occurred_at - TOLERANCE and not fact:
         raise rejected(
             DistributionError.CLOCK_RUNS_BACK,
             f"Box {command.box} was packed at {packed.occurred_at:%Y-%m-%d %H:%M} UTC, later. Check the clock.",
             box=command.box,
         )  # fmt: skip
-    breaches: list[DistributionError] = []
-    if order.stage is not Stage.CONFIRMED:
-        if not fact:
-            open_still(order, packed.order)
-        breaches.append(DistributionError.ORDER_ENDED)
     day = local_day(at, programme.utc_offset)
-    if command.collected_by is not None and not may_collect(household, command.collected_by, day):
+    if command.collected_by is not None and not may_collect(household, command.collected_by, day, at):
         if not fact:
             raise not_authorised(packed.household, command.collected_by)
         breaches.append(DistributionError.WRONG_RECIPIENT)
-    if packed.order not in claims.claims:
+    claimed = packed.order in claims.claims
+    if not claimed:
         if not fact:
             raise rejected(
                 DistributionError.UNKNOWN_CLAIM,
-                f"Household {packed.household} has no claim for order {packed.order} in {packed.period}: it may have "
-                "been served already. Look it up; if it was handed out, record that with `fact`.",
+                f"Household {packed.household} has no claim for order {packed.order} in {packed.period} yet, and may "
+                "have been served already. Look it up; if it was handed out, record that with `fact`.",
                 household=packed.household, order=packed.order,
             )  # fmt: skip
-        breaches.append(DistributionError.LIMIT_REACHED)
+        used = claims.used + used_as_others(packed.household, packed.programme, packed.period, context)
+        if programme.times is not None and used >= programme.times:
+            breaches.append(DistributionError.LIMIT_REACHED)
     return BoxHandedOut(
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,
-        packed=packed.packed, people=packed.people, breaches=tuple(breaches),
+        packed=packed.packed, people=packed.people, claimed=claimed, breaches=tuple(breaches),
     )  # fmt: skip
+
+
+def _distinct(lines: Iterable[PackedLine]) -> None:
+    """Refuse goods that are listed twice."""
+    seen = set()
+    for line in lines:
+        key = (line.item, line.lot and lot_form(line.lot), line.date, line.owner)
+        if key in seen:
+            lot = f" of lot {line.lot}" if line.lot else ""
+            raise rejected(
+                DistributionError.DUPLICATE_LINE, f"{line.item}{lot} is listed twice. Add the two up.", item=line.item
+            )
+        seen.add(key)
 
 
 def _there(box: Box, id: str) -> BoxPacked:

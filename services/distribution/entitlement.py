@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from services.distribution.contract import (
+    ANONYMOUS,
     CATALOGUE,
     ClaimEntitlement,
     DistributionError,
@@ -23,23 +24,40 @@ from services.distribution.contract import (
     VisitRecorded,
     VisitReversed,
     distribution,
+    entitlement_id,
+    fulfilment_of_visit,
 )
+from services.distribution.fulfilment import Fulfilment
 from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
-from services.distribution.household import Household, avoided, eligible, may_collect, served_as_itself
-from services.distribution.programme import Programme, bundle_for, period_of, running
+from services.distribution.household import Household, avoided, eligible, may_collect, registered, served_as_itself
+from services.distribution.programme import Programme, bundle_for, known, period_of, running
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, when
 from services.distribution.session import Session, not_open, scheduled
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 
 
+@dataclass(slots=True)
+class Visit:
+    """A visit: its session, and the site that its goods left from."""
+
+    session: str
+    site: str
+
+
 @dataclass
 class Entitlement:
-    """The claims that count in a period, each with the session of a visit (None for an order's), and what ended."""
+    """The claims of orders and the visits that count in a period, and those that were given back or reversed."""
 
-    claims: dict[str, str | None] = field(default_factory=dict)
-    sites: dict[str, str] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
+    claims: set[str] = field(default_factory=set)
+    visits: dict[str, Visit] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    reversed: set[str] = field(default_factory=set)
+
+    @property
+    def used(self) -> int:
+        """How many times the household is served in the period."""
+        return len(self.claims) + len(self.visits)
 
 
 EntitlementCommand = ClaimEntitlement | ReleaseEntitlement | RecordVisit | ReverseVisit
@@ -49,16 +67,15 @@ EntitlementEvent = EntitlementClaimed | EntitlementReleased | VisitRecorded | Vi
 def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
     match event:
         case EntitlementClaimed():
-            entitlement.claims[event.claim] = None
+            entitlement.claims.add(event.claim)
         case VisitRecorded():
-            entitlement.claims[event.visit] = event.session
-            entitlement.sites[event.visit] = event.site
+            entitlement.visits[event.visit] = Visit(event.session, event.site)
         case EntitlementReleased():
-            entitlement.claims.pop(event.claim)
-            entitlement.ended.add(event.claim)
+            entitlement.claims.discard(event.claim)
+            entitlement.released.add(event.claim)
         case VisitReversed():
-            entitlement.claims.pop(event.visit)
-            entitlement.ended.add(event.visit)
+            entitlement.visits.pop(event.visit, None)
+            entitlement.reversed.add(event.visit)
     return entitlement
 
 
@@ -70,9 +87,10 @@ def reads(command: EntitlementCommand) -> Iterable[Ref]:
             served = [] if command.household is None else [Ref("household", command.household)]
             return [
                 *served, Ref("programme", command.programme), Ref("session", command.session), Ref("goods", CATALOGUE),
+                Ref("fulfilment", fulfilment_of_visit(command.visit)),
             ]  # fmt: skip
-        case _:
-            return ()
+        case ReleaseEntitlement() | ReverseVisit():
+            return () if command.household is None else (Ref("household", command.household),)
 
 
 def decide(command: EntitlementCommand, entitlement: Entitlement, context: Context) -> EntitlementEvent | None:
@@ -81,31 +99,30 @@ def decide(command: EntitlementCommand, entitlement: Entitlement, context: Conte
         case ClaimEntitlement():
             return _claim(command, entitlement, context, at)
         case ReleaseEntitlement():
-            if command.claim in entitlement.ended:
+            if command.claim in entitlement.released:
                 return None
-            if entitlement.claims.get(command.claim, "") is not None:
+            if command.claim not in entitlement.claims:
                 raise rejected(
                     DistributionError.UNKNOWN_CLAIM,
                     f"Household {command.household} has no claim {command.claim} in {command.period}.",
                     claim=command.claim,
                 )  # fmt: skip
             fields = dict(fields_of(command)) | {"occurred_at": at}
-            return EntitlementReleased(**fields, used=len(entitlement.claims) - 1)
+            return EntitlementReleased(**fields, used=used(command, entitlement, context) - 1)
         case RecordVisit():
             return _visit(command, entitlement, context, at)
         case ReverseVisit():
-            if command.visit in entitlement.ended:
+            if command.visit in entitlement.reversed:
                 return None
-            session = entitlement.claims.get(command.visit)
-            if session is None:
+            visit = entitlement.visits.get(command.visit)
+            if visit is None:
                 raise rejected(
                     DistributionError.UNKNOWN_VISIT, f"There is no visit {command.visit} in {command.period}.",
                     visit=command.visit,
                 )  # fmt: skip
             fields = dict(fields_of(command)) | {"occurred_at": at}
-            return VisitReversed(
-                **fields, session=session, site=entitlement.sites[command.visit], used=len(entitlement.claims) - 1
-            )
+            left = used(command, entitlement, context) - 1
+            return VisitReversed(**fields, session=visit.session, site=visit.site, used=left)
 
 
 def _claim(
@@ -113,38 +130,86 @@ def _claim(
 ) -> EntitlementClaimed | None:
     if command.claim in entitlement.claims:
         return None
-    if command.claim in entitlement.ended:
+    if command.claim in entitlement.released:
         raise rejected(
             DistributionError.ALREADY_REVERSED, f"Claim {command.claim} was given back. Claim under another id.",
             claim=command.claim,
         )  # fmt: skip
     programme: Programme = context.read("programme", command.programme)
-    running(programme, command.programme)
-    household: Household = context.read("household", command.household)
-    served_as_itself(household, command.household)
-    if not eligible(household, local_day(at, programme.utc_offset)) and command.override_reason is None:
-        raise _not_eligible(command.household, household)
-    over = programme.times is not None and len(entitlement.claims) >= programme.times
-    if over and command.override_reason is None:
-        raise limit_reached(command.household, command.programme, command.period, entitlement, programme)
+    before = used(command, entitlement, context)
+    over = programme.times is not None and before >= programme.times
+    known(programme, command.programme)
+    if not command.fact:
+        household: Household = context.read("household", command.household)
+        served_as_itself(household, command.household)
+        has_reason(command.override_reason)
+        running(programme, command.programme)
+        if over and command.override_reason is None:
+            raise limit_reached(command.household, command.programme, command.period, before, programme)
     return EntitlementClaimed(
-        **(dict(fields_of(command)) | {"occurred_at": at}), used=len(entitlement.claims) + 1, limit=programme.times,
-        over=over, claimed_by=context.actor,
+        **(dict(fields_of(command)) | {"occurred_at": at}), used=before + 1, limit=programme.times, over=over,
+        claimed_by=command.asked_by or context.actor,
     )  # fmt: skip
 
 
+def used(command: EntitlementCommand, entitlement: Entitlement, context: Context) -> int:
+    """How often the household of a command is served in the period, by itself and as those that go on as it."""
+    if command.household is None:
+        return entitlement.used
+    return entitlement.used + used_as_others(command.household, command.programme, command.period, context)
+
+
+def used_as_others(household: str, programme: str, period: str, context: Context) -> int:
+    """How often those that go on as a household were served in a period under their own ids."""
+    total, seen, waiting = 0, {household}, [household]
+    while waiting:
+        one: Household = context.read("household", waiting.pop())
+        for other in one.merged:
+            if other not in seen:
+                seen.add(other)
+                waiting.append(other)
+                of_other: Entitlement = context.read("entitlement", entitlement_id(other, programme, period))
+                total += of_other.used
+    return total
+
+
 def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at: datetime) -> VisitRecorded | None:
-    if command.visit in entitlement.claims:
+    if command.visit in entitlement.visits:
         return None
-    if command.visit in entitlement.ended:
+    if command.visit in entitlement.reversed:
         raise rejected(
             DistributionError.ALREADY_REVERSED, f"Visit {command.visit} was reversed. Record it under another id.",
             visit=command.visit,
         )  # fmt: skip
+    elsewhere: Fulfilment = context.read("fulfilment", fulfilment_of_visit(command.visit))
+    if elsewhere.lines:
+        raise rejected(
+            DistributionError.ALREADY_EXISTS,
+            f"There is a visit {command.visit} already, of another household or period. Choose another id.",
+            visit=command.visit,
+        )  # fmt: skip
+    fact = command.fact or is_late(command.occurred_at, context)
+    household: Household | None = None
+    if command.household is not None:
+        household = context.read("household", command.household)
+        registered(household, command.household)
     programme: Programme = context.read("programme", command.programme)
-    running(programme, command.programme)
+    known(programme, command.programme)
     session: Session = context.read("session", command.session)
     announced = scheduled(session, command.session)
+    catalogue: Catalogue = context.read("goods", CATALOGUE)
+    known_items(catalogue, command.lines)
+    if household is not None and not fact:
+        served_as_itself(household, command.household or ANONYMOUS)
+    served = command.people or (household.people if household is not None else None)
+    if served is None or not served.total:
+        raise rejected(
+            DistributionError.PEOPLE_NEEDED, 'Say for how many people the visit is, by age: people={"adult": 1}.'
+        )
+    distinct(command.lines)
+    has_reason(command.override_reason)
+    if not fact:
+        running(programme, command.programme)
     if announced.programme != command.programme:
         raise rejected(
             DistributionError.WRONG_SESSION, f"Session {command.session} is of programme {announced.programme}.",
@@ -157,36 +222,27 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
             f"{day} is in {period_of(programme, day)}, not in {command.period}, for programme {command.programme}.",
             period=period_of(programme, day),
         )  # fmt: skip
-    household: Household | None = None
-    if command.household is not None:
-        household = context.read("household", command.household)
-        served_as_itself(household, command.household)
-    served = command.people or (household.people if household is not None else None)
-    if served is None or not served.total:
-        raise rejected(
-            DistributionError.PEOPLE_NEEDED, 'Say for how many people the visit is, by age: people={"adult": 1}.'
-        )
-    distinct(command.lines)
+    before = used(command, entitlement, context)
+    breaches = _breaches(command, before, household, programme, session, context, at, fact)
     goods = command.lines or bundle_for(programme, command.programme, served.total)
-    catalogue: Catalogue = context.read("goods", CATALOGUE)
     known_items(catalogue, goods)
-    fact = command.fact or is_late(command.occurred_at, context)
-    breaches = _breaches(command, entitlement, household, programme, session, context, at, fact)
     warned = warnings(catalogue, avoided(household, context) if household is not None else frozenset(), goods)
     if not fact:
         look(warned, command.seen_warnings)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,
-        warnings=warned, breaches=breaches, used=len(entitlement.claims) + 1, limit=programme.times,
+        warnings=warned, breaches=breaches, used=before + 1, limit=programme.times,
     )  # fmt: skip
 
 
 def _breaches(
-    command: RecordVisit, entitlement: Entitlement, household: Household | None, programme: Programme,
-    session: Session, context: Context, at: datetime, fact: bool,
+    command: RecordVisit, before: int, household: Household | None, programme: Programme, session: Session,
+    context: Context, at: datetime, fact: bool,
 ) -> tuple[DistributionError, ...]:  # fmt: skip
     """The rules that a visit breaks; refuses it for the first, unless it reports a fact or somebody answers for it."""
     found: list[DistributionError] = []
+    if programme.closed:
+        found.append(DistributionError.PROGRAMME_CLOSED)
     closed = not_open(session, command.session, at)
     if closed is not None:
         if not fact:
@@ -202,28 +258,41 @@ def _breaches(
     if household is None:
         return tuple(found)
     assert command.household is not None
+    if household.merged_into is not None:
+        found.append(DistributionError.HOUSEHOLD_MERGED)
     day = local_day(at, programme.utc_offset)
     if not eligible(household, day) and command.override_reason is None:
         if not fact:
-            raise _not_eligible(command.household, household)
+            raise not_eligible(command.household, household, day)
         found.append(DistributionError.NOT_ELIGIBLE)
-    if command.collected_by is not None and not may_collect(household, command.collected_by, day):
+    if command.collected_by is not None and not may_collect(household, command.collected_by, day, at):
         if not fact:
             raise not_authorised(command.household, command.collected_by)
         found.append(DistributionError.WRONG_RECIPIENT)
-    if programme.times is not None and len(entitlement.claims) >= programme.times and command.override_reason is None:
+    if programme.times is not None and before >= programme.times and command.override_reason is None:
         if not fact:
-            raise limit_reached(command.household, command.programme, command.period, entitlement, programme)
+            raise limit_reached(command.household, command.programme, command.period, before, programme)
         found.append(DistributionError.LIMIT_REACHED)
     return tuple(found)
 
 
-def _not_eligible(id: str, household: Household) -> Exception:
+# -- how serving is refused -------------------------------------------------------------------------------------------
+
+
+def has_reason(override: str | None) -> None:
+    """Refuse an override whose reason is blank."""
+    if override is not None and not override.strip():
+        raise rejected(
+            DistributionError.OVERRIDE_NEEDS_REASON, "An override needs a reason in words: say why in override_reason."
+        )
+
+
+def not_eligible(id: str, household: Household, day: date) -> Exception:
     return rejected(
         DistributionError.NOT_ELIGIBLE,
-        f"Household {id} was eligible until {household.eligible_until}. Renew it with RenewEligibility, or give an "
-        "override_reason.",
-        household=id, eligible_until=str(household.eligible_until),
+        f"Household {id} is eligible until {household.eligible_until}, and this is for {day}. Renew it with "
+        "RenewEligibility, or give an override_reason.",
+        household=id, eligible_until=str(household.eligible_until), day=str(day),
     )  # fmt: skip
 
 
@@ -235,20 +304,18 @@ def not_authorised(household: str, proxy: str) -> Exception:
     )  # fmt: skip
 
 
-def limit_reached(
-    household: str, programme_id: str, period: str, entitlement: Entitlement, programme: Programme
-) -> Exception:
+def limit_reached(household: str, programme_id: str, period: str, before: int, programme: Programme) -> Exception:
     return rejected(
         DistributionError.LIMIT_REACHED,
-        f"Household {household} was served {len(entitlement.claims)} of {programme.times} times in {period} by "
-        f"programme {programme_id}. If it is to be served all the same, give an override_reason.",
-        household=household, period=period, used=len(entitlement.claims), limit=programme.times,
+        f"Household {household} was served {before} of {programme.times} times in {period} by programme "
+        f"{programme_id}. If it is to be served all the same, give an override_reason.",
+        household=household, period=period, used=before, limit=programme.times,
     )  # fmt: skip
 
 
 def check(entitlement: Entitlement) -> list[str]:
-    both = set(entitlement.claims) & entitlement.ended
-    return [f"claim {claim} counts, and was given back" for claim in sorted(both)]
+    both = (entitlement.claims & entitlement.released) | (entitlement.visits.keys() & entitlement.reversed)
+    return [f"{id} counts, and was given back" for id in sorted(both)]
 
 
 entitlement: Final = Decider(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.distribution.contract import (
     BoxNoted,
+    DistributionError,
     GoodsFreed,
     GoodsIssued,
     GoodsReserved,
@@ -17,7 +18,7 @@ from services.distribution.contract import (
     PackedLine,
     distribution,
 )
-from services.distribution.refusals import when
+from services.distribution.refusals import rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider
 
@@ -28,9 +29,13 @@ class LineState:
 
     asked: int = 0
     lots: tuple[PackedLine, ...] = ()
-    remaining: int = 0
     issued: int = 0
     movements: list[int] = field(default_factory=list)
+
+    @property
+    def remaining(self) -> int:
+        """How much is set aside still."""
+        return sum(lot.quantity for lot in self.lots)
 
 
 @dataclass
@@ -42,7 +47,14 @@ class Fulfilment:
 
     def lots(self) -> tuple[PackedLine, ...]:
         """What is set aside, by lot."""
-        return tuple(lot for line in self.lines.values() if line.remaining for lot in line.lots)
+        return tuple(lot for line in self.lines.values() for lot in line.lots)
+
+
+def _without(lots: tuple[PackedLine, ...], taken: tuple[PackedLine, ...]) -> tuple[PackedLine, ...]:
+    """What is left of lots once others are taken from them."""
+    gone = {(line.lot, line.date, line.owner): line.quantity for line in taken}
+    left = [(line, line.quantity - gone.get((line.lot, line.date, line.owner), 0)) for line in lots]
+    return tuple(replace(line, quantity=quantity) for line, quantity in left if quantity > 0)
 
 
 FulfilmentCommand = NoteReserved | NoteFreed | NoteIssued | NoteBox
@@ -56,13 +68,13 @@ def evolve(fulfilment: Fulfilment, event: FulfilmentEvent) -> Fulfilment:
     line = fulfilment.lines.setdefault(event.item, LineState())
     match event:
         case GoodsReserved():
-            line.asked, line.lots, line.remaining = event.asked, event.lots, event.asked - event.short
+            line.asked, line.lots = event.asked, event.lots
         case GoodsFreed():
-            line.remaining = event.remaining
+            line.lots = _without(line.lots, event.lots)
         case GoodsIssued():
             line.issued += event.quantity
             line.movements.append(event.movement)
-            line.remaining = 0
+            line.lots = ()
     return fulfilment
 
 
@@ -73,12 +85,22 @@ def decide(command: FulfilmentCommand, fulfilment: Fulfilment, context: Context)
             known = fulfilment.lines.get(command.item)
             return None if known is not None and known.asked else GoodsReserved(**fields)
         case NoteFreed():
-            known = fulfilment.lines.get(command.item)
-            return None if known is None or known.remaining <= command.remaining else GoodsFreed(**fields)
+            before = fulfilment.lines.get(command.item, LineState())
+            remaining = sum(lot.quantity for lot in _without(before.lots, command.lots))
+            if remaining == before.remaining:
+                return None
+            return GoodsFreed(**fields, quantity=before.remaining - remaining, remaining=remaining)
         case NoteIssued():
             known = fulfilment.lines.get(command.item)
             return None if known is not None and command.movement in known.movements else GoodsIssued(**fields)
         case NoteBox():
+            if command.packed and fulfilment.box not in (None, command.box):
+                raise rejected(
+                    DistributionError.ALREADY_PACKED,
+                    f"Order {command.order} is in box {fulfilment.box}, and now in {command.box} too. Unpack one of "
+                    "them.",
+                    order=command.order, box=fulfilment.box,
+                )  # fmt: skip
             same = fulfilment.box == command.box if command.packed else fulfilment.box != command.box
             return None if same else BoxNoted(**fields)
 
@@ -87,7 +109,7 @@ def check(fulfilment: Fulfilment) -> list[str]:
     return [
         f"{line.remaining} of {item} is set aside, and {line.asked} was asked for"
         for item, line in fulfilment.lines.items()
-        if line.remaining < 0 or (line.asked and line.remaining > line.asked)
+        if line.remaining > line.asked
     ]
 
 

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Final
 
 from services.distribution.contract import (
+    ANONYMOUS,
     MAX_MEMBERS,
     AddMember,
     AgeBand,
@@ -25,6 +26,8 @@ from services.distribution.contract import (
     MemberAdded,
     MemberRemoved,
     MergeHouseholds,
+    MergeNoted,
+    NoteMerge,
     People,
     ProxyAuthorised,
     ProxyRevoked,
@@ -48,15 +51,25 @@ class Living:
     allergens: str | None
 
 
+@dataclass(slots=True)
+class Authority:
+    """Somebody may collect from one day to another, or until it was revoked."""
+
+    since: date
+    until: date | None
+    revoked_at: datetime | None = None
+
+
 @dataclass
 class Household:
-    """A household; `size` is 0 before it is registered. `proxies` may collect from one day to another."""
+    """A household; `size` is 0 before it is registered. `proxies` may collect for it; `merged` go on as it."""
 
     size: int = 0
     members: dict[str, Living] = field(default_factory=dict)
-    proxies: dict[str, list[tuple[date, date | None]]] = field(default_factory=dict)
+    proxies: dict[str, list[Authority]] = field(default_factory=dict)
     eligible_until: date | None = None
     merged_into: str | None = None
+    merged: list[str] = field(default_factory=list)
 
     @property
     def people(self) -> People:
@@ -71,11 +84,11 @@ class Household:
 
 HouseholdCommand = (
     RegisterHousehold | ChangeHousehold | AddMember | RemoveMember | AuthoriseProxy | RevokeProxy | RenewEligibility
-    | MergeHouseholds | UnmergeHouseholds
+    | MergeHouseholds | UnmergeHouseholds | NoteMerge
 )  # fmt: skip
 HouseholdEvent = (
     HouseholdRegistered | HouseholdChanged | MemberAdded | MemberRemoved | ProxyAuthorised | ProxyRevoked
-    | EligibilityRenewed | HouseholdsMerged | HouseholdsUnmerged
+    | EligibilityRenewed | HouseholdsMerged | HouseholdsUnmerged | MergeNoted
 )  # fmt: skip
 
 
@@ -91,15 +104,18 @@ def evolve(household: Household, event: HouseholdEvent) -> Household:
             household.members.pop(event.member, None)
             household.size = event.size
         case ProxyAuthorised():
-            household.proxies.setdefault(event.proxy, []).append((event.since, event.until))
+            household.proxies.setdefault(event.proxy, []).append(Authority(event.since, event.until))
         case ProxyRevoked():
-            household.proxies.pop(event.proxy, None)
+            for one in _standing(household, event.proxy):
+                one.revoked_at = event.occurred_at
         case EligibilityRenewed():
             household.eligible_until = event.eligible_until
         case HouseholdsMerged():
             household.merged_into = event.into
         case HouseholdsUnmerged():
             household.merged_into = None
+        case MergeNoted():
+            household.merged = [id for id in household.merged if id != event.other] + [event.other] * event.merged
         case HouseholdChanged():
             pass  # nothing of it decides anything
     return household
@@ -126,7 +142,7 @@ def decide(command: HouseholdCommand, household: Household, context: Context) ->
         case AuthoriseProxy():
             return _authorise(command, household, fields)
         case RevokeProxy():
-            return ProxyRevoked(**fields) if command.proxy in household.proxies else None
+            return ProxyRevoked(**fields) if _standing(household, command.proxy) else None
         case RenewEligibility():
             return EligibilityRenewed(**fields)
         case MergeHouseholds():
@@ -141,13 +157,15 @@ def decide(command: HouseholdCommand, household: Household, context: Context) ->
                     household=command.household, into=household.merged_into,
                 )  # fmt: skip
             return HouseholdsUnmerged(**fields)
+        case NoteMerge():
+            return None if (command.other in household.merged) is command.merged else MergeNoted(**fields)
 
 
 def _may_be_registered(command: RegisterHousehold, household: Household) -> None:
-    if household.size:
+    if household.size or command.household == ANONYMOUS:
         raise rejected(
             DistributionError.ALREADY_EXISTS,
-            f"Household {command.household} is registered already. Change it, or choose another id.",
+            f"The id {command.household} is taken. Change the household that has it, or choose another id.",
             household=command.household,
         )  # fmt: skip
     if len(command.members) > command.size:
@@ -160,11 +178,8 @@ def _may_be_registered(command: RegisterHousehold, household: Household) -> None
         raise rejected(DistributionError.DUPLICATE_LINE, "A member is listed twice. Give each an id of their own.")
 
 
-def _add(command: AddMember, household: Household, fields: dict[str, object]) -> MemberAdded | None:
-    known = household.members.get(command.member)
-    if known is not None:
-        if known.band is command.band:
-            return None
+def _add(command: AddMember, household: Household, fields: dict[str, object]) -> MemberAdded:
+    if command.member in household.members:
         raise rejected(
             DistributionError.ALREADY_EXISTS,
             f"Member {command.member} is in household {command.household} already. Remove them first, or choose "
@@ -203,7 +218,8 @@ def _authorise(command: AuthoriseProxy, household: Household, fields: dict[str, 
             DistributionError.INVALID_RANGE, f"It ends on {command.until}, before it begins on {command.since}.",
             since=str(command.since), until=str(command.until),
         )  # fmt: skip
-    for since, until in household.proxies.get(command.proxy, ()):
+    for one in _standing(household, command.proxy):
+        since, until = one.since, one.until
         if (since, until) == (command.since, command.until):
             return None
         if (until is None or command.since <= until) and (command.until is None or since <= command.until):
@@ -264,10 +280,18 @@ def eligible(household: Household, day: date) -> bool:
     return household.eligible_until is None or day <= household.eligible_until
 
 
-def may_collect(household: Household, proxy: str, day: date) -> bool:
+def may_collect(household: Household, proxy: str, day: date, at: datetime) -> bool:
+    """Whether somebody could collect for a household at a moment of a day there."""
     return any(
-        since <= day and (until is None or day <= until) for since, until in household.proxies.get(proxy, ())
+        one.since <= day and (one.until is None or day <= one.until)
+        and (one.revoked_at is None or at < one.revoked_at)
+        for one in household.proxies.get(proxy, ())
     )  # fmt: skip
+
+
+def _standing(household: Household, proxy: str) -> list[Authority]:
+    """What somebody was authorised to, and was not revoked."""
+    return [one for one in household.proxies.get(proxy, ()) if one.revoked_at is None]
 
 
 def avoided(household: Household, context: Context) -> frozenset[str]:
@@ -275,8 +299,8 @@ def avoided(household: Household, context: Context) -> frozenset[str]:
     found: set[str] = set()
     for member in household.members.values():
         text = None if member.allergens is None else context.unseal(member.allergens)
-        found |= {word.strip().lower() for word in (text or "").split(",") if word.strip()}
-    return frozenset(found)
+        found |= {"-".join(word.lower().replace("_", "-").split()) for word in (text or "").split(",")}
+    return frozenset(found - {""})
 
 
 def check(household: Household) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
 
 from services.distribution.contract import (
@@ -23,16 +24,19 @@ from services.distribution.refusals import rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider
 
+FURTHEST_EAST: Final = timedelta(hours=14)
+"""How far a place's clock is ahead of UTC at most."""
+
 
 @dataclass(slots=True)
 class Meal:
-    """One meal of the day. `marks` are the servings, deliveries and discards that were counted."""
+    """One meal of the day. `marks` are the deliveries, servings and discards that were counted, each as it was said."""
 
     delivered: int = 0
     served: dict[Diner, int] = field(default_factory=dict)
     discarded: int = 0
-    certified: bool = False
-    marks: set[str] = field(default_factory=set)
+    certified: CountCertified | None = None
+    marks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -42,6 +46,7 @@ class MealCount:
     meals: dict[str, Meal] = field(default_factory=dict)
 
 
+_Counted = DeliverMeals | ServeMeal | DiscardMeals | MealsDelivered | MealServed | MealsDiscarded
 MealCommand = DeliverMeals | ServeMeal | DiscardMeals | CertifyCount
 MealEvent = MealsDelivered | MealServed | MealsDiscarded | CountCertified
 
@@ -51,44 +56,68 @@ def evolve(count: MealCount, event: MealEvent) -> MealCount:
     match event:
         case MealsDelivered():
             meal.delivered += event.quantity
-            meal.marks.add(f"delivery:{event.delivery}")
         case MealServed():
             meal.served[event.diner] = meal.served.get(event.diner, 0) + event.quantity
-            meal.marks.add(f"serving:{event.serving}")
         case MealsDiscarded():
             meal.discarded += event.quantity
-            meal.marks.add(f"discard:{event.discard}")
         case CountCertified():
-            meal.certified = True
+            meal.certified = event
+            return count
+    mark, said = _mark(event)
+    meal.marks[mark] = said
     return count
+
+
+def _mark(told: _Counted) -> tuple[str, str]:
+    """The mark that a delivery, a serving or a discard is known by, and what it says."""
+    match told:
+        case DeliverMeals() | MealsDelivered():
+            return f"delivery {told.delivery}", f"{told.quantity} delivered"
+        case ServeMeal() | MealServed():
+            return f"serving {told.serving}", f"{told.quantity} served to {told.diner}"
+        case DiscardMeals() | MealsDiscarded():
+            return f"discard {told.discard}", f"{told.quantity} discarded"
 
 
 def decide(command: MealCommand, count: MealCount, context: Context) -> MealEvent | None:
     at = when(command.occurred_at, context)
     fields = dict(fields_of(command)) | {"occurred_at": at}
     meal = count.meals.get(str(command.meal)) or Meal()
+    _not_to_come(command, context)
+    if isinstance(command, CertifyCount):
+        return _certify(command, meal, context, fields)
+    mark, said = _mark(command)
+    if mark in meal.marks:
+        if meal.marks[mark] == said:
+            return None
+        raise rejected(
+            DistributionError.ALREADY_EXISTS,
+            f"The {mark} of {command.meal} was counted as: {meal.marks[mark]}. Count what came beside it under another "
+            "id.",
+            site=command.site, date=str(command.date), meal=command.meal,
+        )  # fmt: skip
+    _open(command, meal)
     match command:
         case DeliverMeals():
-            if f"delivery:{command.delivery}" in meal.marks:
-                return None
-            _open(command, meal)
             return MealsDelivered(**fields)
         case ServeMeal():
-            if f"serving:{command.serving}" in meal.marks:
-                return None
-            _open(command, meal)
             return MealServed(**fields, served=sum(meal.served.values()) + command.quantity)
         case DiscardMeals():
-            if f"discard:{command.discard}" in meal.marks:
-                return None
-            _open(command, meal)
             return MealsDiscarded(**fields)
-        case CertifyCount():
-            return _certify(command, meal, context, fields)
+
+
+def _not_to_come(command: MealCommand, context: Context) -> None:
+    """Refuse a day that has begun nowhere yet."""
+    last = (context.now + FURTHEST_EAST).date()
+    if command.date > last:
+        raise rejected(
+            DistributionError.OCCURRED_IN_FUTURE,
+            f"{command.date} is yet to come. Count meals once they are there; check the date.", date=str(command.date),
+        )  # fmt: skip
 
 
 def _open(command: MealCommand, meal: Meal) -> None:
-    if meal.certified:
+    if meal.certified is not None:
         raise rejected(
             DistributionError.COUNT_CERTIFIED,
             f"The count of {command.meal} at {command.site} on {command.date} is certified. What was missed stands in "
@@ -100,14 +129,18 @@ def _open(command: MealCommand, meal: Meal) -> None:
 def _certify(
     command: CertifyCount, meal: Meal, context: Context, fields: dict[str, Any]
 ) -> CountCertified | None:  # fmt: skip
-    if meal.certified:
-        _open(command, meal)
+    before = meal.certified
+    if before is not None and all(
+        value == getattr(before, name) for name, value in fields_of(command) if name != "occurred_at"
+    ):
+        return None
+    _open(command, meal)
     there = meal.delivered + command.carried_over
     accounted = sum(meal.served.values()) + meal.discarded + command.left_over
     off = accounted - there
     if command.kept > command.left_over:
         raise rejected(
-            DistributionError.MORE_THAN_DELIVERED,
+            DistributionError.INVALID_RANGE,
             f"{command.kept} meals would be kept of {command.left_over} left over. Check the two figures.",
             kept=command.kept, left_over=command.left_over,
         )  # fmt: skip

@@ -24,12 +24,12 @@ from services.distribution.contract import (
     distribution,
     entitlement_id,
 )
-from services.distribution.entitlement import Entitlement, limit_reached
+from services.distribution.entitlement import Entitlement, has_reason, limit_reached, not_eligible, used_as_others
 from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
-from services.distribution.household import Household, avoided, eligible, served_as_itself
+from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
 from services.distribution.programme import Programme, bundle_for, period_of, running
 from services.distribution.refusals import local_day, rejected, when
-from services.distribution.session import GRACE, Session, scheduled, takes_orders
+from services.distribution.session import GRACE, Session, goes_on, has_room, scheduled
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 
@@ -96,14 +96,22 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
                 occurred_at=at,
             )  # fmt: skip
         case RecordNoShow():
-            if order.stage in (Stage.NO_SHOW, Stage.CANCELLED, Stage.COMPLETED):
+            if order.stage is Stage.NO_SHOW:
                 return None
+            open_still(order, command.order)
             return NoShowRecorded(
                 order=command.order, household=placed.household, session=placed.session, occurred_at=at
             )
         case CompleteOrder():
             if order.stage is Stage.COMPLETED:
-                return None
+                if order.box == command.box:
+                    return None
+                raise rejected(
+                    DistributionError.ORDER_ENDED,
+                    f"Order {command.order} was handed out in box {order.box} already, and now in {command.box} too. "
+                    "Ask the household what it got.",
+                    order=command.order, box=order.box,
+                )  # fmt: skip
             return OrderCompleted(
                 order=command.order, box=command.box, household=placed.household, session=placed.session,
                 occurred_at=at,
@@ -120,23 +128,22 @@ def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) ->
             order=command.order,
         )  # fmt: skip
     household: Household = context.read("household", command.household)
-    served_as_itself(household, command.household)
+    registered(household, command.household)
     session: Session = context.read("session", command.session)
     announced = scheduled(session, command.session)
+    catalogue: Catalogue = context.read("goods", CATALOGUE)
+    known_items(catalogue, command.lines)
+    served_as_itself(household, command.household)
+    distinct(command.lines)
+    has_reason(command.override_reason)
     programme: Programme = context.read("programme", announced.programme)
     running(programme, announced.programme)
+    goes_on(session, command.session, context.now)
     day = local_day(announced.starts_at, programme.utc_offset)
     if not eligible(household, day) and command.override_reason is None:
-        raise rejected(
-            DistributionError.NOT_ELIGIBLE,
-            f"Household {command.household} is eligible until {household.eligible_until}, and the session is on {day}. "
-            "Renew it with RenewEligibility, or give an override_reason.",
-            household=command.household, eligible_until=str(household.eligible_until),
-        )  # fmt: skip
-    takes_orders(session, command.session, command.slot)
-    distinct(command.lines)
+        raise not_eligible(command.household, household, day)
+    has_room(session, command.session, command.slot)
     goods = command.lines or bundle_for(programme, announced.programme, household.size)
-    catalogue: Catalogue = context.read("goods", CATALOGUE)
     known_items(catalogue, goods)
     warned = warnings(catalogue, avoided(household, context), goods)
     look(warned, command.seen_warnings)
@@ -152,20 +159,22 @@ def _confirm(
     if order.stage is Stage.CONFIRMED:
         return None
     open_still(order, command.order)
+    household: Household = context.read("household", placed.household)
+    served_as_itself(household, placed.household)
+    has_reason(command.override_reason)
     programme: Programme = context.read("programme", placed.programme)
     running(programme, placed.programme)
     session: Session = context.read("session", placed.session)
-    announced = scheduled(session, placed.session)
-    if session.closed_at is not None:
-        raise rejected(
-            DistributionError.SESSION_CLOSED, f"Session {placed.session} is closed. Place the order for another.",
-            session=placed.session,
-        )  # fmt: skip
+    announced = goes_on(session, placed.session, context.now)
+    day = local_day(announced.starts_at, programme.utc_offset)
+    if not eligible(household, day) and (command.override_reason or placed.override_reason) is None:
+        raise not_eligible(placed.household, household, day)
     claimed = entitlement_id(placed.household, placed.programme, placed.period)
     entitlement: Entitlement = context.read("entitlement", claimed)
-    used = len(entitlement.claims) - (command.order in entitlement.claims)
+    used = entitlement.used - (command.order in entitlement.claims)
+    used += used_as_others(placed.household, placed.programme, placed.period, context)
     if programme.times is not None and used >= programme.times and command.override_reason is None:
-        raise limit_reached(placed.household, placed.programme, placed.period, entitlement, programme)
+        raise limit_reached(placed.household, placed.programme, placed.period, used, programme)
     return OrderConfirmed(
         order=command.order, household=placed.household, programme=placed.programme, period=placed.period,
         session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,

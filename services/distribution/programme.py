@@ -29,6 +29,7 @@ from shared.decider import Context, Decider
 class Programme:
     """A programme; `kind` is empty before it is opened. `times` None is no limit."""
 
+    name: str = ""
     kind: str = ""
     utc_offset: int = 0
     closed: bool = False
@@ -45,7 +46,7 @@ ProgrammeEvent = ProgrammeOpened | ProgrammeClosed | BundleSet | LimitSet
 def evolve(programme: Programme, event: ProgrammeEvent) -> Programme:
     match event:
         case ProgrammeOpened():
-            programme.kind, programme.utc_offset = event.kind, event.utc_offset
+            programme.name, programme.kind, programme.utc_offset = event.name, event.kind, event.utc_offset
         case ProgrammeClosed():
             programme.closed = True
         case BundleSet():
@@ -64,7 +65,8 @@ def decide(command: ProgrammeCommand, programme: Programme, context: Context) ->
     if isinstance(command, OpenProgramme):
         if not programme.kind:
             return ProgrammeOpened(**fields)
-        if (programme.kind, programme.utc_offset) == (command.kind, command.utc_offset) and not programme.closed:
+        as_it_is = (programme.name, programme.kind, programme.utc_offset)
+        if as_it_is == (command.name, command.kind, command.utc_offset) and not programme.closed:
             return None
         raise rejected(
             DistributionError.ALREADY_EXISTS, f"There is, or was, a programme {command.programme}. Choose another id.",
@@ -75,6 +77,7 @@ def decide(command: ProgrammeCommand, programme: Programme, context: Context) ->
         case CloseProgramme():
             return None if programme.closed else ProgrammeClosed(**fields)
         case SetBundle():
+            running(programme, command.programme)
             items = [line.item for line in command.lines]
             if len(set(items)) < len(items):
                 raise rejected(DistributionError.DUPLICATE_LINE, "An item is listed twice. Add the two up.")
@@ -84,6 +87,7 @@ def decide(command: ProgrammeCommand, programme: Programme, context: Context) ->
             ]
             return None if same else BundleSet(**fields)
         case SetLimit():
+            running(programme, command.programme)
             same = (programme.times, programme.every) == (command.times, command.every)
             return None if same else LimitSet(**fields)
 

@@ -50,7 +50,7 @@ def evolve(session: Session, event: SessionEvent) -> Session:
         case SessionScheduled():
             session.announced = event
         case SessionOpened():
-            session.opened_at, session.closed_at = event.occurred_at, None
+            session.opened_at = event.occurred_at
         case SessionClosed():
             session.closed_at = event.occurred_at
         case SlotBooked():
@@ -146,8 +146,9 @@ def _close(command: CloseSession, session: Session, at: datetime) -> SessionClos
 def _closed(id: str, session: Session) -> Exception:
     assert session.closed_at is not None
     return rejected(
-        DistributionError.SESSION_CLOSED, f"Session {id} closed at {session.closed_at:%Y-%m-%d %H:%M} UTC.", session=id
-    )
+        DistributionError.SESSION_CLOSED,
+        f"Session {id} closed at {session.closed_at:%Y-%m-%d %H:%M} UTC. Schedule another, or choose one.", session=id,
+    )  # fmt: skip
 
 
 # -- for the decisions that need a session ----------------------------------------------------------------------------
@@ -163,22 +164,35 @@ def scheduled(session: Session, id: str) -> SessionScheduled:
     return session.announced
 
 
-def takes_orders(session: Session, id: str, slot: datetime | None) -> None:
-    """Refuse an order for a session that is over or full, or at a time that is none of its slots."""
+def goes_on(session: Session, id: str, now: datetime) -> SessionScheduled:
+    """What a session was announced as. Refuses one that is over."""
     announced = scheduled(session, id)
     if session.closed_at is not None:
         raise _closed(id, session)
+    if now >= announced.ends_at + GRACE:
+        raise rejected(
+            DistributionError.SESSION_CLOSED,
+            f"Session {id} ended at {announced.ends_at:%Y-%m-%d %H:%M} UTC. Place the order for another.", session=id,
+        )  # fmt: skip
+    return announced
+
+
+def has_room(session: Session, id: str, slot: datetime | None) -> None:
+    """Refuse an order at a time that is none of a session's slots, or for which there is no room."""
+    announced = scheduled(session, id)
+    if (slot is not None) != (announced.slot_minutes is not None):
+        what = "has slots: choose one" if slot is None else "has no slots: leave it out"
+        raise rejected(DistributionError.WRONG_SLOT, f"Session {id} {what}.", session=id)
+    if slot is not None and announced.slot_minutes is not None:
+        _has_slot(session, announced, id, slot, timedelta(minutes=announced.slot_minutes))
     if announced.capacity is not None and len(session.booked) >= announced.capacity:
         raise rejected(
             DistributionError.SESSION_FULL, f"Session {id} has {announced.capacity} orders, and takes no more.",
             session=id, capacity=announced.capacity,
         )  # fmt: skip
-    if (slot is not None) != (announced.slot_minutes is not None):
-        what = "has slots: choose one" if slot is None else "has no slots: leave it out"
-        raise rejected(DistributionError.WRONG_SLOT, f"Session {id} {what}.", session=id)
-    if slot is None or announced.slot_minutes is None:
-        return
-    length = timedelta(minutes=announced.slot_minutes)
+
+
+def _has_slot(session: Session, announced: SessionScheduled, id: str, slot: datetime, length: timedelta) -> None:
     if not announced.starts_at <= slot < announced.ends_at or (slot - announced.starts_at) % length:
         raise rejected(
             DistributionError.WRONG_SLOT,

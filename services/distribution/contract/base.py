@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 from msgspec import Meta
 from pydantic import Field
 
+from services.inventory.contract import LotNumber
 from shared.contract import Contract, value
 from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text
 
@@ -55,55 +56,53 @@ class DistributionError(StrEnum):
     """Why distribution refuses a command. When several hold, the first in this order is the one that is answered."""
 
     OCCURRED_IN_FUTURE = "OCCURRED_IN_FUTURE"
-    CLOCK_RUNS_BACK = "CLOCK_RUNS_BACK"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    ALREADY_REVERSED = "ALREADY_REVERSED"
+    BOX_CODE_USED = "BOX_CODE_USED"
     UNKNOWN_HOUSEHOLD = "UNKNOWN_HOUSEHOLD"
     UNKNOWN_PROGRAMME = "UNKNOWN_PROGRAMME"
     UNKNOWN_SESSION = "UNKNOWN_SESSION"
     UNKNOWN_ORDER = "UNKNOWN_ORDER"
     UNKNOWN_BOX = "UNKNOWN_BOX"
     UNKNOWN_MEMBER = "UNKNOWN_MEMBER"
-    UNKNOWN_PROXY = "UNKNOWN_PROXY"
     UNKNOWN_VISIT = "UNKNOWN_VISIT"
-    UNKNOWN_CLAIM = "UNKNOWN_CLAIM"
     UNKNOWN_ITEM = "UNKNOWN_ITEM"
     UNKNOWN_STEP = "UNKNOWN_STEP"
-    ALREADY_EXISTS = "ALREADY_EXISTS"
+    BOX_UNPACKED = "BOX_UNPACKED"
+    BOX_GONE = "BOX_GONE"
+    ORDER_ENDED = "ORDER_ENDED"
+    NOT_CONFIRMED = "NOT_CONFIRMED"
     SAME_HOUSEHOLD = "SAME_HOUSEHOLD"
     HOUSEHOLD_MERGED = "HOUSEHOLD_MERGED"
     NOT_MERGED = "NOT_MERGED"
     HOUSEHOLD_SIZE = "HOUSEHOLD_SIZE"
     LAST_MEMBER = "LAST_MEMBER"
     PEOPLE_NEEDED = "PEOPLE_NEEDED"
-    PROXY_OVERLAPS = "PROXY_OVERLAPS"
-    INVALID_RANGE = "INVALID_RANGE"
     DUPLICATE_LINE = "DUPLICATE_LINE"
-    NOT_ELIGIBLE = "NOT_ELIGIBLE"
+    OVERRIDE_NEEDS_REASON = "OVERRIDE_NEEDS_REASON"
     PROGRAMME_CLOSED = "PROGRAMME_CLOSED"
-    NO_BUNDLE = "NO_BUNDLE"
+    WRONG_SESSION = "WRONG_SESSION"
     WRONG_PERIOD = "WRONG_PERIOD"
+    CLOCK_RUNS_BACK = "CLOCK_RUNS_BACK"
+    COUNT_CERTIFIED = "COUNT_CERTIFIED"
+    INVALID_RANGE = "INVALID_RANGE"
+    PROXY_OVERLAPS = "PROXY_OVERLAPS"
     SESSION_NOT_OPEN = "SESSION_NOT_OPEN"
     SESSION_CLOSED = "SESSION_CLOSED"
-    SESSION_FULL = "SESSION_FULL"
-    WRONG_SLOT = "WRONG_SLOT"
-    WRONG_SESSION = "WRONG_SESSION"
     ORDERS_OPEN = "ORDERS_OPEN"
-    ORDER_ENDED = "ORDER_ENDED"
-    NOT_CONFIRMED = "NOT_CONFIRMED"
-    NOT_RESERVED = "NOT_RESERVED"
+    NOT_ELIGIBLE = "NOT_ELIGIBLE"
+    WRONG_SLOT = "WRONG_SLOT"
+    SESSION_FULL = "SESSION_FULL"
     ALREADY_PACKED = "ALREADY_PACKED"
-    BOX_CODE_USED = "BOX_CODE_USED"
+    NOT_RESERVED = "NOT_RESERVED"
     BOX_EMPTY = "BOX_EMPTY"
-    BOX_GONE = "BOX_GONE"
     BEYOND_ORDER = "BEYOND_ORDER"
     WRONG_RECIPIENT = "WRONG_RECIPIENT"
-    ALREADY_REVERSED = "ALREADY_REVERSED"
+    UNKNOWN_CLAIM = "UNKNOWN_CLAIM"
     LIMIT_REACHED = "LIMIT_REACHED"
-    OVERRIDE_NEEDS_REASON = "OVERRIDE_NEEDS_REASON"
+    NO_BUNDLE = "NO_BUNDLE"
     WARNING_NOT_SEEN = "WARNING_NOT_SEEN"
-    COUNT_CERTIFIED = "COUNT_CERTIFIED"
     COUNT_DOES_NOT_ADD_UP = "COUNT_DOES_NOT_ADD_UP"
-    MORE_THAN_DELIVERED = "MORE_THAN_DELIVERED"
-    SECOND_PERSON_REQUIRED = "SECOND_PERSON_REQUIRED"
 
 
 # -- enums and fields -------------------------------------------------------------------------------------------------
@@ -150,23 +149,27 @@ class ItemLine:
 
 @value
 class PackedLine:
-    """So much of an item in a box, from one lot; no lot when it is not known."""
+    """So much of an item in a box, from one lot. UNKNOWN is the stock of unknown lot; no lot is any, the one that expires
+    first."""
 
     item: Id
     quantity: Quantity
-    lot: Text | None = None
+    lot: LotNumber | None = None
     date: Date | None = None
     owner: Id | None = None
+
+
+_Heads = Annotated[int, Field(ge=0, le=1_000), Meta(ge=0, le=1_000)]
 
 
 @value
 class People:
     """How many were served, by age."""
 
-    child: Amount = 0
-    adult: Amount = 0
-    senior: Amount = 0
-    unknown: Amount = 0
+    child: _Heads = 0
+    adult: _Heads = 0
+    senior: _Heads = 0
+    unknown: _Heads = 0
 
     @property
     def total(self) -> int:

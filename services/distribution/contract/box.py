@@ -85,8 +85,8 @@ class UnpackBox:
 class BoxHandedOut:
     """A box is in the hands of its household, or of `collected_by`, who may collect for it.
 
-    `breaches` are the rules that a fact broke: no claim (the household was served twice), an authorisation that was
-    over, an order that was cancelled.
+    `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
+    household was served twice), an authorisation that was over, an order that had ended.
     """
 
     box: BoxCode
@@ -100,6 +100,7 @@ class BoxHandedOut:
     people: People
     collected_by: Id | None = None
     fact: bool = False
+    claimed: bool
     breaches: tuple[DistributionError, ...] = ()
     occurred_at: Moment
 

@@ -24,6 +24,7 @@ from services.distribution.contract.base import (
     Note,
     People,
     Period,
+    Text,
     VisitId,
     Warned,
     command,
@@ -52,7 +53,8 @@ def of_visit(command: Any) -> str:
 class EntitlementClaimed:
     """A household is to be served once; `used` of `limit` times in the period are claimed with it (None: no limit).
 
-    `claim` is the order or visit that it is for. An override says by whose word and why.
+    `claim` is the order that it is for, or `box-` and the code of a box that was handed out without one. An override
+    says by whose word (`claimed_by`) and why. With `fact` the household has been served already: nothing is refused.
     """
 
     household: Id
@@ -60,6 +62,8 @@ class EntitlementClaimed:
     period: Period
     claim: Id
     override_reason: Note | None = None
+    asked_by: Text | None = None
+    fact: bool = False
     used: int
     limit: int | None = None
     over: bool = False
@@ -69,13 +73,16 @@ class EntitlementClaimed:
 
 @command(category="entitlement", aggregate=of_claim, makes=(EntitlementClaimed,))
 class ClaimEntitlement:
-    """Claim that a household is to be served once more in a period."""
+    """Claim that a household is to be served once more in a period. `asked_by` is whose word it is, if not the
+    sender's."""
 
     household: Id
     programme: Id
     period: Period
     claim: Id
     override_reason: Note | None = None
+    asked_by: Text | None = None
+    fact: bool = False
     occurred_at: Moment | None = None
 
 
@@ -110,7 +117,7 @@ class VisitRecorded:
 
     `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings`
     were given and seen. `breaches` are the rules that a fact broke: the limit (served twice), eligibility, a session
-    that was not open. `used` of `limit` times in the period are used with it.
+    that was not open, a household that goes on as another. `used` of `limit` times in the period are used with it.
     """
 
     visit: VisitId
@@ -138,6 +145,7 @@ class VisitRecorded:
 class RecordVisit:
     """Serve at the table: claim, goods and issue in one. `lines` left out are the standard box for the size.
 
+    `visit` is an id that no other visit has, of no household: a UUID, say.
     `people` left out are the household's members. An anonymous visit says how many people it is for.
     """
 

@@ -26,6 +26,11 @@ from services.distribution.contract.base import (
 _Lots = Field(max_length=200)
 
 
+def fulfilment_of_visit(visit: str) -> str:
+    """The id of a visit's fulfilment; also whom inventory gives its goods to."""
+    return f"v-{visit}"
+
+
 @event(category="fulfilment")
 class GoodsReserved:
     """Inventory set goods aside for an order: these lots of an item; `short` is what was asked for and is not there."""
@@ -52,10 +57,12 @@ class NoteReserved:
 
 @event(category="fulfilment")
 class GoodsFreed:
-    """What inventory had set aside of an item for an order is free again, or a recall took it away."""
+    """What inventory had set aside of an item for an order is free again, or was taken away, as by a recall: these
+    lots, `quantity` in all of what was set aside. `remaining` still is."""
 
     order: OrderId
     item: Id
+    lots: tuple[PackedLine, ...]
     quantity: Quantity
     remaining: Amount
     occurred_at: Moment
@@ -63,18 +70,18 @@ class GoodsFreed:
 
 @command(category="fulfilment", aggregate="order", makes=(GoodsFreed,))
 class NoteFreed:
-    """Note what inventory freed; `remaining` is still set aside."""
+    """Note what inventory freed."""
 
     order: OrderId
     item: Id
-    quantity: Quantity
-    remaining: Amount
+    lots: Annotated[tuple[PackedLine, ...], _Lots]
     occurred_at: Moment | None = None
 
 
 @event(category="fulfilment")
 class GoodsIssued:
-    """Inventory gave goods out for an order or a visit; `movement` is the revision of its movement in that stock."""
+    """Inventory gave goods out for a visit, or of what was set aside for an order; `movement` is the revision of its
+    movement in that stock. `unrecorded` of the `quantity` was beyond its ledger."""
 
     order: OrderId
     item: Id
@@ -127,4 +134,5 @@ __all__ = [
     "NoteFreed",
     "NoteIssued",
     "NoteReserved",
+    "fulfilment_of_visit",
 ]

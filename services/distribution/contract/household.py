@@ -129,7 +129,10 @@ class MemberAdded:
 
 @command(category="household", aggregate="household", makes=(MemberAdded,))
 class AddMember:
-    """Add a member. With `counted_already` the household's size had them in it, and stays."""
+    """Add a member. With `counted_already` the household's size had them in it, and stays.
+
+    Who is listed already is refused: what is new about them (an allergy) would be lost. Remove them first.
+    """
 
     household: Id
     member: Id
@@ -186,7 +189,7 @@ class AuthoriseProxy:
 
 @event(category="household")
 class ProxyRevoked:
-    """Somebody may not collect for a household any more."""
+    """Somebody may not collect for a household any more; what they collected before stays rightful."""
 
     household: Id
     proxy: Id
@@ -267,9 +270,30 @@ class UnmergeHouseholds:
     occurred_at: Moment | None = None
 
 
+@event(category="household")
+class MergeNoted:
+    """Another household goes on as this one (`merged`), or is its own again: what it was served counts here too."""
+
+    household: Id
+    other: Id
+    merged: bool
+    occurred_at: Moment
+
+
+@command(category="household", aggregate="household", makes=(MergeNoted,))
+class NoteMerge:
+    """Note that another household goes on as this one, or does not any more; sent by the fulfilment process."""
+
+    household: Id
+    other: Id
+    merged: bool
+    occurred_at: Moment | None = None
+
+
 __all__ = [
     "MAX_MEMBERS", "AddMember", "AuthoriseProxy", "ChangeHousehold", "EligibilityRenewed", "HouseholdChanged",
     "HouseholdRegistered", "HouseholdsMerged", "HouseholdsUnmerged", "Member", "MemberAdded", "MemberRemoved",
-    "MergeHouseholds", "ProxyAuthorised", "ProxyRevoked", "RegisterHousehold", "RemoveMember", "RenewEligibility",
+    "MergeHouseholds", "MergeNoted", "NoteMerge",
+    "ProxyAuthorised", "ProxyRevoked", "RegisterHousehold", "RemoveMember", "RenewEligibility",
     "RevokeProxy", "UnmergeHouseholds",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
+from msgspec import Meta
 from pydantic import Field
 
 from services.distribution.contract.base import (
@@ -50,6 +51,13 @@ class Diner(StrEnum):
     OTHER = "other"
 
 
+Meals = Annotated[int, Field(ge=0, le=1_000_000), Meta(ge=0, le=1_000_000)]
+"""Meals of one site's day."""
+
+SomeMeals = Annotated[int, Field(ge=1, le=100_000), Meta(ge=1, le=100_000)]
+"""Meals of one delivery or discard."""
+
+
 @event(category="meal_count")
 class MealsDelivered:
     """Meals arrived, or were cooked, at a site."""
@@ -58,7 +66,7 @@ class MealsDelivered:
     date: Date
     meal: MealType
     delivery: Id
-    quantity: Quantity
+    quantity: SomeMeals
     temperature: int | None = None
     received_by: Text | None = None
     occurred_at: Moment
@@ -72,7 +80,7 @@ class DeliverMeals:
     date: Date
     meal: MealType
     delivery: Id
-    quantity: Quantity
+    quantity: SomeMeals
     temperature: Annotated[int, Field(ge=-1000, le=2000)] | None = None
     received_by: Text | None = None
     occurred_at: Moment | None = None
@@ -113,7 +121,7 @@ class MealsDiscarded:
     date: Date
     meal: MealType
     discard: Id
-    quantity: Quantity
+    quantity: SomeMeals
     reason: Note
     occurred_at: Moment
 
@@ -126,7 +134,7 @@ class DiscardMeals:
     date: Date
     meal: MealType
     discard: Id
-    quantity: Quantity
+    quantity: SomeMeals
     reason: Note
     occurred_at: Moment | None = None
 
@@ -156,9 +164,9 @@ class CountCertified:
     site: Id
     date: Date
     meal: MealType
-    carried_over: Amount = 0
-    left_over: Amount = 0
-    kept: Amount = 0
+    carried_over: Meals = 0
+    left_over: Meals = 0
+    kept: Meals = 0
     discrepancy: Delta = 0
     reason: Note | None = None
     delivered: int
@@ -175,9 +183,9 @@ class CertifyCount:
     site: Id
     date: Date
     meal: MealType
-    carried_over: Amount = 0
-    left_over: Amount = 0
-    kept: Amount = 0
+    carried_over: Meals = 0
+    left_over: Meals = 0
+    kept: Meals = 0
     discrepancy: Delta = 0
     reason: Note | None = None
     occurred_at: Moment | None = None

@@ -84,7 +84,10 @@ class OrderConfirmed:
 
 @command(category="order", aggregate="order", makes=(OrderConfirmed,))
 class ConfirmOrder:
-    """Confirm an order; refused when the household was served as often as its programme allows."""
+    """Confirm an order; refused when the household was served as often as its programme allows.
+
+    An `override_reason` given when the order was placed is for its eligibility, one given here for both.
+    """
 
     order: OrderId
     override_reason: Note | None = None

@@ -54,7 +54,8 @@ class SessionOpened:
 
 @command(category="session", aggregate="session", makes=(SessionOpened,))
 class OpenSession:
-    """Open the doors."""
+    """Open the doors. They are opened once: whoever is served after they closed is of another session, or reported as a
+    fact."""
 
     session: Id
     occurred_at: Moment | None = None

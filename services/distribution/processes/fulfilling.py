@@ -1,25 +1,30 @@
 """Fulfilment: from a confirmed order to goods that left, and back again when nothing comes of it.
 
-    OrderPlaced     -> BookSlot
+    OrderPlaced     -> BookSlot; when the session is closed already, the order is cancelled
     OrderConfirmed  -> ClaimEntitlement, ReserveStock for each item, whole or part; a claim that is refused cancels it
+    GoodsReserved   -> ReleaseReservation, when the order ended while it was on its way
     BoxPacked       -> NoteBox
-    BoxHandedOut    -> IssueStock by the lots in the box, CompleteOrder, FreeSlot
+    BoxHandedOut    -> IssueStock by the lots in the box, CompleteOrder; a claim, if the order's does not count
     BoxUnpacked     -> NoteBox; chilled goods are held for review; what an ended order had set aside is released
-    OrderCancelled, NoShowRecorded -> ReleaseEntitlement, FreeSlot, and ReleaseReservation unless it is packed
+    OrderCancelled, NoShowRecorded -> FreeSlot, ReleaseEntitlement, and ReleaseReservation unless it is packed
+    OrderCompleted  -> FreeSlot
     VisitRecorded   -> IssueStock for each item;  VisitReversed -> ReverseMovement for each
     SessionClosed   -> RecordNoShow for each order that was still open
     due_at passed   -> RecordNoShow
+    HouseholdsMerged, HouseholdsUnmerged -> NoteMerge
 
 What left the table has left: its issues say so (`already_left`) and inventory records them whatever its figure says. An
-issue that no longer fits where it happened (a count was approved since) is issued as of now.
+issue that is refused where it happened is issued as of now. Of what was set aside for an order, what is in a packed box
+waits, even if the order ends, until somebody unpacks the box.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from services.distribution.contract import (
     BookSlot,
@@ -31,9 +36,15 @@ from services.distribution.contract import (
     CompleteOrder,
     DistributionError,
     FreeSlot,
+    GoodsFreed,
     GoodsIssued,
+    GoodsReserved,
+    HouseholdsMerged,
+    HouseholdsUnmerged,
     NoShowRecorded,
     NoteBox,
+    NoteMerge,
+    NoteReserved,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
@@ -42,13 +53,16 @@ from services.distribution.contract import (
     ProcessStepRefused,
     RecordNoShow,
     ReleaseEntitlement,
+    ResolveStep,
     SessionClosed,
     VisitRecorded,
     VisitReversed,
     distribution,
+    fulfilment_of_visit,
 )
-from services.distribution.processes.names import recipient_of, reservation_of
+from services.distribution.processes.names import order_of, reservation_of
 from services.inventory.contract import (
+    UNKNOWN,
     HoldReason,
     HoldStock,
     InventoryError,
@@ -59,19 +73,33 @@ from services.inventory.contract import (
     ReserveStock,
     ReverseMovement,
     inventory,
+    lot_form,
 )
 from shared.event import Recorded
 from shared.manager import Cause, Manager, Step
 
+_LEAD_TO_ORDERS: Final = ("BookSlot", "ClaimEntitlement", "ReserveStock")
 
-@dataclass(eq=False)
+
+@dataclass(eq=False, slots=True)
 class _Order:
-    """What is remembered of an order from its confirmation on."""
+    """What is remembered of an order from its confirmation on.
 
+    `steps` are those that lead to it, `reserved` the items of which something is set aside, `boxes` the boxes that are
+    packed for it. `ended` says that it was cancelled or nobody came, `handed_out` that a box of it was.
+    """
+
+    steps: list[str] = field(default_factory=list)
     confirmed: OrderConfirmed | None = None
+    reserved: set[str] = field(default_factory=set)
     boxes: set[str] = field(default_factory=set)
     ended: bool = False
-    released: bool = False
+    handed_out: bool = False
+
+    @property
+    def needs_goods(self) -> bool:
+        """Whether what is set aside for it is to stay so."""
+        return bool(self.boxes) or not (self.ended or self.handed_out)
 
 
 class Fulfilling(Manager):
@@ -80,19 +108,20 @@ class Fulfilling(Manager):
     name = "fulfilling"
     reads = (
         OrderPlaced, OrderConfirmed, OrderCancelled, OrderCompleted, NoShowRecorded, BoxPacked, BoxUnpacked,
-        BoxHandedOut, VisitRecorded, VisitReversed, GoodsIssued, SessionClosed, ProcessStepRefused,
+        BoxHandedOut, VisitRecorded, VisitReversed, GoodsReserved, GoodsFreed, GoodsIssued, SessionClosed,
+        HouseholdsMerged, HouseholdsUnmerged, ProcessStepRefused,
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._orders: dict[str, _Order] = {}
         self._due: list[tuple[datetime, int, str, Cause]] = []
         """A heap of until when an order waits, its sequence, its id, and the event that confirmed it."""
-        self._claims: dict[str, str] = {}
-        """The order of each claim's step that may yet be refused."""
-        self._issues: dict[str, tuple[Cause, IssueStock]] = {}
-        """The steps that gave goods out, should one be refused."""
+        self._sent: dict[str, Step] = {}
+        """Steps that something else follows from should they be refused, by their ids."""
+        self._issuing: dict[tuple[str, str], str] = {}
+        """Of those, the ones that give goods out, by fulfilment and item."""
         self._movements: dict[str, list[GoodsIssued]] = {}
-        """What was given out for each order and visit, by the id of its fulfilment."""
+        """What was given out for each visit, by the id of its fulfilment."""
         self._reversed: dict[str, str] = {}
         """Visits that were reversed, and why, by the same ids."""
 
@@ -100,15 +129,11 @@ class Fulfilling(Manager):
         match event.data:
             case OrderPlaced() as placed:
                 book = BookSlot(session=placed.session, order=placed.order, slot=placed.slot)
-                yield self.step(event, distribution, book, met_by=DistributionError.SESSION_CLOSED)
+                yield self._watched(self.step(event, distribution, book), placed.order)
             case OrderConfirmed() as confirmed:
                 yield from self._confirmed(event, confirmed)
-            case OrderCancelled() | NoShowRecorded() as ended:
-                yield from self._ended(event, ended.order, ended.session)
-            case OrderCompleted() as completed:
-                self._order(completed.order).ended = True
-                served = FreeSlot(session=completed.session, order=completed.order, served=True)
-                yield self.step(event, distribution, served)
+            case GoodsReserved() | GoodsFreed() | GoodsIssued() as goods:
+                yield from self._goods(event, goods)
             case BoxPacked() as packed:
                 self._order(packed.order).boxes.add(packed.box)
                 yield self.step(event, distribution, NoteBox(order=packed.order, box=packed.box, packed=True))
@@ -116,42 +141,43 @@ class Fulfilling(Manager):
                 yield from self._unpacked(event, unpacked)
             case BoxHandedOut() as handed:
                 yield from self._handed_out(event, handed)
+            case OrderCancelled() | NoShowRecorded() as ended:
+                yield from self._ended(event, ended.order, ended.session)
+            case OrderCompleted() as completed:
+                served = FreeSlot(session=completed.session, order=completed.order, served=True)
+                yield self.step(event, distribution, served)
             case VisitRecorded() as visited:
-                for line in visited.goods:
-                    issue = IssueStock(
-                        item=line.item, location=visited.site, purpose=Purpose.HOUSEHOLD,
-                        lines=(PickLine(quantity=line.quantity),), recipient=recipient_of(visited.visit),
-                        already_left=True, occurred_at=visited.occurred_at,
-                    )  # fmt: skip
-                    yield self._issue(event, issue)
+                yield from self._visited(event, visited)
             case VisitReversed() as undone:
-                visit = recipient_of(undone.visit)
+                visit = fulfilment_of_visit(undone.visit)
                 self._reversed[visit] = undone.reason
-                for issued in self._movements.get(visit, ()):
+                for issued in self._movements.pop(visit, ()):
                     yield self._reverse(event, issued, undone.reason)
-            case GoodsIssued() as issued:
-                self._movements.setdefault(issued.order, []).append(issued)
-                if issued.order in self._reversed:  # it was reversed before its goods were known to have left
-                    yield self._reverse(event, issued, self._reversed[issued.order])
             case SessionClosed() as closed:
                 for order in closed.no_shows:
-                    yield self.step(event, distribution, RecordNoShow(order=order), f"no show {order}")
+                    yield self._no_show(event, order)
+            case HouseholdsMerged() | HouseholdsUnmerged() as merged:
+                note = NoteMerge(
+                    household=merged.into, other=merged.household, merged=isinstance(merged, HouseholdsMerged)
+                )
+                yield self.step(event, distribution, note)
             case ProcessStepRefused() as refused:
                 yield from self._refused(event, refused)
 
     def due(self, now: datetime) -> Iterable[Step]:
         while self._due and self._due[0][0] <= now:
-            _, _, order, cause = heapq.heappop(self._due)
-            if not self._order(order).ended:
-                yield self.step(cause, distribution, RecordNoShow(order=order), f"overdue {order}")
+            _, _, id, cause = heapq.heappop(self._due)
+            order = self._order(id)
+            if not (order.ended or order.handed_out):
+                yield self._no_show(cause, id)
 
     def moot(self, step: Step) -> bool:
-        """Nothing is set aside any more for an order that has ended."""
-        return isinstance(step.command, ReserveStock) and any(
-            order.ended and order.confirmed is not None
-            and reservation_of(order.confirmed.order) == step.command.reservation
-            for order in [self._orders.get(step.command.reservation[2:], _Order())]
-        )  # fmt: skip
+        """Nothing is set aside any more for an order that is over."""
+        command = step.command
+        if not isinstance(command, ReserveStock):
+            return False
+        order = self._orders.get(order_of(command.reservation) or "")
+        return order is not None and not order.needs_goods
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
@@ -163,41 +189,67 @@ class Fulfilling(Manager):
         heapq.heappush(self._due, (confirmed.due_at, event.sequence, confirmed.order, Cause.of(event)))
         claim = ClaimEntitlement(
             household=confirmed.household, programme=confirmed.programme, period=confirmed.period,
-            claim=confirmed.order, override_reason=confirmed.override_reason,
+            claim=confirmed.order, override_reason=confirmed.override_reason, asked_by=event.envelope.authid,
         )  # fmt: skip
-        step = self.step(event, distribution, claim)
-        self._claims[step.id(self.name)] = confirmed.order
-        yield step
+        yield self._watched(self.step(event, distribution, claim), confirmed.order)
         for line in confirmed.goods:
             reserve = ReserveStock(
                 item=line.item, location=confirmed.site, reservation=reservation_of(confirmed.order),
                 quantity=line.quantity, purpose=Purpose.HOUSEHOLD, allow_part=True, recipient=confirmed.order,
             )  # fmt: skip
-            yield self.step(event, inventory, reserve, f"reserve {line.item}")
+            yield self._watched(self.step(event, inventory, reserve, f"reserve {line.item}"), confirmed.order)
 
     def _ended(self, event: Recorded, id: str, session: str) -> Iterable[Step]:
         order = self._order(id)
         order.ended = True
+        self._forget_steps(order)
         yield self.step(event, distribution, FreeSlot(session=session, order=id))
-        if order.confirmed is not None:
-            release = ReleaseEntitlement(
-                household=order.confirmed.household, programme=order.confirmed.programme,
-                period=order.confirmed.period, claim=id, reason="the order ended without being handed out",
-            )  # fmt: skip
-            yield self.step(event, distribution, release, met_by=DistributionError.UNKNOWN_CLAIM)
-            if not order.boxes:
-                yield from self._release(event, order)
-
-    def _release(self, event: Recorded, order: _Order) -> Iterable[Step]:
-        if order.confirmed is None or order.released:
+        if order.confirmed is None or order.handed_out:
             return
-        order.released = True
-        for line in order.confirmed.goods:
-            release = ReleaseReservation(
-                item=line.item, location=order.confirmed.site, reservation=reservation_of(order.confirmed.order)
-            )
-            met = InventoryError.UNKNOWN_RESERVATION
-            yield self.step(event, inventory, release, f"release {line.item}", met_by=met)
+        release = ReleaseEntitlement(
+            household=order.confirmed.household, programme=order.confirmed.programme, period=order.confirmed.period,
+            claim=id, reason="The order ended without being handed out.",
+        )  # fmt: skip
+        yield self.step(event, distribution, release, met_by=DistributionError.UNKNOWN_CLAIM)
+        if not order.boxes:
+            yield from self._release_all(event, order)
+
+    def _no_show(self, cause: Recorded | Cause, order: str) -> Step:
+        met = DistributionError.ORDER_ENDED
+        return self.step(cause, distribution, RecordNoShow(order=order), f"no show {order}", met_by=met)
+
+    # -- goods --------------------------------------------------------------------------------------------------------
+
+    def _goods(self, event: Recorded, goods: GoodsReserved | GoodsFreed | GoodsIssued) -> Iterable[Step]:
+        """Keep up with what inventory did."""
+        order = self._orders.get(goods.order)
+        match goods:
+            case GoodsReserved():
+                if order is not None and goods.lots:
+                    order.reserved.add(goods.item)
+                    if order.confirmed is not None and not order.needs_goods:
+                        yield self._release(event, order.confirmed, goods.item)
+            case GoodsFreed():
+                if order is not None and not goods.remaining:
+                    order.reserved.discard(goods.item)
+            case GoodsIssued():
+                self._sent.pop(self._issuing.pop((goods.order, goods.item), ""), None)
+                if order is not None:
+                    order.reserved.discard(goods.item)
+                elif goods.order in self._reversed:  # it was reversed before its goods were known to have left
+                    yield self._reverse(event, goods, self._reversed[goods.order])
+                else:
+                    self._movements.setdefault(goods.order, []).append(goods)
+
+    def _release_all(self, event: Recorded, order: _Order) -> Iterable[Step]:
+        if order.confirmed is not None:
+            for line in order.confirmed.goods:
+                yield self._release(event, order.confirmed, line.item)
+
+    def _release(self, event: Recorded, confirmed: OrderConfirmed, item: str) -> Step:
+        release = ReleaseReservation(item=item, location=confirmed.site, reservation=reservation_of(confirmed.order))
+        met = InventoryError.UNKNOWN_RESERVATION
+        return self.step(event, inventory, release, f"release {item}", met_by=met)
 
     # -- boxes --------------------------------------------------------------------------------------------------------
 
@@ -206,73 +258,128 @@ class Fulfilling(Manager):
         order.boxes.discard(unpacked.box)
         yield self.step(event, distribution, NoteBox(order=unpacked.order, box=unpacked.box, packed=False))
         for item in unpacked.quarantine:
-            lots = tuple(dict.fromkeys(line.lot or "UNKNOWN" for line in unpacked.packed if line.item == item))
+            lots = tuple(dict.fromkeys(line.lot or UNKNOWN for line in unpacked.packed if line.item == item))
             hold = HoldStock(
                 item=item, location=unpacked.site, hold=f"unpacked-{unpacked.box}", reason=HoldReason.INSPECTION,
-                lots=lots, note=f"Unpacked from box {unpacked.box}: kept cold all the time?",
+                lots=lots, note=f"Unpacked from box {unpacked.box}: was it kept cold all the time?",
             )  # fmt: skip
             yield self.step(event, inventory, hold, f"hold {item}")
-        if order.ended and not order.boxes:
-            yield from self._release(event, order)
+        if order.confirmed is None:
+            return
+        over = not order.needs_goods
+        for line in order.confirmed.goods:
+            if over or line.item in unpacked.quarantine:  # what is held is not packed again
+                yield self._release(event, order.confirmed, line.item)
 
     def _handed_out(self, event: Recorded, handed: BoxHandedOut) -> Iterable[Step]:
         order = self._order(handed.order)
         order.boxes.discard(handed.box)
+        yield from self._claim_late(event, order, handed)
         yield self.step(event, distribution, CompleteOrder(order=handed.order, box=handed.box))
-        packed: dict[str, list[PackedLine]] = {}
+        first, order.handed_out = not order.handed_out, True
+        self._forget_steps(order)
+        packed: dict[str, dict[tuple[str | None, object, object], PackedLine]] = {}
         for line in handed.packed:
-            packed.setdefault(line.item, []).append(line)
-        for item, lines in packed.items():
+            same = packed.setdefault(line.item, {})
+            key = (None if line.lot is None else lot_form(line.lot), line.date, line.owner)
+            same[key] = replace(line, quantity=line.quantity + (same[key].quantity if key in same else 0))
+        for item, lots in packed.items():
             issue = IssueStock(
                 item=item, location=handed.site, purpose=Purpose.HOUSEHOLD,
-                reservation=None if order.released else reservation_of(handed.order),
+                reservation=reservation_of(handed.order) if first and item in order.reserved else None,
                 lines=tuple(
                     PickLine(
                         quantity=line.quantity, lot=line.lot, date=line.date, owner=line.owner,
                         reason="as packed" if line.lot is not None else None,
                     )
-                    for line in lines
+                    for line in lots.values()
                 ),
                 recipient=handed.box, already_left=True, occurred_at=handed.occurred_at,
             )  # fmt: skip
-            yield self._issue(event, issue)
-        if order.confirmed is not None and not order.released:
+            yield self._issue(event, issue, handed.order)
+        if order.confirmed is not None and not order.needs_goods:
             for goods in order.confirmed.goods:
                 if goods.item not in packed:
-                    release = ReleaseReservation(
-                        item=goods.item, location=handed.site, reservation=reservation_of(handed.order)
-                    )
-                    met = InventoryError.UNKNOWN_RESERVATION
-                    yield self.step(event, inventory, release, f"release {goods.item}", met_by=met)
-            order.released = True
+                    yield self._release(event, order.confirmed, goods.item)
 
-    def _issue(self, cause: Recorded, issue: IssueStock) -> Step:
-        step = self.step(cause, inventory, issue, f"issue {issue.item}")
-        self._issues[step.id(self.name)] = (Cause.of(cause), issue)
+    def _claim_late(self, event: Recorded, order: _Order, handed: BoxHandedOut) -> Iterable[Step]:
+        """The household was served, so a claim counts: the order's own, or another where that was given back before
+        or stands for another box of the order."""
+        if handed.claimed and not order.ended and not order.handed_out:
+            return
+        claim = ClaimEntitlement(
+            household=handed.household, programme=handed.programme, period=handed.period, fact=True,
+            claim=f"box-{handed.box}" if order.ended or order.handed_out else handed.order,
+            asked_by=event.envelope.authid,
+        )  # fmt: skip
+        yield self.step(event, distribution, claim, "claim what was handed out")
+
+    # -- visits -------------------------------------------------------------------------------------------------------
+
+    def _visited(self, event: Recorded, visited: VisitRecorded) -> Iterable[Step]:
+        visit = fulfilment_of_visit(visited.visit)
+        for line in visited.goods:
+            issue = IssueStock(
+                item=line.item, location=visited.site, purpose=Purpose.HOUSEHOLD,
+                lines=(PickLine(quantity=line.quantity),), recipient=visit, already_left=True,
+                occurred_at=visited.occurred_at,
+            )  # fmt: skip
+            yield self._issue(event, issue, visit)
+
+    def _issue(self, cause: Recorded, issue: IssueStock, fulfilment: str) -> Step:
+        step = self._watched(self.step(cause, inventory, issue, f"issue {issue.item}"))
+        self._issuing[fulfilment, issue.item] = step.id(self.name)
         return step
 
     def _reverse(self, cause: Recorded, issued: GoodsIssued, reason: str) -> Step:
         undo = ReverseMovement(
-            item=issued.item, location=issued.site, movement=issued.movement, reason=reason[:200]
-        )  # fmt: skip
+            item=issued.item, location=issued.site, movement=issued.movement, reason=" ".join(reason.split())[:200]
+        )
         met = InventoryError.ALREADY_REVERSED
         return self.step(cause, inventory, undo, f"reverse {issued.item} {issued.movement}", met_by=met)
 
     # -- refused steps ------------------------------------------------------------------------------------------------
 
+    def _watched(self, step: Step, order: str | None = None) -> Step:
+        id = step.id(self.name)
+        self._sent[id] = step
+        if order is not None:
+            self._order(order).steps.append(id)
+        return step
+
+    def _forget_steps(self, order: _Order) -> None:
+        """Nothing follows any more from a refusal of what led to an order that is over."""
+        while order.steps:
+            self._sent.pop(order.steps.pop(), None)
+
     def _refused(self, event: Recorded, refused: ProcessStepRefused) -> Iterable[Step]:
+        """Go on without a step, and say at its refusal what was done instead, so that nobody need look into it."""
         if refused.manager != self.name:
             return
-        order = self._claims.pop(refused.step, None)
-        if order is not None:
-            cancel = CancelOrder(order=order, reason=f"It could not be claimed: {refused.detail}"[:2000])
-            yield self.step(event, distribution, cancel, met_by=DistributionError.ORDER_ENDED)
-        found = self._issues.pop(refused.step, None)
-        if found is not None:
-            cause, issue = found
-            again = IssueStock(
-                item=issue.item, location=issue.location, purpose=issue.purpose,
-                lines=tuple(PickLine(quantity=line.quantity) for line in issue.lines), recipient=issue.recipient,
-                already_left=True, note="It happened earlier, and is issued as of now.",
-            )  # fmt: skip
-            yield self.step(cause, inventory, again, f"issue now {issue.item}")
+        step = self._sent.pop(refused.step, None)
+        done = "The order was over by then." if step is None and refused.command in _LEAD_TO_ORDERS else None
+        match step and step.command:
+            case BookSlot(order=order) | ClaimEntitlement(claim=order):
+                cancel = CancelOrder(order=order, reason=f"It could not go on: {refused.detail}"[:2000])
+                yield self.step(event, distribution, cancel, met_by=DistributionError.ORDER_ENDED)
+                done = f"Order {order} is cancelled."
+            case ReserveStock() as asked:
+                order = order_of(asked.reservation) or ""
+                none = NoteReserved(order=order, item=asked.item, asked=asked.quantity, short=asked.quantity, lots=())
+                yield self.step(event, distribution, none, f"short of {asked.item}")
+                if refused.code == InventoryError.INSUFFICIENT_STOCK:
+                    done = f"Order {order} goes without {asked.item}."
+            case IssueStock() as issue:
+                if issue.reservation is not None:
+                    release = ReleaseReservation(
+                        item=issue.item, location=issue.location, reservation=issue.reservation
+                    )
+                    met = InventoryError.UNKNOWN_RESERVATION
+                    yield self.step(event, inventory, release, f"release {issue.item}", met_by=met)
+                again = replace(
+                    issue, reservation=None, occurred_at=None, note="It happened earlier, and is issued as of now."
+                )
+                yield self.step(event, inventory, again, f"issue now {issue.item}")
+                done = "It is issued as of now."
+        if done is not None:
+            yield self.step(event, distribution, ResolveStep(step=refused.step, note=done))

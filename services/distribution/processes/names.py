@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-_ORDER = "d-"
-_VISIT = "v-"
+import re
+from typing import Final
+
+_ORDER: Final = re.compile(r"d-([A-Za-z0-9][A-Za-z0-9_-]{0,47})")
+_VISIT: Final = re.compile(r"v-[A-Za-z0-9][A-Za-z0-9_-]{0,45}")
 
 
 def reservation_of(order: str) -> str:
     """The reservation in inventory of what is set aside for an order, in each item's stock."""
-    return f"{_ORDER}{order}"
+    return f"d-{order}"
 
 
 def order_of(reservation: str | None) -> str | None:
     """The order that a reservation is for; None when it is nobody's here."""
-    return reservation.removeprefix(_ORDER) if reservation and reservation.startswith(_ORDER) else None
-
-
-def recipient_of(visit: str) -> str:
-    """Whom inventory gives the goods of a visit to; also the id of the visit's fulfilment."""
-    return f"{_VISIT}{visit}"
+    found = _ORDER.fullmatch(reservation or "")
+    return found[1] if found else None
 
 
 def is_visit(recipient: str | None) -> bool:
-    """Whether goods went to a visit of distribution's."""
-    return recipient is not None and recipient.startswith(_VISIT)
+    """Whether goods went to a visit of distribution's: to the id of its fulfilment."""
+    return _VISIT.fullmatch(recipient or "") is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from services.distribution.contract import (
@@ -14,6 +15,7 @@ from services.distribution.contract import (
 )
 from services.distribution.processes.names import is_visit, order_of
 from services.inventory.contract import (
+    UNKNOWN,
     Freeing,
     ItemChanged,
     ItemFacts,
@@ -32,7 +34,7 @@ from shared.manager import Manager, Step
 
 
 class Supply(Manager):
-    """Tells distribution what inventory recorded. It remembers items, and how much is set aside for each order."""
+    """Tells distribution what inventory recorded. It remembers what is known of items, for when one is retired."""
 
     name = "supply"
     reads = (
@@ -41,8 +43,6 @@ class Supply(Manager):
 
     def __init__(self) -> None:
         self._items: dict[str, ItemFacts] = {}
-        self._reserved: dict[tuple[str, str, str], int] = {}
-        """By item, location and order: what is still set aside."""
 
     def react(self, event: Recorded) -> Iterable[Step]:
         match event.data:
@@ -54,42 +54,45 @@ class Supply(Manager):
             case StockReserved() as made:
                 order = order_of(made.reservation)
                 if order is not None:
-                    self._reserved[made.item, made.location, order] = made.quantity - made.short
                     command = NoteReserved(
                         order=order, item=made.item, asked=made.quantity, short=made.short,
-                        lots=tuple(_packed(made.item, lot) for lot in made.reserved),
+                        lots=_packed(made.item, made.reserved),
                     )  # fmt: skip
                     yield self.step(event, distribution, command, f"reserved {made.item}")
             case ReservationReleased() | ReservationExpired() as ended:
                 order = order_of(ended.reservation)
                 if order is not None:
-                    freed = sum(line.quantity for line in ended.freed)
-                    yield from self._freed(event, ended.item, ended.location, order, freed)
+                    yield from self._freed(event, ended.item, order, ended.freed)
             case Movement() as moved:
-                yield from self._moved(event, moved)
+                if isinstance(moved, StockIssued):
+                    yield from self._issued(event, moved)
+                yield from self._taken(event, moved)
 
-    def _moved(self, event: Recorded, moved: Movement) -> Iterable[Step]:
-        for_whom = None
-        if isinstance(moved, StockIssued):
-            for_whom = moved.recipient if is_visit(moved.recipient) else order_of(moved.reservation)
+    def _issued(self, event: Recorded, moved: StockIssued) -> Iterable[Step]:
+        for_whom = moved.recipient if is_visit(moved.recipient) else order_of(moved.reservation)
         if for_whom is not None:
             command = NoteIssued(
-                order=for_whom, item=moved.item, quantity=-sum(move.change for move in moved.moves) or 1,
-                site=moved.location, movement=event.revision,
+                order=for_whom, item=moved.item, site=moved.location, movement=event.revision,
+                quantity=sum(move.unrecorded - move.change for move in moved.moves),
                 unrecorded=sum(move.unrecorded for move in moved.moves),
             )  # fmt: skip
             yield self.step(event, distribution, command, f"issued {moved.item}")
-        for line in moved.freed:
-            taken_from = order_of(line.reservation)
-            if taken_from is not None and line.why is not Freeing.USED:
-                yield from self._freed(event, moved.item, moved.location, taken_from, line.quantity)
 
-    def _freed(self, event: Recorded, item: str, location: str, order: str, quantity: int) -> Iterable[Step]:
-        remaining = max(0, self._reserved.get((item, location, order), 0) - quantity)
-        self._reserved[item, location, order] = remaining
-        if quantity:
-            command = NoteFreed(order=order, item=item, quantity=quantity, remaining=remaining)
-            yield self.step(event, distribution, command, f"freed {item} {order}")
+    def _taken(self, event: Recorded, moved: Movement) -> Iterable[Step]:
+        """What was set aside for orders and is not any more, beside what was used for them."""
+        lots: defaultdict[str, list[LotQuantity]] = defaultdict(list)
+        for line in moved.freed:
+            order = order_of(line.reservation)
+            if order is not None and line.why is not Freeing.USED:
+                lots[order].append(line)
+        for order, taken in lots.items():
+            yield from self._freed(event, moved.item, order, taken)
+
+    def _freed(self, event: Recorded, item: str, order: str, lots: Iterable[LotQuantity]) -> Iterable[Step]:
+        freed = _packed(item, lots)
+        if freed:
+            command = NoteFreed(order=order, item=item, lots=freed)
+            yield self.step(event, distribution, command, f"freed {item}")
 
     def _goods(self, event: Recorded, item: str, *, retired: bool) -> Step:
         facts = self._items[item]
@@ -100,5 +103,8 @@ class Supply(Manager):
         return self.step(event, distribution, command, f"goods {item}")
 
 
-def _packed(item: str, lot: LotQuantity) -> PackedLine:
-    return PackedLine(item=item, quantity=lot.quantity, lot=lot.lot, date=lot.date, owner=lot.owner)
+def _packed(item: str, lots: Iterable[LotQuantity]) -> tuple[PackedLine, ...]:
+    return tuple(
+        PackedLine(item=item, quantity=lot.quantity, lot=lot.lot or UNKNOWN, date=lot.date, owner=lot.owner)
+        for lot in lots
+    )
