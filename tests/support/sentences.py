@@ -79,7 +79,7 @@ class World:
             event = decider.decide(
                 command,
                 self.state(Ref(spec.category, spec.aggregate(command))),
-                Context(now, actor, mandate, reads, past, blind, _texts.get),
+                Context(now, actor, mandate, reads, past, blind, opened),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -142,6 +142,17 @@ def sealed(contract: Contract, event: Any) -> Any:
         return made
 
     return fields.replace(event, change)
+
+
+def opened(text: str) -> str | None:
+    """What a sealed text says; None when its owner was erased."""
+    return _texts.get(text)
+
+
+def erase(owner: str) -> None:
+    """Destroy the key of an owner: what was sealed for it is never opened again."""
+    for text in [text for text in _texts if text.startswith(f"sealed:1:{owner}:")]:
+        del _texts[text]
 
 
 def blind(kind: str, text: str) -> str:

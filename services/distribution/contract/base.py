@@ -149,7 +149,7 @@ class ItemLine:
 
 @value
 class PackedLine:
-    """So much of an item in a box, from one lot. UNKNOWN is the stock of unknown lot; no lot is any, the one that expires
+    """So much of an item in a box, from one lot. UNKNOWN is the stock of unknown lot; no lot is the one that expires
     first."""
 
     item: Id

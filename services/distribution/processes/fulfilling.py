@@ -283,10 +283,15 @@ class Fulfilling(Manager):
             same = packed.setdefault(line.item, {})
             key = (None if line.lot is None else lot_form(line.lot), line.date, line.owner)
             same[key] = replace(line, quantity=line.quantity + (same[key].quantity if key in same else 0))
+        used = order.reserved & packed.keys() if first else set()
+        if order.confirmed is not None and not order.needs_goods:
+            for goods in order.confirmed.goods:
+                if goods.item not in used:  # a reservation that others emptied is open still
+                    yield self._release(event, order.confirmed, goods.item)
         for item, lots in packed.items():
             issue = IssueStock(
                 item=item, location=handed.site, purpose=Purpose.HOUSEHOLD,
-                reservation=reservation_of(handed.order) if first and item in order.reserved else None,
+                reservation=reservation_of(handed.order) if item in used else None,
                 lines=tuple(
                     PickLine(
                         quantity=line.quantity, lot=line.lot, date=line.date, owner=line.owner,
@@ -297,10 +302,6 @@ class Fulfilling(Manager):
                 recipient=handed.box, already_left=True, occurred_at=handed.occurred_at,
             )  # fmt: skip
             yield self._issue(event, issue, handed.order)
-        if order.confirmed is not None and not order.needs_goods:
-            for goods in order.confirmed.goods:
-                if goods.item not in packed:
-                    yield self._release(event, order.confirmed, goods.item)
 
     def _claim_late(self, event: Recorded, order: _Order, handed: BoxHandedOut) -> Iterable[Step]:
         """The household was served, so a claim counts: the order's own, or another where that was given back before
