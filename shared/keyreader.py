@@ -15,6 +15,7 @@ from shared.keybucket import KeyBucket
 from shared.keyring import KeyRecord
 from shared.masterkeys import MasterKeys, bound_to
 from shared.sealing import Parts, parts_of, unseal
+from shared.vault import INDEX
 
 _AT_ONCE: Final = 64
 
@@ -43,6 +44,15 @@ async def open_texts(nc: Client, service: str, masters: MasterKeys, texts: Itera
     for text, part in parts.items():
         found[text] = _opened(service, masters, records.get(part.owner), part)
     return found
+
+
+async def index_key(nc: Client, service: str, masters: MasterKeys) -> bytes | None:
+    """The key of a service's blind indexes (blind.py); None before the service has made it. Raises WrongMasterKey."""
+    record = (await _records(nc, service, [INDEX])).get(INDEX)
+    if record is None or not record.keys:
+        return None
+    first = record.keys[0]
+    return masters.unwrap(first.master, first.wrapped, bound_to(service, INDEX, first.number))
 
 
 async def _records(nc: Client, service: str, owners: list[str]) -> dict[str, KeyRecord]:

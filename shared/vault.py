@@ -10,10 +10,7 @@ Sealing and opening need no server: every key of the service is in memory. Only 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import secrets
-import unicodedata
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -23,6 +20,7 @@ import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nats.aio.client import Client
 
+from shared.blind import blind
 from shared.clock import Clock, utc_now
 from shared.errors import Busy, Corrupt, Erased, Invalid, LedgerError, Misconfigured
 from shared.event import timestamp
@@ -188,8 +186,7 @@ class Vault:
         Upper and lower case, blanks and compatible characters (NFKC) make no difference. It outlives the person's key:
         who has the keyring can try texts on it, so it is made only of what must be found again.
         """
-        normal = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-        return hmac.new(self._index_key, f"{kind}\0{normal}".encode(), hashlib.sha256).hexdigest()[:32]
+        return blind(self._index_key, kind, text)
 
     # -- changing -------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Final, Literal
 
 import asyncpg
 import typer
@@ -22,7 +22,9 @@ from services.queries.treasury.book import STREAM, NoBook
 AskBook = Callable[[asyncpg.Pool, Position | None], Awaitable[QueryResult]]
 """A question that is answered at a position or later."""
 
-Of = Literal["stock", "money"]
+Of = Literal["stock", "distribution", "money"]
+
+_STREAMS: Final[Mapping[Of, str]] = {"stock": "INVENTORY", "distribution": "DISTRIBUTION", "money": STREAM}
 
 Book = Annotated[str | None, typer.Option("--book", metavar="BOOK", help="The book; needed when there are several.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="As of the end of this day; else today.")]
@@ -35,7 +37,7 @@ Last = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to an
 Member = Annotated[str | None, typer.Option("--member", metavar="PARTY", help="Only this member.")]
 Donor = Annotated[str | None, typer.Option("--donor", metavar="PARTY", help="Only this donor.")]
 OfWhat = Annotated[
-    Of | None, typer.Option("--of", help="Only those of stock, or of money; both if left out. CSV needs one.")
+    Of | None, typer.Option("--of", help="Only those of stock, distribution or money; all if left out. CSV needs one.")
 ]
 AtLeast = Annotated[
     str | None,
@@ -53,24 +55,28 @@ async def show_book(operator: Operator, ask: AskBook, *, csv: bool, at_least: st
     return OK
 
 
-async def show_both(
-    operator: Operator, goods: AskBook, money: AskBook, *, of: Of | None, csv: bool, at_least: str | None
+async def show_each(
+    operator: Operator, questions: Mapping[Of, AskBook], *, of: Of | None, csv: bool, at_least: str | None
 ) -> int:
-    """Ask one question about goods and one about money, and write both answers, or the one that is wanted.
+    """Ask one question of several services, and write all answers, or the one that is wanted.
 
-    In JSON both are one object with `stock` and `money`; CSV has room for one. Without a book there is no money.
+    In JSON all are one object with `stock`, `distribution` and `money`; CSV has room for one. Without a book there is
+    no money.
     """
     form = form_of(operator, csv)
     if form is Form.CSV and of is None:
-        raise Usage("CSV has room for one table: say --of stock or --of money.")
+        raise Usage(f"CSV has room for one table: say --of {' or --of '.join(questions)}.")
+    if of is not None and of not in questions:
+        raise Usage(f"Nothing of {of} is listed here: say --of {' or --of '.join(questions)}.")
     wanted = position(at_least)
     answers: dict[Of, QueryResult] = {}
     async with operator.database() as pool:
-        if of != "money":
-            answers["stock"] = await opened(operator, await goods(pool, _for(wanted, money=False)))
-        if of != "stock":
+        for name, ask in questions.items():
+            if of is not None and name != of:
+                continue
+            at = wanted if wanted is not None and wanted[0] == _STREAMS[name] else None
             try:
-                answers["money"] = await opened(operator, await money(pool, _for(wanted, money=True)))
+                answers[name] = await opened(operator, await ask(pool, at))
             except NoBook:
                 if of == "money":
                     raise
@@ -82,8 +88,3 @@ async def show_both(
             console().print()
         write(found, form)
     return OK
-
-
-def _for(wanted: Position | None, *, money: bool) -> Position | None:
-    """A position, for the question whose stream it is of."""
-    return wanted if wanted is not None and (wanted[0] == STREAM) == money else None

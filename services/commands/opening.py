@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import nats.errors
 
@@ -26,7 +26,7 @@ _WHY: Final = {
 async def opened(operator: Operator, found: QueryResult) -> QueryResult:
     """The answer with every text of a sealed column opened, or a word in its place and a sentence that says why."""
     places = [n for n, column in enumerate(found.columns) if column.kind == "sealed"]
-    texts = {row[n] for row in found.rows for n in places if row[n] is not None}
+    texts = {text for row in found.rows for n in places for text in _texts(row[n])}
     if not texts:
         return found
     words: Mapping[str, str]
@@ -37,11 +37,23 @@ async def opened(operator: Operator, found: QueryResult) -> QueryResult:
         words = dict.fromkeys(texts, Closed.SEALED)
         reasons = [f"(sealed): {error}"]
     rows = [
-        tuple(words.get(value, value) if n in places and value is not None else value for n, value in enumerate(row))
-        for row in found.rows
+        tuple(_replaced(value, words) if n in places else value for n, value in enumerate(row)) for row in found.rows
     ]
     message = " ".join([*([found.message] if found.message else []), *reasons]) or None
     return replace(found, rows=rows, message=message)
+
+
+def _texts(value: Any) -> list[str]:
+    """The sealed texts of a cell: none, one, or a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _replaced(value: Any, words: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [words.get(text, text) for text in value]
+    return value if value is None else words.get(value, value)
 
 
 async def names_of(operator: Operator, service: str, sealed: Mapping[str, str]) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ import asyncpg
 import typer
 
 from services import queries
-from services.commands import scans, show_books, show_both, show_giving
+from services.commands import scans, show_books, show_both, show_giving, show_served, show_table
 from services.commands.common import Operator, command
 from services.commands.door import Usage, new_group
 from services.commands.questions import All, AtLeast, Csv, Item, Location, show
@@ -193,7 +193,10 @@ GOODS: dict[str, Any] = {
     "waste": waste, "receipts": receipts, "weight": weight, "items": items, "locations": locations,
     "donors": donors,
 }  # fmt: skip
-COMMANDS: dict[str, Any] = {**GOODS, **show_both.COMMANDS, **show_books.COMMANDS, **show_giving.COMMANDS}
+COMMANDS: dict[str, Any] = {
+    **GOODS, **show_both.COMMANDS, **show_table.COMMANDS, **show_served.COMMANDS, **show_books.COMMANDS,
+    **show_giving.COMMANDS,
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""`commons show` of what both services have: what is on hold, and what somebody has to look at."""
+"""`commons show` of what several services have: what is on hold, and what somebody has to look at."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 import asyncpg
 
 from services import queries
-from services.commands.book_questions import AtLeast, Book, Of, OfWhat, show_both
+from services.commands.book_questions import AtLeast, Book, Of, OfWhat, show_each
 from services.commands.common import Operator, command
 from services.commands.questions import All, Csv, Item, Location, item_meant
-from services.queries import QueryResult, treasury
+from services.queries import QueryResult, distribution, treasury
 from services.queries.answer import Position
 
 
@@ -35,7 +35,9 @@ async def holds(
     async def money(pool: asyncpg.Pool, wanted: Position | None) -> QueryResult:
         return await treasury.money_held(pool, book=book, ended=all_, at_least=wanted)
 
-    return await show_both(operator, goods, money, of=of or _asked(item or location, book), csv=csv, at_least=at_least)
+    return await show_each(
+        operator, {"stock": goods, "money": money}, of=of or _asked(item or location, book), csv=csv, at_least=at_least
+    )
 
 
 @command
@@ -43,7 +45,8 @@ async def review(
     operator: Operator, of: OfWhat = None, item: Item = None, location: Location = None, book: Book = None,
     all_: All = False, csv: Csv = False, at_least: AtLeast = None,
 ) -> int | None:  # fmt: skip
-    """What somebody has to look at: facts that broke a rule or a limit, overdue transfers, payments that failed.
+    """What somebody has to look at: facts that broke a rule or a limit, overdue transfers, households served
+    twice, counts that are off, payments that failed, refused steps.
 
     Examples:
 
@@ -59,7 +62,13 @@ async def review(
     async def money(pool: asyncpg.Pool, wanted: Position | None) -> QueryResult:
         return await treasury.review(pool, book=book, closed=all_, at_least=wanted)
 
-    return await show_both(operator, goods, money, of=of or _asked(item or location, book), csv=csv, at_least=at_least)
+    async def served(pool: asyncpg.Pool, wanted: Position | None) -> QueryResult:
+        return await distribution.review(pool, closed=all_, at_least=wanted)
+
+    return await show_each(
+        operator, {"stock": goods, "distribution": served, "money": money}, of=of or _asked(item or location, book),
+        csv=csv, at_least=at_least,
+    )  # fmt: skip
 
 
 def _asked(of_stock: str | None, of_money: str | None) -> Of | None:

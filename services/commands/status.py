@@ -163,6 +163,13 @@ def _reason(health: dict[str, Any]) -> str:
     return "it is starting, or has lost NATS"
 
 
+async def managers_now(operator: Operator) -> list[ManagerStatus]:
+    """The process managers of every service that answers. Raises Unreachable, and NATS's own errors."""
+    async with operator.nats() as nc:
+        services = await asyncio.gather(*(_ask(nc, name) for name in CONTRACTS))
+    return [manager for service in services for manager in managers_of(service)]
+
+
 def managers_of(service: ServiceStatus) -> list[ManagerStatus]:
     """The process managers that a service tells of."""
     return [

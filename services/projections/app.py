@@ -1,4 +1,4 @@
-"""The read models as a process: every projection followed side by side, with its health and metrics."""
+"""The read models as a process: every projection, and the search by name, side by side, with health and metrics."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import structlog
 from prometheus_client import Gauge
 
 from services.projections.registry import PROJECTIONS
+from services.projections.search import NameSearch
 from shared.application import run
 from shared.errors import Misconfigured
+from shared.masterkeys import MasterKeys, given
 from shared.readmodel import open_pool
 from shared.runner import Runner, State
 from shared.settings import Settings
@@ -41,6 +43,7 @@ class ReadModels:
         self._runners = [
             Runner(projection, settings.nats_url, settings.database_url) for projection in PROJECTIONS.values()
         ]
+        self._search = _search(settings, settings.database_url)
         self._tasks: list[asyncio.Task[None]] = []
         self._parked: dict[str, int] = {}
         for runner in self._runners:
@@ -50,6 +53,8 @@ class ReadModels:
         """Begin to follow. Servers that are not there yet are waited for, and /readyz says so."""
         self._tasks = [asyncio.create_task(runner.run(), name=runner.projection.name) for runner in self._runners]
         self._tasks.append(asyncio.create_task(self._count_parked(), name="parked"))
+        if self._search is not None:
+            self._tasks.append(asyncio.create_task(self._search.run(), name="search"))
 
     async def stop(self) -> None:
         """Stop following. What was folded is committed; what was begun is rolled back, and folded again next time."""
@@ -61,7 +66,10 @@ class ReadModels:
         """Ready when every projection folds. Kept in any case: a start would not mend one that stopped."""
         projections = {runner.projection.name: self._health(runner) for runner in self._runners}
         well = bool(self._tasks) and all(runner.condition.well for runner in self._runners)
-        return {"ok": True, "ready": well, "service": "projections", "projections": projections}
+        search = "off: no master key was given" if self._search is None else self._search.state
+        return {
+            "ok": True, "ready": well, "service": "projections", "projections": projections, "search": search,
+        }  # fmt: skip
 
     def _health(self, runner: Runner) -> dict[str, Any]:
         name, condition = runner.projection.name, runner.condition
@@ -95,6 +103,20 @@ class ReadModels:
         finally:
             if pool is not None:
                 pool.terminate()
+
+
+def _search(settings: Settings, database_url: str) -> NameSearch | None:
+    """The search by name, for a process that was given the master keys."""
+
+    def masters() -> MasterKeys:
+        found = given(settings.master_key_file, settings.master_key)
+        if found is None:
+            raise Misconfigured("The master keys are not where they were. Set COMMONS_MASTER_KEY_FILE.")
+        return found
+
+    if settings.master_key_file is None and settings.master_key is None:
+        return None
+    return NameSearch(settings.nats_url, database_url, masters)
 
 
 def _is(runner: Runner, state: State) -> float:

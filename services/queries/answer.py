@@ -63,7 +63,7 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query over read models that read one stream, or also others. `empty` is said when there are no rows."""
+    """A query over read models, of which one at least reads `stream`. `empty` is said when there are no rows."""
 
     stream: str
     title: str
@@ -82,7 +82,8 @@ class Question:
     def _answer(self, reading: Reading) -> QueryResult:
         names = [column.name for column in self.columns]
         rows = [tuple(record[name] for name in names) for record in reading.records]
-        positions = [position[self.stream] for position in reading.checkpoints.values()]
+        checkpoints = reading.checkpoints.values()
+        positions = [position[self.stream] for position in checkpoints if self.stream in position]
         reason = None
         if reading.incomplete:
             reason = (

@@ -54,6 +54,11 @@ class Commons:
         assert done.code == 0, done
         return done.json
 
+    def last(self, stream: str = "INVENTORY") -> int:
+        """The last sequence of a stream. Distribution's grows by itself when inventory's catalogue does."""
+        streams = {one["name"]: one for one in self("status", "--json").json["streams"]}
+        return int(streams[stream]["last_sequence"])
+
     def process(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """The same as a process of its own, for what only a process can show."""
         command = [sys.executable, "-m", "services.cli", *arguments, "--data", str(self.data)]

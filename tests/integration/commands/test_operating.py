@@ -94,17 +94,17 @@ def test_items_and_receipts_are_imported_once(commons: Commons, tmp_path: Path) 
     items, receipts = tmp_path / "items.csv", tmp_path / "receipts.csv"
     items.write_text(ITEMS)
     receipts.write_text(RECEIPTS)
-    before = commons("status", "--json").json["streams"]
+    before = commons.last()
     tried = commons("import", "items", str(items), "--dry-run", "--json")
     assert (tried.code, tried.json["valid"], tried.json["refused"]) == (1, 2, 1)
-    assert commons("status", "--json").json["streams"] == before
+    assert commons.last() == before
     first = commons("import", "items", str(items))
     assert first.code == 1
     assert "2 new" in first.out
     assert "pounds" in first.out
     again = commons("import", "items", str(items), "--json").json
     assert (again["new"], again["unchanged"]) == (0, 2)
-    commons("show", "items", "--at-least", str(commons("status", "--json").json["streams"][0]["last_sequence"]))
+    commons("show", "items", "--at-least", str(commons.last()))
     brought = commons("import", "receipts", str(receipts), "--json").json
     assert (brought["new"], brought["refused"]) == (2, 1)
     assert [refusal["line"] for refusal in brought["refusals"]] == [4]
@@ -123,7 +123,7 @@ def test_recalls_are_matched_by_barcode_and_the_rest_is_for_a_person(commons: Co
     file.write_text(json.dumps({"results": [notice, other]}))
     report = commons("import", "recalls", str(file), "--json")
     assert (report.code, report.json["new"], report.json["for_a_person"]) == (0, 1, 1), report.out
-    last = commons("status", "--json").json["streams"][0]["last_sequence"]
+    last = commons.last()
     rows = commons("show", "recalls", "F-0001-2027", "--at-least", str(last), "--json").json["rows"]
     assert [(row["item"], row["classification"]) for row in rows] == [("rice", "II")]
 
@@ -133,11 +133,11 @@ def test_recalls_are_matched_by_barcode_and_the_rest_is_for_a_person(commons: Co
 def test_a_file_that_cannot_be_read_is_refused_whole(commons: Commons, tmp_path: Path, kind: str, raw: bytes) -> None:
     file = tmp_path / "broken"
     file.write_bytes(raw)
-    before = commons("status", "--json").json["streams"]
+    before = commons.last()
     done = commons("import", kind, str(file))
     assert (done.code, done.out) == (1, ""), done
     assert "broken" in done.err
-    assert commons("status", "--json").json["streams"] == before
+    assert commons.last() == before
     assert commons("import", kind, str(tmp_path / "nothing")).code == 2
 
 

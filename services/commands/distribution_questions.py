@@ -1,0 +1,39 @@
+"""What the commands of `commons show` about distribution share: waiting for its stream, asking, opening, writing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import asyncpg
+import typer
+
+from services.commands.answers import write
+from services.commands.common import Operator
+from services.commands.door import OK
+from services.commands.opening import opened
+from services.commands.questions import form_of
+from services.commands.waiting import position
+from services.queries import QueryResult
+from services.queries.answer import Position
+from services.queries.distribution.parts import STREAM
+
+AtLeast = Annotated[
+    str | None,
+    typer.Option(
+        "--at-least", metavar="SEQUENCE", help="Wait until the read model shows this event: 17, DISTRIBUTION:17."
+    ),
+]
+
+
+async def show_distribution(
+    operator: Operator, ask: Callable[[asyncpg.Pool, Position | None], Awaitable[QueryResult]], *, csv: bool,
+    at_least: str | None,
+) -> int:  # fmt: skip
+    """Ask a question about distribution and write the answer."""
+    form = form_of(operator, csv)
+    wanted = position(at_least, STREAM)
+    async with operator.database() as pool:
+        found = await opened(operator, await ask(pool, wanted))
+    write(found, form)
+    return OK

@@ -1,0 +1,92 @@
+"""What there is: `commons show households`, `programmes`, `orders`, `boxes`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.distribution.parts import ORDER_MODELS, ORDERS_NOW, SINCE, STATE, STREAM, WAITS
+from services.queries.names import checked
+
+_HOUSEHOLDS: Final = Question(
+    STREAM, "Households", ("households",),
+    (
+        Column("household", "Household"), Column("name", "Name", "sealed"), Column("card", "Card"),
+        Column("size", "Size", "number"), Column("child", "Under 18", "number"), Column("adult", "18-59", "number"),
+        Column("senior", "60+", "number"), Column("unknown", "Age unknown", "number"),
+        Column("eligible_until", "Eligible until", "date"), Column("merged_into", "Goes on as"),
+        Column("contact", "Contact", "sealed"), Column("address", "Address", "sealed"),
+        Column("language", "Language", "sealed"), Column("note", "Note", "sealed"), Column("basis", "Basis", "sealed"),
+        Column("registered_at", "Registered", "moment"), Column("renewed_at", "Renewed", "moment"),
+    ),
+    "SELECT * FROM households WHERE ($1::text IS NULL OR household = $1 OR card = $1 OR household = ANY($2))"
+    " ORDER BY household",
+    "There are no such households.",
+)  # fmt: skip
+_PROGRAMMES: Final = Question(
+    STREAM, "Programmes", ("programmes",),
+    (
+        Column("programme", "Programme"), Column("name", "Name"), Column("kind", "Kind"),
+        Column("times", "Times", "number"), Column("every", "A"), Column("bundles", "Standard boxes"),
+        Column("utc_offset", "Minutes east of UTC", "number"), Column("opened_at", "Opened", "moment"),
+        Column("closed_at", "Closed", "moment"),
+    ),
+    """SELECT p.*, (SELECT string_agg('from ' || b.min_size || ': ' || (
+                        SELECT string_agg(l.quantity || ' ' || l.item, ', ' ORDER BY l.item)
+                        FROM jsonb_to_recordset(b.lines) AS l(item text, quantity bigint)), '; ' ORDER BY b.min_size)
+                    FROM bundles b WHERE b.programme = p.programme) AS bundles
+    FROM programmes p WHERE $1 OR p.closed_at IS NULL ORDER BY p.programme""",
+    "There are no programmes yet.",
+)  # fmt: skip
+_ORDERS: Final = Question(
+    STREAM, "Orders", ("households", *ORDER_MODELS),
+    (
+        Column("order_id", "Order"), Column("household", "Household"), Column("name", "Name", "sealed"),
+        Column("session", "Session"), Column("state", "State"), Column("waits", "Waits for"),
+        Column("since", "Since", "moment"), Column("box", "Box"), Column("asked", "Asked", "number"),
+        Column("reserved", "Set aside", "number"), Column("short", "Short", "number"),
+        Column("packed", "Packed", "number"), Column("issued", "Given out", "number"), Column("slot", "Slot", "moment"),
+        Column("due_at", "Kept until", "moment"), Column("programme", "Programme"), Column("period", "Period"),
+        Column("reason", "Why"), Column("override_reason", "Override"), Column("placed_at", "Placed", "moment"),
+        Column("ended_at", "Ended", "moment"), Column("placed_by", "By"),
+    ),
+    f"""WITH {ORDERS_NOW}
+    SELECT o.order_id, o.household, h.name, o.session, {STATE} AS state, {WAITS} AS waits,
+           CASE WHEN {WAITS} IS NOT NULL THEN {SINCE} END AS since, o.box_code AS box,
+           (SELECT sum(value::bigint)::bigint FROM jsonb_each_text(o.goods)) AS asked, o.reserved, o.short, o.packed,
+           o.issued, o.slot, o.due_at, o.programme, o.period, o.reason, o.override_reason, o.placed_at, o.ended_at,
+           o.placed_by
+    FROM orders_now o LEFT JOIN households h USING (household)
+    WHERE ($1::text IS NULL OR o.session = $1) AND ($2::text IS NULL OR o.household = $2)
+      AND ($3::text IS NULL OR o.order_id = $3) AND ($4 OR $3::text IS NOT NULL OR {WAITS} IS NOT NULL)
+    ORDER BY o.placed_at DESC, o.order_id""",  # noqa: S608  # made of constants
+    "There are no such orders.",
+)  # fmt: skip
+
+
+async def households(
+    pool: asyncpg.Pool, *, who: str | None = None, named: Sequence[str] = (), at_least: Position | None = None
+) -> QueryResult:
+    """Households by id or card, as a search by name found them, or all; what is personal comes sealed."""
+    return await _HOUSEHOLDS.rows(pool, checked(who), list(named), at_least=at_least)
+
+
+async def programmes(pool: asyncpg.Pool, *, closed: bool = False, at_least: Position | None = None) -> QueryResult:
+    """What is offered, how often, and the standard boxes; with `closed`, what is over too."""
+    return await _PROGRAMMES.rows(pool, closed, at_least=at_least)
+
+
+async def orders(
+    pool: asyncpg.Pool, *, session: str | None = None, household: str | None = None, order: str | None = None,
+    ended: bool = False, at_least: Position | None = None,
+) -> QueryResult:  # fmt: skip
+    """Orders that wait for something, the newest first, with what and since when; with `ended`, those done with too.
+
+    Figures are sums over the items, each in its base unit.
+    """
+    return await _ORDERS.rows(
+        pool, checked(session), checked(household), checked(order), ended, at_least=at_least
+    )  # fmt: skip

@@ -1,0 +1,127 @@
+"""Before the doors open: what to pack, where to drive: `commons show packing`, `route`, and the session as a whole."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.distribution.parts import GOODS, ORDER_MODELS, ORDERS_NOW, STATE, STREAM
+from services.queries.names import checked
+
+_PACKING: Final = Question(
+    STREAM, "Packing sheet", ("orders", "boxes", "entitlements", "visits_served"),
+    (
+        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("box", "Box"), Column("item", "Item"),
+        Column("name", "Name"), Column("quantity", "Pick", "quantity"), Column("unit", "Unit"), Column("lot", "Lot"),
+        Column("date", "Date", "date"), Column("owner", "Owner"), Column("short", "Short", "quantity"),
+        Column("warning", "Look"), Column("state", "State"),
+    ),
+    f"""WITH {ORDERS_NOW}, {GOODS},
+    asked AS (
+        SELECT o.*, g.key AS item, g.value::bigint AS wanted
+        FROM orders_now o, jsonb_each_text(o.goods) AS g
+        WHERE o.session = $1 AND o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out'
+    ),
+    lines AS (
+        SELECT o.order_id, o.item, l.lot, l.date, l.owner, l.quantity
+        FROM asked o JOIN fulfilment_lines f ON (f.fulfilment, f.item) = (o.order_id, o.item)
+        CROSS JOIN LATERAL jsonb_to_recordset(f.lots) AS l(lot text, date date, owner text, quantity bigint)
+        WHERE f.remaining > 0)
+    SELECT o.slot, o.order_id, CASE WHEN o.box_state = 'packed' THEN o.box_code END AS box, o.item,
+           coalesce(goods.name, o.item) AS name, l.quantity, goods.unit, l.lot, l.date, l.owner,
+           CASE WHEN f.answered_at IS NULL THEN o.wanted ELSE nullif(o.wanted - coalesce(f.remaining, 0), 0) END
+               AS short,
+           (SELECT replace(w ->> 'warning', '_', ' ') FROM jsonb_array_elements(o.warnings) AS w
+            WHERE w ->> 'item' = o.item) AS warning,
+           CASE WHEN o.box_state = 'packed' THEN 'packed' WHEN f.answered_at IS NULL THEN 'not set aside yet'
+                WHEN l.quantity IS NULL THEN 'nothing there' ELSE 'to pack' END AS state
+    FROM asked o LEFT JOIN lines l USING (order_id, item)
+    LEFT JOIN fulfilment_lines f ON (f.fulfilment, f.item) = (o.order_id, o.item)
+    LEFT JOIN goods ON goods.item = o.item
+    WHERE $2 OR o.box_state IS DISTINCT FROM 'packed'
+    ORDER BY o.slot NULLS LAST, o.placed_at, o.order_id, lower(goods.name), o.item, l.date, l.lot""",  # noqa: S608
+    "There is nothing to pack.",
+)  # fmt: skip
+
+_ROUTE: Final = Question(
+    STREAM, "Route", ("households", *ORDER_MODELS),
+    (
+        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("box", "Box"), Column("state", "State"),
+        Column("household", "Household"), Column("name", "Name", "sealed"), Column("address", "Address", "sealed"),
+        Column("contact", "Contact", "sealed"), Column("language", "Language", "sealed"),
+        Column("note", "Note", "sealed"),
+    ),
+    f"""WITH {ORDERS_NOW}
+    SELECT o.slot, o.order_id, o.box_code AS box, {STATE} AS state, o.household, h.name, h.address, h.contact,
+           h.language, h.note
+    FROM orders_now o LEFT JOIN households h USING (household)
+    WHERE o.session = $1 AND o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out'
+    ORDER BY o.slot NULLS LAST, o.placed_at, o.order_id""",  # noqa: S608  # made of constants
+    "There is nothing to deliver.",
+)  # fmt: skip
+
+_SESSION: Final = """SELECT s.session, s.name, s.programme, p.name AS programme_name, s.site, s.starts_at, s.ends_at,
+           s.state, s.capacity, s.slot_minutes, s.booked, s.served AS boxes, s.no_shows, s.opened_at, s.closed_at,
+           s.note, v.visits, v.households, v.people
+    FROM sessions s LEFT JOIN programmes p USING (programme)
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE kind = 'visit') AS visits,
+               count(DISTINCT household) + count(*) FILTER (WHERE household IS NULL) AS households,
+               coalesce(sum(child + adult + senior + unknown), 0)::bigint AS people
+        FROM served v WHERE v.session = s.session) v"""
+_SESSION_COLUMNS: Final = (
+    Column("session", "Session"), Column("name", "Name"), Column("programme", "Programme"), Column("site", "Site"),
+    Column("starts_at", "Starts", "moment"), Column("ends_at", "Ends", "moment"), Column("state", "State"),
+    Column("capacity", "Capacity", "number"), Column("booked", "Expected", "number"),
+    Column("boxes", "Boxes handed out", "number"), Column("visits", "Visits", "number"),
+    Column("no_shows", "No-shows", "number"), Column("households", "Households", "number"),
+    Column("people", "People", "number"), Column("slot_minutes", "Slot (min)", "number"),
+    Column("opened_at", "Opened", "moment"), Column("closed_at", "Closed", "moment"), Column("note", "Note"),
+)  # fmt: skip
+_SESSION_MODELS: Final = ("sessions", "programmes", "visits_served")
+
+_ONE: Final = Question(
+    STREAM,
+    "Session",
+    _SESSION_MODELS,
+    _SESSION_COLUMNS,
+    f"{_SESSION} WHERE s.session = $1",
+    "There is no such session.",
+)
+_SESSIONS: Final = Question(
+    STREAM, "Sessions", _SESSION_MODELS, _SESSION_COLUMNS,
+    f"{_SESSION} WHERE ($1 OR s.state <> 'closed') AND ($2::timestamptz IS NULL OR s.starts_at >= $2)"
+    " AND ($3::timestamptz IS NULL OR s.starts_at < $3) ORDER BY s.starts_at, s.session",
+    "No session is planned.",
+)  # fmt: skip
+
+
+async def packing(
+    pool: asyncpg.Pool, *, session: str, packed: bool = False, at_least: Position | None = None
+) -> QueryResult:
+    """A row for each lot to pick for each confirmed order of a session; with `packed`, also what is in boxes already.
+
+    `short` is what was asked for and is not set aside.
+    """
+    return await _PACKING.rows(pool, checked(session), packed, at_least=at_least)
+
+
+async def route(pool: asyncpg.Pool, *, session: str, at_least: Position | None = None) -> QueryResult:
+    """Where the boxes of a session go: addresses and contacts come sealed (services/commands/opening.py)."""
+    return await _ROUTE.rows(pool, checked(session), at_least=at_least)
+
+
+async def session(pool: asyncpg.Pool, *, session: str, at_least: Position | None = None) -> QueryResult:
+    """One session: how many are expected, were served and did not come."""
+    return await _ONE.rows(pool, checked(session), at_least=at_least)
+
+
+async def sessions(
+    pool: asyncpg.Pool, *, closed: bool = False, since: datetime | None = None, until: datetime | None = None,
+    at_least: Position | None = None,
+) -> QueryResult:  # fmt: skip
+    """Sessions that are planned or open, the first on top; with `closed`, those that are over too."""
+    return await _SESSIONS.rows(pool, closed, since, until, at_least=at_least)

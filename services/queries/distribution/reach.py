@@ -1,0 +1,88 @@
+"""Whom a recall, or a lot, reached through distribution, in one query: `commons show reach`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+from services.inventory.contract import lot_form
+from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.distribution.parts import STREAM
+from services.queries.names import checked
+from services.queries.shelf import CERTAIN, COVERED
+
+# The seed is a recall's scope, or one lot wherever it is; what was made from it follows. Lots are found by the indexes
+# over item and lot: a scope that names lots does not look at others of the item.
+_SEED: Final = """scopes AS (
+        SELECT recall, item, scope_forms, first_date, last_date FROM reach_recalls WHERE recall = $1
+        UNION ALL
+        SELECT NULL, item, jsonb_build_array($2::text), NULL, NULL
+        FROM (SELECT item FROM reach_box_lots WHERE lot_form = $2
+              UNION SELECT item FROM reach_visit_lots WHERE lot_form = $2
+              UNION SELECT parent FROM reach_made_from WHERE parent_form = $2) AS known
+        WHERE $2 <> '' AND NOT EXISTS (SELECT FROM reach_recalls WHERE recall = $1))"""
+_LOTS: Final = f"""(
+        SELECT 'box' AS kind, x.box AS holder, x.item, x.lot, x.lot_form, x.date, x.quantity FROM reach_box_lots x
+        WHERE x.item = r.item AND {COVERED}
+        UNION ALL
+        SELECT 'visit', x.visit, x.item, x.lot, x.lot_form, x.date, x.quantity FROM reach_visit_lots x
+        WHERE x.item = r.item AND {COVERED} AND x.quantity > 0)"""  # noqa: S608  # made of constants
+
+_REACH: Final = Question(
+    STREAM, "Reached", ("recall_reach_boxes", "households"),
+    (
+        Column("kind", "What"), Column("holder", "Box or visit"), Column("state", "State"),
+        Column("household", "Household"), Column("name", "Name", "sealed"), Column("contact", "Contact", "sealed"),
+        Column("item", "Item"), Column("lot", "Lot"), Column("date", "Date", "date"),
+        Column("quantity", "Quantity", "number"), Column("certainty", "Lot"), Column("since", "Since", "moment"),
+        Column("session", "Session"), Column("site", "Site"), Column("collected_by", "Collected by"),
+        Column("order_id", "Order"), Column("todo", "To do"),
+    ),
+    f"""WITH RECURSIVE {_SEED},
+    made AS (
+        SELECT m.item, m.lot_form FROM scopes r JOIN reach_made_from m ON m.parent = r.item
+        WHERE m.parent_form <> '' AND r.scope_forms ? m.parent_form
+        UNION SELECT m.item, m.lot_form FROM made d JOIN reach_made_from m
+            ON (m.parent, m.parent_form) = (d.item, d.lot_form) WHERE d.lot_form <> ''
+    ),
+    wanted AS (
+        SELECT item, scope_forms, first_date, last_date FROM scopes
+        UNION SELECT item, jsonb_build_array(lot_form), NULL, NULL FROM made WHERE lot_form <> ''
+    ),
+    found AS (
+        SELECT x.*, {CERTAIN} AS certain FROM wanted r CROSS JOIN LATERAL {_LOTS} x
+    ),
+    held AS (
+        SELECT kind, holder, item, lot, date, sum(quantity)::bigint AS quantity, bool_or(certain) AS certain
+        FROM found GROUP BY kind, holder, item, lot, date
+    ),
+    told AS (
+        SELECT h.*, b.state, b.household, b.session, b.site, b.since, b.collected_by, b.order_id
+        FROM held h JOIN reach_boxes b ON h.kind = 'box' AND b.box = h.holder
+        UNION ALL
+        SELECT h.*, v.state, v.household, v.session, v.site, v.since, v.collected_by, NULL
+        FROM held h JOIN reach_visits v ON h.kind = 'visit' AND v.visit = h.holder)
+    SELECT t.*, c.name, c.contact, CASE WHEN t.certain THEN 'known' ELSE 'possibly' END AS certainty,
+           CASE t.state WHEN 'packed' THEN 'Keep it back, and unpack it.'
+                        WHEN 'unpacked' THEN NULL
+                        WHEN 'reversed' THEN NULL
+                        ELSE CASE WHEN t.household IS NULL THEN 'Put up a notice: nobody gave a name.'
+                                  ELSE 'Tell the household.' END END AS todo
+    FROM told t LEFT JOIN households c USING (household)
+    WHERE $3::text IS NULL OR t.item = $3
+    ORDER BY NOT t.certain, t.state <> 'packed', t.since, t.kind, t.holder, t.item, t.lot""",  # noqa: S608
+    "It reached no box and no visit, or there is no such recall or lot.",
+)  # fmt: skip
+
+
+async def reach(
+    pool: asyncpg.Pool, *, what: str, item: str | None = None, at_least: Position | None = None
+) -> QueryResult:
+    """The boxes and visits that a recall's lots, or one lot, went into, whose they are, and what to do about each.
+
+    `what` is a recall's id, or a lot's number. Boxes that are packed come first: they can still be kept back. Goods of
+    unknown lot are listed as possible in a recall.
+    """
+    checked(what)
+    return await _REACH.rows(pool, what, lot_form(what), checked(item), at_least=at_least)

@@ -1,0 +1,130 @@
+"""At the table: who is somebody, are they due, what is ready for them: `commons show check-in`, `queue`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.distribution.parts import ORDER_MODELS, ORDERS_NOW, PERIOD, STATE, STREAM, WAITS
+from services.queries.names import checked
+from shared.clock import utc_now
+
+_PEOPLE: Final = (
+    Column("size", "Size", "number"), Column("child", "Under 18", "number"), Column("adult", "18-59", "number"),
+    Column("senior", "60+", "number"), Column("unknown", "Age unknown", "number"),
+)  # fmt: skip
+
+# Who was found may go on as another household; that one is served. A claim of an order that is still to be handed out
+# is what the household comes for, and no reason to send it away.
+_CHECK_IN: Final = Question(
+    STREAM, "Check-in", ("households", "sessions", "programmes", *ORDER_MODELS),
+    (
+        Column("household", "Household"), Column("name", "Name", "sealed"), Column("card", "Card"),
+        Column("due", "Due", "flag"), Column("order_id", "Order"), Column("state", "State"), Column("box", "Box"),
+        Column("slot", "Slot", "moment"), Column("used", "Used", "number"), Column("allowed", "Of", "number"),
+        Column("period", "Period"), Column("session", "Session"), Column("programme", "Programme"),
+        Column("warnings", "Look"), Column("avoids", "Avoids", "sealed"), *_PEOPLE,
+        Column("eligible_until", "Eligible until", "date"), Column("proxies", "May collect"),
+    ),
+    f"""WITH RECURSIVE led AS (
+        SELECT household AS found_as, household, merged_into FROM households
+        WHERE card = $1 OR household = $1 OR household = ANY($2)
+        UNION SELECT l.found_as, h.household, h.merged_into FROM led l JOIN households h ON h.household = l.merged_into
+    ),
+    found AS (
+        SELECT household, string_agg(found_as, ', ' ORDER BY found_as) FILTER (WHERE found_as <> household) AS found_as
+        FROM led WHERE merged_into IS NULL GROUP BY household
+    ),
+    opened AS (
+        SELECT s.session, s.programme, p.times, p.every,
+               (CASE s.state WHEN 'open' THEN $4::timestamptz ELSE s.starts_at END AT TIME ZONE 'UTC'
+                + make_interval(mins => coalesce(p.utc_offset, 0)))::date AS day
+        FROM sessions s LEFT JOIN programmes p USING (programme)
+        WHERE CASE WHEN $3::text IS NULL THEN s.state = 'open' ELSE s.session = $3 END
+    ),
+    today AS (
+        SELECT found.*, t.session, t.programme, t.times AS allowed,
+               coalesce(t.day, ($4::timestamptz AT TIME ZONE 'UTC')::date) AS day,
+               {PERIOD.format(every="t.every", day="t.day")} AS period
+        FROM found LEFT JOIN opened t ON true
+    ),
+    {ORDERS_NOW},
+    seen AS (
+        SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until,
+               coalesce(e.used, 0) AS used, o.order_id, {STATE} AS order_state, o.box_code AS box, o.slot, o.claimed,
+               o.short_of, o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out' AS comes_for_it,
+               o.warnings AS about_goods,
+               (SELECT coalesce(sum(m.used), 0) FROM households old
+                JOIN entitlements m ON (m.household, m.programme, m.period) = (old.household, t.programme, t.period)
+                WHERE old.merged_into = t.household) AS used_before_merging
+        FROM today t JOIN households h USING (household)
+        LEFT JOIN entitlements e ON (e.household, e.programme, e.period) = (t.household, t.programme, t.period)
+        LEFT JOIN LATERAL (
+            SELECT * FROM orders_now n WHERE (n.household, n.session) = (t.household, t.session)
+            ORDER BY n.stage IN ('cancelled', 'no_show'), n.placed_at DESC LIMIT 1) o ON true
+    )
+    SELECT s.*, CASE WHEN order_id IS NOT NULL THEN order_state END AS state,
+           session IS NOT NULL AND (eligible_until IS NULL OR eligible_until >= day)
+               AND (coalesce(comes_for_it AND claimed, false) OR allowed IS NULL OR used < allowed) AS due,
+           (SELECT array_agg(m.allergens ORDER BY m.member) FROM members m
+            WHERE m.household = s.household AND m.allergens IS NOT NULL) AS avoids,
+           (SELECT array_agg(p.proxy ORDER BY p.proxy) FROM proxies p
+            WHERE p.household = s.household AND EXISTS (
+                SELECT FROM jsonb_array_elements(p.spans) AS span
+                WHERE s.day BETWEEN (span ->> 0)::date AND coalesce((span ->> 1)::date, 'infinity'))) AS proxies,
+           nullif(concat_ws('; ',
+               CASE WHEN session IS NULL THEN 'no session is open' END,
+               CASE WHEN eligible_until < day THEN 'not eligible since ' || eligible_until END,
+               CASE WHEN used >= allowed AND NOT coalesce(comes_for_it AND claimed, false)
+                   THEN 'served ' || used || ' of ' || allowed || ' times in ' || period END,
+               CASE WHEN used_before_merging > 0 THEN 'served ' || used_before_merging || ' times as ' || (
+                   SELECT string_agg(old.household, ', ') FROM households old WHERE old.merged_into = s.household) END,
+               CASE WHEN found_as IS NOT NULL THEN found_as || ' goes on as ' || household END,
+               CASE WHEN comes_for_it AND NOT coalesce(claimed, false) THEN 'its order has no claim' END,
+               CASE WHEN comes_for_it AND short_of > 0 THEN short_of || ' items are short' END,
+               (SELECT string_agg((w ->> 'item') || ' ' || replace(w ->> 'warning', '_', ' '), ', ')
+                FROM jsonb_array_elements(about_goods) AS w)), '') AS warnings
+    FROM seen s ORDER BY household, session""",  # noqa: S608  # made of constants
+    "There is no such household. Check the card, or register it with `commons send distribution RegisterHousehold`.",
+)  # fmt: skip
+
+_QUEUE: Final = Question(
+    STREAM, "Queue", ("sessions", "households", *ORDER_MODELS),
+    (
+        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("household", "Household"),
+        Column("name", "Name", "sealed"), Column("card", "Card"), Column("state", "State"), Column("box", "Box"),
+        Column("waits", "Waits"), Column("short", "Short of", "number"), Column("site", "Site"),
+        *_PEOPLE[:1], Column("placed_at", "Placed", "moment"),
+    ),
+    f"""WITH {ORDERS_NOW}
+    SELECT o.slot, o.order_id, o.household, h.name, h.card, {STATE} AS state, o.box_code AS box, {WAITS} AS waits,
+           nullif(o.short_of, 0) AS short, o.site, o.child + o.adult + o.senior + o.unknown AS size, o.placed_at
+    FROM orders_now o LEFT JOIN households h USING (household)
+    WHERE o.session = $1 AND ($2 OR {STATE} IN ('to confirm', 'to pack', 'packed'))
+    ORDER BY {STATE} = 'packed' DESC, o.slot NULLS LAST, o.placed_at, o.order_id""",  # noqa: S608  # made of constants
+    "Nobody is expected.",
+)  # fmt: skip
+
+
+async def check_in(
+    pool: asyncpg.Pool, *, who: str, named: Sequence[str] = (), session: str | None = None,
+    now: datetime | None = None, at_least: Position | None = None,
+) -> QueryResult:  # fmt: skip
+    """Who somebody is, by card or id, or as the households that a search by name found (`named`), and are they due.
+
+    A row for each household and session: the open ones, or the one that is said. `due` is whether it may be served
+    there now; `warnings` say why not, and what to look at.
+    """
+    checked(who)
+    return await _CHECK_IN.rows(pool, who, list(named), checked(session), now or utc_now(), at_least=at_least)
+
+
+async def queue(
+    pool: asyncpg.Pool, *, session: str, ended: bool = False, at_least: Position | None = None
+) -> QueryResult:
+    """The orders of a session that are still to be handed out, packed ones first; with `ended`, all of them."""
+    return await _QUEUE.rows(pool, checked(session), ended, at_least=at_least)
