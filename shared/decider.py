@@ -52,6 +52,11 @@ def _no_vault(_: str) -> str | None:
     raise LedgerError("A sealed text was to be opened for a decision, and there is no vault to open it.")
 
 
+def _nobody(_: str) -> bool:
+    """Without a vault nobody's key was destroyed."""
+    return False
+
+
 def _no_index(kind: str, _: str) -> str:
     """No index without a key: one that anybody could make would tell the text to whoever guesses it."""
     raise LedgerError(f"A blind index of {kind} was asked for, and there is no vault to make it.")
@@ -75,7 +80,8 @@ class Context:
     the aggregates that `Decider.reads` named; `past` the events that were found of those that `Decider.recalls` named.
     `blind(kind, text)` is the blind index of a text: equal for equal texts, and telling nothing to who has not the
     service's key (vault.py). `unseal(text)` opens a sealed text of a state, and gives None when its owner was erased;
-    what it says may decide, and is never copied into an event.
+    what it says may decide, and is never copied into an event. `erased(owner)` says whether an owner's key was
+    destroyed.
     """
 
     now: datetime
@@ -85,6 +91,7 @@ class Context:
     past: Mapping[tuple[Ref, str], Past] = field(default_factory=dict)
     blind: Callable[[str, str], str] = _no_index
     unseal: Callable[[str], str | None] = _no_vault
+    erased: Callable[[str], bool] = _nobody
 
     def read(self, category: str, id: str) -> Any:
         """The state of another aggregate; its initial state when it has no events.

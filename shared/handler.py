@@ -71,7 +71,9 @@ class Handler:
         self.cache = Cache(store, deciders, self, snapshots, snapshot_every, cache_bytes)
         self.max_waiting = max_waiting
         self.vault = vault
-        self._beside: dict[str, Any] = {} if vault is None else {"blind": vault.blind, "unseal": vault.unseal}
+        self._beside: dict[str, Any] = (
+            {} if vault is None else {"blind": vault.blind, "unseal": vault.unseal, "erased": vault.erased}
+        )
         self._in_hand = 0
         self._stopping = False
         self._source = f"/commons/{chapter}/{self.contract.service}"

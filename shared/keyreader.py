@@ -10,11 +10,13 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nats.aio.client import Client
 
+from shared.erasure import Stage
 from shared.errors import Corrupt
 from shared.keybucket import KeyBucket
 from shared.keyring import KeyRecord
 from shared.masterkeys import MasterKeys, bound_to
 from shared.sealing import Parts, parts_of, unseal
+from shared.standings import standings
 from shared.vault import INDEX
 
 _AT_ONCE: Final = 64
@@ -25,14 +27,22 @@ class Closed(StrEnum):
 
     ERASED = "(erased)"
     """Its key was destroyed."""
+    LOCKED = "(locked)"
+    """Its key is to be destroyed, and it is shown to nobody any more."""
     SEALED = "(sealed)"
     """Its key is not at hand."""
     CHANGED = "(changed)"
     """It is not what was sealed."""
 
 
+_STAGES: Final = {Stage.APPROVED: Closed.LOCKED, Stage.ERASED: Closed.ERASED}
+
+
 async def open_texts(nc: Client, service: str, masters: MasterKeys, texts: Iterable[str]) -> dict[str, str | Closed]:
-    """Each of the texts, opened, or why it stays closed. Raises WrongMasterKey, and NATS's own errors."""
+    """Each of the texts, opened, or why it stays closed; by the stream, nothing is opened of who is to be erased.
+
+    Raises WrongMasterKey, Busy, and NATS's own errors.
+    """
     parts: dict[str, Parts] = {}
     found: dict[str, str | Closed] = {}
     for text in set(texts):
@@ -40,9 +50,13 @@ async def open_texts(nc: Client, service: str, masters: MasterKeys, texts: Itera
             parts[text] = parts_of(text)
         except Corrupt:
             found[text] = Closed.CHANGED
-    records = await _records(nc, service, sorted({part.owner for part in parts.values()}))
+    closed = {
+        owner: _STAGES[standing.stage]
+        for owner, standing in (await standings(nc, service)).items() if standing.stage in _STAGES
+    }  # fmt: skip
+    records = await _records(nc, service, sorted({part.owner for part in parts.values()} - closed.keys()))
     for text, part in parts.items():
-        found[text] = _opened(service, masters, records.get(part.owner), part)
+        found[text] = closed.get(part.owner) or _opened(service, masters, records.get(part.owner), part)
     return found
 
 

@@ -26,6 +26,7 @@ from shared.connection import connect
 from shared.contract import Contract
 from shared.decider import Decider
 from shared.errors import LedgerError, OutcomeUnknown
+from shared.forgetting import forgetting
 from shared.handler import Handler
 from shared.manager import Manager
 from shared.message import encode_answer, encode_bulk_answer, encode_refusal, parse_command
@@ -125,6 +126,8 @@ class Service:
         await self.nc.flush()
         if any(managers for _, managers in self._managers):
             send = in_process(self.handler, through_nats(self.nc))
+            if self._vault is not None:
+                send = forgetting(self._vault, send)
             positions = await KvPositions.open(self.nc)
             for contract, managers in self._managers:
                 if managers:

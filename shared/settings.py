@@ -48,6 +48,10 @@ class Settings(BaseModel):
     """Or the one master key itself, in base64."""
     keyring: Path | None = Field(None, alias="COMMONS_KEYRING")
     """The folder in which a service keeps its file of keys."""
+    erasure_delay_days: int = Field(30, alias="COMMONS_ERASURE_DELAY_DAYS", ge=0, le=3650)
+    """Days between the approval of a person's erasure and the destruction of their key."""
+    retention_years: int = Field(10, alias="COMMONS_RETENTION_YEARS", ge=0, le=100)
+    """Years, from the end of the year, for which the treasury keeps who is named in its books."""
     traces: Literal["off", "console", "otlp"] = Field("off", alias="COMMONS_TRACES")
     """Where OpenTelemetry spans go; `otlp` reads the standard OTEL_EXPORTER_OTLP_* variables."""
 

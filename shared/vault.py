@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from nats.aio.client import Client
 
 from shared.blind import blind
 from shared.clock import Clock, utc_now
+from shared.erasure import Stage
 from shared.errors import Busy, Corrupt, Erased, Invalid, LedgerError, Misconfigured
 from shared.event import timestamp
 from shared.keybucket import KeyBucket
@@ -29,6 +30,7 @@ from shared.keyring import KeyFile, KeyRecord, Records, WrappedKey, merged
 from shared.masterkeys import MasterKeys, bound_to, given
 from shared.sealing import KEY_BYTES, is_owner, parts_of, seal, unseal
 from shared.settings import Settings
+from shared.standings import Standing, standings
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +59,7 @@ class Vault:
         masters: Callable[[], MasterKeys],
         file: KeyFile,
         bucket: KeyBucket,
+        erasures: Callable[[], Awaitable[dict[str, Standing]]],
         *,
         clock: Clock = utc_now,
     ) -> None:
@@ -65,6 +68,7 @@ class Vault:
         self._masters = masters()
         self._file = file
         self._bucket = bucket
+        self._erasures = erasures
         self._clock = clock
         self._ciphers: dict[str, dict[int, AESGCM]] = {}
         """Of each owner by number; the last one seals. Empty when they were destroyed."""
@@ -90,7 +94,7 @@ class Vault:
         replicas: int = 1,
         clock: Clock = utc_now,
     ) -> Vault:
-        """Read the keys from both places, and write to each what it lacks.
+        """Read the keys from both places, and write to each what it lacks; first of all who was erased, by the stream.
 
         `masters` reads the master keys, again when a key is wrapped under one that is not known: they are rotated while
         services run.
@@ -100,7 +104,7 @@ class Vault:
         """
         bucket = await KeyBucket.open(nc, service, replicas=replicas)
         assert bucket is not None
-        vault = cls(service, masters, KeyFile(folder, service), bucket, clock=clock)
+        vault = cls(service, masters, KeyFile(folder, service), bucket, partial(standings, nc, service), clock=clock)
         await vault._load()
         vault._subscription = await bucket.listen(vault._hear)
         await vault._load()  # what was written while nobody listened
@@ -256,6 +260,9 @@ class Vault:
         in_file = await asyncio.to_thread(self._file.load)
         in_bucket = await self._bucket.load()
         together = in_file | {owner: merged(in_file.get(owner), record) for owner, record in in_bucket.items()}
+        for owner, standing in (await self._erasures()).items():
+            if standing.stage is Stage.ERASED:
+                together[owner] = merged(together.get(owner), KeyRecord(owner, erased=standing.at))
         self._take(together)
         for owner, record in together.items():
             if in_bucket.get(owner) != record:

@@ -18,6 +18,7 @@ from shared.keyreader import Closed, open_texts
 
 _WHY: Final = {
     Closed.ERASED: "(erased): the key was destroyed, and nobody can read it any more.",
+    Closed.LOCKED: "(locked): the person is to be erased, and is shown to nobody any more.",
     Closed.SEALED: "(sealed): the key is not in the keyring.",
     Closed.CHANGED: "(changed): it is not what was sealed. Run `commons verify`.",
 }

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from services.distribution.contract import distribution
-from services.distribution.deciders import DECIDERS
+from services.distribution.deciders import deciders_under
 from services.distribution.processes import following_inventory, managers
 from services.inventory.contract import inventory
 from shared.application import run
+from shared.erasure import Terms
 from shared.service import Service
 from shared.settings import Settings
 
 
 def service(settings: Settings) -> Service:
-    return Service(distribution, DECIDERS, settings, managers(), following=((inventory, following_inventory()),))
+    terms = Terms.of(settings)
+    return Service(
+        distribution, deciders_under(terms), settings, managers(terms), following=((inventory, following_inventory()),)
+    )
 
 
 def main() -> None:

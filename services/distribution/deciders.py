@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from services.distribution.box import box
 from services.distribution.entitlement import entitlement
+from services.distribution.erasure import erasure, erasure_under
 from services.distribution.fulfilment import fulfilment
 from services.distribution.goods import goods
 from services.distribution.household import household
@@ -15,7 +16,14 @@ from services.distribution.process import process
 from services.distribution.programme import programme
 from services.distribution.session import session
 from shared.decider import Decider
+from shared.erasure import Terms
 
 DECIDERS: Final[tuple[Decider[Any], ...]] = (
     household, programme, session, entitlement, order, box, fulfilment, goods, meal_count, process,
+    erasure,
 )  # fmt: skip
+
+
+def deciders_under(terms: Terms) -> tuple[Decider[Any], ...]:
+    """The same, under what an operator has set."""
+    return tuple(erasure_under(terms) if one is erasure else one for one in DECIDERS)

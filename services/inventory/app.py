@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from services.inventory.contract import inventory
-from services.inventory.deciders import DECIDERS
+from services.inventory.deciders import deciders_under
 from services.inventory.processes import managers
 from shared.application import run
+from shared.erasure import Terms
 from shared.service import Service
 from shared.settings import Settings
 
 
 def service(settings: Settings) -> Service:
-    return Service(inventory, DECIDERS, settings, managers())
+    terms = Terms.of(settings)
+    return Service(inventory, deciders_under(terms), settings, managers(terms))
 
 
 def main() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from services.treasury.contract import treasury
-from services.treasury.deciders import DECIDERS
+from services.treasury.deciders import deciders_under
 from services.treasury.processes import managers
 from shared.application import run
+from shared.erasure import Terms
 from shared.service import Service
 from shared.settings import Settings
 
 
 def service(settings: Settings) -> Service:
-    return Service(treasury, DECIDERS, settings, managers())
+    terms = Terms.of(settings)
+    return Service(treasury, deciders_under(terms), settings, managers(terms))
 
 
 def main() -> None:

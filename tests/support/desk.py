@@ -18,7 +18,7 @@ LOCATE: Final = {
     name: lambda event, command=treasury.commands[maker]: command.aggregate(event)
     for name, maker in {
         "book": "OpenBook", "expense": "RejectExpense", "party": "RegisterParty", "pledge": "EndPledge",
-        "statement": "ImportStatement", "process": "ResolveStep",
+        "statement": "ImportStatement", "process": "ResolveStep", "erasure": "CancelErasure",
     }.items()
 }  # fmt: skip
 

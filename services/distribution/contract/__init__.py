@@ -8,6 +8,7 @@ from __future__ import annotations
 from services.distribution.contract.base import *
 from services.distribution.contract.box import *
 from services.distribution.contract.entitlement import *
+from services.distribution.contract.erasure import *
 from services.distribution.contract.fulfilment import *
 from services.distribution.contract.goods import *
 from services.distribution.contract.household import *

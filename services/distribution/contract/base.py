@@ -103,6 +103,16 @@ class DistributionError(StrEnum):
     NO_BUNDLE = "NO_BUNDLE"
     WARNING_NOT_SEEN = "WARNING_NOT_SEEN"
     COUNT_DOES_NOT_ADD_UP = "COUNT_DOES_NOT_ADD_UP"
+    ALREADY_ERASED = "ALREADY_ERASED"
+    NOT_A_PERSON = "NOT_A_PERSON"
+    NOT_REQUESTED = "NOT_REQUESTED"
+    SECOND_PERSON_REQUIRED = "SECOND_PERSON_REQUIRED"
+    NOT_APPROVED = "NOT_APPROVED"
+    NOT_YET_DUE = "NOT_YET_DUE"
+    ERASURE_HELD = "ERASURE_HELD"
+    NOT_CHECKED = "NOT_CHECKED"
+    STILL_NEEDED = "STILL_NEEDED"
+    KEY_NOT_DESTROYED = "KEY_NOT_DESTROYED"
 
 
 # -- enums and fields -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from services.inventory.contract.base import *
 from services.inventory.contract.count import *
 from services.inventory.contract.donor import *
+from services.inventory.contract.erasure import *
 from services.inventory.contract.item import *
 from services.inventory.contract.location import *
 from services.inventory.contract.lot import *

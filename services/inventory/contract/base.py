@@ -110,6 +110,14 @@ class InventoryError(StrEnum):
     INSUFFICIENT_STOCK = "INSUFFICIENT_STOCK"
     TOO_MANY_LOTS = "TOO_MANY_LOTS"
     OUT_OF_RANGE = "OUT_OF_RANGE"
+    NOT_A_PERSON = "NOT_A_PERSON"
+    ALREADY_ERASED = "ALREADY_ERASED"
+    NOT_REQUESTED = "NOT_REQUESTED"
+    NOT_APPROVED = "NOT_APPROVED"
+    ERASURE_HELD = "ERASURE_HELD"
+    NOT_CHECKED = "NOT_CHECKED"
+    STILL_NEEDED = "STILL_NEEDED"
+    KEY_NOT_DESTROYED = "KEY_NOT_DESTROYED"
 
 
 # -- enums ------------------------------------------------------------------------------------------------------------

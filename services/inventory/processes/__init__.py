@@ -5,16 +5,18 @@ A count needs none: its approval is one decision of the stock, which reads the c
 
 from __future__ import annotations
 
+from services.inventory.processes.erasing import Erasing
 from services.inventory.processes.recalls import Recalls
 from services.inventory.processes.repacking import Repacking
 from services.inventory.processes.reservations import Reservations
 from services.inventory.processes.temperatures import Temperatures
 from services.inventory.processes.transfers import Transfers
+from shared.erasure import AS_SET_FIRST, Terms
 from shared.manager import Manager
 
-__all__ = ["Recalls", "Repacking", "Reservations", "Temperatures", "Transfers", "managers"]
+__all__ = ["Erasing", "Recalls", "Repacking", "Reservations", "Temperatures", "Transfers", "managers"]
 
 
-def managers() -> list[Manager]:
+def managers(terms: Terms = AS_SET_FIRST) -> list[Manager]:
     """New managers, whose memory is empty: one set for each run over the stream."""
-    return [Recalls(), Temperatures(), Repacking(), Transfers(), Reservations()]
+    return [Recalls(), Temperatures(), Repacking(), Transfers(), Reservations(), Erasing(terms)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from services.treasury.contract.base import *
 from services.treasury.contract.book import *
 from services.treasury.contract.entries import *
+from services.treasury.contract.erasure import *
 from services.treasury.contract.expense import *
 from services.treasury.contract.giving import *
 from services.treasury.contract.holds import *

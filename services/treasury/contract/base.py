@@ -119,6 +119,13 @@ class TreasuryError(StrEnum):
     BREAKS_LATER_DAY = "BREAKS_LATER_DAY"
     ACCOUNT_LIMIT = "ACCOUNT_LIMIT"
     FUND_LIMIT = "FUND_LIMIT"
+    NOT_A_PERSON = "NOT_A_PERSON"
+    ALREADY_ERASED = "ALREADY_ERASED"
+    NOT_REQUESTED = "NOT_REQUESTED"
+    ERASURE_HELD = "ERASURE_HELD"
+    NOT_CHECKED = "NOT_CHECKED"
+    STILL_NEEDED = "STILL_NEEDED"
+    KEY_NOT_DESTROYED = "KEY_NOT_DESTROYED"
 
 
 # -- enums ------------------------------------------------------------------------------------------------------------
