@@ -257,7 +257,7 @@ def _reverse_closing(command: ReverseEntry, book: Book, closing: YearClosed) -> 
     if book.years[-1][1] != command.reverses:
         raise rejected(
             TreasuryError.NOT_REVERSIBLE,
-            f"A later year was closed on top of {command.reverses}. Reverse {book.years[-1][1]} first.",
+            f"The closing entry {book.years[-1][1]} came after {command.reverses}. Reverse that first.",
             entry=command.reverses, later=book.years[-1][1],
         )  # fmt: skip
     if command.date not in (None, closing.date):

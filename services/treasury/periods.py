@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from datetime import date
+from typing import Final
 
 from services.treasury import rules
 from services.treasury.contract import (
@@ -22,6 +23,12 @@ from services.treasury.posting import opened, rejected, today
 from services.treasury.rules import posted_before
 from services.treasury.state import Book
 from shared.decider import Context
+
+_CLOSING_BYTES: Final = 42_000
+"""What the postings of one closing entry may take: an event has room for them, for breaches, and for a reason."""
+
+_POSTING_BYTES: Final = 82
+"""Of a posting in an event, beside the ids of its account and fund: names of fields, an amount, a unit."""
 
 
 def close_period(command: ClosePeriod, book: Book, context: Context) -> PeriodClosed | None:
@@ -85,46 +92,73 @@ def close_year(command: CloseYear, book: Book, context: Context) -> YearClosed |
             f"Days up to {command.through} still take entries. Close them first, with ClosePeriod.",
             through=str(command.through),
         )  # fmt: skip
-    if book.years and through <= book.years[-1][0]:
+    starts = _start_of(command, book, through)
+    debits, credits, left = _closing(book, through)  # noqa: A001
+    breaches = judge(book, command.entry, command.through, debits, credits, fact=True, spending=False)
+    return YearClosed(
+        book=command.book, entry=command.entry, date=command.through, through=command.through, debits=debits,
+        credits=credits, breaches=breaches, starts=starts, left=left, occurred_at=at,
+    )  # fmt: skip
+
+
+def _start_of(command: CloseYear, book: Book, through: int) -> date:
+    """The first day of the year that is to be closed. Refuses one that is closed, or is not the next."""
+    last, entry = book.years[-1] if book.years else (book.starts - 1, "")
+    unfinished = bool(book.years) and bool(_open_lines(book, last))
+    if book.years and (through < last or (through == last and not unfinished)):
         raise rejected(
             TreasuryError.YEAR_CLOSED,
-            f"The year that ended on {date.fromordinal(book.years[-1][0])} was closed by {book.years[-1][1]} already.",
-            entry=book.years[-1][1],
+            f"The year that ended on {date.fromordinal(last)} was closed by {entry} already.", entry=entry,
         )  # fmt: skip
-    starts = date.fromordinal(book.years[-1][0] + 1 if book.years else book.starts)
+    if unfinished:
+        last = next((end for end, _ in reversed(book.years) if end < last), book.starts - 1)
+    starts = date.fromordinal(last + 1)
     ends = _year_end(starts, book.year_end)
     if command.through != ends:
         raise rejected(
             TreasuryError.INVALID_RANGE,
             f"The year to close next is the one that ends on {ends}, and not on {command.through}. Years are closed "
-            "one after another.",
+            "one after another" + (", and of that one a part is left." if unfinished else "."),
             through=str(command.through), ends=str(ends),
         )  # fmt: skip
-    debits, credits = _closing(book, through)  # noqa: A001
-    breaches = judge(book, command.entry, command.through, debits, credits, fact=True, spending=False)
-    return YearClosed(
-        book=command.book, entry=command.entry, date=command.through, through=command.through, debits=debits,
-        credits=credits, breaches=breaches, starts=starts, occurred_at=at,
-    )  # fmt: skip
+    return starts
 
 
-def _closing(book: Book, through: int) -> tuple[tuple[Posting, ...], tuple[Posting, ...]]:
-    """Takes every income and expense account to zero at the end of a day, each fund's result to its net assets."""
+def _open_lines(book: Book, through: int) -> list[tuple[tuple[str, str, str], int]]:
+    """The income and expense lines that are not zero at the end of a day, in order, with their balances."""
+    return [
+        (key, balance)
+        for key, line in sorted(book.lines.items())
+        if book.accounts[key[0]].kind in (AccountKind.INCOME, AccountKind.EXPENSE)
+        and (balance := line.at_end_of(through))
+    ]
+
+
+def _closing(book: Book, through: int) -> tuple[tuple[Posting, ...], tuple[Posting, ...], int]:
+    """Takes income and expense accounts to zero at the end of a day, each fund's result to its net assets.
+
+    All of them, or as many as fit into one event; gives how many lines are left for the next.
+    """
     debits: list[Posting] = []
     credits: list[Posting] = []  # noqa: A001
     results: dict[tuple[str, str], int] = {}
-    for (account, fund, unit), line in sorted(book.lines.items()):
-        if book.accounts[account].kind in (AccountKind.INCOME, AccountKind.EXPENSE):
-            balance = line.at_end_of(through)
-            if balance:
-                side = credits if balance > 0 else debits
-                side.append(Posting(account=account, amount=abs(balance), unit=unit, fund=fund))
-                results[fund, unit] = results.get((fund, unit), 0) + balance
+    lines, room = _open_lines(book, through), _CLOSING_BYTES
+    left = len(lines)
+    for (account, fund, unit), balance in lines:
+        room -= len(account) + len(fund) + _POSTING_BYTES
+        if (fund, unit) not in results:
+            room -= len(book.funds[fund].net_assets) + len(fund) + _POSTING_BYTES
+        if room < 0:
+            break
+        left -= 1
+        side = credits if balance > 0 else debits
+        side.append(Posting(account=account, amount=abs(balance), unit=unit, fund=fund))
+        results[fund, unit] = results.get((fund, unit), 0) + balance
     for (fund, unit), result in sorted(results.items()):
         if result:
             side = debits if result > 0 else credits
             side.append(Posting(account=book.funds[fund].net_assets, amount=abs(result), unit=unit, fund=fund))
-    return tuple(debits), tuple(credits)
+    return tuple(debits), tuple(credits), left
 
 
 def _year_end(day: date, year_end: str) -> date:

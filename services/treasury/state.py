@@ -114,7 +114,7 @@ class Book:
     rules: dict[str, ApprovalRuleSet] = field(default_factory=dict)
     budgets: dict[str, BudgetSet] = field(default_factory=dict)
     years: list[tuple[int, str]] = field(default_factory=list)
-    """The last days of the closed years, in order, and their closing entries."""
+    """The closing entries of years, in order, each with the last day of its year; a year may have several."""
 
 
 def effects(book: Book, debits: Iterable[Posting], credits: Iterable[Posting]) -> dict[GuardKey, int]:  # noqa: A002

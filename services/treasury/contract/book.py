@@ -312,11 +312,13 @@ class YearClosed(Journal):
     """The closing entry of a fiscal year: every income and expense account is zero at its end.
 
     Fund by fund and unit by unit the result went to the fund's net assets account. `date` is the year's last day; later
-    days were open all along. `starts` is the year's first day, or the book's.
+    days were open all along. `starts` is the year's first day, or the book's. More than some 500 lines (an account for
+    a fund) are closed by several such entries: `left` is how many lines wait for the next one.
     """
 
     through: Date
     starts: Date
+    left: int = 0
     occurred_at: Moment
 
 
@@ -324,7 +326,8 @@ class YearClosed(Journal):
 class CloseYear:
     """Record the closing entry of the fiscal year that ends with a day; its days must be closed before.
 
-    To mend a closed year, reverse its closing entry, open the days, post, and close both again.
+    When the answer says that lines are `left`, send it again with another entry, until none are. To mend a closed year,
+    reverse its closing entries, the last one first, open the days, post, and close both again.
     """
 
     book: Id

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.treasury.contract import (
@@ -20,6 +21,8 @@ from services.treasury.contract import (
     TreasuryError,
     YearClosed,
 )
+from shared.cutting import ENVELOPE_BYTES
+from shared.event import MAX_EVENT_BYTES
 from tests.support.sentences import NOW
 from tests.support.treasury import (
     CHART,
@@ -33,6 +36,7 @@ from tests.support.treasury import (
     came_in,
     close_year,
     entry,
+    entry_of,
     fund,
     general,
     given,
@@ -131,6 +135,39 @@ def test_what_came_in_equals_what_was_spent_and_net_assets_stay() -> None:
 def test_a_year_in_which_nothing_happened_is_closed_by_an_empty_entry() -> None:
     quiet = given(*CLUB).when(close(on(12, 31)), now=NEXT_YEAR).then_event()
     quiet.when(close_year(), now=NEXT_YEAR).then(YearClosed, debits=(), credits=())
+
+
+def test_a_year_of_very_many_lines_is_closed_by_several_entries_and_each_fits_an_event() -> None:
+    long = "x" * 40
+    accounts = [f"{long}-{n}" for n in range(30)]
+    funds = [f"{long}-f{n}" for n in range(12)]
+    many = given(
+        *CHART, *(account(id, AccountKind.EXPENSE) for id in accounts), *(fund(id) for id in funds),
+        *(
+            entry_of(tuple(p(a, 1, f) for a in accounts), (p("loan", len(accounts), f),), f"e-{n}", on(2, 1))
+            for n, f in enumerate(funds)
+        ),
+        close(on(12, 31)), now=NEXT_YEAR,
+    )  # fmt: skip
+    outcome = many.when(close_year(), now=NEXT_YEAR)
+    first, event = outcome.then(YearClosed), outcome.event
+    assert 0 < event.left < 360
+    assert len(event.credits) == 360 - event.left
+    assert len(msgspec.json.encode(event)) <= MAX_EVENT_BYTES - ENVELOPE_BYTES - 8_000  # a reason of 2,000 letters
+    after = datetime(2028, 3, 1, 12, tzinfo=UTC)
+    both = first.when(close(on(12, 31, 2027)), now=after).then(PeriodClosed)
+    both.when(close_year(2027), now=after).then_rejected(E.INVALID_RANGE, ends="2026-12-31")
+    first.when(close_year(), now=NEXT_YEAR).then_nothing()
+    second = first.when(close_year(id="rest"), now=NEXT_YEAR).then(YearClosed, left=0, starts=on(1, 1))
+    second.when(close_year(id="more"), now=NEXT_YEAR).then_rejected(E.YEAR_CLOSED, entry="rest")
+    second.when(reopen(on(12, 1)), now=NEXT_YEAR).then_rejected(E.YEAR_CLOSED, entry="rest")
+    assert balances(second) == {
+        **{f"loan/{f}": -30 for f in funds}, **{f"net/{f}": 30 for f in funds},
+    }  # fmt: skip
+    second.when(reverse("close-2026", "no"), now=NEXT_YEAR).then_rejected(E.NOT_REVERSIBLE, later="rest")
+    back = second.when(reverse("rest", "un-rest"), now=NEXT_YEAR).then(EntryReversed)
+    back.when(close_year(id="again"), now=NEXT_YEAR).then(YearClosed, left=0)
+    back.when(reverse("close-2026", "un-close"), now=NEXT_YEAR).then(EntryReversed)
 
 
 def test_later_months_are_open_all_along() -> None:
