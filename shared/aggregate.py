@@ -14,12 +14,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
+import msgspec
+import structlog
+
 from shared.command import Answer, CommandMeta
 from shared.committer import Append
 from shared.decider import Decider, Past, Ref
 from shared.errors import LedgerError
 from shared.event import FIRST_PREVHASH
 from shared.remembered import Remembered, key_of, name_key
+
+log = structlog.get_logger(__name__)
 
 BASE_BYTES: Final = 3_600
 """What an aggregate without events takes in memory, by measurement."""
@@ -142,6 +147,14 @@ class Aggregate:
         events = self.revision - self.snapshot_revision
         enough = events >= every or self.unsaved_bytes >= every * EVENT_BYTES
         return enough and self.unsaved_bytes >= self.state_bytes and self.snapshot is None
+
+    def take_snapshot(self) -> None:
+        """Keep the state as it is now, to be written once its event is durable."""
+        try:
+            self.snapshot = (self.revision, msgspec.msgpack.encode(self.state))
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            log.error("a state cannot be kept as a snapshot", subject=self.subject, reason=str(error))
+            self.snapshot_revision, self.unsaved_bytes = self.revision, 0
 
     async def drained(self) -> None:
         """Wait until no ticket is on its way."""

@@ -12,28 +12,27 @@ that the state it was taken on is the newest.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-import msgspec
 import structlog
 
 from shared.aggregate import Aggregate, Ticket
 from shared.cache import Cache
 from shared.clock import Clock, utc_now
-from shared.command import Answer, CommandMeta, assert_same
+from shared.command import Answer, CommandMeta
 from shared.committer import Append, Committer
+from shared.confirming import confirm
 from shared.decider import Context, Decider, NotRead, Ref
 from shared.errors import Busy, LedgerError, UnknownCommand
-from shared.event import Envelope, Recorded, encode, event_id, sha256, timestamp
+from shared.event import Recorded, event_id, sha256
 from shared.recall import fetch, recall
 from shared.remembered import key_of
-from shared.sealedevent import opened, sealed
 from shared.snapshot import Snapshots
 from shared.store import EventStore
 from shared.vault import KeyNotHere, Vault
+from shared.writing import Writing
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +75,7 @@ class Handler:
         )
         self._in_hand = 0
         self._stopping = False
-        self._source = f"/commons/{chapter}/{self.contract.service}"
+        self._writing = Writing(self.contract, chapter, vault)
 
     # -- the public face ------------------------------------------------------------------------------------------
 
@@ -302,18 +301,14 @@ class Handler:
             return
         except Exception as error:
             log.exception("a decider failed", subject=entry.subject, command=type(ticket.command).__name__)
-            self._answer_nothing(
-                entry,
-                ticket,
-                LedgerError(f"The service met an error of its own while deciding: {type(error).__name__}."),
-            )
+            own = LedgerError(f"The service met an error of its own while deciding: {type(error).__name__}.")
+            self._answer_nothing(entry, ticket, own)
             return
         if event is None:
             self._answer_nothing(entry, ticket, None)
             return
         try:
-            event = sealed(event, ticket.event_id, self.contract, self.vault)
-            raw = self._encode(entry, ticket, event, now)
+            event, raw = self._writing.written(entry, ticket, event, now)
         except LedgerError as refusal:
             self._answer_nothing(entry, ticket, refusal)
             return
@@ -324,9 +319,8 @@ class Handler:
             log.exception("a fold failed", subject=entry.subject, type=type(event).__name__)
             entry.loaded = False  # the state may be half changed; it is folded again from the stream
             if not ticket.answer.done():
-                ticket.answer.set_exception(
-                    LedgerError(f"The service could not apply its own decision: {type(error).__name__}.")
-                )
+                own = LedgerError(f"The service could not apply its own decision: {type(error).__name__}.")
+                ticket.answer.set_exception(own)
             return
         entry.revision += 1
         entry.hash = sha256(raw)
@@ -337,13 +331,8 @@ class Handler:
         entry.named.update(dict.fromkeys(names, ticket))
         entry.tickets.append(ticket)
         entry.unsaved_bytes += len(raw)
-        every = self.cache.snapshot_every
-        if every and entry.snapshot_due(every):
-            try:
-                entry.snapshot = (entry.revision, msgspec.msgpack.encode(entry.state))
-            except (TypeError, ValueError, OverflowError, RecursionError) as error:
-                log.error("a state cannot be kept as a snapshot", subject=entry.subject, reason=str(error))
-                entry.snapshot_revision, entry.unsaved_bytes = entry.revision, 0
+        if self.cache.snapshot_every and entry.snapshot_due(self.cache.snapshot_every):
+            entry.take_snapshot()
         self.committer.submit(Append(entry, raw, meta.traceparent))
 
     def _read_more(self, entry: Aggregate, ticket: Ticket, ref: Ref) -> None:
@@ -362,32 +351,6 @@ class Handler:
         entry.undecided.appendleft(ticket)
         self.wake(entry)
 
-    def _assert_same(self, ticket: Ticket, event: Any, actor: str) -> None:
-        """Refuse a repeat that says something else than the command which made an event, what is sealed included."""
-        event = opened(event, ticket.event_id, self.contract, self.vault)
-        assert_same(ticket.command, ticket.meta, event, actor, self.contract.command_of(ticket.command).makes)
-
-    def _encode(self, entry: Aggregate, ticket: Ticket, event: Any, now: Any) -> bytes:
-        spec = self.contract.spec_of(event)
-        meta = ticket.meta
-        data = msgspec.json.encode(event)
-        try:
-            spec.decoder.decode(data)  # a microsecond or two; an event that cannot be read locks its aggregate for good
-        except msgspec.DecodeError as error:
-            raise LedgerError(
-                f"The service's decision could not be read again, so nothing was recorded: {error}.", type=spec.type
-            ) from error
-        return encode(
-            Envelope(
-                specversion="1.0", id=ticket.event_id, source=self._source, type=spec.type,
-                subject=f"{entry.ref.category}/{entry.ref.id}", time=timestamp(now),
-                dataschema=f"urn:commons:schema:{spec.type}", datacontenttype="application/json",
-                revision=entry.revision + 1, prevhash=entry.hash,
-                correlationid=meta.correlation_id or meta.id, causationid=meta.causation_id or meta.id,
-                authtype=meta.authtype, authid=meta.actor, mandate=meta.mandate, data=msgspec.Raw(data),
-            )
-        )  # fmt: skip
-
     # -- answering ------------------------------------------------------------------------------------------------
 
     def _answer_nothing(self, entry: Aggregate, ticket: Ticket, refusal: LedgerError | None) -> None:
@@ -399,38 +362,7 @@ class Handler:
 
     def confirm(self, entry: Aggregate) -> None:
         if entry.confirming is None:
-            entry.confirming = self.cache.spawn(self._confirm(entry))
-
-    async def _confirm(self, entry: Aggregate) -> None:
-        """Ask the stream, after they came, whether the state of the tickets in front is the newest."""
-        try:
-            while entry.tickets and entry.tickets[0].raw is None:
-                asked = set(itertools.takewhile(lambda ticket: ticket.raw is None, entry.tickets))
-                failures, unknown = entry.failures, None
-                try:
-                    if not await self.committer.ensure_tail():
-                        entry.failed(self.committer.halted)
-                        return
-                    newest = await self.store.head(entry.ref)
-                except LedgerError as error:
-                    newest, unknown = entry.sequence, error
-                if entry.failures != failures:
-                    continue  # they were decided again, on a newer state
-                if newest < entry.sequence and entry.tickets and entry.tickets[0] in asked:
-                    self.committer.lost(entry.subject, newest, entry.sequence)
-                    entry.failed(self.committer.halted)
-                elif newest > entry.sequence and not entry.pending:
-                    entry.failed(None)
-                elif newest > entry.sequence:
-                    return  # the appends behind meet the same news as a conflict, and have all of them decided again
-                while entry.tickets and entry.tickets[0] in asked:
-                    if unknown is None:
-                        entry.answer_first()
-                    elif not (unconfirmed := entry.tickets.popleft()).answer.done():
-                        unconfirmed.answer.set_exception(unknown)
-                entry.settle()
-        finally:
-            entry.confirming = None
+            entry.confirming = self.cache.spawn(confirm(entry, self.committer, self.store))
 
     def answer_repeat(self, entry: Aggregate, ticket: Ticket) -> None:
         """Answer a repeat of a ticket that is durable by now."""
@@ -438,7 +370,7 @@ class Handler:
         assert first is not None
         assert first.raw is not None
         try:
-            self._assert_same(ticket, first.event, first.meta.actor)
+            self._writing.assert_same(ticket, first.event, first.meta.actor)
         except LedgerError as refusal:
             ticket.answer.set_exception(refusal)
         else:
@@ -449,7 +381,7 @@ class Handler:
         if ticket.answer.done():
             return
         try:
-            self._assert_same(ticket, recorded.data, recorded.envelope.authid)
+            self._writing.assert_same(ticket, recorded.data, recorded.envelope.authid)
         except KeyNotHere as missing:
             self._read_key(entry, ticket, missing)
         except LedgerError as refusal:
