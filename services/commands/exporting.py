@@ -31,15 +31,29 @@ def watched(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears under its name when all of it is written, and otherwise not at all."""
+    """A file that appears under its name when all of it is written, and otherwise not at all.
+
+    Raises Usage when no file of that name can be written.
+    """
+    if path.is_dir():
+        raise Usage(
+            f"{path} is a folder. Name the file that is to be written, such as {path / 'export'}.", file=str(path)
+        )
     if not path.parent.is_dir():
-        raise Usage(f"{path.parent} is no folder, so {path.name} cannot be written there.", file=str(path))
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        unfinished = Path(file.name)
-        try:
+        raise Usage(
+            f"{path.parent} is no folder, so {path.name} cannot be written there. Make the folder first.",
+            file=str(path),
+        )
+    try:
+        opened = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)  # noqa: SIM115
+    except OSError as error:
+        raise Usage(f"{path} cannot be written: {error.strerror}. Name another file.", file=str(path)) from None
+    unfinished = Path(opened.name)
+    try:
+        with opened as file:
             yield file
-        except BaseException:
-            unfinished.unlink()
-            raise
-    unfinished.chmod(0o644)
-    unfinished.replace(path)
+        unfinished.chmod(0o644)
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -35,6 +35,8 @@ def entry(book: Book, booked: Booked, parties: Mapping[str, str]) -> str:
     lines = ["", f"{booked.date} * {payee}{said}", f'  entry: "{booked.entry}"', f"  kind: {quoted(booked.kind)}"]
     if booked.at is not None:
         lines += [f'  recorded: "{booked.at.isoformat()}"', f"  sequence: {booked.sequence}"]
+    if booked.actor:
+        lines.append(f"  recorded_by: {quoted(booked.actor)}")
     for name in ("party", "reference", "reverses"):
         if value := getattr(booked, name):
             lines.append(f"  {name}: {quoted(value)}")

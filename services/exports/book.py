@@ -36,7 +36,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """One entry. `kind` says in words what recorded it, `at` when; `party` is an opaque id."""
+    """One entry. `kind` says in words what recorded it, `at` when and `actor` who; `party` is an opaque id."""
 
     entry: str
     date: date
@@ -48,6 +48,7 @@ class Booked:
     party: str = ""
     reference: str = ""
     reverses: str = ""
+    actor: str = ""
 
 
 @dataclass(slots=True)
@@ -154,7 +155,7 @@ def _booked(entry: Journal | Entry, kind: str, event: Recorded) -> Booked:
     return Booked(
         entry.entry, entry.date, kind, event.recorded_at, event.sequence, tuple(changes),
         description=_first(entry, _SAYS), party=_first(entry, _CONCERNS), reference=_first(entry, ("reference",)),
-        reverses=_first(entry, ("reverses",)),
+        reverses=_first(entry, ("reverses",)), actor=event.envelope.authid,
     )  # fmt: skip
 
 

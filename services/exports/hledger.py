@@ -40,6 +40,8 @@ def entry(book: Book, booked: Booked, parties: Mapping[str, str]) -> str:
     lines = ["", f"{booked.date} * ({booked.entry}) {payee}{description}", f"    ; kind:{tag(booked.kind)}"]
     if booked.at is not None:
         lines.append(f"    ; recorded:{booked.at.isoformat()}, sequence:{booked.sequence}")
+    if booked.actor:
+        lines.append(f"    ; recorded_by:{tag(booked.actor)}")
     said = {name: getattr(booked, name) for name in ("party", "reference", "reverses")}
     lines += [f"    ; {name}:{tag(value)}" for name, value in said.items() if value]
     for change in booked.changes:

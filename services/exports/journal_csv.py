@@ -13,6 +13,7 @@ from services.treasury.units import as_decimal
 COLUMNS: Final = (
     "entry", "date", "account", "account_name", "kind", "fund", "unit", "debit", "credit", "description", "party",
     "party_name", "reference", "reverses", "recorded_by", "recorded_at",
+    "recorded_as",
 )  # fmt: skip
 
 
@@ -30,8 +31,8 @@ def entry(book: Book, booked: Booked, parties: Mapping[str, str]) -> str:
         writer.writerow((
             booked.entry, booked.date, change.account, safe(account.name), account.kind, change.fund, change.unit,
             amount if change.amount > 0 else "", amount if change.amount < 0 else "", safe(booked.description),
-            booked.party, safe(parties.get(booked.party, "")), safe(booked.reference), booked.reverses, booked.kind,
-            booked.at.isoformat() if booked.at else "",
+            booked.party, safe(parties.get(booked.party, "")), safe(booked.reference), booked.reverses,
+            safe(booked.actor), booked.at.isoformat() if booked.at else "", booked.kind,
         ))  # fmt: skip
     return out.getvalue()
 

@@ -29,6 +29,7 @@ from shared.types import is_id
 
 _EXPORTED: Final = (
     "account_name", "kind", "party_name", "reference", "reverses", "recorded_by", "recorded_at",
+    "recorded_as",
 )  # fmt: skip
 """Columns of `commons export csv` that say nothing of what is to be posted; they are passed over."""
 

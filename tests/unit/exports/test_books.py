@@ -33,7 +33,7 @@ def story() -> tuple[Book, list[Booked]]:
     made = accounting.book(KINDS, UNITS, name='The "House" \\ of; all, | people', bank="Bank; fund:youth, 5 % \\n")
     entries = [
         booked("e-1", ("bank", "general", "EUR", 243150), ("net", "general", "EUR", -243150),
-               description="Brought forward"),
+               description="Brought forward", actor='noor; "x"'),
         booked("e-2", ("bank", "youth", "EUR", 500000), ("dues", "youth", "EUR", -500000),
                description='A "grant"; fund:general', party="p-1", reference="GR, 7 ) ; x"),
         booked("e-3", ("rent", "youth", "EUR", 12), ("rent", "general", "EUR", 30), ("bank", "youth", "EUR", -12),
@@ -52,6 +52,7 @@ def test_beancount_accepts_a_book_and_arrives_at_its_figures(tmp_path: Path) -> 
     path = tmp_path / "house.beancount"
     path.write_text(written(beancount, made, entries))
     accounting.beancount_checks(path)
+    assert 'recorded_by: "noor; \\"x\\""' in path.read_text()
     assert accounting.beancount_balances(path) == accounting.sums(made, entries)
     for fund in ("general", "youth"):
         assert accounting.beancount_balances(path, f"meta('fund') = '{fund}'") == accounting.sums(made, entries, fund)
@@ -63,6 +64,7 @@ def test_hledger_accepts_a_book_and_arrives_at_its_figures(tmp_path: Path) -> No
     path = tmp_path / "house.journal"
     path.write_text(written(hledger, made, entries))
     accounting.hledger_checks(path)
+    assert "recorded_by:noor" in path.read_text()
     assert accounting.hledger_balances(path) == accounting.sums(made, entries)
     for fund in ("general", "youth"):
         assert accounting.hledger_balances(path, f"tag:fund=^{fund}$") == accounting.sums(made, entries, fund)
@@ -76,7 +78,8 @@ def test_csv_has_a_row_for_each_posting_and_no_formula(tmp_path: Path) -> None:
         "entry": "e-1", "date": "2026-02-03", "account": "bank", "account_name": "Bank; fund:youth, 5 % \\n",
         "kind": "asset", "fund": "general", "unit": "EUR", "debit": "2431.50", "credit": "",
         "description": "Brought forward", "party": "", "party_name": "", "reference": "", "reverses": "",
-        "recorded_by": "Entry posted", "recorded_at": "2026-11-25T09:30:00+00:00",
+        "recorded_by": 'noor; "x"', "recorded_at": "2026-11-25T09:30:00+00:00",
+        "recorded_as": "Entry posted",
     }  # fmt: skip
     assert next(row for row in rows if row["entry"] == "e-6")["description"] == "'=1+1"
 
