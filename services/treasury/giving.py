@@ -108,7 +108,8 @@ def assess_dues(command: AssessDues, book: Book, context: Context) -> DuesAssess
     if recalled(context, command.book, f"dues:{command.member}:{command.period}") is not None:
         raise rejected(
             TreasuryError.ALREADY_ASSESSED,
-            f"Member {command.member} was asked for the dues of {command.period} already.",
+            f"Member {command.member} was asked for the dues of {command.period} already. If that was too much, waive "
+            "the rest with WaiveDues; ask for more under another period.",
             member=command.member, period=command.period,
         )  # fmt: skip
     day = posting_day(command.date, book, context.now)
