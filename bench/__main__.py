@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from bench import bookkeeping, commands, fulfilment, pgledger, reading, scale, transfers
+from bench import bookkeeping, commands, fulfilment, pgledger, reading, recall, scale, table, transfers
 from bench.figures import Figure, keep, show
 from shared.garbage import collect_seldom
 
@@ -29,7 +29,9 @@ MEASUREMENTS: dict[str, Measurement] = {
     "scale": scale.scale,
     "transfers": transfers.transfers,
     "bookkeeping": bookkeeping.bookkeeping,
+    "check_in_p99": table.check_in_p99,
     "fulfilment": fulfilment.fulfilment,
+    "recall_reach": recall.recall_reach,
 }
 
 
