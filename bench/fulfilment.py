@@ -117,11 +117,11 @@ class _Progress:
                         case EntitlementClaimed() as claimed:
                             self._step(claimed.claim, 0, 1)
                         case GoodsReserved() as reserved:
-                            self._step(reserved.order, 0, 1)
+                            self._step(reserved.order, 0, len(reserved.goods))
                         case OrderCompleted() as completed:
                             self._step(completed.order, 1, 1)
                         case GoodsIssued() as issued:
-                            self._step(issued.order, 1, 1)
+                            self._step(issued.order, 1, len(issued.goods))
 
     def _step(self, order: str, phase: int, count: int) -> None:
         steps = self._steps[order]

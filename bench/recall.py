@@ -67,7 +67,8 @@ async def _fill(connection: asyncpg.Connection, reached: str, households: str) -
         f"""SET search_path TO {reached};
         INSERT INTO reach_boxes (box, order_id, site, household, session, state, since)
         SELECT 'b' || n, 'o' || n, 'hall', 'h' || n % 20000, 's' || n / 100,
-               CASE WHEN n % 50 = 0 THEN 'packed' ELSE 'handed_out' END, now() FROM generate_series(0, {_EACH // _LINES}) n;
+               CASE WHEN n % 50 = 0 THEN 'packed' ELSE 'handed_out' END, now()
+        FROM generate_series(0, {_EACH // _LINES}) n;
         INSERT INTO reach_visits (visit, at, site, household, session, state, since)
         SELECT 'v' || n, 'e' || n, 'hall', 'h' || n % 20000, 's' || n / 100, 'visited', now()
         FROM generate_series(0, {_EACH // _LINES}) n;

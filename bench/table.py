@@ -48,8 +48,8 @@ async def check_in_p99(folder: Path) -> list[Figure]:
     note = (
         f"p50 {_quantile(took, 0.5):.0f} ms, of it the question {_quantile(looked, 0.5):.0f} ms; a table scans every "
         f"{_EVERY:g} s, {hall.LINES} items; when all scan at the same moment, the last is served after "
-        f"{max(desk.took) * 1e3:.0f} ms; CPU ms a visit: {sum(used.values()):.1f}, of it {parts}; the machine's load is "
-        f"{os.getloadavg()[0]:.1f}"
+        f"{max(desk.took) * 1e3:.0f} ms; CPU ms a visit: {sum(used.values()):.1f}, of it {parts}; the machine's load "
+        f"is {os.getloadavg()[0]:.1f}"
     )
     limit = f"{_TABLES} tables at once, under"
     return [against("check_in_p99", _quantile(took, 0.99), "ms", limit, 100, 1, lower=True, note=note)]

@@ -45,6 +45,10 @@ class Fulfilment:
     lines: dict[str, LineState] = field(default_factory=dict)
     box: str | None = None
 
+    def line(self, item: str) -> LineState:
+        """The line of an item, made when nothing was known of it."""
+        return self.lines.setdefault(item, LineState())
+
     def lots(self) -> tuple[PackedLine, ...]:
         """What is set aside, by lot."""
         return tuple(lot for line in self.lines.values() for lot in line.lots)
@@ -62,37 +66,45 @@ FulfilmentEvent = GoodsReserved | GoodsFreed | GoodsIssued | BoxNoted
 
 
 def evolve(fulfilment: Fulfilment, event: FulfilmentEvent) -> Fulfilment:
-    if isinstance(event, BoxNoted):
-        fulfilment.box = event.box if event.packed else None
-        return fulfilment
-    line = fulfilment.lines.setdefault(event.item, LineState())
     match event:
+        case BoxNoted():
+            fulfilment.box = event.box if event.packed else None
         case GoodsReserved():
-            line.asked, line.lots = event.asked, event.lots
+            for reserved in event.goods:
+                line = fulfilment.line(reserved.item)
+                line.asked, line.lots = reserved.asked, reserved.lots
         case GoodsFreed():
+            line = fulfilment.line(event.item)
             line.lots = _without(line.lots, event.lots)
         case GoodsIssued():
-            line.issued += event.quantity
-            line.movements.append(event.movement)
-            line.lots = ()
+            for issued in event.goods:
+                line = fulfilment.line(issued.item)
+                line.issued += issued.quantity
+                line.movements.append(issued.movement)
+                line.lots = ()
     return fulfilment
 
 
 def decide(command: FulfilmentCommand, fulfilment: Fulfilment, context: Context) -> FulfilmentEvent | None:
     fields = dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}
+    lines = fulfilment.lines
     match command:
         case NoteReserved():
-            known = fulfilment.lines.get(command.item)
-            return None if known is not None and known.asked else GoodsReserved(**fields)
+            asked = {one.item: one for one in reversed(command.goods)}  # of an item, what was said first
+            reserved = tuple(one for item, one in asked.items() if item not in lines or not lines[item].asked)
+            return GoodsReserved(**(fields | {"goods": reserved[::-1]})) if reserved else None
         case NoteFreed():
-            before = fulfilment.lines.get(command.item, LineState())
+            before = lines.get(command.item, LineState())
             remaining = sum(lot.quantity for lot in _without(before.lots, command.lots))
             if remaining == before.remaining:
                 return None
             return GoodsFreed(**fields, quantity=before.remaining - remaining, remaining=remaining)
         case NoteIssued():
-            known = fulfilment.lines.get(command.item)
-            return None if known is not None and command.movement in known.movements else GoodsIssued(**fields)
+            issued = tuple(
+                one for one in dict.fromkeys(command.goods)
+                if one.item not in lines or one.movement not in lines[one.item].movements
+            )  # fmt: skip
+            return GoodsIssued(**(fields | {"goods": issued})) if issued else None
         case NoteBox():
             if command.packed and fulfilment.box not in (None, command.box):
                 raise rejected(

@@ -2,12 +2,14 @@
 delays what they send.
 
 Each service answers as the kernel does: a command id that led to an event before changes nothing. A manager's steps to
-one aggregate go one after another, as shared/outbox.py sends them, each until it is answered; everything else goes in
-any order. A restart throws the managers and all that they had yet to send away; new ones are shown the streams again.
+one aggregate about one thing go one after another, as shared/outbox.py sends them, each until it is answered, and some
+joined into one; everything else goes in any order. A restart throws the managers and all that they had yet to send
+away; new ones are shown the streams again.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -163,7 +165,7 @@ class Town:
             letter = Letter(manager, step)
             if letter.id not in courier.known and not self._settled(courier, letter):
                 courier.known.add(letter.id)
-                courier.queues.setdefault((step.service, step.target), deque()).append(letter)
+                courier.queues.setdefault((step.service, f"{step.target} {step.about}"), deque()).append(letter)
 
     def _settled(self, courier: Courier, letter: Letter) -> bool:
         """Whether the streams say what became of a step: in the manager's own one alone, as the kernel looks there."""
@@ -172,8 +174,15 @@ class Town:
 
     def send(self, courier: Courier, target: tuple[str, str], fate: str = "answered") -> None:
         """Send the first step to a target, and let this become of it: `answered`; `answer lost` or `lost`, and it is
-        sent again; `delayed`, and a copy of it arrives whenever it likes."""
+        sent again; `delayed`, and a copy of it arrives whenever it likes. With `joined` before it, those that wait
+        behind it go with it, as one command."""
         queue = courier.queues[target]
+        joined = fate.startswith("joined") and self._join(queue)
+        fate = fate.removeprefix("joined, ")
+        if joined and fate in ("answered", "answer lost") and self._deliver(joined[0]) is None:
+            for _ in range(joined[1] if fate == "answered" else 0):
+                self._done(courier, target)
+            return
         letter = queue[0]
         if letter.manager.moot(letter.step):
             self._done(courier, target)
@@ -190,6 +199,25 @@ class Town:
         if refusal is not None and str(refusal.code) not in letter.step.met_by:
             self._refused(courier, letter, refusal)
         self._done(courier, target)
+
+    def _join(self, queue: deque[Letter]) -> tuple[Letter, int] | None:
+        """What stands in front and can be joined, as one letter, and how many they are."""
+        front = queue[0]
+        alike = [
+            *itertools.takewhile(
+                lambda one: (
+                    one.manager is front.manager and type(one.step.command) is type(front.step.command)
+                    and one.step.cause.correlation_id == front.step.cause.correlation_id
+                ),
+                queue,
+            )
+        ]  # fmt: skip
+        command = front.manager.joined([one.step.command for one in alike]) if len(alike) > 1 else None
+        if command is None:
+            return None
+        last = alike[-1]
+        name = f"joined {' '.join(one.id for one in alike)}"
+        return Letter(last.manager, Step(last.step.cause, last.step.contract, command, name)), len(alike)
 
     def arrive_late(self, number: int) -> None:
         """One of the delayed copies arrives, and nobody waits for its answer any more."""

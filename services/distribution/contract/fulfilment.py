@@ -1,7 +1,8 @@
 """Commands and events of `fulfilment`: how far the goods of one order, or of one visit, have come in inventory.
 
 The aggregate's id is the order's, or `v-` and the visit's. It is the memory of the fulfilment process: what inventory
-set aside, freed and gave out for it, noted from inventory's own events. All its commands are sent by process managers.
+set aside, freed and gave out for it, noted from inventory's own events; what comes together is one note. All its
+commands are sent by process managers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated
 from pydantic import Field
 
 from services.distribution.contract.base import (
+    MAX_LINES,
     Amount,
     BoxCode,
     Id,
@@ -21,9 +23,11 @@ from services.distribution.contract.base import (
     Revision,
     command,
     event,
+    value,
 )
 
 _Lots = Field(max_length=200)
+_Goods = Field(min_length=1, max_length=MAX_LINES)
 
 
 def fulfilment_of_visit(visit: str) -> str:
@@ -31,27 +35,31 @@ def fulfilment_of_visit(visit: str) -> str:
     return f"v-{visit}"
 
 
-@event(category="fulfilment")
-class GoodsReserved:
-    """Inventory set goods aside for an order: these lots of an item; `short` is what was asked for and is not there."""
+@value
+class ReservedGoods:
+    """These lots of an item were set aside; `short` is what was asked for and is not there."""
 
-    order: OrderId
     item: Id
     asked: Quantity
-    lots: tuple[PackedLine, ...]
+    lots: Annotated[tuple[PackedLine, ...], _Lots]
     short: Amount
+
+
+@event(category="fulfilment")
+class GoodsReserved:
+    """Inventory set goods aside for an order."""
+
+    order: OrderId
+    goods: tuple[ReservedGoods, ...]
     occurred_at: Moment
 
 
 @command(category="fulfilment", aggregate="order", makes=(GoodsReserved,))
 class NoteReserved:
-    """Note what inventory set aside."""
+    """Note what inventory set aside. An item of which that was noted before is left out."""
 
     order: OrderId
-    item: Id
-    asked: Quantity
-    lots: Annotated[tuple[PackedLine, ...], _Lots]
-    short: Amount
+    goods: Annotated[tuple[ReservedGoods, ...], _Goods]
     occurred_at: Moment | None = None
 
 
@@ -78,30 +86,33 @@ class NoteFreed:
     occurred_at: Moment | None = None
 
 
-@event(category="fulfilment")
-class GoodsIssued:
-    """Inventory gave goods out for a visit, or of what was set aside for an order; `movement` is the revision of its
-    movement in that stock. `unrecorded` of the `quantity` was beyond its ledger."""
+@value
+class IssuedGoods:
+    """So much of an item was given out; `movement` is the revision of the movement in that stock. `unrecorded` of the
+    `quantity` was beyond inventory's ledger."""
 
-    order: OrderId
     item: Id
     quantity: Quantity
     site: Id
     movement: Revision
     unrecorded: Amount = 0
+
+
+@event(category="fulfilment")
+class GoodsIssued:
+    """Inventory gave goods out for a visit, or of what was set aside for an order."""
+
+    order: OrderId
+    goods: tuple[IssuedGoods, ...]
     occurred_at: Moment
 
 
 @command(category="fulfilment", aggregate="order", makes=(GoodsIssued,))
 class NoteIssued:
-    """Note what inventory gave out; `unrecorded` of it was beyond its ledger."""
+    """Note what inventory gave out. A movement that was noted before is left out."""
 
     order: OrderId
-    item: Id
-    quantity: Quantity
-    site: Id
-    movement: Revision
-    unrecorded: Amount = 0
+    goods: Annotated[tuple[IssuedGoods, ...], _Goods]
     occurred_at: Moment | None = None
 
 
@@ -126,13 +137,6 @@ class NoteBox:
 
 
 __all__ = [
-    "BoxNoted",
-    "GoodsFreed",
-    "GoodsIssued",
-    "GoodsReserved",
-    "NoteBox",
-    "NoteFreed",
-    "NoteIssued",
-    "NoteReserved",
-    "fulfilment_of_visit",
-]
+    "BoxNoted", "GoodsFreed", "GoodsIssued", "GoodsReserved", "IssuedGoods", "NoteBox", "NoteFreed", "NoteIssued",
+    "NoteReserved", "ReservedGoods", "fulfilment_of_visit",
+]  # fmt: skip

@@ -41,6 +41,7 @@ from services.distribution.contract import (
     GoodsReserved,
     HouseholdsMerged,
     HouseholdsUnmerged,
+    IssuedGoods,
     NoShowRecorded,
     NoteBox,
     NoteMerge,
@@ -53,6 +54,7 @@ from services.distribution.contract import (
     ProcessStepRefused,
     RecordNoShow,
     ReleaseEntitlement,
+    ReservedGoods,
     ResolveStep,
     SessionClosed,
     VisitRecorded,
@@ -120,7 +122,7 @@ class Fulfilling(Manager):
         """Steps that something else follows from should they be refused, by their ids."""
         self._issuing: dict[tuple[str, str], str] = {}
         """Of those, the ones that give goods out, by fulfilment and item."""
-        self._movements: dict[str, list[GoodsIssued]] = {}
+        self._movements: dict[str, list[IssuedGoods]] = {}
         """What was given out for each visit, by the id of its fulfilment."""
         self._reversed: dict[str, str] = {}
         """Visits that were reversed, and why, by the same ids."""
@@ -129,7 +131,7 @@ class Fulfilling(Manager):
         match event.data:
             case OrderPlaced() as placed:
                 book = BookSlot(session=placed.session, order=placed.order, slot=placed.slot)
-                yield self._watched(self.step(event, distribution, book), placed.order)
+                yield self._watched(self.step(event, distribution, book, about=placed.order), placed.order)
             case OrderConfirmed() as confirmed:
                 yield from self._confirmed(event, confirmed)
             case GoodsReserved() | GoodsFreed() | GoodsIssued() as goods:
@@ -145,14 +147,14 @@ class Fulfilling(Manager):
                 yield from self._ended(event, ended.order, ended.session)
             case OrderCompleted() as completed:
                 served = FreeSlot(session=completed.session, order=completed.order, served=True)
-                yield self.step(event, distribution, served)
+                yield self.step(event, distribution, served, about=completed.order)
             case VisitRecorded() as visited:
                 yield from self._visited(event, visited)
             case VisitReversed() as undone:
                 visit = fulfilment_of_visit(undone.visit)
                 self._reversed[visit] = undone.reason
                 for issued in self._movements.pop(visit, ()):
-                    yield self._reverse(event, issued, undone.reason)
+                    yield self._reverse(event, issued, visit, undone.reason)
             case SessionClosed() as closed:
                 for order in closed.no_shows:
                     yield self._no_show(event, order)
@@ -197,13 +199,14 @@ class Fulfilling(Manager):
                 item=line.item, location=confirmed.site, reservation=reservation_of(confirmed.order),
                 quantity=line.quantity, purpose=Purpose.HOUSEHOLD, allow_part=True, recipient=confirmed.order,
             )  # fmt: skip
-            yield self._watched(self.step(event, inventory, reserve, f"reserve {line.item}"), confirmed.order)
+            step = self.step(event, inventory, reserve, f"reserve {line.item}", about=confirmed.order)
+            yield self._watched(step, confirmed.order)
 
     def _ended(self, event: Recorded, id: str, session: str) -> Iterable[Step]:
         order = self._order(id)
         order.ended = True
         self._forget_steps(order)
-        yield self.step(event, distribution, FreeSlot(session=session, order=id))
+        yield self.step(event, distribution, FreeSlot(session=session, order=id), about=id)
         if order.confirmed is None or order.handed_out:
             return
         release = ReleaseEntitlement(
@@ -225,21 +228,24 @@ class Fulfilling(Manager):
         order = self._orders.get(goods.order)
         match goods:
             case GoodsReserved():
-                if order is not None and goods.lots:
-                    order.reserved.add(goods.item)
+                there = [reserved.item for reserved in goods.goods if reserved.lots]
+                if order is not None:
+                    order.reserved.update(there)
                     if order.confirmed is not None and not order.needs_goods:
-                        yield self._release(event, order.confirmed, goods.item)
+                        for item in there:
+                            yield self._release(event, order.confirmed, item)
             case GoodsFreed():
                 if order is not None and not goods.remaining:
                     order.reserved.discard(goods.item)
             case GoodsIssued():
-                self._sent.pop(self._issuing.pop((goods.order, goods.item), ""), None)
-                if order is not None:
-                    order.reserved.discard(goods.item)
-                elif goods.order in self._reversed:  # it was reversed before its goods were known to have left
-                    yield self._reverse(event, goods, self._reversed[goods.order])
-                else:
-                    self._movements.setdefault(goods.order, []).append(goods)
+                for issued in goods.goods:
+                    self._sent.pop(self._issuing.pop((goods.order, issued.item), ""), None)
+                    if order is not None:
+                        order.reserved.discard(issued.item)
+                    elif goods.order in self._reversed:  # it was reversed before its goods were known to have left
+                        yield self._reverse(event, issued, goods.order, self._reversed[goods.order])
+                    else:
+                        self._movements.setdefault(goods.order, []).append(issued)
 
     def _release_all(self, event: Recorded, order: _Order) -> Iterable[Step]:
         if order.confirmed is not None:
@@ -249,7 +255,7 @@ class Fulfilling(Manager):
     def _release(self, event: Recorded, confirmed: OrderConfirmed, item: str) -> Step:
         release = ReleaseReservation(item=item, location=confirmed.site, reservation=reservation_of(confirmed.order))
         met = InventoryError.UNKNOWN_RESERVATION
-        return self.step(event, inventory, release, f"release {item}", met_by=met)
+        return self.step(event, inventory, release, f"release {item}", met_by=met, about=confirmed.order)
 
     # -- boxes --------------------------------------------------------------------------------------------------------
 
@@ -263,7 +269,7 @@ class Fulfilling(Manager):
                 item=item, location=unpacked.site, hold=f"unpacked-{unpacked.box}", reason=HoldReason.INSPECTION,
                 lots=lots, note=f"Unpacked from box {unpacked.box}: was it kept cold all the time?",
             )  # fmt: skip
-            yield self.step(event, inventory, hold, f"hold {item}")
+            yield self.step(event, inventory, hold, f"hold {item}", about=unpacked.order)
         if order.confirmed is None:
             return
         over = not order.needs_goods
@@ -328,16 +334,17 @@ class Fulfilling(Manager):
             yield self._issue(event, issue, visit)
 
     def _issue(self, cause: Recorded, issue: IssueStock, fulfilment: str) -> Step:
-        step = self._watched(self.step(cause, inventory, issue, f"issue {issue.item}"))
+        step = self._watched(self.step(cause, inventory, issue, f"issue {issue.item}", about=fulfilment))
         self._issuing[fulfilment, issue.item] = step.id(self.name)
         return step
 
-    def _reverse(self, cause: Recorded, issued: GoodsIssued, reason: str) -> Step:
+    def _reverse(self, cause: Recorded, issued: IssuedGoods, visit: str, reason: str) -> Step:
         undo = ReverseMovement(
             item=issued.item, location=issued.site, movement=issued.movement, reason=" ".join(reason.split())[:200]
         )
         met = InventoryError.ALREADY_REVERSED
-        return self.step(cause, inventory, undo, f"reverse {issued.item} {issued.movement}", met_by=met)
+        name = f"reverse {issued.item} {issued.movement}"
+        return self.step(cause, inventory, undo, name, met_by=met, about=visit)
 
     # -- refused steps ------------------------------------------------------------------------------------------------
 
@@ -359,6 +366,7 @@ class Fulfilling(Manager):
             return
         step = self._sent.pop(refused.step, None)
         done = "The order was over by then." if step is None and refused.command in _LEAD_TO_ORDERS else None
+        about = "" if step is None else step.about
         match step and step.command:
             case BookSlot(order=order) | ClaimEntitlement(claim=order):
                 cancel = CancelOrder(order=order, reason=f"It could not go on: {refused.detail}"[:2000])
@@ -366,7 +374,8 @@ class Fulfilling(Manager):
                 done = f"Order {order} is cancelled."
             case ReserveStock() as asked:
                 order = order_of(asked.reservation) or ""
-                none = NoteReserved(order=order, item=asked.item, asked=asked.quantity, short=asked.quantity, lots=())
+                short = ReservedGoods(item=asked.item, asked=asked.quantity, short=asked.quantity, lots=())
+                none = NoteReserved(order=order, goods=(short,))
                 yield self.step(event, distribution, none, f"short of {asked.item}")
                 if refused.code == InventoryError.INSUFFICIENT_STOCK:
                     done = f"Order {order} goes without {asked.item}."
@@ -376,11 +385,11 @@ class Fulfilling(Manager):
                         item=issue.item, location=issue.location, reservation=issue.reservation
                     )
                     met = InventoryError.UNKNOWN_RESERVATION
-                    yield self.step(event, inventory, release, f"release {issue.item}", met_by=met)
+                    yield self.step(event, inventory, release, f"release {issue.item}", met_by=met, about=about)
                 again = replace(
                     issue, reservation=None, occurred_at=None, note="It happened earlier, and is issued as of now."
                 )
-                yield self.step(event, inventory, again, f"issue now {issue.item}")
+                yield self.step(event, inventory, again, f"issue now {issue.item}", about=about)
                 done = "It is issued as of now."
         if done is not None:
             yield self.step(event, distribution, ResolveStep(step=refused.step, note=done))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from services.distribution.contract import (
+    MAX_LINES,
+    IssuedGoods,
     NoteFreed,
     NoteGoods,
     NoteIssued,
     NoteReserved,
     PackedLine,
+    ReservedGoods,
     distribution,
 )
 from services.distribution.processes.names import is_visit, order_of
@@ -31,6 +35,9 @@ from services.inventory.contract import (
 )
 from shared.event import Recorded
 from shared.manager import Manager, Step
+
+_MOST_LOTS: Final = 200
+"""Lots in notes that are joined: some 20 KB."""
 
 
 class Supply(Manager):
@@ -54,10 +61,10 @@ class Supply(Manager):
             case StockReserved() as made:
                 order = order_of(made.reservation)
                 if order is not None:
-                    command = NoteReserved(
-                        order=order, item=made.item, asked=made.quantity, short=made.short,
-                        lots=_packed(made.item, made.reserved),
-                    )  # fmt: skip
+                    goods = ReservedGoods(
+                        item=made.item, asked=made.quantity, short=made.short, lots=_packed(made.item, made.reserved)
+                    )
+                    command = NoteReserved(order=order, goods=(goods,))
                     yield self.step(event, distribution, command, f"reserved {made.item}")
             case ReservationReleased() | ReservationExpired() as ended:
                 order = order_of(ended.reservation)
@@ -68,14 +75,24 @@ class Supply(Manager):
                     yield from self._issued(event, moved)
                 yield from self._taken(event, moved)
 
+    def joined(self, commands: Sequence[Any]) -> Any | None:
+        """What was set aside, or given out, for one order and waits to be noted is one note, if it fits in an event."""
+        first = commands[0]
+        if not isinstance(first, NoteReserved | NoteIssued):
+            return None
+        goods = tuple(one for command in commands for one in command.goods)
+        lots = sum(len(one.lots) for one in goods if isinstance(one, ReservedGoods))
+        return None if len(goods) > MAX_LINES or lots > _MOST_LOTS else type(first)(order=first.order, goods=goods)
+
     def _issued(self, event: Recorded, moved: StockIssued) -> Iterable[Step]:
         for_whom = moved.recipient if is_visit(moved.recipient) else order_of(moved.reservation)
         if for_whom is not None:
-            command = NoteIssued(
-                order=for_whom, item=moved.item, site=moved.location, movement=event.revision,
+            goods = IssuedGoods(
+                item=moved.item, site=moved.location, movement=event.revision,
                 quantity=sum(move.unrecorded - move.change for move in moved.moves),
                 unrecorded=sum(move.unrecorded for move in moved.moves),
             )  # fmt: skip
+            command = NoteIssued(order=for_whom, goods=(goods,))
             yield self.step(event, distribution, command, f"issued {moved.item}")
 
     def _taken(self, event: Recorded, moved: Movement) -> Iterable[Step]:

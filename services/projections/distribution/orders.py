@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 from services.distribution.contract import (
     GoodsFreed,
     GoodsIssued,
     GoodsReserved,
+    IssuedGoods,
     NoShowRecorded,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
     OrderPlaced,
+    ReservedGoods,
 )
 from services.projections.distribution.base import BANDS, DistributionProjection, by_age, events_of, quantities
 from shared.event import Recorded
@@ -63,7 +66,10 @@ class Orders(DistributionProjection):
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
         match event.data:
-            case GoodsReserved() | GoodsFreed() | GoodsIssued() as data:
+            case GoodsReserved() | GoodsIssued() as data:
+                for one in data.goods:
+                    yield "fulfilment_lines", (data.order, one.item)
+            case GoodsFreed() as data:
                 yield "fulfilment_lines", (data.order, data.item)
             case OrderPlaced():
                 pass
@@ -76,8 +82,11 @@ class Orders(DistributionProjection):
                 _place(event, data, rows)
             case OrderConfirmed() | OrderCancelled() | NoShowRecorded() | OrderCompleted():
                 _step(event, rows)
-            case _:
-                _line(event, rows)
+            case GoodsReserved() | GoodsIssued() as data:
+                for one in data.goods:
+                    _line(data.order, one, data.occurred_at, rows)
+            case GoodsFreed() as data:
+                _line(data.order, data, data.occurred_at, rows)
 
 
 def _place(event: Recorded, data: OrderPlaced, rows: Rows) -> None:
@@ -111,24 +120,25 @@ def _step(event: Recorded, rows: Rows) -> None:
             row |= {"stage": "completed", "ended_at": data.occurred_at, "box": data.box}
 
 
-def _line(event: Recorded, rows: Rows) -> None:
-    key = (event.data.order, event.data.item)
+def _line(order: str, one: ReservedGoods | GoodsFreed | IssuedGoods, at: datetime, rows: Rows) -> None:
+    """What inventory answered of one item."""
+    key = (order, one.item)
     row = rows.get("fulfilment_lines", key) or rows.put("fulfilment_lines", key, {**_LINE, "lots": []})
-    match event.data:
-        case GoodsReserved() as data:
+    match one:
+        case ReservedGoods():
             row |= {
-                "asked": data.asked, "short": data.short, "remaining": data.asked - data.short,
+                "asked": one.asked, "short": one.short, "remaining": one.asked - one.short,
                 "lots": [
                     {"lot": lot.lot, "date": lot.date and lot.date.isoformat(), "owner": lot.owner,
                      "quantity": lot.quantity}
-                    for lot in data.lots
+                    for lot in one.lots
                 ],
-                "answered_at": data.occurred_at,
+                "answered_at": at,
             }  # fmt: skip
-        case GoodsFreed() as data:
-            row |= {"remaining": data.remaining, "freed_at": data.occurred_at}
-            row["freed"] += data.quantity
-        case GoodsIssued() as data:
-            row |= {"remaining": 0, "issued_at": data.occurred_at}
-            row["issued"] += data.quantity
-            row["unrecorded"] += data.unrecorded
+        case GoodsFreed():
+            row |= {"remaining": one.remaining, "freed_at": at}
+            row["freed"] += one.quantity
+        case IssuedGoods():
+            row |= {"remaining": 0, "issued_at": at}
+            row["issued"] += one.quantity
+            row["unrecorded"] += one.unrecorded

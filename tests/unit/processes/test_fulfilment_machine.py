@@ -35,6 +35,7 @@ from tests.support.couriers import Town
 HOUSEHOLDS = ("yilmaz", "okafor", "silva", "novak", "haddad")
 ITEMS = ("rice", "milk", "beans")
 E = InventoryError
+FATES = ("answered", "answered", "joined, answered", "joined, answer lost", "answer lost", "lost", "delayed")
 numbers = st.integers(0, 40)
 mostly = st.sampled_from((True, True, True, False))
 wishes = st.dictionaries(st.sampled_from(ITEMS), st.integers(1, 4), min_size=1)
@@ -213,8 +214,7 @@ class Fulfilment(RuleBasedStateMachine):
     def read(self, which: int, events: int) -> None:
         self.town.read(self.town.couriers[which], events)
 
-    @rule(which=st.integers(0, 2), number=numbers, times=st.integers(1, 12),
-          fate=st.sampled_from(("answered", "answered", "answered", "answer lost", "lost", "delayed")))  # fmt: skip
+    @rule(which=st.integers(0, 2), number=numbers, times=st.integers(1, 12), fate=st.sampled_from(FATES))
     def send(self, which: int, number: int, times: int, fate: str) -> None:
         courier = self.town.couriers[which]
         for _ in range(times):

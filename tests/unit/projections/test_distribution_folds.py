@@ -128,9 +128,8 @@ def test_an_order_shows_its_stage_and_what_inventory_answered_for_its_lines(hall
     placed = hall.order("o1", "h1", goods(rice=2, milk=1000))
     hall.confirm(placed.data)
     lots = (packed("rice", 1, "A", date=date(2026, 7, 1)),)
-    hall.record(
-        c.GoodsReserved(order="o1", item="rice", asked=2, short=1, lots=lots, occurred_at=hall.now)
-    )  # fmt: skip
+    reserved = c.ReservedGoods(item="rice", asked=2, short=1, lots=lots)
+    hall.record(c.GoodsReserved(order="o1", goods=(reserved,), occurred_at=hall.now))
     assert cut(Orders(), hall, "order_id", "stage", "goods", "due_at") == [
         ("o1", "confirmed", {"rice": 2, "milk": 1000}, MONDAY + timedelta(hours=6))
     ]
@@ -139,9 +138,8 @@ def test_an_order_shows_its_stage_and_what_inventory_answered_for_its_lines(hall
     assert cut(Orders(), hall, "lots", of="fulfilment_lines") == [
         [{"lot": "A", "date": "2026-07-01", "owner": None, "quantity": 1}]
     ]
-    hall.record(
-        c.GoodsIssued(order="o1", item="rice", quantity=1, site="hall", movement=3, occurred_at=hall.now)
-    )  # fmt: skip
+    issued = c.IssuedGoods(item="rice", quantity=1, site="hall", movement=3)
+    hall.record(c.GoodsIssued(order="o1", goods=(issued,), occurred_at=hall.now))
     hall.record(c.OrderCompleted(order="o1", box="b1", household="h1", session="monday", occurred_at=hall.now))
     assert cut(Orders(), hall, "stage", "box") == [("completed", "b1")]
     assert cut(Orders(), hall, *line, of="fulfilment_lines") == [("o1", "rice", 2, 1, 0, 1)]

@@ -1,0 +1,69 @@
+"""What inventory did for one order is noted together where it waits together, and once in whatever company."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from services.distribution.contract import (
+    MAX_LINES,
+    GoodsIssued,
+    GoodsReserved,
+    IssuedGoods,
+    NoteBox,
+    NoteIssued,
+    NoteReserved,
+    PackedLine,
+    ReservedGoods,
+)
+from services.distribution.fulfilment import Fulfilment, decide, evolve
+from services.distribution.processes.supply import Supply
+from shared.decider import Context
+
+NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
+
+
+def note(state: Fulfilment, command: Any) -> Any:
+    event = decide(command, state, Context(NOW, "supply", None, {}))
+    if event is not None:
+        evolve(state, event)
+    return event
+
+
+def reserved(item: str, quantity: int = 2, lots: int = 1) -> ReservedGoods:
+    lines = tuple(PackedLine(item=item, quantity=quantity, lot=f"L{n}") for n in range(lots))
+    return ReservedGoods(item=item, asked=quantity * lots, lots=lines, short=0)
+
+
+def issued(item: str, movement: int) -> IssuedGoods:
+    return IssuedGoods(item=item, quantity=2, site="hall", movement=movement)
+
+
+def test_notes_of_one_kind_for_one_order_are_one_note() -> None:
+    notes = [NoteReserved(order="o1", goods=(reserved(item),)) for item in ("rice", "milk", "beans")]
+    joined = Supply().joined(notes)
+    assert joined == NoteReserved(order="o1", goods=(reserved("rice"), reserved("milk"), reserved("beans")))
+    assert isinstance(note(Fulfilment(), joined), GoodsReserved)
+
+
+def test_what_does_not_fit_in_an_event_or_is_no_note_of_goods_goes_alone() -> None:
+    many = [NoteReserved(order="o1", goods=(reserved(f"item-{n}"),)) for n in range(MAX_LINES + 1)]
+    assert Supply().joined(many[:-1]) is not None
+    assert Supply().joined(many) is None
+    of_many_lots = [NoteReserved(order="o1", goods=(reserved(item, lots=101),)) for item in ("rice", "milk")]
+    assert Supply().joined(of_many_lots) is None
+    assert Supply().joined([NoteBox(order="o1", box=box, packed=True) for box in ("b1", "b2")]) is None
+
+
+def test_what_was_noted_before_is_left_out_whoever_it_comes_with() -> None:
+    state = Fulfilment()
+    note(state, NoteReserved(order="o1", goods=(reserved("rice"),)))
+    event = note(state, NoteReserved(order="o1", goods=(reserved("rice", 9), reserved("milk"), reserved("milk", 9))))
+    assert event == GoodsReserved(order="o1", goods=(reserved("milk"),), occurred_at=NOW)
+    assert note(state, NoteReserved(order="o1", goods=(reserved("milk"), reserved("rice")))) is None
+
+    note(state, NoteIssued(order="o1", goods=(issued("rice", 4), issued("milk", 4))))
+    event = note(state, NoteIssued(order="o1", goods=(issued("rice", 4), issued("rice", 7), issued("rice", 7))))
+    assert event == GoodsIssued(order="o1", goods=(issued("rice", 7),), occurred_at=NOW)
+    assert note(state, NoteIssued(order="o1", goods=(issued("rice", 7), issued("milk", 4)))) is None
+    assert {item: line.issued for item, line in state.lines.items()} == {"rice": 4, "milk": 2}
