@@ -40,6 +40,8 @@ class Kind(Enum):
 
     TEXT = "text"
     NUMBER = "number"
+    MONEY = "money"
+    """An amount of money: with its decimals when it is typed, in minor units where it is JSON."""
     FLAG = "flag"
     LIST = "list"
     """Of plain texts."""
@@ -151,7 +153,8 @@ def _field(name: str, given: Mapping[str, Any], defs: Mapping[str, Any], require
     if type_.get("type") == "array":
         return Field(name, Kind.LIST, f"list of {_plain(item)}{_count(type_)}", required, default, doc)
     kinds = {"integer": Kind.NUMBER, "boolean": Kind.FLAG}
-    return Field(name, kinds.get(type_.get("type", ""), Kind.TEXT), _plain(type_), required, default, doc)
+    kind = Kind.MONEY if type_.get("format") == "minor-units" else kinds.get(type_.get("type", ""), Kind.TEXT)
+    return Field(name, kind, _plain(type_), required, default, doc)
 
 
 def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -168,6 +171,8 @@ def _target(schema: Mapping[str, Any]) -> str | None:
 def _plain(schema: Mapping[str, Any]) -> str:
     """A plain type and its bounds in words."""
     match schema:
+        case {"format": "minor-units"}:
+            return "amount, as 12.50; in JSON 12.50 or 1250, in minor units"
         case {"type": "integer"}:
             least, most = schema.get("minimum"), schema.get("maximum")
             if least is not None and least > -MAX_INTEGER and most is not None and most < MAX_INTEGER:

@@ -15,6 +15,7 @@ import msgspec
 
 from services.commands.contracts import Field, Kind
 from services.commands.door import Usage
+from services.commands.money import typed_amount
 from shared.errors import Invalid, TooLarge
 from shared.message import MAX_COMMAND_BYTES
 
@@ -167,6 +168,8 @@ def _value(field: Field, text: str) -> Any:
     match field.kind:
         case Kind.TEXT:
             return text
+        case Kind.MONEY:
+            return typed_amount(field.name, text)
         case Kind.LIST if not text.lstrip().startswith("["):
             return [text] if text else []
     try:

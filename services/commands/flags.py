@@ -114,6 +114,8 @@ def _metavar(field: Field) -> tuple[str | None, str]:
     word, _, rest = field.form.partition(", as ")
     if field.kind is Kind.LIST:
         return "TEXT", f"{field.form}; repeat the flag"
+    if field.kind is Kind.MONEY:
+        return "AMOUNT", "as 12.50"
     if field.kind is Kind.NUMBER:
         return "NUMBER", field.form.removeprefix("integer").strip()
     return word.partition(" ")[0].upper(), f"as {rest}" if rest else ""
@@ -127,8 +129,11 @@ def example(contract: Contract, spec: CommandSpec, fields: tuple[Field, ...]) ->
 
 def _sample(field: Field) -> str:
     if field.kind in (Kind.RECORD, Kind.RECORDS):
-        inner = ", ".join(f'"{f.name}": {10 if f.kind is Kind.NUMBER else "…"}' for f in field.fields if f.required)
+        samples = {Kind.NUMBER: "10", Kind.MONEY: "12.50"}
+        inner = ", ".join(f'"{f.name}": {samples.get(f.kind, "…")}' for f in field.fields if f.required)
         return f"'[{{{inner}}}]'" if field.kind is Kind.RECORDS else f"'{{{inner}}}'"
+    if field.kind is Kind.MONEY:
+        return "12.50"
     if field.kind is Kind.NUMBER:
         return "10"
     return field.form.split(" | ")[0] if " | " in field.form else field.name.upper()

@@ -1,23 +1,55 @@
 """Money as people write it: `12.50` beside `EUR` for 1,250 cents, both ways.
 
 The ledger counts in minor units. What is typed with a decimal point is turned into them, exactly, by the decimals that
-ISO 4217 gives the unit; an integer is taken as it is.
+ISO 4217 gives the unit. A whole number on the command line is refused, as it could be either; in JSON it is minor
+units, which is how programs write them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
 
+from services.commands.common import Operator
 from services.commands.render import money
 from services.treasury.units import decimals_of
 from shared.errors import Invalid
+
+_TYPED: Final = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,6}")
+_WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 
 _AMOUNTS: Final = frozenset({
     "advance", "amount", "balance", "closing", "from_amount", "gap", "limit", "opening", "remaining", "waived"
 })  # fmt: skip
 """The fields of the treasury that hold money."""
+
+
+def typed_amount(name: str, text: str) -> Decimal:
+    """An amount as it was typed, with its decimals. Raises Invalid: a whole number could be taken for cents."""
+    if _TYPED.fullmatch(text):
+        return Decimal(text)
+    meant = f"{text}.00" if _WHOLE.fullmatch(text) else "1234.56"
+    raise Invalid(
+        f"{name} is {text[:40]!r}: write an amount with its decimals and nothing else, as {meant}, so that nobody "
+        "takes it for cents.",
+        field=name,
+    )  # fmt: skip
+
+
+async def unit_meant(operator: Operator, data: Mapping[str, Any]) -> str | None:
+    """The currency of a command that names none: of its dues, else of its book, as the read models know them.
+
+    None when nothing has to be turned into minor units, or nothing is known.
+    """
+    book = data.get("book")
+    if "unit" in data or not isinstance(book, str) or not any(isinstance(value, Decimal) for value in data.values()):
+        return None
+    async with operator.database() as pool:
+        dues = await pool.fetchval("SELECT unit FROM read.dues WHERE book = $1 AND entry = $2", book, data.get("dues"))
+        found = dues or await pool.fetchval("SELECT unit FROM read.books WHERE book = $1", book)
+    return str(found) if found else None
 
 
 def in_minor_units(data: Any, unit: str | None = None, where: str = "") -> Any:

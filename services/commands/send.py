@@ -22,7 +22,7 @@ from services.commands.door import Group, Usage
 from services.commands.events import event_name, print_event
 from services.commands.fill import assign, put_flags, read_object
 from services.commands.flags import example, flags, line_flags
-from services.commands.money import in_minor_units
+from services.commands.money import in_minor_units, unit_meant
 from services.commands.render import console, emit, moment
 from services.commands.waiting import wait_for_model
 from services.gs1 import is_scan, read_scan
@@ -93,7 +93,7 @@ def _command_of(contract: Contract, spec: CommandSpec) -> Any:
         assign(data, sets or (), fields)
         put_flags(data, {n: v for n, v in given.items() if v is not None and v != []}, fields, lines)
         await _take_scans(operator, data, fields, scan)
-        data = in_minor_units(data)
+        data = in_minor_units(data, await unit_meant(operator, data))
         contract.parse(spec.name, data)
         return await send(operator, contract, spec, data, id=id, wait=wait, patience=timeout)
 

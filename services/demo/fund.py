@@ -24,7 +24,7 @@ MEMBERS: Final = (
 )  # fmt: skip
 """Who is asked for dues this month: an opaque id, and a name that is sealed."""
 
-_DUES: Final = 1_200
+_DUES: Final = "12.00"
 _PAID: Final = (("m-003", 0), ("m-007", 0), ("m-009", 0), ("m-011", 1), ("m-017", 1), ("m-019", 4))
 """Who paid, so many days after the week began."""
 
@@ -73,10 +73,10 @@ def grant(stage: Stage, week: date) -> None:
     stage.heading("The common fund: a grant for the youth kitchen")
     _send(stage, "RegisterParty", "party=foundation", "name=Riverside Community Foundation", "kind=organisation",
           quietly=True)  # fmt: skip
-    _send(stage, "RecordDonation", f"book={BOOK}", "entry=grant-114", "donor=foundation", "amount=500000", "unit=EUR",
+    _send(stage, "RecordDonation", f"book={BOOK}", "entry=grant-114", "donor=foundation", "amount=5000.00", "unit=EUR",
           "fund=youth-kitchen", "into=bank", "income=grants", "reference=GR-2026-114",
           f"date={week + timedelta(days=1)}")  # fmt: skip
-    _send(stage, "RecordDonation", f"book={BOOK}", "entry=gift-anonymous", "amount=2500", "unit=EUR", "into=bank",
+    _send(stage, "RecordDonation", f"book={BOOK}", "entry=gift-anonymous", "amount=25.00", "unit=EUR", "into=bank",
           "income=donations", f"date={week + timedelta(days=6)}", quietly=True)  # fmt: skip
     stage.level()
     stage.commons("show", "funds")
@@ -85,14 +85,14 @@ def grant(stage: Stage, week: date) -> None:
 def expense(stage: Stage, week: date) -> None:
     """Two people approve what a third asked for and a fourth pays; the wrong fund does not pay."""
     stage.heading("The common fund: stock pots, and who decides")
-    _send(stage, "SetApprovalRule", f"book={BOOK}", "rule=from-200", "unit=EUR", "from_amount=20000", "approvals=2",
+    _send(stage, "SetApprovalRule", f"book={BOOK}", "rule=from-200", "unit=EUR", "from_amount=200.00", "approvals=2",
           actor="chen")  # fmt: skip
     _send(stage, "RegisterParty", "party=supplier-04", "name=Kettle & Pan Catering Supply", "kind=organisation",
           quietly=True)  # fmt: skip
     asked = (
         f"book={BOOK}", "payee=supplier-04", "unit=EUR", "pay_from=bank", "description=Two stock pots, invoice 8812"
     )  # fmt: skip
-    line = '[{{"account":"kitchen","amount":34860,"fund":"{}"}}]'
+    line = '[{{"account":"kitchen","amount":348.60,"fund":"{}"}}]'
     _send(stage, "SubmitExpense", "expense=exp-1", *asked, f"lines={line.format('clinic')}", refused=True)
     stage.say("\nThe clinic's money is for medicine. From the fund that is meant for it:")
     _send(stage, "SubmitExpense", "expense=exp-1", *asked, f"lines={line.format('youth-kitchen')}")
@@ -115,9 +115,9 @@ def bank(stage: Stage, files: samples.Samples, week: date) -> None:
     """What the bank says is matched with the books, line by line."""
     stage.heading("The common fund: what the bank says")
     stage.say("Two small things have happened at the bank, and are posted as facts:")
-    _send(stage, "PostEntry", f"book={BOOK}", "entry=fee-grant", *_sides("bank-fees", "bank", 990),
+    _send(stage, "PostEntry", f"book={BOOK}", "entry=fee-grant", *_sides("bank-fees", "bank", "9.90"),
           "description=Charge for the incoming grant", "fact=true", f"date={week + timedelta(days=5)}")  # fmt: skip
-    _send(stage, "PostEntry", f"book={BOOK}", "entry=post", *_sides("office", "bank", 3_175),
+    _send(stage, "PostEntry", f"book={BOOK}", "entry=post", *_sides("office", "bank", "31.75"),
           "description=Parcel and stamps", "fact=true", f"date={week + timedelta(days=6)}", quietly=True)  # fmt: skip
     stage.commons("import", "statement", str(files.statement_ofx), "--book", BOOK, "--account", "bank")
     stage.commons("import", "statement", str(files.statement_ofx), "--book", BOOK, "--account", "bank")
@@ -147,7 +147,7 @@ def closing(stage: Stage, folder: Path, week: date) -> None:
     through = week - timedelta(days=1)
     _send(stage, "ClosePeriod", f"book={BOOK}", f"through={through}", "note=agreed with the statement of the bank",
           actor="dora")  # fmt: skip
-    _send(stage, "PostEntry", f"book={BOOK}", "entry=late", f"date={through}", *_sides("food", "cash", 1_000),
+    _send(stage, "PostEntry", f"book={BOOK}", "entry=late", f"date={through}", *_sides("food", "cash", "10.00"),
           refused=True)  # fmt: skip
     stage.commons("show", "activities")
     stage.commons("show", "functional")
@@ -169,10 +169,10 @@ def _check(stage: Stage, tool: str, arguments: list[str]) -> None:
     stage.say(f"  {tool} read the books and accepts them.")
 
 
-def _sides(debit: str, credit: str, cents: int) -> tuple[str, str]:
+def _sides(debit: str, credit: str, amount: str) -> tuple[str, str]:
     """The two sides of an entry of one amount, as fields of a command."""
     form = '{}=[{{"account":"{}","amount":{},"unit":"EUR"}}]'
-    return form.format("debits", debit, cents), form.format("credits", credit, cents)
+    return form.format("debits", debit, amount), form.format("credits", credit, amount)
 
 
 def _send(stage: Stage, command: str, *fields: str, **how: Any) -> None:

@@ -15,12 +15,12 @@ from msgspec import Meta
 from pydantic import Field
 
 from shared.contract import Contract, Cut, Results, value
-from shared.types import MAX_INTEGER, Amount, Date, Delta, Id, Moment, Note, Revision, Text
+from shared.types import MAX_INTEGER, Date, Id, Moment, Note, Revision, Text
 
 __all__ = [
-    "DEFAULT_FUND", "MAX_POSTINGS", "AccountKind", "Amount", "Breach", "Date", "Delta", "Digest", "DuesOwed",
-    "ExpenseId", "Function", "HoldId", "Id", "Journal", "Moment", "Money", "Note", "Posting", "Postings", "Restriction",
-    "Revision", "Text", "TreasuryError", "Unit", "command", "event", "treasury", "value",
+    "DEFAULT_FUND", "MAX_POSTINGS", "AccountKind", "Balance", "Breach", "Date", "Digest", "DuesOwed",
+    "ExpenseId", "Function", "HoldId", "Id", "Journal", "Moment", "Money", "MoneyOrNone", "Note", "Posting",
+    "Postings", "Restriction", "Revision", "Text", "TreasuryError", "Unit", "command", "event", "treasury", "value",
 ]  # fmt: skip
 
 treasury: Final = Contract("treasury")
@@ -159,8 +159,19 @@ class Restriction(StrEnum):
 
 # -- fields -----------------------------------------------------------------------------------------------------------
 
-Money = Annotated[int, Field(ge=1, le=MAX_INTEGER), Meta(ge=1, le=MAX_INTEGER)]
+_MINOR_UNITS: Final = {"format": "minor-units"}
+"""How the schemas tell an amount of money from other numbers."""
+
+Money = Annotated[int, Field(ge=1, le=MAX_INTEGER, json_schema_extra=_MINOR_UNITS), Meta(ge=1, le=MAX_INTEGER)]
 """An amount in minor units; at least one."""
+
+MoneyOrNone = Annotated[int, Field(ge=0, le=MAX_INTEGER, json_schema_extra=_MINOR_UNITS), Meta(ge=0, le=MAX_INTEGER)]
+"""An amount in minor units; zero is allowed."""
+
+Balance = Annotated[
+    int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER, json_schema_extra=_MINOR_UNITS), Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)
+]
+"""A balance, or a change of one, in minor units; negative is overdrawn, or out."""
 
 Unit = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,11}$"), Meta(max_length=12)]
 """An ISO 4217 code (EUR, USD), or a unit that the book registered (HOURS)."""

@@ -13,13 +13,13 @@ from pydantic import Field
 
 from services.treasury.contract.base import (
     AccountKind,
-    Amount,
     Date,
     Function,
     Id,
     Journal,
     Moment,
     Money,
+    MoneyOrNone,
     Note,
     Restriction,
     Text,
@@ -142,7 +142,7 @@ class OpenFund:
     purpose: Text | None = None
     pays_for: Annotated[tuple[Id, ...], Field(max_length=100)] = ()
     available_from: Date | None = None
-    advance: Amount = 0
+    advance: MoneyOrNone = 0
     net_assets: Id
     occurred_at: Moment | None = None
 
@@ -253,7 +253,7 @@ class SetApprovalRule:
     book: Id
     rule: Id
     unit: Unit
-    from_amount: Amount = 0
+    from_amount: MoneyOrNone = 0
     fund: Id | None = None
     approvals: Annotated[int, Field(ge=0, le=20)]
     people: Annotated[tuple[Text, ...], Field(max_length=50)] = ()

@@ -16,8 +16,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from services.treasury.contract.base import (
+    Balance,
     Date,
-    Delta,
     Digest,
     Id,
     Moment,
@@ -52,7 +52,7 @@ class StatementLine:
 
     line: LineId
     date: Date
-    amount: Delta
+    amount: Balance
     payee: Annotated[PersonalText | None, Sealed(of="statement")] = None
     memo: Annotated[PersonalNote | None, Sealed(of="statement")] = None
     reference: Annotated[PersonalText | None, Sealed(of="statement")] = None
@@ -71,8 +71,8 @@ class StatementStarted:
     unit: Unit
     starts: Date
     ends: Date
-    opening: Delta
-    closing: Delta
+    opening: Balance
+    closing: Balance
     lines: int
     digest: Digest
     occurred_at: Moment
@@ -88,8 +88,8 @@ class StartStatement:
     unit: Unit
     starts: Date
     ends: Date
-    opening: Delta
-    closing: Delta
+    opening: Balance
+    closing: Balance
     lines: Annotated[int, Field(ge=0, le=100_000)]
     digest: Digest
     occurred_at: Moment | None = None
@@ -132,7 +132,7 @@ class StatementImported:
     statement: Id
     starts: Date
     ends: Date
-    closing: Delta
+    closing: Balance
     unit: Unit
     new: int
     known: int
@@ -158,7 +158,7 @@ class LineMatched:
     account: Id
     line: LineId
     entries: tuple[Id, ...]
-    amount: Delta
+    amount: Balance
     occurred_at: Moment
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.commands.contracts import fields_of_command
 from services.commands.fill import assign
-from services.commands.money import in_minor_units, with_decimals
+from services.commands.money import in_minor_units, typed_amount, with_decimals
 from services.treasury.contract import treasury
 from shared.errors import Invalid
 
@@ -63,3 +63,15 @@ def test_the_screen_takes_the_currency_of_the_postings_when_they_have_one() -> N
     assert with_decimals({"amount": 1200, "debits": [posting], "credits": []})["amount"] == "12.00"
     other = {"account": "bank", "amount": 1200, "unit": "USD"}
     assert with_decimals({"amount": 1200, "debits": [posting], "credits": [other]})["amount"] == 1200
+
+
+@pytest.mark.parametrize(
+    "typed_", ["36", "1.234,56", "12,50", "1e2", "0x10", "", "12.50 EUR", "١٢.٥٠", "-5", "1.0000001"]
+)
+def test_what_could_be_taken_for_cents_is_not_taken_from_the_command_line(typed_: str) -> None:
+    with pytest.raises(Invalid, match=r"as (-?[0-9]+\.00|1234\.56)"):
+        typed_amount("amount", typed_)
+
+
+def test_an_amount_is_typed_with_its_decimals() -> None:
+    assert typed_amount("amount", "12.50") == Decimal("12.50")
