@@ -1,0 +1,290 @@
+"""Boxes: packed from what is set aside, handed out or unpacked; and the memory of what inventory did for an order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.distribution.contract import (
+    AuthoriseProxy,
+    BoxHandedOut,
+    BoxNoted,
+    BoxPacked,
+    BoxUnpacked,
+    CancelOrder,
+    CompleteOrder,
+    DistributionError,
+    GoodsFreed,
+    GoodsIssued,
+    GoodsNoted,
+    GoodsReserved,
+    MergeHouseholds,
+    NoteBox,
+    NoteFreed,
+    NoteGoods,
+    NoteRefusal,
+    NoteReserved,
+    ProcessStepRefused,
+    ProcessStepResolved,
+    RecordNoShow,
+    ReleaseEntitlement,
+    ReservedGoods,
+    ResolveStep,
+    RevokeProxy,
+    UnpackBox,
+    Warned,
+    Warning,  # noqa: A004 - the field's own word
+)
+from tests.support.distribution import (
+    CATALOGUED,
+    HALL,
+    LIMITED,
+    NOW,
+    ORDERED,
+    PACKED,
+    ago,
+    at,
+    claim,
+    confirm,
+    given,
+    hand_out,
+    issued,
+    pack,
+    packed,
+    place,
+    reserved,
+    some,
+    visit,
+)
+from tests.support.sentences import erase
+
+E = DistributionError
+unpack = UnpackBox(box="b1", reason="Not wanted.")
+cancel = CancelOrder(order="o1", reason="Ill.")
+release = ReleaseEntitlement(**LIMITED, claim="o1", reason="Ill.")
+noted = NoteBox(order="o1", box="b1", packed=True)
+taken = NoteFreed(order="o1", item="rice", lots=(packed(),))
+R2 = packed(1, lot="R2")
+
+
+# -- packing ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_box_is_what_is_set_aside_for_its_order() -> None:
+    boxed = given(*ORDERED).when(pack()).then(
+        BoxPacked, packed=(packed(),), lines=(), household="yilmaz", site="hall", warnings=()
+    )  # fmt: skip
+    boxed.when(pack()).then_nothing()
+
+
+def test_a_box_is_what_the_packer_lists() -> None:
+    given(*ORDERED).when(pack("b1", packed(1), R2)).then(BoxPacked, packed=(packed(1), R2))
+    given(*HALL, place(), confirm).when(pack("b1", packed())).then_event()  # before anything was set aside
+    given(*ORDERED).when(pack("b1", packed(5, "milk", None))).then_event()  # in place of what is short
+
+
+def test_only_what_is_still_set_aside_is_packed_by_itself() -> None:
+    some_gone = NoteFreed(order="o1", item="rice", lots=(packed(1), packed(3, lot="R9")))
+    given(*ORDERED, some_gone).when(pack()).then(BoxPacked, packed=(packed(1),))
+    recalled = given(*ORDERED, taken)
+    recalled.when(pack()).then_rejected(E.BOX_EMPTY, order="o1")
+    recalled.when(pack("b1", R2)).then(BoxPacked, packed=(R2,))
+    two = given(*HALL, place(), confirm, claim(), reserved("o1", packed(1), R2), NoteFreed(order="o1", item="rice",
+                lots=(packed(1),)))  # fmt: skip
+    two.when(pack()).then(BoxPacked, packed=(R2,))
+
+
+def test_what_is_not_there_yet_is_waited_for_and_what_is_short_is_not() -> None:
+    two = (*HALL, place(lines=some(rice=2, milk=1)), confirm, claim(), reserved())
+    given(*two).when(pack()).then_rejected(E.NOT_RESERVED, items=["milk"])
+    short = NoteReserved(order="o1", goods=(ReservedGoods(item="milk", asked=1, lots=(), short=1),))
+    given(*two, short).when(pack()).then(BoxPacked, packed=(packed(),))
+
+
+def test_no_more_is_packed_than_was_asked_for_and_nothing_is_listed_twice() -> None:
+    given(*ORDERED).when(pack("b1", packed(2), R2)).then_rejected(E.BEYOND_ORDER, quantity=3, asked=2)
+    given(*ORDERED).when(pack("b1", packed(1), packed(1, lot="r-1"))).then_rejected(E.DUPLICATE_LINE, item="rice")
+    dated = packed(1, date=date(2027, 1, 1))
+    given(*ORDERED).when(pack("b1", packed(1), dated)).then_event()
+
+
+def test_a_code_is_used_once() -> None:
+    other = (*PACKED, place("o2", household="okafor"))
+    given(*other).when(pack(order="o2")).then_rejected(E.BOX_CODE_USED, box="b1", order="o1")
+    given(*PACKED).when(pack("b1", R2)).then_rejected(E.BOX_CODE_USED)
+    given(*PACKED, unpack).when(pack()).then_rejected(E.BOX_CODE_USED)
+    given(*PACKED, hand_out()).when(pack()).then_rejected(E.BOX_CODE_USED)
+
+
+def test_one_order_is_in_one_box() -> None:
+    given(*PACKED, noted).when(pack("b2")).then_rejected(E.ALREADY_PACKED, box="b1")
+    again = given(*PACKED, noted, unpack, replace(noted, packed=False))
+    again.when(pack("b2")).then(BoxPacked, packed=(packed(),))
+
+
+def test_warnings_that_were_seen_at_ordering_are_not_asked_again_but_new_ones_are() -> None:
+    stew = Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN)
+    nuts = Warned(item="rice", warning=Warning.ALLERGEN)
+    seen = (*HALL, place(lines=some(stew=1, rice=1), seen_warnings=True), confirm)
+    of_both = (packed(1, "stew"), packed(1))
+    given(*seen).when(pack("b1", *of_both)).then(BoxPacked, warnings=(stew,))
+    changed = given(*seen, replace(CATALOGUED[0], revision=2, allergens=("peanuts",)))
+    changed.when(pack("b1", *of_both)).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "rice", "warning": "allergen"}]
+    )
+    changed.when(pack("b1", *of_both, seen_warnings=True)).then(BoxPacked, warnings=(stew, nuts))
+    instead = pack("b1", packed(1, "peanut-butter"))
+    given(*seen).when(instead).then_rejected(E.WARNING_NOT_SEEN)
+    erased = given(*seen)
+    erase("household/yilmaz")
+    erased.when(instead).then(BoxPacked, warnings=())
+
+
+def test_a_merged_households_order_is_packed_and_handed_out() -> None:
+    merge = MergeHouseholds(household="yilmaz", into="okafor", reason="Twice.")
+    given(*ORDERED, merge, pack()).when(hand_out()).then(BoxHandedOut, household="yilmaz", claimed=True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "command", "code"),
+    [
+        ((), pack("b1", packed(1, "x"), occurred_at=NOW + timedelta(hours=1)), E.OCCURRED_IN_FUTURE),
+        (PACKED, pack("b1", packed(1, "x"), order="o9"), E.BOX_CODE_USED),
+        (HALL, pack("b1", packed(1, "x")), E.UNKNOWN_ORDER),
+        ((*HALL, place(), cancel), pack("b1", packed(1, "x")), E.UNKNOWN_ITEM),
+        ((*HALL, place(), cancel), pack(), E.ORDER_ENDED),
+        ((*HALL, place()), pack("b1", packed(1), packed(1)), E.NOT_CONFIRMED),
+        ((*HALL, place(), confirm, noted), pack("b2", packed(1), packed(1)), E.DUPLICATE_LINE),
+        ((*HALL, place(), confirm, noted), pack("b2"), E.ALREADY_PACKED),
+        ((*HALL, place(lines=some(stew=1), seen_warnings=True), confirm), pack("b1", packed(2, "stew")),
+         E.BEYOND_ORDER),
+        ((), hand_out(occurred_at=NOW + timedelta(hours=1)), E.OCCURRED_IN_FUTURE),
+        ((), hand_out(), E.UNKNOWN_BOX),
+        ((), unpack, E.UNKNOWN_BOX),
+        ((*PACKED, unpack, cancel), hand_out(), E.BOX_UNPACKED),
+        ((*PACKED, cancel, release), hand_out(occurred_at=None, collected_by="x"), E.ORDER_ENDED),
+        ((*PACKED, release), hand_out(collected_by="x"), E.WRONG_RECIPIENT),
+        ((*PACKED, release), hand_out(), E.UNKNOWN_CLAIM),
+        ((*PACKED, hand_out()), unpack, E.BOX_GONE),
+    ],
+)  # fmt: skip
+def test_the_first_reason_is_answered(steps: tuple[Any, ...], command: Any, code: DistributionError) -> None:
+    given(*steps).when(command).then_rejected(code)
+
+
+# -- handing out and unpacking ----------------------------------------------------------------------------------------
+
+
+def test_a_box_is_handed_out_once() -> None:
+    handed = given(*PACKED).when(hand_out()).then(
+        BoxHandedOut, order="o1", packed=(packed(),), claimed=True, breaches=(), household="yilmaz"
+    )  # fmt: skip
+    handed.when(hand_out()).then_nothing()
+
+
+def test_a_box_goes_to_whoever_may_collect() -> None:
+    may = AuthoriseProxy(household="yilmaz", proxy="neighbour", since=date(2026, 11, 1))
+    given(*PACKED).when(hand_out(collected_by="neighbour")).then_rejected(E.WRONG_RECIPIENT, proxy="neighbour")
+    given(*PACKED, may).when(hand_out(collected_by="neighbour")).then_event()
+    revoked = given(*PACKED, may, RevokeProxy(household="yilmaz", proxy="neighbour", occurred_at=ago(minutes=20)))
+    revoked.when(hand_out(collected_by="neighbour", occurred_at=ago(minutes=30))).then(BoxHandedOut, breaches=())
+    revoked.when(hand_out(collected_by="neighbour", occurred_at=ago(minutes=10))).then(
+        BoxHandedOut, breaches=(E.WRONG_RECIPIENT,)
+    )
+
+
+def test_a_box_handed_out_offline_is_recorded_though_its_order_had_ended() -> None:
+    ended = given(*PACKED, RecordNoShow(order="o1"), release)
+    late = hand_out(occurred_at=ago(minutes=30))
+    ended.when(hand_out()).then_rejected(E.ORDER_ENDED)
+    ended.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED,), claimed=False, occurred_at=ago(minutes=30))
+    served = ended.when(visit()).then_event()
+    served.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED), claimed=False)
+    served.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED))
+
+
+def test_a_box_whose_claim_is_not_there_waits_unless_it_has_left() -> None:
+    unclaimed = given(*HALL, place(), confirm, reserved(), pack())
+    unclaimed.when(hand_out()).then_rejected(E.UNKNOWN_CLAIM, household="yilmaz")
+    unclaimed.when(hand_out(fact=True)).then(BoxHandedOut, claimed=False, breaches=())
+
+
+def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
+    early = given(*HALL, place(), confirm, claim(), reserved(), replace(pack(), occurred_at=at(9)))
+    early.when(hand_out(), now=at(8, 54)).then_rejected(E.CLOCK_RUNS_BACK)
+    early.when(hand_out(), now=at(8, 56)).then_event()
+    early.when(hand_out(fact=True), now=at(8, 54)).then_event()
+
+
+def test_an_unpacked_box_sends_what_must_be_kept_cold_to_be_looked_at() -> None:
+    cold = (packed(1), packed(2, "milk", "M1"), packed(1, "milk", "M2"))
+    boxed = given(*HALL, place(lines=some(rice=1, milk=3)), confirm, pack("b1", *cold))
+    gone = boxed.when(unpack).then(BoxUnpacked, packed=cold, quarantine=("milk",), site="hall")
+    gone.when(unpack).then_nothing()
+    given(*PACKED, cancel).when(unpack).then(BoxUnpacked, quarantine=())
+
+
+# -- what inventory did -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_set_aside_is_noted_once_and_goes_down() -> None:
+    known = given().when(reserved()).then(GoodsReserved, goods=[{"item": "rice", "asked": 2, "short": 0}])
+    known.when(reserved()).then_nothing()
+    one = NoteFreed(order="o1", item="rice", lots=(packed(1),))
+    less = known.when(one).then(GoodsFreed, quantity=1, remaining=1)
+    none = less.when(taken).then(GoodsFreed, quantity=1, remaining=0)
+    none.when(taken).then_nothing()
+    given().when(taken).then_nothing()
+    assert none.state("fulfilment", "o1").lots() == ()
+
+
+def test_what_was_given_out_is_noted_once() -> None:
+    gone = given(reserved()).when(issued()).then(GoodsIssued, goods=[{"item": "rice", "movement": 7}])
+    gone.when(issued()).then_nothing()
+    gone.when(taken).then_nothing()
+    gone.when(issued(movement=8)).then_event()
+    assert gone.state("fulfilment", "o1").lots() == ()
+
+
+def test_a_box_is_noted_and_a_second_one_noticed() -> None:
+    known = given().when(noted).then(BoxNoted, packed=True)
+    known.when(noted).then_nothing()
+    known.when(replace(noted, box="b2")).then_rejected(E.ALREADY_PACKED, box="b1")
+    known.when(replace(noted, box="b2", packed=False)).then_nothing()
+    known.when(replace(noted, packed=False)).then(BoxNoted, packed=False)
+    given().when(replace(noted, packed=False)).then_nothing()
+
+
+def test_goods_are_noted_as_inventory_knew_them_last() -> None:
+    rice = NoteGoods(item="rice", revision=2, name="Rice", unit="each")
+    known = given().when(rice).then(GoodsNoted, revision=2)
+    known.when(rice).then_nothing()
+    known.when(replace(rice, revision=1, name="Old rice")).then_nothing()
+    known.when(replace(rice, revision=3, retired=True)).then(GoodsNoted, retired=True)
+
+
+def test_a_refused_step_is_noted_and_resolved_once() -> None:
+    step = NoteRefusal(
+        step="st-1", manager="fulfilling", cause="ev-1", service="inventory", command="IssueStock",
+        target="stock/rice:hall", code="UNKNOWN_LOCATION", detail="There is no location hall.",
+    )  # fmt: skip
+    resolve = ResolveStep(step="st-1", note="Opened the hall.")
+    refused = given().when(step).then(ProcessStepRefused, code="UNKNOWN_LOCATION")
+    refused.when(step).then_nothing()
+    refused.when(resolve).then(ProcessStepResolved).when(resolve).then_nothing()
+    given().when(resolve).then_rejected(E.UNKNOWN_STEP, step="st-1")
+    given().when(replace(resolve, occurred_at=NOW + timedelta(hours=1))).then_rejected(E.OCCURRED_IN_FUTURE)
+
+
+def test_a_completed_order_is_not_packed_again() -> None:
+    done = given(*PACKED, hand_out(), CompleteOrder(order="o1", box="b1"))
+    done.when(pack("b2", R2)).then_rejected(E.ORDER_ENDED)
+
+
+def test_ids_at_their_longest_fit() -> None:
+    longest = "x" * 48
+    steps = (*HALL, place(longest), replace(confirm, order=longest), claim(longest), reserved(longest))
+    given(*steps, pack(longest, order=longest)).when(hand_out(longest)).then(BoxHandedOut, order=longest)

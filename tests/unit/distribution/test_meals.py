@@ -1,0 +1,103 @@
+"""Meal counts: delivered, served, thrown away, and certified when they add up or say by how much they do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.distribution.contract import (
+    CertifyCount,
+    CountCertified,
+    DeliverMeals,
+    Diner,
+    DiscardMeals,
+    DistributionError,
+    MealsDelivered,
+    MealsDiscarded,
+    MealServed,
+    MealsServed,
+    MealType,
+    ServeMeal,
+)
+from tests.support.distribution import NOW, given
+
+E = DistributionError
+HERE: dict[str, Any] = {"site": "school", "date": date(2026, 11, 20), "meal": MealType.BREAKFAST}
+deliver = DeliverMeals(**HERE, delivery="d1", quantity=40, temperature=650)
+serve = ServeMeal(**HERE, serving="s1")
+discard = DiscardMeals(**HERE, discard="x1", quantity=2, reason="Dropped.")
+certify = CertifyCount(**HERE)
+MORNING = (
+    deliver, serve, replace(serve, serving="s2", quantity=30), replace(serve, serving="s3", diner=Diner.SECOND),
+    replace(serve, serving="s4", diner=Diner.PROGRAM_ADULT, quantity=2), discard,
+)  # fmt: skip
+
+
+def test_meals_are_counted_as_they_come_and_go() -> None:
+    there = given().when(deliver).then(MealsDelivered, quantity=40)
+    one = there.when(serve).then(MealServed, served=1)
+    one.when(replace(serve, serving="s2", quantity=3)).then(MealServed, served=4)
+    one.when(discard).then(MealsDiscarded, quantity=2)
+    given().when(serve).then(MealServed, served=1)  # eaten before anybody wrote down the delivery
+
+
+@pytest.mark.parametrize(
+    ("command", "other"),
+    [
+        (deliver, {"quantity": 45}),
+        (serve, {"quantity": 2}),
+        (serve, {"diner": Diner.OTHER}),
+        (discard, {"quantity": 3}),
+    ],
+)
+def test_a_mark_counts_once_and_says_one_thing(command: Any, other: dict[str, Any]) -> None:
+    counted = given().when(command).then_event()
+    counted.when(command).then_nothing()
+    counted.when(replace(command, **other)).then_rejected(E.ALREADY_EXISTS, site="school")
+    counted.when(replace(command, meal=MealType.LUNCH)).then_event()
+    counted.when(replace(command, date=date(2026, 11, 19))).then_event()
+
+
+def test_a_count_that_adds_up_is_certified_by_whoever_answers_for_it() -> None:
+    done = given(*MORNING).when(replace(certify, left_over=4, kept=3), actor="ada").then(
+        CountCertified, delivered=40, served=MealsServed(first=31, second=1, program_adult=2), discarded=2,
+        discrepancy=0, certified_by="ada",
+    )  # fmt: skip
+    done.when(replace(certify, left_over=4, kept=3)).then_nothing()
+    done.when(replace(certify, left_over=5)).then_rejected(E.COUNT_CERTIFIED)
+    given(*MORNING).when(replace(certify, carried_over=6, left_over=10)).then(CountCertified, carried_over=6)
+    given().when(certify).then(CountCertified, delivered=0)
+
+
+def test_a_count_that_does_not_add_up_says_by_how_much_and_why() -> None:
+    morning = given(*MORNING)
+    morning.when(certify).then_rejected(E.COUNT_DOES_NOT_ADD_UP, there=40, accounted=36, discrepancy=-4)
+    morning.when(replace(certify, discrepancy=-4)).then_rejected(E.COUNT_DOES_NOT_ADD_UP)
+    morning.when(replace(certify, discrepancy=4, reason="x")).then_rejected(E.COUNT_DOES_NOT_ADD_UP, discrepancy=-4)
+    morning.when(replace(certify, discrepancy=-4, reason="A tray was not written down.")).then(
+        CountCertified, discrepancy=-4
+    )
+    morning.when(replace(certify, left_over=7, discrepancy=3, reason="One box too many.")).then_event()
+    morning.when(replace(certify, left_over=4, kept=5)).then_rejected(E.INVALID_RANGE, kept=5, left_over=4)
+
+
+def test_nothing_is_counted_after_the_certificate() -> None:
+    done = given(*MORNING, replace(certify, left_over=4))
+    for late in (
+        replace(deliver, delivery="d2"), replace(serve, serving="s9"), replace(discard, discard="x9"),
+        replace(certify, left_over=9, kept=10),
+    ):  # fmt: skip
+        done.when(late).then_rejected(E.COUNT_CERTIFIED, meal="breakfast")
+    done.when(serve).then_nothing()
+    done.when(replace(serve, meal=MealType.LUNCH)).then_event()
+
+
+def test_no_meal_is_of_a_day_that_has_begun_nowhere() -> None:
+    """At half past nine in the morning UTC the next day begins in the far east; not the one after it."""
+    for command in (deliver, serve, discard, certify):
+        given().when(replace(command, date=date(2026, 11, 21))).then_rejected(E.OCCURRED_IN_FUTURE, date="2026-11-21")
+        given().when(replace(command, date=date(2026, 11, 21)), now=NOW + timedelta(minutes=30)).then_event()
+    given().when(replace(serve, occurred_at=NOW + timedelta(hours=1))).then_rejected(E.OCCURRED_IN_FUTURE)

@@ -1,0 +1,301 @@
+"""Orders, from the household's wish to the end; programmes and sessions, which they are for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.distribution.contract import (
+    BookSlot,
+    BundleSet,
+    CancelOrder,
+    CloseProgramme,
+    CloseSession,
+    CompleteOrder,
+    ConfirmOrder,
+    DistributionError,
+    Every,
+    FreeSlot,
+    LimitSet,
+    MergeHouseholds,
+    NoShowRecorded,
+    NoteMerge,
+    OpenProgramme,
+    OpenSession,
+    OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderPlaced,
+    People,
+    ProgrammeClosed,
+    ProgrammeOpened,
+    RecordNoShow,
+    RenewEligibility,
+    SessionClosed,
+    SessionOpened,
+    SessionScheduled,
+    SetBundle,
+    SetLimit,
+    SlotBooked,
+    SlotFreed,
+    Warned,
+    Warning,  # noqa: A004 - the field's own word
+)
+from tests.support.distribution import (
+    CATALOGUED,
+    HALL,
+    NOW,
+    PROGRAMME,
+    WEEK,
+    at,
+    box,
+    claim,
+    confirm,
+    doors,
+    friday,
+    given,
+    limited,
+    place,
+    some,
+    visit,
+    yilmaz,
+)
+
+E = DistributionError
+cancel = CancelOrder(order="o1", reason="Not needed.")
+no_show = RecordNoShow(order="o1")
+complete = CompleteOrder(order="o1", box="b1")
+expired = RenewEligibility(household="yilmaz", eligible_until=date(2026, 11, 19))
+merge = MergeHouseholds(household="yilmaz", into="okafor", reason="Twice.")
+slotted = replace(friday, slot_minutes=30, slot_capacity=1)
+
+
+# -- orders -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_is_the_standard_box_for_the_week_of_its_session() -> None:
+    placed = given(*HALL).when(place()).then(
+        OrderPlaced, goods=some(rice=2), programme="box", period=WEEK, site="hall",
+        people=People(child=1, senior=1, unknown=2), warnings=(),
+    )  # fmt: skip
+    placed.when(place()).then_nothing()
+    placed.when(place(household="okafor")).then_rejected(E.ALREADY_EXISTS, order="o1")
+    given(*HALL).when(place(lines=some(milk=4))).then(OrderPlaced, goods=some(milk=4))
+
+
+def test_an_order_is_confirmed_until_two_hours_after_the_session() -> None:
+    confirmed = given(*HALL, place()).when(confirm).then(OrderConfirmed, due_at=at(13), goods=some(rice=2))
+    confirmed.when(confirm).then_nothing()
+
+
+def test_what_was_served_before_stands_in_the_way_of_confirming() -> None:
+    served = given(*HALL, place(), visit())
+    served.when(confirm).then_rejected(E.LIMIT_REACHED, used=1)
+    served.when(ConfirmOrder(order="o1", override_reason="A fire.")).then(OrderConfirmed, override_reason="A fire.")
+    served.when(ConfirmOrder(order="o1", override_reason=" ")).then_rejected(E.OVERRIDE_NEEDS_REASON)
+    given(*HALL, place(), claim()).when(confirm).then_event()  # its own claim
+
+
+def test_what_those_who_go_on_as_the_household_were_served_counts() -> None:
+    note = NoteMerge(household="yilmaz", other="okafor", merged=True)
+    given(*HALL, visit(household="okafor"), note, place()).when(confirm).then_rejected(E.LIMIT_REACHED, used=1)
+
+
+def test_a_household_that_goes_on_as_another_orders_as_that() -> None:
+    given(*HALL, merge).when(place()).then_rejected(E.HOUSEHOLD_MERGED, into="okafor")
+    given(*HALL, place(), merge).when(confirm).then_rejected(E.HOUSEHOLD_MERGED, into="okafor")
+
+
+def test_eligibility_is_asked_for_the_day_of_the_session_when_placed_and_when_confirmed() -> None:
+    given(*HALL, expired).when(place()).then_rejected(E.NOT_ELIGIBLE, day="2026-11-20")
+    given(*HALL, place(), expired).when(confirm).then_rejected(E.NOT_ELIGIBLE)
+    given(*HALL, place(), expired).when(ConfirmOrder(order="o1", override_reason="Letter.")).then_event()
+    given(*HALL, expired, place(override_reason="The letter is on its way.")).when(confirm).then_event()
+    given(*HALL).when(place(override_reason=" ")).then_rejected(E.OVERRIDE_NEEDS_REASON)
+
+
+def test_warnings_are_seen_before_an_order_is_placed() -> None:
+    given(*HALL).when(place(lines=some(stew=1))).then_rejected(E.WARNING_NOT_SEEN)
+    warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
+    given(*HALL).when(place(lines=some(stew=1), seen_warnings=True)).then(OrderPlaced, warnings=warned)
+
+
+@pytest.mark.parametrize(
+    ("command", "event", "how"),
+    [
+        (cancel, OrderCancelled, "was cancelled"),
+        (no_show, NoShowRecorded, "no-show"),
+        (complete, OrderCompleted, "handed"),
+    ],
+)
+def test_an_order_ends_once(command: Any, event: type, how: str) -> None:
+    ended = given(*HALL, place(), confirm).when(command).then(event)
+    ended.when(command).then_nothing()
+    for other in (cancel, no_show, confirm):
+        if other is not command:
+            outcome = ended.when(other)
+            outcome.then_rejected(E.ORDER_ENDED, order="o1")
+            assert how in str(outcome.refusal)
+
+
+def test_a_box_that_was_handed_out_completes_its_order_however_that_had_ended() -> None:
+    given(*HALL, place(), confirm, no_show).when(complete).then(OrderCompleted, box="b1")
+
+
+def test_a_second_box_of_an_order_is_noticed() -> None:
+    done = given(*HALL, place(), confirm, complete)
+    done.when(CompleteOrder(order="o1", box="b2")).then_rejected(E.ORDER_ENDED, box="b1")
+
+
+@pytest.mark.parametrize("command", [confirm, cancel, no_show, complete])
+def test_an_order_that_nobody_placed_is_unknown(command: Any) -> None:
+    given(*HALL).when(command).then_rejected(E.UNKNOWN_ORDER, order="o1")
+
+
+@pytest.mark.parametrize(
+    ("steps", "command", "code"),
+    [
+        ((), place(occurred_at=NOW + timedelta(hours=1)), E.OCCURRED_IN_FUTURE),
+        ((*HALL, place()), place(household="nobody"), E.ALREADY_EXISTS),
+        ((), place(lines=some(x=1)), E.UNKNOWN_HOUSEHOLD),
+        ((yilmaz,), place(lines=some(x=1)), E.UNKNOWN_SESSION),
+        ((*HALL, merge), place(lines=some(x=1)), E.UNKNOWN_ITEM),
+        ((*HALL, merge), place(lines=(*some(rice=1), *some(rice=2))), E.HOUSEHOLD_MERGED),
+        ((*HALL, CloseProgramme(programme="box")), place(lines=(*some(rice=1), *some(rice=2))), E.DUPLICATE_LINE),
+        ((*HALL, expired, CloseProgramme(programme="box")), place(), E.PROGRAMME_CLOSED),
+        ((*HALL, expired, CloseSession(session="friday")), place(), E.SESSION_CLOSED),
+        ((*CATALOGUED, box, friday, yilmaz, expired), place(slot=at(8)), E.NOT_ELIGIBLE),
+        ((*CATALOGUED, box, friday, yilmaz), place(slot=at(8)), E.WRONG_SLOT),
+        ((*CATALOGUED, box, replace(friday, capacity=1), yilmaz, BookSlot(session="friday", order="o9")), place(),
+         E.SESSION_FULL),
+        ((*CATALOGUED, box, friday, yilmaz), place(), E.NO_BUNDLE),
+        ((*HALL, place(), cancel, merge), confirm, E.ORDER_ENDED),
+        ((*HALL, place(), merge, CloseProgramme(programme="box")), confirm, E.HOUSEHOLD_MERGED),
+        ((*HALL, place(), CloseProgramme(programme="box"), CloseSession(session="friday")), confirm,
+         E.PROGRAMME_CLOSED),
+        ((*HALL, place(), expired, CloseSession(session="friday")), confirm, E.SESSION_CLOSED),
+        ((*HALL, place(), expired, visit(override_reason="x")), confirm, E.NOT_ELIGIBLE),
+    ],
+)  # fmt: skip
+def test_the_first_reason_is_answered(steps: tuple[Any, ...], command: Any, code: DistributionError) -> None:
+    given(*steps).when(command).then_rejected(code)
+
+
+def test_nothing_is_ordered_for_a_session_that_is_over_though_nobody_closed_it() -> None:
+    hall = given(*HALL)
+    hall.when(place(), now=at(12, 59)).then_event()
+    hall.when(place(), now=at(13)).then_rejected(E.SESSION_CLOSED)
+    given(*HALL, place()).when(confirm, now=at(13)).then_rejected(E.SESSION_CLOSED)
+
+
+# -- programmes -------------------------------------------------------------------------------------------------------
+
+
+def test_a_programme_opens_once_and_ends() -> None:
+    opened = given().when(box).then(ProgrammeOpened, kind="box")
+    opened.when(box).then_nothing()
+    opened.when(replace(box, name="Parcels")).then_rejected(E.ALREADY_EXISTS, programme="box")
+    closed = opened.when(CloseProgramme(programme="box")).then(ProgrammeClosed)
+    closed.when(CloseProgramme(programme="box")).then_nothing()
+    closed.when(box).then_rejected(E.ALREADY_EXISTS)
+    closed.when(limited).then_rejected(E.PROGRAMME_CLOSED)
+    closed.when(SetBundle(programme="box", lines=())).then_rejected(E.PROGRAMME_CLOSED)
+    for command in (CloseProgramme(programme="box"), limited, SetBundle(programme="box", lines=())):
+        given().when(command).then_rejected(E.UNKNOWN_PROGRAMME, programme="box")
+
+
+def test_the_largest_bundle_that_fits_is_the_standard_box() -> None:
+    programme = given(*PROGRAMME)
+    programme.when(PROGRAMME[1]).then_nothing()
+    none = programme.when(SetBundle(programme="box", min_size=3, lines=())).then(BundleSet, lines=())
+    none.when(SetBundle(programme="box", min_size=3, lines=())).then_nothing()
+    without = given(*HALL, SetBundle(programme="box", min_size=3, lines=()))
+    without.when(visit()).then_event()
+    assert without.when(visit()).event.goods == some(rice=1)
+    twice = PROGRAMME[1].lines * 2
+    programme.when(SetBundle(programme="box", lines=twice)).then_rejected(E.DUPLICATE_LINE)
+
+
+def test_a_limit_is_set_again_only_when_it_is_another() -> None:
+    programme = given(*PROGRAMME)
+    programme.when(limited).then_nothing()
+    programme.when(SetLimit(programme="box", times=1, every=Every.MONTH)).then(LimitSet, every=Every.MONTH)
+
+
+# -- sessions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_scheduled_opened_and_closed_once() -> None:
+    scheduled = given(box).when(friday).then(SessionScheduled, site="hall")
+    scheduled.when(friday).then_nothing()
+    scheduled.when(replace(friday, site="church")).then_rejected(E.ALREADY_EXISTS)
+    opened = scheduled.when(doors).then(SessionOpened)
+    opened.when(doors).then_nothing()
+    closed = opened.when(CloseSession(session="friday")).then(SessionClosed, no_shows=())
+    closed.when(CloseSession(session="friday")).then_nothing()
+    closed.when(doors).then_rejected(E.SESSION_CLOSED)
+    scheduled.when(CloseSession(session="friday")).then_rejected(E.SESSION_NOT_OPEN)
+
+
+def test_a_session_needs_a_programme_an_end_after_its_start_and_slots_for_their_capacity() -> None:
+    given().when(friday).then_rejected(E.UNKNOWN_PROGRAMME)
+    given(box, CloseProgramme(programme="box")).when(friday).then_rejected(E.PROGRAMME_CLOSED)
+    given(box).when(replace(friday, ends_at=friday.starts_at)).then_rejected(E.INVALID_RANGE)
+    given(box).when(replace(friday, slot_capacity=3)).then_rejected(E.INVALID_RANGE)
+    for command in (
+        OpenSession(session="x"), CloseSession(session="x"), BookSlot(session="x", order="o1"),
+        FreeSlot(session="x", order="o1"),
+    ):  # fmt: skip
+        given(box).when(command).then_rejected(E.UNKNOWN_SESSION, session="x")
+
+
+def test_a_session_does_not_close_before_it_opened() -> None:
+    early = CloseSession(session="friday", occurred_at=at(7, 59))
+    given(box, friday, doors).when(early).then_rejected(E.CLOCK_RUNS_BACK)
+
+
+def test_open_orders_are_named_when_a_session_is_to_close() -> None:
+    expected = given(*HALL, *(BookSlot(session="friday", order=f"o{n}") for n in range(7)))
+    outcome = expected.when(CloseSession(session="friday"))
+    outcome.then_rejected(E.ORDERS_OPEN, orders=7)
+    assert "o0, o1, o2, o3, o4 …" in str(outcome.refusal)
+    ending = CloseSession(session="friday", end_orders=True)
+    expected.when(ending).then(SessionClosed, no_shows=tuple(f"o{n}" for n in range(7)))
+
+
+def test_an_order_is_booked_and_freed_once_in_either_order() -> None:
+    book, free = BookSlot(session="friday", order="o1"), FreeSlot(session="friday", order="o1")
+    booked = given(*HALL).when(book).then(SlotBooked)
+    booked.when(book).then_nothing()
+    freed = booked.when(free).then(SlotFreed)
+    freed.when(free).then_nothing()
+    freed.when(book).then_nothing()
+    given(*HALL, free).when(book).then_nothing()
+    closed = given(*HALL, CloseSession(session="friday"))
+    closed.when(book).then_rejected(E.SESSION_CLOSED)
+    closed.when(free).then_event()
+
+
+def test_slots_have_their_times_and_their_room() -> None:
+    slots = given(*CATALOGUED, *PROGRAMME, slotted, yilmaz, BookSlot(session="friday", order="o9", slot=at(8, 30)))
+    for slot in (None, at(7, 30), at(11), at(8, 15)):
+        slots.when(place(slot=slot)).then_rejected(E.WRONG_SLOT)
+    slots.when(place(slot=at(8, 30))).then_rejected(E.SESSION_FULL, capacity=1)
+    slots.when(place(slot=at(10, 30))).then(OrderPlaced, slot=at(10, 30))
+
+
+def test_a_full_session_takes_no_more() -> None:
+    full = given(*CATALOGUED, *PROGRAMME, replace(friday, capacity=1), yilmaz, BookSlot(session="friday", order="o9"))
+    full.when(place()).then_rejected(E.SESSION_FULL, capacity=1)
+    freed = full.when(FreeSlot(session="friday", order="o9")).then_event()
+    freed.when(place()).then_event()
+
+
+def test_two_programmes_share_nothing() -> None:
+    soup = OpenProgramme(programme="soup", name="Soup", kind="choice")
+    evening = replace(friday, session="evening", programme="soup")
+    hall = given(*HALL, soup, evening, OpenSession(session="evening"), visit())
+    hall.when(visit("v2", programme="soup", session="evening", lines=some(rice=1))).then_event()

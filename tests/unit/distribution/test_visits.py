@@ -1,0 +1,339 @@
+"""Visits at the table, and the limit that two tables cannot pass together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.distribution.contract import (
+    AuthoriseProxy,
+    CloseProgramme,
+    CloseSession,
+    DistributionError,
+    EntitlementClaimed,
+    EntitlementReleased,
+    Every,
+    MergeHouseholds,
+    NoteMerge,
+    OpenProgramme,
+    People,
+    RegisterHousehold,
+    ReleaseEntitlement,
+    RenewEligibility,
+    ReverseVisit,
+    ScheduleSession,
+    VisitRecorded,
+    VisitReversed,
+    Warned,
+    Warning,  # noqa: A004 - the field's own word
+    fulfilment_of_visit,
+)
+from shared.types import MAX_INTEGER
+from tests.support.distribution import (
+    CATALOGUED,
+    HALL,
+    LIMITED,
+    NOW,
+    PROGRAMME,
+    WEEK,
+    ago,
+    anonymous,
+    at,
+    box,
+    claim,
+    doors,
+    friday,
+    given,
+    issued,
+    limited,
+    okafor,
+    some,
+    visit,
+    yilmaz,
+)
+from tests.support.sentences import erase
+
+E = DistributionError
+reverse = ReverseVisit(**LIMITED, visit="v1", reason="The wrong card.")
+expired = RenewEligibility(household="yilmaz", eligible_until=date(2026, 11, 19))
+merged = (
+    MergeHouseholds(household="yilmaz", into="okafor", reason="Registered twice."),
+    NoteMerge(household="okafor", other="yilmaz", merged=True),
+)
+
+
+def test_a_visit_is_the_standard_box_for_the_households_size() -> None:
+    served = given(*HALL).when(visit()).then(
+        VisitRecorded, goods=some(rice=2), site="hall", used=1, limit=1, breaches=(), warnings=(),
+        served=People(child=1, senior=1, unknown=2),
+    )  # fmt: skip
+    served.when(visit()).then_nothing()
+    given(*HALL).when(visit(household="okafor")).then(VisitRecorded, goods=some(rice=1))
+
+
+def test_what_is_chosen_is_given_instead() -> None:
+    given(*HALL).when(visit(lines=some(milk=3), people=People(adult=1))).then(
+        VisitRecorded, goods=some(milk=3), served=People(adult=1)
+    )
+
+
+def test_a_second_table_is_told() -> None:
+    served = given(*HALL, visit())
+    served.when(visit("v2")).then_rejected(E.LIMIT_REACHED, used=1, limit=1, period=WEEK)
+    served.when(claim()).then_rejected(E.LIMIT_REACHED, used=1)
+    served.when(visit("v2", household="okafor")).then_event()
+    given(*HALL, claim()).when(visit()).then_rejected(E.LIMIT_REACHED, used=1)
+
+
+def test_an_override_says_why() -> None:
+    served = given(*HALL, visit())
+    served.when(visit("v2", override_reason="A fire.")).then(VisitRecorded, used=2, breaches=())
+    served.when(visit("v2", override_reason=" ")).then_rejected(E.OVERRIDE_NEEDS_REASON)
+    served.when(claim(override_reason="\n")).then_rejected(E.OVERRIDE_NEEDS_REASON)
+    served.when(claim(override_reason="A fire.", asked_by="ada"), actor="fulfilling").then(
+        EntitlementClaimed, over=True, used=2, claimed_by="ada"
+    )
+    given(*HALL).when(claim()).then(EntitlementClaimed, over=False, used=1, limit=1, claimed_by="sam")
+
+
+def test_a_visit_and_an_order_of_one_name_are_two() -> None:
+    given(*HALL, visit("x")).when(claim("x", override_reason="A fire.")).then(EntitlementClaimed, used=2)
+    given(*HALL, claim("x")).when(visit("x")).then_rejected(E.LIMIT_REACHED, used=1)
+
+
+def test_the_id_of_a_visit_is_its_own() -> None:
+    """Its goods come back by that id alone."""
+    known = given(*HALL, visit(), issued(fulfilment_of_visit("v1")))
+    known.when(visit(household="okafor")).then_rejected(E.ALREADY_EXISTS, visit="v1")
+    known.when(anonymous("v1")).then_rejected(E.ALREADY_EXISTS)
+    known.when(visit()).then_nothing()
+
+
+def test_without_a_name_there_is_no_limit_and_people_are_counted() -> None:
+    first = given(*HALL).when(anonymous("v1", people=People(child=2, adult=1))).then(
+        VisitRecorded, goods=some(rice=2), used=1, warnings=()
+    )  # fmt: skip
+    first.when(anonymous("v2")).then(VisitRecorded, used=1)
+    first.when(anonymous("v1")).then_nothing()
+    given(*HALL).when(anonymous(people=None)).then_rejected(E.PEOPLE_NEEDED)
+    given(*HALL).when(anonymous(people=People())).then_rejected(E.PEOPLE_NEEDED)
+    back = ReverseVisit(visit="v1", programme="box", period=WEEK, reason="Counted twice.")
+    first.when(back).then(VisitReversed, used=0, household=None)
+
+
+# -- facts ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_given_offline_is_recorded_and_says_that_it_was_the_second_time() -> None:
+    served = given(*HALL, visit())
+    offline = visit("v2", occurred_at=ago(minutes=30))
+    served.when(offline).then(VisitRecorded, breaches=(E.LIMIT_REACHED,), used=2, occurred_at=ago(minutes=30))
+    served.when(visit("v2", fact=True)).then(VisitRecorded, breaches=(E.LIMIT_REACHED,))
+    served.when(replace(offline, occurred_at=ago(minutes=4))).then_rejected(E.LIMIT_REACHED)
+
+
+def test_a_fact_is_recorded_whatever_it_broke() -> None:
+    stranger = visit(fact=True, collected_by="stranger")
+    broken = given(*HALL, expired, *merged, CloseProgramme(programme="box")).when(stranger)
+    broken.then(
+        VisitRecorded, breaches=(E.PROGRAMME_CLOSED, E.HOUSEHOLD_MERGED, E.NOT_ELIGIBLE, E.WRONG_RECIPIENT)
+    )  # fmt: skip
+    shut = given(*CATALOGUED, *PROGRAMME, friday, yilmaz)
+    shut.when(visit(fact=True)).then(VisitRecorded, breaches=(E.SESSION_NOT_OPEN,))
+
+
+def test_a_fact_needs_nobody_to_look_at_warnings_that_are_named_all_the_same() -> None:
+    warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
+    given(*HALL).when(visit(fact=True, lines=some(stew=1))).then(VisitRecorded, warnings=warned)
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_whoever_is_not_eligible_is_told_until_when_they_were() -> None:
+    late = given(*HALL, expired)
+    late.when(visit()).then_rejected(E.NOT_ELIGIBLE, eligible_until="2026-11-19", day="2026-11-20")
+    late.when(visit(override_reason="The letter is on its way.")).then(VisitRecorded, breaches=())
+    given(*HALL, replace(expired, eligible_until=date(2026, 11, 20))).when(visit()).then_event()
+
+
+def test_somebody_else_collects_only_if_they_may() -> None:
+    may = AuthoriseProxy(household="yilmaz", proxy="neighbour", since=date(2026, 11, 20), until=date(2026, 11, 20))
+    given(*HALL).when(visit(collected_by="neighbour")).then_rejected(E.WRONG_RECIPIENT, proxy="neighbour")
+    given(*HALL, may).when(visit(collected_by="neighbour")).then_event()
+
+
+def test_a_merged_household_is_served_as_the_other_and_what_it_got_counts_there() -> None:
+    known = given(*HALL, visit(), *merged)
+    known.when(visit("v2")).then_rejected(E.HOUSEHOLD_MERGED, into="okafor")
+    known.when(visit("v2", household="okafor")).then_rejected(E.LIMIT_REACHED, used=1)
+    again = known.when(visit("v2", household="okafor", override_reason="Moved.")).then(VisitRecorded, used=2)
+    again.when(claim(household="okafor")).then_rejected(E.LIMIT_REACHED, used=2)
+    again.when(ReverseVisit(**{**LIMITED, "household": "okafor"}, visit="v2", reason="x")).then(VisitReversed, used=1)
+    parted = known.when(NoteMerge(household="okafor", other="yilmaz", merged=False)).then_event()
+    parted.when(visit("v2", household="okafor")).then(VisitRecorded, used=1)
+
+
+def test_households_merged_one_after_another_all_count() -> None:
+    silva = RegisterHousehold(household="silva", size=1)
+    known = given(*HALL, silva, visit(), *merged, NoteMerge(household="silva", other="okafor", merged=True))
+    known.when(visit("v2", household="silva")).then_rejected(E.LIMIT_REACHED, used=1)
+    crossed = known.when(NoteMerge(household="yilmaz", other="silva", merged=True)).then_event()
+    crossed.when(visit("v2", household="silva")).then_rejected(E.LIMIT_REACHED, used=1)
+
+
+def test_a_session_that_is_not_open_serves_nobody() -> None:
+    shut = given(*CATALOGUED, *PROGRAMME, friday, yilmaz, okafor)
+    shut.when(visit()).then_rejected(E.SESSION_NOT_OPEN)
+    closed = given(*HALL, CloseSession(session="friday"))
+    closed.when(visit(), now=at(9, 30)).then_rejected(E.SESSION_NOT_OPEN)
+    closed.when(visit(), now=at(8, 34)).then_event()
+
+
+def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
+    given(*HALL).when(visit(), now=at(7, 54)).then_rejected(E.CLOCK_RUNS_BACK)
+    given(*HALL).when(visit(), now=at(7, 56)).then_event()
+    given(*HALL).when(visit(fact=True), now=at(7, 54)).then(VisitRecorded, breaches=(E.SESSION_NOT_OPEN,))
+
+
+def test_a_visit_is_of_the_period_that_its_day_is_in_by_the_clock_there() -> None:
+    given(*HALL).when(visit(period="2026-W46")).then_rejected(E.WRONG_PERIOD, period=WEEK)
+    far = replace(box, utc_offset=60 * 14)
+    sunday = {"starts_at": at(8, day=22), "ends_at": at(12, day=22)}
+    steps = (
+        *CATALOGUED, far, *PROGRAMME[1:], replace(friday, **sunday), replace(doors, occurred_at=at(8, day=22)), yilmaz
+    )  # fmt: skip
+    monday = given(*steps, now=at(9, day=22) + timedelta(hours=2))
+    monday.when(visit(), now=at(10, day=22)).then_rejected(E.WRONG_PERIOD, period="2026-W48")
+
+
+@pytest.mark.parametrize(
+    ("every", "period"),
+    [(Every.DAY, "2026-11-20"), (Every.WEEK, WEEK), (Every.MONTH, "2026-11"), (Every.YEAR, "2026")],
+)
+def test_a_period_is_a_day_a_week_a_month_or_a_year(every: Every, period: str) -> None:
+    once = given(*HALL, replace(limited, every=every, times=2))
+    once.when(visit(period=period)).then(VisitRecorded, limit=2)
+
+
+def test_a_limit_that_changes_leaves_what_was_claimed() -> None:
+    two = given(*HALL, visit(), replace(limited, times=2), visit("v2"))
+    less = two.when(limited).then_event()
+    less.when(visit("v3")).then_rejected(E.LIMIT_REACHED, used=2, limit=1)
+    assert len(less.state("entitlement", f"yilmaz:box:{WEEK}").visits) == 2
+
+
+# -- warnings ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_allergen_of_anybody_in_the_household_warns() -> None:
+    hall = given(*HALL)
+    hall.when(visit(lines=some(**{"peanut-butter": 1}))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "peanut-butter", "warning": "allergen"}]
+    )
+    hall.when(visit(lines=some(rice=1, stew=1))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "stew", "warning": "allergens_unknown"}]
+    )
+    seen = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
+    hall.when(visit(lines=some(stew=1), seen_warnings=True)).then(VisitRecorded, warnings=seen)
+    hall.when(visit(lines=some(milk=1))).then(VisitRecorded, warnings=())
+    hall.when(visit(household="okafor", lines=some(stew=1))).then(VisitRecorded, warnings=())
+
+
+def test_allergens_are_compared_however_they_are_written() -> None:
+    nuts = replace(CATALOGUED[0], item="nut-bar", allergens=("tree-nuts",))
+    given(*HALL, nuts).when(visit(lines=some(**{"nut-bar": 1}))).then_rejected(E.WARNING_NOT_SEEN)
+
+
+def test_an_erased_household_is_served_without_a_warning() -> None:
+    """Nobody can tell any more what was in its records."""
+    hall = given(*HALL)
+    erase("household/yilmaz")
+    hall.when(visit(lines=some(stew=1))).then(VisitRecorded, warnings=(), served=People(child=1, senior=1, unknown=2))
+
+
+# -- undone -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_visit_is_reversed_once_and_its_claim_is_free() -> None:
+    back = given(*HALL, visit()).when(reverse).then(VisitReversed, used=0, session="friday", site="hall")
+    back.when(reverse).then_nothing()
+    back.when(visit()).then_rejected(E.ALREADY_REVERSED, visit="v1")
+    back.when(visit("v2")).then(VisitRecorded, used=1)
+    given(*HALL).when(reverse).then_rejected(E.UNKNOWN_VISIT, visit="v1")
+    given(*HALL, claim("v1")).when(reverse).then_rejected(E.UNKNOWN_VISIT)
+
+
+def test_a_claim_is_given_back_once() -> None:
+    release = ReleaseEntitlement(**LIMITED, claim="o1", reason="Nobody came.")
+    free = given(*HALL, claim()).when(release).then(EntitlementReleased, used=0)
+    free.when(release).then_nothing()
+    free.when(claim()).then_rejected(E.ALREADY_REVERSED, claim="o1")
+    free.when(visit()).then_event()
+    given(*HALL).when(release).then_rejected(E.UNKNOWN_CLAIM, claim="o1")
+    given(*HALL, visit("o1")).when(release).then_rejected(E.UNKNOWN_CLAIM)
+    given(*HALL, claim()).when(claim()).then_nothing()
+
+
+def test_a_claim_is_refused_for_what_has_ended_and_recorded_for_what_has_happened() -> None:
+    closed = given(*HALL, visit(), CloseProgramme(programme="box"))
+    closed.when(claim()).then_rejected(E.PROGRAMME_CLOSED)
+    closed.when(claim("box-b1", fact=True)).then(EntitlementClaimed, over=True, used=2)
+    given(*HALL, *merged).when(claim()).then_rejected(E.HOUSEHOLD_MERGED, into="okafor")
+    given(*HALL, *merged).when(claim(fact=True)).then(EntitlementClaimed, over=False)
+    given(*PROGRAMME).when(claim()).then_rejected(E.UNKNOWN_HOUSEHOLD)
+
+
+# -- the first of several reasons -------------------------------------------------------------------------------------
+
+TWICE = (*some(rice=1), *some(rice=1))
+EVERYTHING: dict[str, Any] = {
+    "lines": TWICE, "override_reason": " ", "period": "2026-W40", "collected_by": "stranger", "people": People()
+}  # fmt: skip
+other = OpenProgramme(programme="soup", name="Soup", kind="choice")
+of_soup = ScheduleSession(session="friday", programme="soup", site="hall", name="Soup", starts_at=at(8), ends_at=at(11))
+
+
+@pytest.mark.parametrize(
+    ("steps", "command", "code"),
+    [
+        ((), visit(**EVERYTHING, occurred_at=NOW + timedelta(hours=1)), E.OCCURRED_IN_FUTURE),
+        ((), visit(**EVERYTHING), E.UNKNOWN_HOUSEHOLD),
+        ((yilmaz,), visit(**EVERYTHING), E.UNKNOWN_PROGRAMME),
+        ((yilmaz, box), visit(**EVERYTHING), E.UNKNOWN_SESSION),
+        ((yilmaz, okafor, other, of_soup, box, *merged), visit(**EVERYTHING), E.UNKNOWN_ITEM),
+        ((*HALL, *merged), visit(**EVERYTHING), E.HOUSEHOLD_MERGED),
+        (HALL, visit(**EVERYTHING), E.PEOPLE_NEEDED),
+        (HALL, visit(**EVERYTHING | {"people": None}), E.DUPLICATE_LINE),
+        (HALL, visit(**EVERYTHING | {"people": None, "lines": ()}), E.OVERRIDE_NEEDS_REASON),
+        ((*CATALOGUED, yilmaz, other, of_soup, box, CloseProgramme(programme="box")), visit(period="2026-W40"),
+         E.PROGRAMME_CLOSED),
+        ((*CATALOGUED, yilmaz, other, of_soup, box), visit(period="2026-W40"), E.WRONG_SESSION),
+        ((*CATALOGUED, yilmaz, box, friday, expired), visit(period="2026-W40"), E.WRONG_PERIOD),
+        ((*CATALOGUED, yilmaz, box, friday, expired), visit(), E.SESSION_NOT_OPEN),
+        ((*CATALOGUED, yilmaz, box, friday, doors, expired), visit(collected_by="x"), E.NOT_ELIGIBLE),
+        ((*HALL, visit()), visit("v2", collected_by="x"), E.WRONG_RECIPIENT),
+        ((*HALL, visit()), visit("v2", lines=some(stew=1)), E.LIMIT_REACHED),
+        ((*CATALOGUED, yilmaz, box, friday, doors), visit(), E.NO_BUNDLE),
+    ],
+)  # fmt: skip
+def test_the_first_reason_is_answered(steps: tuple[Any, ...], command: Any, code: DistributionError) -> None:
+    given(*steps).when(command).then_rejected(code)
+
+
+def test_ids_at_their_longest_and_figures_at_their_largest_fit() -> None:
+    longest = "x" * 64
+    other = RegisterHousehold(household=longest, size=30)
+    programme = OpenProgramme(programme=longest, name="y" * 200, kind="box")
+    session = ScheduleSession(
+        session=longest, programme=longest, site=longest, name="z" * 200, starts_at=at(8), ends_at=at(11)
+    )
+    served = visit(
+        "v" * 46, household=longest, programme=longest, session=longest, lines=some(rice=MAX_INTEGER),
+        people=People(child=1000, adult=1000, senior=1000, unknown=1000), override_reason="w" * 2000,
+    )  # fmt: skip
+    hall = given(*CATALOGUED, other, programme, session, replace(doors, session=longest))
+    hall.when(served).then(VisitRecorded, used=1)
