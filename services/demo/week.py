@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from services.demo import fund, samples
+from services.demo import fund, samples, table
 from services.demo.samples import LOCATIONS
 from services.demo.stage import CONTRACTS, DemoFailed, Stage
 from shared.client import CommandClient
@@ -52,7 +52,8 @@ def show(run: Any) -> int:
 def play(stage: Stage, folder: Path) -> None:
     """Start the ledger of a stage and play the week on it; the sample files are written into a folder."""
     began = time.perf_counter()
-    today = datetime.now(UTC).date()
+    now = datetime.now(UTC)
+    today = now.date()
     files = samples.write(folder, today)
     stage.heading("Opening the ledger")
     stage.start()
@@ -62,6 +63,7 @@ def play(stage: Stage, folder: Path) -> None:
     wednesday(stage)
     thursday(stage, files)
     friday(stage)
+    table.show(stage, now)
     fund.show(stage, folder / "fund", today)
     saturday(stage)
     summary(stage, began)
