@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from services.distribution.contract import DistributionError, distribution
 from services.inventory.contract import InventoryError, inventory
 from services.reference.asyncapi import document
 from services.reference.catalogue import page
 from services.reference.schemas import command_schema, envelope_schema, event_schema
 from services.treasury.contract import TreasuryError, treasury
 
-CONTRACTS = [(inventory, InventoryError), (treasury, TreasuryError)]
+CONTRACTS = [(inventory, InventoryError), (distribution, DistributionError), (treasury, TreasuryError)]
 
 
 def reference() -> dict[str, str]:

@@ -15,12 +15,13 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
+from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.treasury.contract import treasury
 from shared.contract import Contract, EventSpec
 from shared.event import FIRST_PREVHASH, Envelope, encode, event_id
 
-CONTRACTS: Final[tuple[Contract, ...]] = (inventory, treasury)
+CONTRACTS: Final[tuple[Contract, ...]] = (inventory, distribution, treasury)
 SEALED: Final = "A" * 80
 """Stands for what nobody opens: the bytes of an event say where a sealed text is, and not what is in it."""
 FOLDER: Final = Path(__file__).parents[1] / "golden"

@@ -64,8 +64,9 @@ _ROUTE: Final = Question(
 )  # fmt: skip
 
 _SESSION: Final = """SELECT s.session, s.name, s.programme, p.name AS programme_name, s.site, s.starts_at, s.ends_at,
-           s.state, s.capacity, s.slot_minutes, s.booked, s.served AS boxes, s.no_shows, s.opened_at, s.closed_at,
-           s.note, v.visits, v.households, v.people
+           s.state, s.capacity, s.slot_minutes, s.booked, s.served AS boxes, s.opened_at, s.closed_at,
+           (SELECT count(*) FROM orders o WHERE o.session = s.session AND o.stage = 'no_show') AS no_shows, s.note,
+           v.visits, v.households, v.people
     FROM sessions s LEFT JOIN programmes p USING (programme)
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE kind = 'visit') AS visits,
@@ -81,7 +82,7 @@ _SESSION_COLUMNS: Final = (
     Column("people", "People", "number"), Column("slot_minutes", "Slot (min)", "number"),
     Column("opened_at", "Opened", "moment"), Column("closed_at", "Closed", "moment"), Column("note", "Note"),
 )  # fmt: skip
-_SESSION_MODELS: Final = ("sessions", "programmes", "visits_served")
+_SESSION_MODELS: Final = ("sessions", "programmes", "visits_served", "orders")
 
 _ONE: Final = Question(
     STREAM,
