@@ -35,7 +35,7 @@ def columns_in(names: Iterable[str], usual: Usual, mapped: Mapping[str, str]) ->
     found = {}
     for said, known in usual.items():
         hand = mapped.get(said)
-        for name in (hand.lower(),) if hand else known:
+        for name in (re.sub(r"\s*/\s*", "/", hand.lower()), hand.lower()) if hand else known:
             if name in there:
                 found[said] = name
                 break

@@ -18,7 +18,7 @@ class Report:
 
     `new` and `unchanged` are what the ledger answered; in a dry run `valid` counts what would be sent. `stopped` says
     why the import ended early: the same file may then be imported again, and goes on where it stopped. `notes` are
-    sentences about the file as a whole.
+    sentences about the file as a whole. `counts` says the counts in words of the file's own, when all of it was taken.
     """
 
     file: str
@@ -28,6 +28,7 @@ class Report:
     unchanged: int = 0
     refused: int = 0
     for_a_person: int = 0
+    counts: str | None = None
     stopped: str | None = None
     refusals: list[Refused] = field(default_factory=list)
     questions: list[ForAPerson] = field(default_factory=list)
@@ -59,11 +60,14 @@ class Report:
 
     def as_text(self) -> str:
         """The counts in one line, then a table of refused lines, then one of what waits for a person."""
-        if self.dry_run:
+        if self.counts is not None and self.ok:
+            counts = [self.counts]
+        elif self.dry_run:
             counts = [f"{self.valid} valid (nothing was sent)"]
         else:
             counts = [f"{self.new} new", f"{self.unchanged} unchanged"]
-        counts.append(f"{self.refused} refused")
+        if self.counts is None or not self.ok:
+            counts.append(f"{self.refused} refused")
         if self.for_a_person:
             counts.append(f"{self.for_a_person} for a person")
         text = [f"{self.file}: {', '.join(counts)}", *self.notes]

@@ -62,7 +62,8 @@ class BankStatement:
     """What a file says of one account. `opening` and `closing` are None where it does not say.
 
     `faults` are lines that cannot be read: with any of them, nothing is imported. `known_as` is the bank's number of
-    the account.
+    the account. `unread` are columns of the file that were not read, and `empty` its lines about no money, which are
+    left out: the bank's notes.
     """
 
     unit: str
@@ -75,6 +76,8 @@ class BankStatement:
     closing: int | None = None
     known_as: str = ""
     faults: list[Refused] = field(default_factory=list)
+    unread: tuple[str, ...] = ()
+    empty: tuple[int, ...] = ()
 
     @property
     def id(self) -> str:
@@ -92,6 +95,8 @@ def complete(statement: BankStatement, opening: int | None, closing: int | None)
     statement.closing = closing if closing is not None else statement.closing
     total = sum(line.amount for line in statement.lines)
     if statement.opening is None and statement.closing is None:
+        if statement.faults:  # a balance beside a line that cannot be read says nothing
+            return sorted(refused, key=lambda one: one.line)
         refused.append(
             Refused(
                 1,

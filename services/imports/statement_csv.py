@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -27,17 +28,23 @@ from shared.errors import Invalid
 _ABOVE: Final = 40  # lines in which the header must come
 
 USUAL: Final[Usual] = {
-    "date": ("buchungstag", "buchungsdatum", "booking date", "posting date", "posted date", "transaction date",
-             "datum", "date", "date opération", "fecha", "data"),
-    "amount": ("betrag", "betrag (eur)", "betrag (€)", "umsatz", "amount", "amount (eur)", "montant", "importe",
-               "importo"),
+    "date": ("buchungstag", "buchungsdatum", "buchung", "booking date", "posting date", "posted date",
+             "transaction date", "datum", "date", "date opération", "fecha", "data", "wertstellung", "valutadatum",
+             "valuta"),
+    "amount": ("betrag", "betrag (eur)", "betrag (€)", "betrag in eur", "betrag eur", "umsatz", "umsatz in eur",
+               "amount", "amount (eur)", "montant", "importe", "importo"),
     "debit": ("soll", "belastung", "debit", "debit amount", "paid out", "money out", "withdrawal", "débit"),
     "credit": ("haben", "gutschrift", "credit", "credit amount", "paid in", "money in", "deposit", "crédit"),
     "payee": ("beguenstigter/zahlungspflichtiger", "begünstigter/zahlungspflichtiger", "name zahlungsbeteiligter",
-              "auftraggeber/empfänger", "auftraggeber/empfaenger", "empfänger", "payee", "counterparty", "name",
-              "beneficiary", "bénéficiaire"),
-    "memo": ("verwendungszweck", "memo", "description", "details", "narrative", "libellé", "concepto"),
-    "reference": ("kundenreferenz (end-to-end)", "kundenreferenz", "end-to-end-referenz", "reference", "référence"),
+              "auftraggeber/zahlungsempfänger", "auftraggeber/zahlungsempfaenger", "auftraggeber/empfänger",
+              "auftraggeber/empfaenger", "auftraggeber/begünstigter", "auftraggeber/beguenstigter",
+              "begünstigter/auftraggeber", "empfänger/zahlungspflichtiger", "zahlungsempfänger/zahlungspflichtiger",
+              "zahlungsbeteiligter", "zahlungsempfänger", "empfänger", "empfaenger", "begünstigter", "partner name",
+              "payee", "counterparty", "name", "beneficiary", "bénéficiaire"),
+    "memo": ("verwendungszweck", "vwz", "memo", "description", "details", "narrative", "libellé", "concepto",
+             "buchungsdetails", "buchungstext"),
+    "reference": ("kundenreferenz (end-to-end)", "kundenreferenz", "end-to-end-referenz", "end-to-end referenz",
+                  "end-to-end-id", "reference", "référence", "referenz"),
     "balance": ("saldo nach buchung", "saldo", "kontostand", "balance", "running balance", "solde"),
     "currency": ("waehrung", "währung", "currency", "devise"),
     "id": ("transaction id", "transaktions-id", "fitid"),
@@ -104,6 +111,10 @@ class _Table:
         self.rows: list[_Row] = []
         records, at, columns = self._header(text)
         self.said = frozenset(columns)
+        names = records[at][1]
+        self.unread = tuple(
+            shown(name, 40) for n, name in enumerate(names) if name.strip() and n not in columns.values()
+        )
         for line, cells in records[at + 1 :]:
             if len(cells) > len(records[at][1]) and not any(cell.strip() for cell in cells[len(records[at][1]) :]):
                 cells = cells[: len(records[at][1])]
@@ -139,7 +150,7 @@ class _Table:
         return best[0], best[1], columns
 
     def _columns(self, cells: Sequence[str]) -> dict[str, int]:
-        names = [cell.strip().lower() for cell in cells]
+        names = [_heading(cell) for cell in cells]
         return {said: names.index(name) for said, name in columns_in(names, USUAL, self.layout.columns).items()}
 
     # -- what the rows say --------------------------------------------------------------------------------------------
@@ -153,6 +164,7 @@ class _Table:
         order = self._order()
         lines: list[BankLine] = []
         balances: list[int] = []
+        empty: list[int] = []
         for row in self.rows:
             try:
                 line = self._line(row, unit, places, order)
@@ -163,6 +175,8 @@ class _Table:
             if line.amount:
                 lines.append(line)
                 balances += [] if balance is None else [balance]
+            else:
+                empty.append(row.at)
         opening, closing, lines = self._balances(lines, balances, places)
         # One of whose lines none can be read is refused for them, whatever its days.
         dates = [line.date for line in lines] or [date.min] * bool(self.faults)
@@ -171,7 +185,7 @@ class _Table:
             raise Unreadable("it has no lines; give its days with --from and --to")
         return BankStatement(
             unit=unit, decimals=places, starts=starts, ends=ends, lines=lines, digest=digest, opening=opening,
-            closing=closing, faults=self.faults,
+            closing=closing, faults=self.faults, unread=self.unread, empty=tuple(empty),
         )  # fmt: skip
 
     def _unit(self, unit: str) -> str:
@@ -229,10 +243,11 @@ class _Table:
     ) -> tuple[int | None, int | None, list[BankLine]]:
         """Opening and closing balance out of the running one, and the lines with the oldest first.
 
-        Each balance must follow from the one before it, so a line that is missing or misread shows.
+        Each balance must follow from the one before it, so a line that is missing or misread shows. Beside a line that
+        cannot be read nothing follows, and nothing is said of balances.
         """
         newest_first = bool(lines) and lines[0].date > lines[-1].date
-        if len(balances) != len(lines) or not lines:
+        if self.faults or len(balances) != len(lines) or not lines:
             return None, None, lines[::-1] if newest_first else lines
         ways = [
             list(zip(lines, balances, strict=True))[:: -1 if turned else 1]
@@ -251,6 +266,11 @@ class _Table:
             )
         )  # fmt: skip
         return None, None, lines
+
+
+def _heading(text: str) -> str:
+    """A column's name as USUAL writes it: in lower case, without spaces around a stroke."""
+    return re.sub(r"\s*/\s*", "/", text.strip().lower())
 
 
 def _broken(ordered: Sequence[tuple[BankLine, int]]) -> int | None:

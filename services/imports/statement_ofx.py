@@ -65,6 +65,7 @@ class _Reader:
             raise self.refusal(f"its currency is '{shown(self.unit, 20)}', which is not one of this book's units")
         self.decimals = known
         self.faults: list[Refused] = []
+        self.empty: list[int] = []
 
     def refusal(self, what: str) -> Invalid:
         return Invalid(f"{self.path.name} cannot be imported: {what}.", file=self.path.name)
@@ -86,6 +87,7 @@ class _Reader:
         return BankStatement(
             unit=self.unit, decimals=self.decimals, starts=starts, ends=ends, lines=lines, digest=digest,
             closing=closing, known_as=_number(self.element), faults=self.faults,
+            empty=tuple(self.empty),
         )  # fmt: skip
 
     def _numbered(self, listed: Element | None) -> tuple[range, list[Element]]:
@@ -113,7 +115,10 @@ class _Reader:
         except Unreadable as error:
             self.faults.append(Refused(number, str(error), f"line {number} of the statement"))
             return None
-        return line if line.amount else None  # a note of the bank's, about no money
+        if not line.amount:  # a note of the bank's, about no money
+            self.empty.append(number)
+            return None
+        return line
 
     def balance(self, element: Element) -> tuple[int, date | None]:
         try:

@@ -72,7 +72,7 @@ def test_a_statement_comes_in_once_and_another_that_overlaps_brings_only_what_is
     treasury: Commons, tmp_path: Path
 ) -> None:
     first = read_in(treasury, "statement", str(SAMPLES / "statement.ofx"), "--account", "bank")
-    assert first.code == 0 and "24 lines are new; 0 were known" in " ".join(first.json["notes"]), first
+    assert first.code == 0 and first.json["counts"].startswith("24 lines new, 0 known; opening 2,751.50"), first
     again = read_in(treasury, "statement", str(SAMPLES / "statement.ofx"), "--account", "bank")
     assert again.code == 0 and "was imported before, and nothing changed" in " ".join(again.json["notes"]), again
     whole = (SAMPLES / "statement.ofx").read_text()
@@ -84,7 +84,7 @@ def test_a_statement_comes_in_once_and_another_that_overlaps_brings_only_what_is
         .replace("20260121235959", "20260122235959")
     )
     overlapping = read_in(treasury, "statement", str(later), "--account", "bank")
-    assert overlapping.code == 0 and "1 line is new; 24 were known" in " ".join(overlapping.json["notes"]), overlapping
+    assert overlapping.code == 0 and overlapping.json["counts"].startswith("1 line new, 24 known;"), overlapping
     wrong = tmp_path / "wrong.ofx"
     wrong.write_text(whole.replace("<FITID>CU-4105", "<FITID>CU-4105b"))
     refused = read_in(treasury, "statement", str(wrong), "--account", "bank", "--opening", "2751.51")

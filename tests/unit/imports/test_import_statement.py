@@ -185,6 +185,31 @@ def test_columns_are_found_by_their_usual_names_or_mapped() -> None:
     assert [(one.amount, one.payee) for one in mapped.lines] == [(121250, "A")]
 
 
+@pytest.mark.parametrize(
+    ("heads", "read"),
+    [
+        ("Buchung;Auftraggeber/Empfänger;Buchungstext;Betrag", ("A", "B")),
+        ("Buchungstag;Auftraggeber/Zahlungsempfänger;Verwendungszweck;Umsatz", ("A", "B")),
+        ("Buchungstag;Beguenstigter/Zahlungspflichtiger;Verwendungszweck;Betrag", ("A", "B")),
+        ("Buchungstag;Name Zahlungsbeteiligter;Verwendungszweck;Betrag", ("A", "B")),
+        ("Wertstellung;Begünstigter / Auftraggeber;Verwendungszweck;Betrag in EUR", ("A", "B")),
+        ("Buchungsdatum;Zahlungsempfänger;Buchungstext;Umsatz in EUR", ("A", "B")),
+    ],
+)
+def test_the_heads_of_german_banks_are_known(heads: str, read: tuple[str, str]) -> None:
+    statement = from_csv(f"{heads}\n05.11.2026;A;B;2,50\n")
+    assert [(one.payee, one.memo) for one in statement.lines] == [read] and not statement.unread
+    by_hand = from_csv(f"{heads}\n05.11.2026;A;B;2,50\n", columns={"payee": heads.split(";")[1]})
+    assert [one.payee for one in by_hand.lines] == ["A"]
+
+
+@pytest.mark.parametrize("heads", ["date,amount", "date,amount,balance"])
+def test_a_line_that_cannot_be_read_is_all_that_is_said(heads: str) -> None:
+    end = ",100" if "balance" in heads else ""
+    statement = from_csv(f"{heads}\n2026-11-05,1{end}\n2026-11-06,x{end}\n2026-11-07,3{end}\n")
+    assert [one.line for one in complete(statement, None, None)] == [3]
+
+
 def test_debits_and_credits_in_two_columns_are_one_amount() -> None:
     statement = from_csv("Booking date,Description,Paid out,Paid in\n2026-11-05,x,2.50,\n2026-11-06,y,,12.50\n")
     assert [one.amount for one in statement.lines] == [-250, 1250]
@@ -280,14 +305,16 @@ async def test_a_statement_is_sent_in_order_and_the_second_time_changes_nothing(
     bank = Bank()
     report = await imported(from_ofx(ofx(line())), bank)
     assert bank.sent == ["StartStatement", "AddStatementLines", "ImportStatement"]
-    assert (report.new, report.unchanged, report.ok) == (3, 0, True)
+    assert (report.new, report.unchanged, report.ok) == (20, 4, True)
+    assert report.as_text().startswith("bank.ofx: 20 lines new, 4 known; opening 100.00, closing 112.50 EUR\n")
     assert report.notes == [
-        "2026-11-01 to 2026-11-30: 100.00, 1 line, 112.50 EUR.",
-        "20 lines are new; 4 were known from an earlier statement and were not taken again.",
+        "The statement is of 2026-11-01 to 2026-11-30.",
+        "Lines that an earlier statement brought were not taken again.",
         "Its opening balance differs by -1.50 EUR from the closing balance before it.",
     ]
     again = await imported(from_ofx(ofx(line())), bank)
-    assert (again.new, again.unchanged) == (0, 3)
+    assert (again.new, again.unchanged) == (0, 1)
+    assert again.as_text().startswith("bank.ofx: 0 lines new, 1 known;")
     assert "This statement was imported before, and nothing changed." in again.notes
 
 
@@ -300,7 +327,8 @@ async def test_a_faulty_statement_sends_nothing_at_all() -> None:
 async def test_a_dry_run_sends_nothing() -> None:
     bank = Bank()
     report = await imported(from_ofx(ofx(line())), bank, dry_run=True)
-    assert (bank.sent, report.valid, report.ok) == ([], 3, True)
+    assert (bank.sent, report.valid, report.ok) == ([], 1, True)
+    assert "1 line valid (nothing was sent); opening 100.00, closing 112.50 EUR" in report.as_text()
 
 
 async def test_after_a_refusal_nothing_more_is_sent() -> None:
@@ -320,7 +348,62 @@ async def test_a_statement_that_was_given_up_for_another_is_begun_anew() -> None
     started = set(bank.kept)
     bank.refuse = lambda name, _: gone if name == "AddStatementLines" and len(bank.kept) == len(started) else None
     report = await imported(from_ofx(ofx(line())), bank)
-    assert (report.ok, report.new) == (True, 3)
+    assert (report.ok, len(bank.kept)) == (True, 4)
+
+
+async def test_columns_that_were_not_read_and_lines_about_no_money_are_named() -> None:
+    text = "date;amount;colour;note;balance\n2026-11-05;12.50;red;;112.50\n2026-11-06;0.00;blue;;112.50\n"
+    report = await imported(from_csv(text), Bank(), dry_run=True)
+    assert report.valid == 1 and report.notes[1:] == [
+        "Columns that were not read: colour, note. --map reads them.",
+        "Line 3 is of 0.00 EUR, and was left out.",
+    ]
+    ofx_report = await imported(from_ofx(ofx(line() + line("2", "0.00"))), Bank())
+    assert "Line 2 is of 0.00 EUR, and was left out." in ofx_report.notes
+
+
+class Ledger(Bank):
+    """A bank whose ledger has a statement: what was sent under a command id is refused with other content."""
+
+    async def send(self, name: str, data: Mapping[str, Any], id_: str) -> Answered:
+        if id_ in self.kept and self.kept[id_][1] != data:
+            raise Rejected("COMMAND_ID_REUSED", "Another command was recorded under this id.")  # type: ignore[arg-type]
+        done = {each["statement"] for name_, each in self.kept.values() if name_ == "ImportStatement"}
+        digests = {each["digest"]: each["statement"] for _, each in self.kept.values() if "digest" in each}
+        if id_ not in self.kept and name == "StartStatement" and digests.get(data["digest"]) in done:
+            return Answered(False, {})
+        if id_ not in self.kept and data["statement"] in done:
+            return Answered(False, {})
+        if name != "StartStatement" and data["statement"] not in digests.values():
+            raise Rejected(TreasuryError.UNKNOWN_STATEMENT, "It is not being read.")
+        return await super().send(name, data, id_)
+
+
+HEADED = "date,amount,who,balance,valuta\n2026-11-05,12.50,Ada,112.50,2026-11-07\n"
+
+
+@pytest.mark.parametrize("columns", [{"payee": "who"}, {"date": "valuta"}, {"date": "valuta", "payee": "who"}])
+async def test_a_statement_that_counts_takes_no_payees_later_and_says_so(columns: dict[str, str]) -> None:
+    bank = Ledger()
+    first = await imported(from_csv(HEADED), bank)
+    kept = dict(bank.kept)
+    assert first.ok and "Columns that were not read: who, valuta. --map reads them." in first.notes
+    again = await imported(from_csv(HEADED, columns=columns), bank)
+    assert (again.refused, bank.kept) == (1, kept)
+    assert "this file was imported before, read in another way" in again.refusals[0].reason
+    assert "payees and texts cannot be added to it later" in again.refusals[0].reason
+    assert not any("Nothing of this statement counts" in note for note in again.notes)
+    same = await imported(from_csv(HEADED), bank)
+    assert same.ok and "This statement was imported before, and nothing changed." in same.notes
+
+
+async def test_a_statement_that_broke_off_may_be_read_in_another_way() -> None:
+    bank = Ledger(lambda name, _: Halted("down") if name == "ImportStatement" else None)
+    assert (await imported(from_csv(HEADED), bank)).stopped is not None
+    bank.refuse = lambda name, id_: None
+    for wanted in (True, False):
+        report = await imported(from_csv(HEADED, columns={"payee": "who"}), bank)
+        assert report.ok and ("nothing changed" not in " ".join(report.notes)) is wanted, report
 
 
 def stored(data: Mapping[str, Any], key: AESGCM = AESGCM(bytes(32))) -> int:  # noqa: B008
