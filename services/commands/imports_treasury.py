@@ -20,6 +20,7 @@ from services.imports.chart import Opening, read_chart
 from services.imports.columns import column_map
 from services.imports.entries import EntryRead, read_entries
 from services.imports.entries_run import Results, import_entries
+from services.imports.entry_refusals import chart_of
 from services.imports.ofx import is_ofx
 from services.imports.opencollective import AccountsMap, is_opencollective, read_opencollective
 from services.imports.statement import MAX_BYTES, BankStatement, complete
@@ -155,7 +156,14 @@ async def entries(
     facts: Annotated[
         bool, typer.Option("--facts", help="All of it has happened: limits do not stop it, and are reviewed.")
     ] = False,
-    dry_run: DryRun = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Read and check the file, send nothing. Accounts, funds, days, limits and ids that were posted "
+            "before are the ledger's to check, when it is sent.",
+        ),
+    ] = False,
 ) -> int | None:
     """Import entries: CSV with one row a posting or one row a transfer, or the transactions of Open Collective.
 
@@ -169,7 +177,9 @@ async def entries(
     commons import entries opencollective.csv --accounts-map opencollective-accounts.csv
     """
     must_exist(file)
-    units = await _units(operator, book)
+    async with operator.database() as pool:
+        units = await units_of(pool, book)
+        chart = await chart_of(pool, units)
     read: Callable[[], Iterator[EntryRead]]
     if is_opencollective(file):
         accounts = AccountsMap.read(accounts_map) if accounts_map is not None else AccountsMap()
@@ -190,7 +200,7 @@ async def entries(
             reply = await client.send(treasury.service, "RegisterParty", data, id=id_)
             return reply.status == "accepted" and not reply.repeated
 
-        report = await import_entries(file, read, units.book, post, register, progress=progress)
+        report = await import_entries(file, read, units.book, post, register, progress=progress, chart=chart)
     return told(operator, report)
 
 

@@ -215,7 +215,9 @@ class _Reader:
         given = [name for name in ("debit", "credit") if cells.get(name)]
         if len(given) != 1:
             raise Unreadable(
-                "has a debit and a credit; each has its own row" if given else "has neither debit nor credit"
+                "has a debit and a credit; each has its own row"
+                if given
+                else "the amount is empty: it has neither debit nor credit"
             )
         return f"{given[0]}s", self._money(cells, given[0]) | {"account": _account(cells["account"])}
 
@@ -226,6 +228,8 @@ class _Reader:
             raise Unreadable(
                 f"the unit '{shown(unit, 20)}' is not one of this book's: {', '.join(sorted(self.units.scales))}"
             )
+        if not cells[name]:
+            raise Unreadable(f"the {name} is empty")
         amount = minor_units(cells[name], decimals, unit=unit, locale=self.locale)
         if amount <= 0:
             raise Unreadable(

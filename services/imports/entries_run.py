@@ -16,32 +16,16 @@ from typing import Any, Final
 import msgspec
 
 from services.imports.entries import EntryRead, PlannedEntry
+from services.imports.entry_refusals import Chart, reason
 from services.imports.plan import ForAPerson, Planned, Refused, command_id
 from services.imports.report import Report
 from services.imports.run import Progress, persistently
-from services.treasury.contract import EntryResult, TreasuryError, treasury
+from services.treasury.contract import EntryResult, treasury
 from shared.errors import Invalid, LedgerError
 
 PER_REQUEST: Final = 2000
 BYTES_PER_REQUEST: Final = 3_000_000
 """A request holds at most 8,189 entries and 4 MB; smaller ones show how far the import is, and repeat less."""
-
-
-_WORDS: Final[Mapping[str, str]] = {
-    TreasuryError.UNKNOWN_ACCOUNT: "an account of it is not in the chart; open it with OpenAccount.",
-    TreasuryError.ACCOUNT_CLOSED: "an account of it is closed.",
-    TreasuryError.UNKNOWN_FUND: "a fund of it is not in the chart; open it with OpenFund.",
-    TreasuryError.FUND_CLOSED: "a fund of it is closed.",
-    TreasuryError.UNKNOWN_UNIT: "a unit of it is not registered in the book.",
-    TreasuryError.PERIOD_CLOSED: "its day is closed; ReopenPeriod opens it, or date it later.",
-    TreasuryError.DATE_OUTSIDE_BOOK: "its day is before the book's first, or is yet to come.",
-    TreasuryError.UNBALANCED: "its debits are not its credits, for each unit within each fund.",
-    TreasuryError.FUND_PURPOSE: "a restricted fund does not pay for this account.",
-    TreasuryError.FUND_NOT_YET_AVAILABLE: "a fund of it may not be spent before its time.",
-    TreasuryError.FUND_LIMIT: "a restricted fund would be spent beyond what it has; --facts records what has happened.",
-    TreasuryError.ACCOUNT_LIMIT: "a guarded account would go below zero; --facts records what has happened.",
-    TreasuryError.BREAKS_LATER_DAY: "a later day would go below its limit; --facts records what has happened.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +46,11 @@ SendParty = Callable[[Mapping[str, Any], str], Awaitable[bool]]
 async def import_entries(
     path: Path, read: Callable[[], Iterable[EntryRead]], book: str, send: SendEntries, register: SendParty, *,
     dry_run: bool = False, per_request: int = PER_REQUEST, progress: Progress | None = None,
+    chart: Chart | None = None,
 ) -> Report:  # fmt: skip
     """Import what `read` yields, which is called twice: to look through the whole file, and to send it.
+
+    Refusals are put into words with the `chart`, as far as that is known.
 
     Raises Invalid, with nothing sent, when the file as a whole cannot be read.
     """
@@ -71,9 +58,14 @@ async def import_entries(
     total = sum(1 for one in _valid(read(), book, report) if isinstance(one, PlannedEntry))
     if dry_run:
         report.valid = total
-        report.notes.append(f"{total:,} entries would be posted to {book}.")
+        report.notes.append(
+            f"{total:,} entries would be sent to {book}. Whether its accounts, funds, days and limits allow them is "
+            "checked when they are sent."
+        )
     else:
-        await _Sending(report, book, send, register, total, progress).all(_valid(read(), book, None), per_request)
+        await _Sending(report, book, send, register, total, progress, chart or Chart()).all(
+            _valid(read(), book, None), per_request
+        )
     report.sort()
     return report
 
@@ -109,7 +101,8 @@ class _Sending:
     """One import under way."""
 
     def __init__(
-        self, report: Report, book: str, send: SendEntries, register: SendParty, total: int, progress: Progress | None
+        self, report: Report, book: str, send: SendEntries, register: SendParty, total: int, progress: Progress | None,
+        chart: Chart,
     ) -> None:  # fmt: skip
         self.report = report
         self.book = book
@@ -117,6 +110,7 @@ class _Sending:
         self.register = register
         self.total = total
         self.progress = progress
+        self.chart = chart
         self.done = 0
         self.parties = 0
 
@@ -177,8 +171,8 @@ class _Sending:
             case EntryResult.ALREADY_POSTED:
                 self.report.unchanged += 1
             case EntryResult.DIFFERS:
-                reason = f"another entry was posted under this id: its {result.get('field', 'content')} differs"
-                self.report.refuse(Refused(one.line, reason, one.what))
+                why = f"another entry was posted under this id: its {result.get('field', 'content')} differs"
+                self.report.refuse(Refused(one.line, why, one.what))
             case _:
-                code = str(result.get("code"))
-                self.report.refuse(Refused(one.line, f"{code}: {_WORDS.get(code, 'the ledger refused it.')}", one.what))
+                why = reason(str(result.get("code")), one.data, self.chart)
+                self.report.refuse(Refused(one.line, why, one.what))

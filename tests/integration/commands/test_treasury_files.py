@@ -166,4 +166,24 @@ def test_a_journal_with_faults_posts_the_rest_and_names_the_lines(treasury: Comm
     assert told == [
         (4, "UNKNOWN_ACCOUNT"), (6, "does not balance"), (8, "DATE_OUTSIDE_BOOK"),
     ], path_again  # fmt: skip
+    assert path_again.json["refusals"][0]["reason"].startswith("UNKNOWN_ACCOUNT: account nowhere is not in the chart")
     assert path_again.json["new"] == 1
+    far = tmp_path / "far.csv"
+    far.write_text(
+        "entry,date,account,fund,debit,credit\n"
+        "g-1,2026-02-01,office,general,900000.00,\ng-1,,bank,general,,900000.00\n"
+        "g-2,2026-02-01,office,youth-kitchen,5.00,\ng-2,,bank,youth-kitchen,,5.00\n"
+    )
+    told = [one["reason"] for one in read_in(treasury, "entries", str(far)).json["refusals"]]
+    assert told[0].startswith("ACCOUNT_LIMIT: it takes 900000.00 EUR from account bank, and the account would go"), told
+    assert told[1].startswith("FUND_PURPOSE: fund youth-kitchen pays for food, kitchen") and "not for office" in told[1]
+
+
+def test_a_statement_that_counts_takes_no_payees_later(treasury: Commons, tmp_path: Path) -> None:
+    path = tmp_path / "cash.csv"
+    path.write_text("date,amount,who,balance\n2026-02-01,5.00,Noor,5.00\n2026-02-02,0.00,,5.00\n")
+    first = read_in(treasury, "statement", str(path), "--account", "cash")
+    assert first.json["counts"] == "1 line new, 0 known; opening 0.00, closing 5.00 EUR", first
+    assert "Columns that were not read: who. --map reads them." in first.json["notes"]
+    again = read_in(treasury, "statement", str(path), "--account", "cash", "--map", "payee=who")
+    assert again.code == 1 and "payees and texts cannot be added to it later" in again.json["refusals"][0]["reason"]

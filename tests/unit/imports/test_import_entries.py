@@ -214,7 +214,7 @@ async def test_a_corrected_file_posts_what_was_not_and_names_what_differs() -> N
 async def test_a_refusal_says_in_words_what_to_do_and_the_rest_is_posted() -> None:
     report = await imported([planned(1, "nowhere"), planned(2)], Ledger())
     assert (report.new, report.refused) == (1, 1)
-    assert report.refusals[0].reason.startswith("UNKNOWN_ACCOUNT: an account of it is not in the chart")
+    assert report.refusals[0].reason.startswith("UNKNOWN_ACCOUNT: one of the accounts ")
 
 
 async def test_an_id_twice_in_a_file_is_refused_before_anything_is_sent() -> None:
