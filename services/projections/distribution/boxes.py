@@ -59,7 +59,7 @@ class Boxes(DistributionProjection):
             "box_lots",
             key=("box", "item", "lot_key"),
             columns={"box": "text", "item": "text", **LOT, "quantity": "bigint"},
-            indexes=("item, lot_form",),
+            indexes=("lot_form, item",),
             append=True,
         ),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from services.distribution.contract import (
     OrderCompleted,
     OrderConfirmed,
     OrderPlaced,
+    PackedLine,
     ReservedGoods,
 )
 from services.projections.distribution.base import BANDS, DistributionProjection, by_age, events_of, quantities
@@ -26,6 +27,8 @@ _LINE: Final[dict[str, Any]] = {
     "asked": None, "short": None, "remaining": 0, "lots": [], "answered_at": None, "freed": 0, "freed_at": None,
     "issued": 0, "unrecorded": 0, "issued_at": None,
 }  # fmt: skip
+
+_LOT: Final = ("lot", "date", "owner")
 
 
 class Orders(DistributionProjection):
@@ -129,16 +132,24 @@ def _line(order: str, one: ReservedGoods | GoodsFreed | IssuedGoods, at: datetim
             row |= {
                 "asked": one.asked, "short": one.short, "remaining": one.asked - one.short,
                 "lots": [
-                    {"lot": lot.lot, "date": lot.date and lot.date.isoformat(), "owner": lot.owner,
-                     "quantity": lot.quantity}
-                    for lot in one.lots
+                    dict(zip(_LOT, _lot(line), strict=True)) | {"quantity": line.quantity} for line in one.lots
                 ],
                 "answered_at": at,
             }  # fmt: skip
         case GoodsFreed():
-            row |= {"remaining": one.remaining, "freed_at": at}
+            taken = {_lot(line): line.quantity for line in one.lots}
+            left = [lot | {"quantity": lot["quantity"] - taken.get(_lot_of(lot), 0)} for lot in row["lots"]]
+            row |= {"lots": [lot for lot in left if lot["quantity"] > 0], "remaining": one.remaining, "freed_at": at}
             row["freed"] += one.quantity
         case IssuedGoods():
-            row |= {"remaining": 0, "issued_at": at}
+            row |= {"lots": [], "remaining": 0, "issued_at": at}
             row["issued"] += one.quantity
             row["unrecorded"] += one.unrecorded
+
+
+def _lot(line: PackedLine) -> tuple[str | None, ...]:
+    return line.lot, None if line.date is None else line.date.isoformat(), line.owner
+
+
+def _lot_of(row: dict[str, Any]) -> tuple[str | None, ...]:
+    return tuple(row[name] for name in _LOT)

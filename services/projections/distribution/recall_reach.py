@@ -12,8 +12,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import ClassVar, Final
 
-from services.distribution.contract import BoxHandedOut, BoxPacked, BoxUnpacked, VisitRecorded, VisitReversed
-from services.distribution.contract import distribution as distribution_contract
+from services.distribution.contract import (
+    BoxHandedOut,
+    BoxPacked,
+    BoxUnpacked,
+    VisitRecorded,
+    VisitReversed,
+    distribution,
+    fulfilment_of_visit,
+)
 from services.inventory.contract import (
     LotRecalled,
     LotRef,
@@ -33,8 +40,8 @@ from shared.contract import Contract
 from shared.event import Recorded
 from shared.projection import Key, Projection, Row, Rows, Table
 
-_VISIT: Final = "v-"
-"""Begins the recipient by whom inventory knows a visit (contract/fulfilment.py)."""
+_VISIT: Final = fulfilment_of_visit("")
+"""Begins the recipient by whom inventory knows a visit."""
 
 _HELD: Final = {
     "household": "text", "session": "text", "state": "text", "since": "timestamptz", "collected_by": "text",
@@ -53,7 +60,7 @@ class RecallReachBoxes(Projection):
     name = "recall_reach_boxes"
     version = 1
     sums = True
-    contracts: ClassVar[Mapping[str, Contract]] = {"INVENTORY": inventory, "DISTRIBUTION": distribution_contract}
+    contracts: ClassVar[Mapping[str, Contract]] = {"INVENTORY": inventory, "DISTRIBUTION": distribution}
     events = frozenset(
         {LotRecalled, RecallLifted, StockIssued, MovementReversed, MovementCorrected, StockReceived, StockRepacked}
         | {BoxPacked, BoxUnpacked, BoxHandedOut, VisitRecorded, VisitReversed}
@@ -72,7 +79,7 @@ class RecallReachBoxes(Projection):
             "reach_made_from",
             key=("item", "lot_form", "parent", "parent_form"),
             columns={"item": "text", "lot_form": "text", "parent": "text", "parent_form": "text"},
-            indexes=("parent, parent_form",),
+            indexes=("parent_form, parent", "parent"),
             append=True,
         ),
         Table(
@@ -85,7 +92,7 @@ class RecallReachBoxes(Projection):
             "reach_box_lots",
             key=("box", "item", "lot_key"),
             columns={"box": "text", "item": "text", **LOT, "quantity": "bigint"},
-            indexes=("item, lot_form", "item, date"),
+            indexes=("lot_form, item", "item, date"),
             append=True,
         ),
         Table(
@@ -101,7 +108,7 @@ class RecallReachBoxes(Projection):
                 "visit": "text", "item": "text", "issue": "text", **LOT, "quantity": "bigint",
                 "occurred_at": "timestamptz",
             },
-            indexes=("item, lot_form", "item, date", "visit"),
+            indexes=("lot_form, item", "item, date", "visit"),
         ),
         Table(
             "reach_issues",

@@ -20,7 +20,8 @@ from shared.event import Recorded
 from shared.projection import Key, Rows, Table
 
 BREACHES = (
-    DistributionError.SESSION_NOT_OPEN, DistributionError.NOT_ELIGIBLE, DistributionError.WRONG_RECIPIENT,
+    DistributionError.SESSION_NOT_OPEN, DistributionError.PROGRAMME_CLOSED, DistributionError.HOUSEHOLD_MERGED,
+    DistributionError.NOT_ELIGIBLE, DistributionError.WRONG_RECIPIENT,
     DistributionError.LIMIT_REACHED, DistributionError.ORDER_ENDED,
 )  # fmt: skip
 """The rules that a fact may break: they are what kinds of items are called, in small letters."""

@@ -30,7 +30,8 @@ ORDERS_NOW: Final = """orders_now AS (
     ) l ON true
     LEFT JOIN LATERAL (
         SELECT bool_or(c.ended_at IS NULL) AS claimed FROM claims c
-        WHERE (c.household, c.programme, c.period, c.claim) = (o.household, o.programme, o.period, o.order_id)
+        WHERE (c.household, c.programme, c.period, c.kind, c.claim)
+              = (o.household, o.programme, o.period, 'order', o.order_id)
     ) c ON true)"""
 """Orders with their box, what inventory answered, and whether their claim counts (null: it never did).
 
@@ -56,8 +57,7 @@ WAITS: Final = """CASE
     WHEN o.stage IN ('cancelled', 'no_show') AND o.claimed AND o.box_state IS DISTINCT FROM 'handed_out'
         THEN 'its claim to be given back'
     WHEN o.stage IN ('cancelled', 'no_show') AND o.reserved > 0 AND o.box_state IS DISTINCT FROM 'handed_out'
-        THEN 'its goods to be set free'
-    WHEN o.box_state = 'handed_out' AND o.issued < o.packed THEN 'inventory to give its goods out' END"""
+        THEN 'its goods to be set free' END"""
 """What an order waits for, of `orders_now AS o`; null when it is done with."""
 
 SINCE: Final = """CASE

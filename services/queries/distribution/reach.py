@@ -10,24 +10,38 @@ from services.inventory.contract import lot_form
 from services.queries.answer import Column, Position, QueryResult, Question
 from services.queries.distribution.parts import STREAM
 from services.queries.names import checked
-from services.queries.shelf import CERTAIN, COVERED
+from services.queries.shelf import CERTAIN
 
-# The seed is a recall's scope, or one lot wherever it is; what was made from it follows. Lots are found by the indexes
-# over item and lot: a scope that names lots does not look at others of the item.
+# The seed is a recall's scope, or one lot wherever it is; what was made from it follows. Each way in which a scope may
+# cover a lot has an index of its own, so that a recall looks at its own goods and no others: 1,000,000 lines or ten.
 _SEED: Final = """scopes AS (
-        SELECT recall, item, scope_forms, first_date, last_date FROM reach_recalls WHERE recall = $1
+        SELECT item, scope_forms, first_date, last_date, true AS sure FROM reach_recalls WHERE recall = $1
         UNION ALL
-        SELECT NULL, item, jsonb_build_array($2::text), NULL, NULL
+        SELECT item, jsonb_build_array($2::text), NULL, NULL, true
         FROM (SELECT item FROM reach_box_lots WHERE lot_form = $2
               UNION SELECT item FROM reach_visit_lots WHERE lot_form = $2
               UNION SELECT parent FROM reach_made_from WHERE parent_form = $2) AS known
         WHERE $2 <> '' AND NOT EXISTS (SELECT FROM reach_recalls WHERE recall = $1))"""
-_LOTS: Final = f"""(
-        SELECT 'box' AS kind, x.box AS holder, x.item, x.lot, x.lot_form, x.date, x.quantity FROM reach_box_lots x
-        WHERE x.item = r.item AND {COVERED}
+
+
+def _covered(kind: str, holder: str, table: str, key: str) -> str:
+    """The lots of a table that scope `r` covers: by number, or not known; by date, or not known; or all of the item."""
+    columns = f"'{kind}' AS kind, x.{holder} AS holder, x.{key} AS part, x.item, x.lot, x.lot_form, x.date, x.quantity"
+    return f"""
+        SELECT {columns} FROM jsonb_array_elements_text(r.scope_forms || '[""]'::jsonb) AS form
+        JOIN {table} x ON x.item = r.item AND x.lot_form = form WHERE jsonb_array_length(r.scope_forms) > 0
+        UNION SELECT {columns} FROM {table} x
+        WHERE x.item = r.item AND coalesce(r.first_date, r.last_date) IS NOT NULL AND (x.date IS NULL
+              OR x.date BETWEEN coalesce(r.first_date, '-infinity') AND coalesce(r.last_date, 'infinity'))
+        UNION SELECT {columns} FROM {table} x
+        WHERE x.item = r.item AND jsonb_array_length(r.scope_forms) = 0 AND coalesce(r.first_date, r.last_date) IS NULL
+        """  # noqa: S608  # made of constants
+
+
+_LOTS: Final = f"""({_covered("box", "box", "reach_box_lots", "lot_key")}
         UNION ALL
-        SELECT 'visit', x.visit, x.item, x.lot, x.lot_form, x.date, x.quantity FROM reach_visit_lots x
-        WHERE x.item = r.item AND {COVERED} AND x.quantity > 0)"""  # noqa: S608  # made of constants
+        SELECT * FROM ({_covered("visit", "visit", "reach_visit_lots", "issue || ' ' || x.lot_key")}) AS visits
+        WHERE quantity > 0)"""  # noqa: S608  # made of constants
 
 _REACH: Final = Question(
     STREAM, "Reached", ("recall_reach_boxes", "households"),
@@ -41,21 +55,27 @@ _REACH: Final = Question(
     ),
     f"""WITH RECURSIVE {_SEED},
     made AS (
-        SELECT m.item, m.lot_form FROM scopes r JOIN reach_made_from m ON m.parent = r.item
-        WHERE m.parent_form <> '' AND r.scope_forms ? m.parent_form
-        UNION SELECT m.item, m.lot_form FROM made d JOIN reach_made_from m
+        SELECT m.item, m.lot_form, r.scope_forms ? m.parent_form
+               OR (jsonb_array_length(r.scope_forms) = 0 AND coalesce(r.first_date, r.last_date) IS NULL) AS sure
+        FROM scopes r JOIN reach_made_from m ON m.parent = r.item
+        WHERE jsonb_array_length(r.scope_forms) = 0 OR m.parent_form = '' OR r.scope_forms ? m.parent_form
+        UNION SELECT m.item, m.lot_form, d.sure FROM made d JOIN reach_made_from m
             ON (m.parent, m.parent_form) = (d.item, d.lot_form) WHERE d.lot_form <> ''
     ),
     wanted AS (
-        SELECT item, scope_forms, first_date, last_date FROM scopes
-        UNION SELECT item, jsonb_build_array(lot_form), NULL, NULL FROM made WHERE lot_form <> ''
+        SELECT * FROM scopes
+        UNION SELECT item, jsonb_build_array(lot_form), NULL, NULL, sure FROM made WHERE lot_form <> ''
     ),
     found AS (
-        SELECT x.*, {CERTAIN} AS certain FROM wanted r CROSS JOIN LATERAL {_LOTS} x
+        SELECT x.*, r.sure AND {CERTAIN} AS certain FROM wanted r CROSS JOIN LATERAL {_LOTS} x
+    ),
+    each_once AS (
+        SELECT kind, holder, part, item, lot, date, quantity, bool_or(certain) AS certain
+        FROM found GROUP BY kind, holder, part, item, lot, date, quantity
     ),
     held AS (
         SELECT kind, holder, item, lot, date, sum(quantity)::bigint AS quantity, bool_or(certain) AS certain
-        FROM found GROUP BY kind, holder, item, lot, date
+        FROM each_once GROUP BY kind, holder, item, lot, date
     ),
     told AS (
         SELECT h.*, b.state, b.household, b.session, b.site, b.since, b.collected_by, b.order_id

@@ -46,6 +46,10 @@ _CHECK_IN: Final = Question(
         FROM sessions s LEFT JOIN programmes p USING (programme)
         WHERE CASE WHEN $3::text IS NULL THEN s.state = 'open' ELSE s.session = $3 END
     ),
+    family AS (
+        SELECT household AS root, household AS member FROM found
+        UNION SELECT f.root, h.household FROM family f JOIN households h ON h.merged_into = f.member
+    ),
     today AS (
         SELECT found.*, t.session, t.programme, t.times AS allowed,
                coalesce(t.day, ($4::timestamptz AT TIME ZONE 'UTC')::date) AS day,
@@ -55,14 +59,18 @@ _CHECK_IN: Final = Question(
     {ORDERS_NOW},
     seen AS (
         SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until,
-               coalesce(e.used, 0) AS used, o.order_id, {STATE} AS order_state, o.box_code AS box, o.slot, o.claimed,
-               o.short_of, o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out' AS comes_for_it,
-               o.warnings AS about_goods,
-               (SELECT coalesce(sum(m.used), 0) FROM households old
-                JOIN entitlements m ON (m.household, m.programme, m.period) = (old.household, t.programme, t.period)
-                WHERE old.merged_into = t.household) AS used_before_merging
+               e.used, e.used_as_others, e.others, o.order_id, {STATE} AS order_state, o.box_code AS box, o.slot,
+               o.claimed, o.short_of, o.warnings AS about_goods,
+               o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out' AS comes_for_it
         FROM today t JOIN households h USING (household)
-        LEFT JOIN entitlements e ON (e.household, e.programme, e.period) = (t.household, t.programme, t.period)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(e.used), 0)::bigint AS used,
+                   coalesce(sum(e.used) FILTER (WHERE f.member <> f.root), 0)::bigint AS used_as_others,
+                   string_agg(f.member, ', ' ORDER BY f.member) FILTER (WHERE f.member <> f.root AND e.used > 0)
+                       AS others
+            FROM family f LEFT JOIN entitlements e
+                ON (e.household, e.programme, e.period) = (f.member, t.programme, t.period)
+            WHERE f.root = t.household) e
         LEFT JOIN LATERAL (
             SELECT * FROM orders_now n WHERE (n.household, n.session) = (t.household, t.session)
             ORDER BY n.stage IN ('cancelled', 'no_show'), n.placed_at DESC LIMIT 1) o ON true
@@ -81,8 +89,7 @@ _CHECK_IN: Final = Question(
                CASE WHEN eligible_until < day THEN 'not eligible since ' || eligible_until END,
                CASE WHEN used >= allowed AND NOT coalesce(comes_for_it AND claimed, false)
                    THEN 'served ' || used || ' of ' || allowed || ' times in ' || period END,
-               CASE WHEN used_before_merging > 0 THEN 'served ' || used_before_merging || ' times as ' || (
-                   SELECT string_agg(old.household, ', ') FROM households old WHERE old.merged_into = s.household) END,
+               CASE WHEN used_as_others > 0 THEN 'of them ' || used_as_others || ' as ' || others END,
                CASE WHEN found_as IS NOT NULL THEN found_as || ' goes on as ' || household END,
                CASE WHEN comes_for_it AND NOT coalesce(claimed, false) THEN 'its order has no claim' END,
                CASE WHEN comes_for_it AND short_of > 0 THEN short_of || ' items are short' END,

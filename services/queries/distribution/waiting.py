@@ -28,6 +28,9 @@ _REVIEW: Final = Question(
                WHEN 'not_eligible' THEN 'Renew its eligibility, or tell the household.'
                WHEN 'wrong_recipient' THEN 'Ask the household who collected, and authorise them.'
                WHEN 'order_ended' THEN 'Its order had ended: find out what was handed out.'
+               WHEN 'household_merged' THEN 'Serve the household that it goes on as; give it the right card.'
+               WHEN 'programme_closed' THEN 'Its programme is closed: reverse the visit, or open another programme.'
+               WHEN 'session_not_open' THEN 'Nobody had opened the doors: see that the time is right.'
                WHEN 'count_off' THEN 'Look for the cause; the certificate stands.'
                WHEN 'step_refused' THEN 'Do by hand what it was meant to do, then send ResolveStep.'
                ELSE 'Look into it.' END AS todo

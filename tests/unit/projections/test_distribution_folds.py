@@ -138,11 +138,19 @@ def test_an_order_shows_its_stage_and_what_inventory_answered_for_its_lines(hall
     assert cut(Orders(), hall, "lots", of="fulfilment_lines") == [
         [{"lot": "A", "date": "2026-07-01", "owner": None, "quantity": 1}]
     ]
+    some = (packed("milk", 300, "M"), packed("milk", 700, "N"))
+    reserved = c.ReservedGoods(item="milk", asked=1000, short=0, lots=some)
+    hall.record(c.GoodsReserved(order="o1", goods=(reserved,), occurred_at=hall.now))
+    taken = {"lots": (packed("milk", 200, "N"),), "quantity": 200, "remaining": 800}
+    hall.record(c.GoodsFreed(order="o1", item="milk", **taken, occurred_at=hall.now))
+    milk = table(Orders(), hall.events, "fulfilment_lines")[0]
+    assert [(lot["lot"], lot["quantity"]) for lot in milk["lots"]] == [("M", 300), ("N", 500)]
+    assert (milk["remaining"], milk["freed"]) == (800, 200)
     issued = c.IssuedGoods(item="rice", quantity=1, site="hall", movement=3)
     hall.record(c.GoodsIssued(order="o1", goods=(issued,), occurred_at=hall.now))
     hall.record(c.OrderCompleted(order="o1", box="b1", household="h1", session="monday", occurred_at=hall.now))
     assert cut(Orders(), hall, "stage", "box") == [("completed", "b1")]
-    assert cut(Orders(), hall, *line, of="fulfilment_lines") == [("o1", "rice", 2, 1, 0, 1)]
+    assert cut(Orders(), hall, *line, of="fulfilment_lines")[1:] == [("o1", "rice", 2, 1, 0, 1)]
 
 
 def test_an_order_that_ended_says_how(hall: Hall) -> None:

@@ -1,0 +1,210 @@
+"""What screens and reports of distribution answer, beside what was put in: on real servers, from events as stored."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.distribution import contract as c
+from services.local.nats import NatsServer
+from services.projections.registry import DISTRIBUTION, PROJECTIONS
+from services.queries import distribution
+from services.queries.answer import QueryResult
+from tests.integration.test_distribution_read_models import STREAMS, busy, store
+from tests.support.hall import MONDAY, WEEK, goods, packed
+from tests.support.openings import Opening
+from tests.support.projections import Stage
+
+NOW = MONDAY + timedelta(hours=1)
+
+
+class Asked:
+    """The read models of both streams, level with what was stored."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.pool = stage.pool
+
+    async def records(self, question: Any, **filters: Any) -> list[dict[str, Any]]:
+        found: QueryResult = await question(self.pool, **filters)
+        assert not found.incomplete
+        assert all(len(row) == len(found.columns) for row in found.rows)
+        return found.records()
+
+    async def one(self, question: Any, **filters: Any) -> dict[str, Any]:
+        (row,) = await self.records(question, **filters)
+        return row
+
+
+@pytest.fixture
+async def stage(nats_server: NatsServer, database_url: str) -> AsyncIterator[Stage]:
+    async with Stage(nats_server, database_url) as made:
+        for stream in STREAMS:
+            await made.make(stream)
+        yield made
+
+
+@asynccontextmanager
+async def following(stage: Stage, opening: Opening) -> AsyncIterator[Asked]:
+    followed = (*DISTRIBUTION, PROJECTIONS["reservations"])
+    async with AsyncExitStack() as running:
+        for projection in followed:
+            await running.enter_async_context(stage.running(projection))
+        last = await store(stage, opening)
+        for projection in followed:
+            for stream in projection.streams:
+                await stage.wait(projection.name, stream, last[stream])
+        yield Asked(stage)
+
+
+# -- at the table -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_household_is_due_as_often_as_its_programme_allows_under_whichever_id_it_was_served(
+    stage: Stage,
+) -> None:
+    made = Opening()
+    hall = made.hall
+    hall.record(c.LimitSet(programme="box", times=2, every=c.Every.WEEK, occurred_at=hall.now))
+    for household, card in (("h1", "c1"), ("h2", "c2"), ("h3", "c3")):
+        hall.household(household, "adult", card=card, eligible_until=date(2026, 5, 31) if household == "h3" else None)
+    hall.visit("v1", "h1", limit=2)
+    hall.record(c.HouseholdsMerged(household="h1", into="h2", reason="twice", occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.check_in, who="c1", now=NOW)
+        assert (row["household"], row["due"], row["used"], row["allowed"], row["period"]) == ("h2", True, 1, 2, WEEK)
+        assert row["warnings"] == "of them 1 as h1; h1 goes on as h2"
+        hall.later(hours=1)
+        row = await asked.one(distribution.check_in, who="h3", now=NOW)
+        assert (row["due"], row["warnings"]) == (False, "not eligible since 2026-05-31")
+        assert await asked.records(distribution.check_in, who="nobody", now=NOW) == []
+
+
+async def test_what_a_household_comes_for_is_no_second_serving(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    hall.record(c.LimitSet(programme="box", times=1, every=c.Every.WEEK, occurred_at=hall.now))
+    hall.household("h1", "adult")
+    hall.confirm(hall.order("o1", "h1", goods(rice=2)).data)
+    claim = {"household": "h1", "programme": "box", "period": WEEK, "claim": "o1", "occurred_at": hall.now}
+    hall.record(c.EntitlementClaimed(**claim, used=1, limit=1, claimed_by="fulfilling"))
+    lots = (packed("rice", 1, "A"),)
+    reserved = c.ReservedGoods(item="rice", asked=2, short=1, lots=lots)
+    hall.record(c.GoodsReserved(order="o1", goods=(reserved,), occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.check_in, who="h1", now=NOW)
+        assert (row["due"], row["used"], row["state"], row["warnings"]) == (True, 1, "to pack", "1 items are short")
+        row = await asked.one(distribution.packing, session="monday")
+        assert (row["item"], row["lot"], row["quantity"], row["short"]) == ("rice", "A", 1, 1)
+        late = await asked.one(distribution.stuck, now=MONDAY + timedelta(hours=7))
+        assert (late["what"], late["id"], late["waits"]) == ("order", "o1", "to be packed")
+        assert await asked.records(distribution.stuck, now=NOW) == []
+
+
+async def test_what_nobody_follows_up_is_stuck(stage: Stage) -> None:
+    made = Opening()
+    hall, pantry = made.hall, made.pantry
+    pantry.receive(10, "A")
+    pantry.do(
+        "ReserveStock", item="rice", location="store", reservation="d-gone", quantity=2, purpose="household",
+    )  # fmt: skip
+    hall.visit("v1", "h1", goods(rice=2))
+    hall.confirm(hall.order("o1", "h1", goods(rice=1)).data)
+    box = hall.pack("b2", "o2", "h1", packed("rice", 1)).data
+    hall.order("o2", "h1", goods(rice=1))
+    hall.record(c.NoShowRecorded(order="o2", household="h1", session="monday", occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        rows = await asked.records(distribution.stuck, now=NOW)
+        assert {(row["what"], row["id"], row["waits"]) for row in rows} == {
+            ("reservation", "d-gone rice at store", "an order"), ("visit", "v1", "inventory to give rice out"),
+            ("order", "o1", "its claim"), ("order", box.order, "its box to be unpacked"),
+        }  # fmt: skip
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+
+
+async def test_who_was_served_is_what_a_count_by_hand_says(stage: Stage) -> None:
+    made = busy()
+    first, last = date(2026, 6, 4), date(2026, 6, 9)
+    expected = _by_hand(made, first, last)
+    assert expected["new"] and expected["returning"] and expected["anonymous"]
+    async with following(stage, made) as asked:
+        rows = await asked.records(distribution.served, first=first, last=last)
+        row = next(row for row in rows if row["programme"] == "box")
+        assert {name: row[name] for name in expected} == expected
+        meals = await asked.records(distribution.meals, first=first, last=last)
+        counted = [row["meals"] for row in rows if row["programme"] is None]
+        assert counted == ([sum(meal["served"] for meal in meals)] if meals else [])
+
+
+def _by_hand(made: Opening, first: date, last: date) -> dict[str, int]:
+    """The report of the programme, from the events alone."""
+    events = made.hall.events
+    undone = {event.data.visit for event in events if isinstance(event.data, c.VisitReversed)}
+    facts: list[tuple[datetime, Any, c.People, Mapping[str, int]]] = []
+    for event in events:
+        data = event.data
+        if isinstance(data, c.VisitRecorded) and data.visit not in undone:
+            who = data.household or ("visit", data.visit)
+            facts.append((data.occurred_at, who, data.served, {line.item: line.quantity for line in data.goods}))
+        elif isinstance(data, c.BoxHandedOut):
+            lines: dict[str, int] = {}
+            for line in data.packed:
+                lines[line.item] = lines.get(line.item, 0) + line.quantity
+            facts.append((data.occurred_at, data.household, data.people, lines))
+    within = [fact for fact in facts if first <= fact[0].astimezone(UTC).date() <= last]
+    before = {fact[1] for fact in facts if fact[0].astimezone(UTC).date() < first}
+    newest = {who: people for _, who, people, _ in sorted(within, key=lambda fact: fact[0])}
+    households = {who for who in newest if isinstance(who, str)}
+    return {
+        "households": len(households), "new": len(households - before), "returning": len(households & before),
+        "anonymous": len(newest) - len(households), "individuals": sum(people.total for people in newest.values()),
+        "child": sum(people.child for people in newest.values()), "times": len(within),
+        "people_served": sum(people.total for _, _, people, _ in within),
+        "weight": sum(500 * quantity for _, _, _, lines in within for quantity in lines.values()), "unweighed": 0,
+    }  # fmt: skip
+
+
+# -- whom a recall reaches --------------------------------------------------------------------------------------------
+
+
+async def test_a_recall_reaches_what_it_covers_and_what_was_made_of_it(stage: Stage) -> None:
+    made = Opening()
+    hall, pantry = made.hall, made.pantry
+    hall.household("h1", "adult")
+    day = date(2026, 7, 1)
+    pantry.receive(20, "L7", date=day)
+    pantry.receive(5, "P1", item="milk", made_from=[{"item": "rice", "lot": "L-7"}], source="repack")
+    pantry.issue(3, None, recipient="v-v1")
+    pantry.issue(1, None, recipient="somebody")
+    hall.visit("v1", "h1", goods(rice=3))
+    hall.hand_out(hall.pack("gone", "o1", "h1", packed("rice", 1, "l 7"), packed("rice", 2, "L7", date=day)))
+    hall.pack("here", "o2", "h1", packed("rice", 1, "L8", date=date(2026, 9, 1)))
+    hall.pack("made", "o3", "h1", packed("milk", 1, "P1"))
+    hall.pack("unknown", "o4", "h1", packed("rice", 1))
+    for recall, scope in (
+        ("by-lot", {"lots": ["L7"]}), ("by-date", {"first_date": "2026-06-15", "last_date": "2026-07-15"}),
+        ("all", {}),
+    ):  # fmt: skip
+        pantry.do("RecallLot", item="rice", recall=recall, scope=scope, reason="glass")
+    async with following(stage, made) as asked:
+        rows = await asked.records(distribution.reach, what="by-lot")
+        found = {(row["holder"], row["certainty"]): row for row in rows}
+        assert set(found) == {("gone", "known"), ("v1", "known"), ("made", "known"), ("unknown", "possibly")}
+        assert sum(row["quantity"] for row in rows if row["holder"] == "gone") == 3
+        assert found["v1", "known"]["quantity"] == 3
+        assert found["made", "known"]["todo"].startswith("Keep it back")
+        assert found["gone", "known"]["todo"] == "Tell the household."
+        rows = await asked.records(distribution.reach, what="by-date")
+        assert {(row["holder"], row["certainty"]) for row in rows} == {
+            ("gone", "known"), ("gone", "possibly"), ("v1", "known"), ("made", "possibly"), ("unknown", "possibly"),
+        }  # fmt: skip
+        rows = await asked.records(distribution.reach, what="all")
+        assert {row["holder"] for row in rows} == {"gone", "v1", "here", "made", "unknown"}
+        rows = await asked.records(distribution.reach, what="l7")
+        assert {row["holder"] for row in rows} == {"gone", "v1", "made", "unknown"}
+        assert await asked.records(distribution.reach, what="L9") == []
