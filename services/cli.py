@@ -34,6 +34,7 @@ class Commons(Door):
         "show": Part("services.commands.show", "Look at the read models: stock, expiring, trace and more.", LOOK),
         "tail": Part("services.commands.tail", "Show events as they are recorded.", LOOK),
         "verify": Part("services.commands.verify", "Check the whole ledger and every read model.", CHECK),
+        "print": Part("services.commands.printing", "Print QR labels for boxes and household cards.", CHECK),
         "export": Part("services.commands.export", "Hand on what is recorded, as EPCIS.", CHECK),
     }
 

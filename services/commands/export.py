@@ -14,8 +14,10 @@ from services.commands.common import Operator, command
 from services.commands.door import Usage, new_group
 from services.commands.exporting import watched, whole
 from services.commands.render import emit
+from services.exports.calendar import as_calendar
 from services.exports.epcis import Exported
 from services.exports.epcis import export as export_epcis
+from services.queries.distribution.printing import openings
 from shared.clock import utc_now
 
 _DAYS = ["%Y-%m-%d"]
@@ -62,6 +64,47 @@ async def epcis(
     return None
 
 
+@command
+async def sessions(
+    operator: Operator,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=_DAYS, metavar="DATE", help="Sessions that end on this day or later, UTC."),
+    ] = None,
+    programme: Annotated[
+        str | None, typer.Option("--programme", metavar="PROGRAMME", help="Of this programme alone.")
+    ] = None,
+    chapter: Annotated[
+        str,
+        typer.Option("--chapter", envvar="COMMONS_CHAPTER", metavar="CHAPTER", help="Which organisation's they are."),
+    ] = "local",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "--out", metavar="FILE", help="Write it to FILE, whole or not at all; else to stdout."
+        ),
+    ] = None,
+) -> int | None:
+    """Export sessions as an iCalendar file. A session is the same one in every file, so a calendar updates it.
+
+    Example: commons export sessions --from 2026-11-01 --output sessions.ics
+    """
+    async with operator.database() as pool:
+        found = await openings(pool, since=None if since is None else since.replace(tzinfo=UTC), programme=programme)
+    made = as_calendar(found, chapter, utc_now())
+    if out is None:
+        sys.stdout.buffer.write(made)
+        sys.stdout.flush()
+        return None
+    with whole(out) as file:
+        file.write(made)
+    if operator.as_json:
+        emit({"file": str(out), "sessions": len(found)})
+    else:
+        typer.echo(f"{len(found):,} sessions in {out}.")
+    return None
+
+
 async def _export(operator: Operator, file: IO[bytes], since: datetime | None, until: datetime | None) -> Exported:
     with watched("EPCIS") as show:
         return await export_epcis(
@@ -70,7 +113,8 @@ async def _export(operator: Operator, file: IO[bytes], since: datetime | None, u
 
 
 def register(app: typer.Typer) -> None:
-    group = new_group("Hand the ledger on in the standards of its fields: epcis, beancount, hledger, csv.")
+    group = new_group("Hand the ledger on in the standards of its fields: epcis, sessions, beancount, hledger, csv.")
     group.command("epcis")(epcis)
+    group.command("sessions")(sessions)
     export_books.register(group)
     app.add_typer(group, name="export")

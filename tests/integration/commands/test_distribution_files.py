@@ -1,12 +1,16 @@
-"""Distribution's files on a running ledger: households in."""
+"""Distribution's files on a running ledger: households in, labels and a calendar out."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import asyncpg
 import pytest
+from icalendar import Calendar
 
 from services.demo import samples
+from services.distribution.contract import distribution
 from tests.integration.commands.conftest import Commons
 
 SAMPLES = Path(samples.__file__).parent / "samples"
@@ -36,3 +40,79 @@ def test_a_household_with_other_facts_is_refused_with_its_line_and_the_others_st
     (refused,) = done.json["refusals"]
     assert (refused["line"], refused["what"]) == (2, "household x-1")
     assert "size" in refused["reason"] and "Ana" not in done.out
+
+
+def sent(commons: Commons, name: str, *fields: str) -> None:
+    done = commons("send", "distribution", name, *(part for field in fields for part in ("--set", field)), "--json")
+    assert done.code == 0, done
+
+
+def wait(commons: Commons, query: str) -> None:
+    """Until a read model answers with a row."""
+
+    async def there() -> None:
+        connection = await asyncpg.connect(commons.described["database_url"])
+        try:
+            async with asyncio.timeout(20):
+                while await connection.fetchrow(query) is None:
+                    await asyncio.sleep(0.05)
+        finally:
+            await connection.close()
+
+    asyncio.run(there())
+
+
+@pytest.fixture(scope="module")
+def saturday(commons: Commons) -> Commons:
+    """A session, eleven hours east of UTC, and a household with a card."""
+    sent(commons, "OpenProgramme", "programme=box", "name=Weekly box", "kind=box", "utc_offset=660")
+    sent(
+        commons, "ScheduleSession", "session=sat-12", "programme=box", "site=hall", "name=Saturday boxes",
+        "starts_at=2026-11-20T22:00:00Z", "ends_at=2026-11-21T02:00:00Z", "capacity=40",
+    )  # fmt: skip
+    sent(commons, "RegisterHousehold", "household=y-1", "card=Y1K2", "name=Ottoline Fairweather", "size=2")
+    wait(commons, "SELECT 1 FROM read.sessions, read.households WHERE session = 'sat-12' AND household = 'y-1'")
+    return commons
+
+
+def test_sessions_go_out_as_a_calendar(saturday: Commons, tmp_path: Path) -> None:
+    done = saturday("export", "sessions", "--output", str(tmp_path / "s.ics"), "--json")
+    assert (done.code, done.json["sessions"]) == (0, 1)
+    (event,) = Calendar.from_ical((tmp_path / "s.ics").read_bytes()).walk("VEVENT")
+    assert (str(event["summary"]), event["dtstart"].dt.isoformat()) == ("Saturday boxes", "2026-11-20T22:00:00+00:00")
+    assert str(event["uid"]) in saturday("export", "sessions", "--from", "2026-11-21").out.replace("\r\n ", "")
+    assert "VEVENT" not in saturday("export", "sessions", "--from", "2026-11-22").out
+
+
+def test_cards_are_printed_without_a_name(saturday: Commons, tmp_path: Path) -> None:
+    out = tmp_path / "cards.svg"
+    done = saturday("print", "labels", "--cards", "--output", str(out), "--json")
+    assert done.code == 0 and "Y1K2" in done.json["labels"]
+    assert ">Y1K2<" in out.read_text() and "Fairweather" not in out.read_text()
+
+
+def test_new_box_codes_are_all_different_and_fit_a_box(saturday: Commons, tmp_path: Path) -> None:
+    done = saturday("print", "labels", "--new", "50", "--output", str(tmp_path / "new.pdf"), "--json")
+    assert len(set(done.json["labels"])) == 50
+    assert (tmp_path / "new.pdf").read_bytes().startswith(b"%PDF")
+    pack = {"box": done.json["labels"][0], "order": "o-1"}
+    assert distribution.parse("PackBox", pack).box == pack["box"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), 2, "one at a time"),
+        (("--cards", "--new", "3"), 2, "one at a time"),
+        (("--boxes", "a b"), 2, "A box code has"),
+        (("--new", "3", "--sheet", "a5"), 2, "--sheet is one of"),
+        (("--new", "3", "--skip", "24"), 2, "leaves no place"),
+        (("--new", "3", "--output", "labels.png"), 2, "ends in .pdf or .svg"),
+        (("--session", "nothing"), 1, "nothing to print"),
+    ],
+)
+def test_what_cannot_be_printed_is_refused(
+    saturday: Commons, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    done = saturday("print", "labels", *arguments)
+    assert (done.code, message in " ".join(done.err.split())) == (code, True), done
