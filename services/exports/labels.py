@@ -108,8 +108,8 @@ def as_svg(labels: Sequence[Label], sheet: Sheet, *, skip: int = 0) -> list[str]
 
 
 def _svg(page: Sequence[_Placed], sheet: Sheet) -> str:
-    size = f'width="{sheet.width}mm" height="{sheet.height}mm" viewBox="0 0 {sheet.width} {sheet.height}"'
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size}>']
+    area = f'width="{sheet.width}mm" height="{sheet.height}mm" viewBox="0 0 {sheet.width} {sheet.height}"'
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {area}>']
     for placed in page:
         path = "".join(f"M{x:.3f} {y:.3f}h{width:.3f}v{placed.module:.3f}h-{width:.3f}z" for x, y, width in placed.bars)
         parts.append(f'<path d="{path}"/>')

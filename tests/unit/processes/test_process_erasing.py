@@ -81,7 +81,7 @@ def test_an_expense_ties_its_payee_until_it_is_paid_rejected_or_somebody_else_s(
 
 def test_the_last_day_in_the_books_is_the_one_that_counts(desk: Desk) -> None:
     erasing = Follower(desk, OfParties(TERMS))
-    gift = {"book": "club", "donor": "ada", "unit": "EUR", "into": "bank", "income": "gifts"}
+    gift: dict[str, Any] = {"book": "club", "donor": "ada", "unit": "EUR", "into": "bank", "income": "gifts"}
     desk.do("RecordDonation", entry="g-1", amount=100, date=desk.today, **gift)
     desk.do("RecordDonation", entry="g-2", amount=100, date=desk.today - timedelta(days=90), **gift)
     desk.move("e-1", 100, party="shop")
@@ -98,7 +98,7 @@ def test_an_open_order_ties_a_household_until_it_is_handed_out_cancelled_or_nobo
     hall.household("h-1", "adult")
     for order in ("o-1", "o-2", "o-3"):
         hall.order(order, "h-1", goods(rice=1))
-    ends = {"household": "h-1", "session": "monday", "occurred_at": hall.now}
+    ends: dict[str, Any] = {"household": "h-1", "session": "monday", "occurred_at": hall.now}
     expected = [{"o-1", "o-2", "o-3"}, {"o-2", "o-3"}, {"o-3"}, set()]
     for end in (
         None, OrderCancelled(order="o-1", reason="ill", **ends), NoShowRecorded(order="o-2", **ends),
