@@ -1,0 +1,370 @@
+"""What follows from orders, boxes and visits, one case at a time, over both services' deciders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from services.distribution.contract import (
+    BoxHandedOut,
+    EntitlementClaimed,
+    GoodsFreed,
+    NoShowRecorded,
+    OrderCancelled,
+    ProcessStepRefused,
+    ProcessStepResolved,
+    VisitRecorded,
+)
+from services.distribution.order import Stage
+from services.distribution.processes import Fulfilling
+from services.distribution.processes.names import is_visit, order_of, reservation_of
+from services.inventory.contract import IssueStock, MovementReversed, ReleaseReservation, StockHeld, StockIssued
+from services.inventory.shelf import Stock
+from shared.errors import Rejected
+from shared.event import Recorded
+from shared.manager import Step
+from tests.support.couriers import Town
+
+WEEK = "2026-W47"
+YILMAZ = {"household": "yilmaz", "programme": "box", "period": WEEK}
+
+
+class Friday(Town):
+    """A hall with ten of rice (two lots) and four of milk, one box a week, and two households."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inventory.do("OpenLocation", location="hall", name="Hall", kind="site")
+        for item, cold in (("rice", "ambient"), ("milk", "chilled"), ("beans", "ambient")):
+            self.inventory.do("RegisterItem", item=item, name=item, unit="each", storage=cold, allergens=[])
+        for item, lot, quantity in (("rice", "A", 6), ("rice", "B", 4), ("milk", "M", 4)):
+            lines = [{"lot": lot, "quantity": quantity}]
+            self.inventory.do("ReceiveStock", item=item, location="hall", source="donation", lines=lines)
+        self.do("OpenProgramme", programme="box", name="Boxes", kind="box")
+        self.do("SetLimit", programme="box", times=1, every="week")
+        for household in ("yilmaz", "okafor"):
+            self.do("RegisterHousehold", household=household, size=2)
+        at = {"starts_at": "2026-11-20T08:00:00Z", "ends_at": "2026-11-20T11:00:00Z"}
+        self.do("ScheduleSession", session="s", programme="box", site="hall", name="S", **at)
+        self.do("OpenSession", session="s")
+        self.settle()
+
+    def do(self, name: str, /, **fields: Any) -> Recorded | None:
+        """A command to distribution, and a minute passes."""
+        self.later(minutes=1)
+        return self.distribution.do(name, **fields)
+
+    def ordered(self, order: str = "o1", household: str = "yilmaz", **goods: int) -> None:
+        lines = [{"item": item, "quantity": quantity} for item, quantity in (goods or {"rice": 8}).items()]
+        self.do("PlaceOrder", order=order, household=household, session="s", lines=lines)
+        self.do("ConfirmOrder", order=order)
+
+    def boxed(self, box: str = "b1", order: str = "o1", **goods: int) -> None:
+        self.ordered(order, **goods)
+        self.settle()
+        self.do("PackBox", box=box, order=order)
+        self.settle()
+
+    def stock(self, item: str = "rice") -> Stock:
+        stock: Stock = self.inventory.state("stock", f"{item}:hall")
+        return stock
+
+    def claims(self, household: str = "yilmaz") -> set[str]:
+        claims: set[str] = self.distribution.state("entitlement", f"{household}:box:{WEEK}").claims
+        return claims
+
+    def refused(self) -> list[ProcessStepRefused]:
+        """Refused steps that wait for a person."""
+        return [
+            event
+            for event in self.distribution.of(ProcessStepRefused)
+            if not self.distribution.state("process", event.step).resolved
+        ]
+
+
+@pytest.fixture
+def friday() -> Friday:
+    return Friday()
+
+
+def seen(manager: Fulfilling, events: Iterable[Recorded]) -> list[Step]:
+    return [step for event in events if isinstance(event.data, manager.reads) for step in manager.react(event)]
+
+
+def test_goods_leave_by_the_lots_that_were_packed(friday: Friday) -> None:
+    friday.boxed()
+    friday.do("HandOutBox", box="b1")
+    friday.settle()
+    (issued,) = friday.inventory.of(StockIssued)
+    assert [(move.lot, move.change) for move in issued.moves] == [("A", -6), ("B", -2)]
+    assert (issued.recipient, issued.reservation, issued.breaches) == ("b1", "d-o1", ())
+    assert friday.distribution.state("order", "o1").stage is Stage.COMPLETED
+    assert friday.claims() == {"o1"}
+    assert not friday.stock().reservations
+
+
+def test_what_is_all_out_of_stock_is_left_out_and_nobody_need_look_into_it(friday: Friday) -> None:
+    friday.boxed(rice=2, beans=3)
+    assert {line.item for line in friday.distribution.state("box", "b1").packed.packed} == {"rice"}
+    assert [event.code for event in friday.distribution.of(ProcessStepRefused)] == ["INSUFFICIENT_STOCK"]
+    assert friday.refused() == []
+    (resolved,) = friday.distribution.of(ProcessStepResolved)
+    assert resolved.note == "Order o1 goes without beans."
+
+
+def test_an_order_cancelled_before_its_goods_were_asked_for_asks_for_none(friday: Friday) -> None:
+    friday.ordered()
+    friday.read(friday.couriers[0])
+    friday.do("CancelOrder", order="o1", reason="Ill.")
+    friday.settle()
+    assert friday.stock().revision == 2, "only what arrived"
+    assert friday.claims() == set()
+
+
+def test_what_was_set_aside_after_an_order_ended_is_freed(friday: Friday) -> None:
+    """The request was on its way for long, and its sender did not wait for the answer."""
+    friday.ordered()
+    courier = friday.couriers[0]
+    friday.read(courier)
+    (target,) = [key for key in courier.queues if key[0] == "inventory"]
+    friday.send(courier, target, "delayed")
+    friday.do("CancelOrder", order="o1", reason="Ill.")
+    friday.settle()
+    friday.arrive_late(0)
+    assert friday.stock().reservations
+    friday.settle()
+    assert not friday.stock().reservations
+    assert friday.distribution.of(GoodsFreed)[-1].remaining == 0
+
+
+def test_a_packed_box_keeps_its_goods_until_it_is_unpacked(friday: Friday) -> None:
+    friday.boxed(rice=2, milk=2)
+    friday.do("CancelOrder", order="o1", reason="Ill.")
+    friday.settle()
+    assert friday.stock().reservations.keys() == {"d-o1"}
+    assert friday.claims() == set()
+    friday.do("UnpackBox", box="b1", reason="Nobody came.")
+    friday.settle()
+    assert not friday.stock().reservations and not friday.stock("milk").reservations
+    (held,) = friday.inventory.of(StockHeld)
+    assert (held.item, held.hold, [lot.lot for lot in held.held]) == ("milk", "unpacked-b1", ["M"])
+
+
+def test_what_is_held_after_unpacking_is_not_packed_again(friday: Friday) -> None:
+    friday.boxed(rice=2, milk=2)
+    friday.do("UnpackBox", box="b1", reason="The bag tore.")
+    friday.settle()
+    assert friday.stock().reservations.keys() == {"d-o1"} and not friday.stock("milk").reservations
+    friday.do("PackBox", box="b2", order="o1")
+    assert {line.item for line in friday.distribution.state("box", "b2").packed.packed} == {"rice"}
+
+
+def test_what_others_took_is_not_packed_and_its_reservation_does_not_stay(friday: Friday) -> None:
+    friday.ordered(rice=8)
+    friday.settle()
+    taken = {"purpose": "meal", "lines": [{"quantity": 10}], "already_left": True}
+    friday.inventory.do("IssueStock", item="rice", location="hall", **taken)
+    friday.settle()
+    with pytest.raises(Rejected, match="Nothing is set aside"):
+        friday.do("PackBox", box="b1", order="o1")
+    friday.do("PackBox", box="b1", order="o1", lines=[{"item": "rice", "quantity": 1}])
+    friday.do("HandOutBox", box="b1")
+    friday.settle()
+    assert not friday.stock().reservations
+    issued = friday.inventory.of(StockIssued)[-1]
+    assert (issued.recipient, issued.moves[0].unrecorded) == ("b1", 1)
+
+
+def test_a_recall_takes_an_orders_goods_away_before_they_are_packed(friday: Friday) -> None:
+    friday.ordered(rice=8)
+    friday.settle()
+    friday.inventory.do("RecallLot", item="rice", recall="r1", scope={"lots": ["A"]}, reason="Glass.")
+    friday.settle()
+    with pytest.raises(Rejected, match="Nothing is set aside"):
+        friday.do("PackBox", box="b1", order="o1")
+
+
+def test_orders_nobody_came_for_end_when_their_time_is_over(friday: Friday) -> None:
+    friday.ordered()
+    friday.ordered("o2", "okafor")
+    friday.settle()
+    friday.later(hours=4)
+    friday.settle()
+    assert not friday.distribution.of(NoShowRecorded)
+    friday.later(hours=1)
+    friday.settle()
+    assert [event.order for event in friday.distribution.of(NoShowRecorded)] == ["o1", "o2"]
+    assert friday.claims() == set() and not friday.stock().reservations
+
+
+def test_closing_a_session_ends_its_orders(friday: Friday) -> None:
+    friday.ordered()
+    friday.settle()
+    friday.do("CloseSession", session="s", end_orders=True)
+    friday.settle()
+    assert friday.distribution.state("order", "o1").stage is Stage.NO_SHOW
+    assert not friday.distribution.state("session", "s").booked
+
+
+def test_an_order_placed_while_its_session_closes_is_cancelled(friday: Friday) -> None:
+    friday.ordered()
+    friday.do("CloseSession", session="s")
+    friday.settle()
+    (cancelled,) = friday.distribution.of(OrderCancelled)
+    assert "closed at" in cancelled.reason
+    assert friday.refused() == []
+
+
+def test_of_two_orders_confirmed_at_once_the_limit_lets_one_go_on(friday: Friday) -> None:
+    friday.ordered("o1", rice=2)
+    friday.ordered("o2", rice=2)
+    friday.settle()
+    assert friday.claims() == {"o1"}
+    assert friday.distribution.state("order", "o2").stage is Stage.CANCELLED
+    assert friday.stock().reservations.keys() == {"d-o1"}
+    assert friday.refused() == []
+
+
+def test_the_claim_of_an_order_names_who_asked_for_it(friday: Friday) -> None:
+    friday.ordered()
+    friday.settle()
+    assert friday.distribution.of(EntitlementClaimed)[0].claimed_by == "sam"
+
+
+def test_a_box_handed_out_after_a_no_show_counts_as_served(friday: Friday) -> None:
+    friday.boxed()
+    handed = friday.now.isoformat()
+    friday.do("RecordNoShow", order="o1")
+    friday.settle()
+    friday.later(minutes=30)
+    friday.do("HandOutBox", box="b1", occurred_at=handed)
+    friday.settle()
+    assert friday.claims() == {"box-b1"}
+    (box,) = friday.distribution.of(BoxHandedOut)
+    assert (box.breaches, box.claimed) == (("ORDER_ENDED",), False)
+    assert friday.distribution.state("order", "o1").stage is Stage.COMPLETED
+    assert not friday.stock().reservations
+    with pytest.raises(Rejected, match="was served 1 of 1 times"):
+        friday.do("RecordVisit", visit="v1", **YILMAZ, session="s", lines=[{"item": "rice", "quantity": 1}])
+
+
+def test_a_no_show_recorded_while_the_box_is_handed_out_takes_no_claim_back(friday: Friday) -> None:
+    friday.boxed()
+    friday.do("HandOutBox", box="b1")
+    friday.do("RecordNoShow", order="o1")
+    friday.settle()
+    assert friday.claims() == {"o1"}
+    assert friday.distribution.state("order", "o1").stage is Stage.COMPLETED
+
+
+def test_a_box_handed_out_before_its_claim_was_made_is_claimed_once(friday: Friday) -> None:
+    friday.ordered()
+    friday.do("PackBox", box="b1", order="o1", lines=[{"item": "rice", "quantity": 1}])
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    assert friday.claims() == {"o1"}
+
+
+def test_a_second_box_of_an_order_counts_and_is_looked_into(friday: Friday) -> None:
+    friday.ordered()
+    friday.settle()
+    friday.do("PackBox", box="b1", order="o1")
+    friday.do("PackBox", box="b2", order="o1")  # another packer, before the first was noted
+    friday.do("HandOutBox", box="b1")
+    friday.do("HandOutBox", box="b2")
+    friday.settle()
+    assert friday.claims() == {"o1", "box-b2"}
+    assert {event.code for event in friday.refused()} == {"ALREADY_PACKED", "ORDER_ENDED"}
+    assert [event.recipient for event in friday.inventory.of(StockIssued)] == ["b1", "b2"]
+    assert not friday.stock().reservations
+
+
+def test_a_merge_is_noted_where_it_counts(friday: Friday) -> None:
+    friday.do("MergeHouseholds", household="yilmaz", into="okafor", reason="Twice.")
+    friday.settle()
+    assert friday.distribution.state("household", "okafor").merged == ["yilmaz"]
+    friday.do("UnmergeHouseholds", household="yilmaz", into="okafor", reason="Cousins.")
+    friday.settle()
+    assert friday.distribution.state("household", "okafor").merged == []
+
+
+# -- visits -----------------------------------------------------------------------------------------------------------
+
+
+def visited(friday: Friday, **more: Any) -> None:
+    lines = [{"item": "rice", "quantity": 1}, {"item": "milk", "quantity": 1}]
+    friday.do("RecordVisit", visit="v1", **YILMAZ, session="s", lines=lines, **more)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_reversed_visit_brings_its_goods_back_whenever_it_is_reversed(friday: Friday, known: bool) -> None:
+    visited(friday)
+    if known:
+        friday.settle()
+    friday.do("ReverseVisit", visit="v1", **YILMAZ, reason="The wrong card,\nI think.")
+    friday.settle()
+    assert {event.item for event in friday.inventory.of(MovementReversed)} == {"rice", "milk"}
+    assert (friday.stock().on_hand, friday.stock("milk").on_hand) == (10, 4)
+
+
+def test_what_was_given_offline_leaves_at_its_moment(friday: Friday) -> None:
+    friday.later(hours=1)
+    visited(friday, occurred_at="2026-11-20T08:20:00Z")
+    friday.settle()
+    assert {event.effective_at.minute for event in friday.inventory.of(StockIssued)} == {20}
+
+
+def test_an_issue_that_is_refused_where_it_happened_is_issued_as_of_now_by_the_same_lots(friday: Friday) -> None:
+    friday.boxed()
+    friday.do("HandOutBox", box="b1")
+    manager = Fulfilling()
+    (step,) = [step for step in seen(manager, friday.distribution.events) if isinstance(step.command, IssueStock)]
+    fields = {"cause": step.cause.id, "service": "inventory", "command": "IssueStock", "target": step.target}
+    refusal = friday.do(
+        "NoteRefusal", step=step.id(manager.name), manager=manager.name, **fields, code="BREAKS_LATER_MOMENT",
+        detail="x",
+    )  # fmt: skip
+    assert refusal is not None
+    release, again, resolve = manager.react(refusal)
+    assert isinstance(release.command, ReleaseReservation) and release.command.reservation == "d-o1"
+    assert (again.command.occurred_at, again.command.reservation) == (None, None)
+    assert [(line.lot, line.quantity) for line in again.command.lines] == [("A", 6), ("B", 2)]
+    assert again.command.already_left and again.command.recipient == "b1"
+    assert resolve.command.note == "It is issued as of now."
+    assert again.id(manager.name) != step.id(manager.name)
+    assert list(manager.react(refusal)) == [], "it is not tried a third time"
+
+
+def test_a_refused_step_of_another_manager_is_left_to_a_person(friday: Friday) -> None:
+    fields = {"cause": "e", "service": "inventory", "command": "ReserveStock", "target": "stock/x:y"}
+    refusal = friday.do("NoteRefusal", step="st", manager="supply", **fields, code="INSUFFICIENT_STOCK", detail="x")
+    assert refusal is not None
+    assert list(Fulfilling().react(refusal)) == []
+
+
+def test_a_site_that_inventory_does_not_know_waits_for_a_person_and_holds_nothing_up(friday: Friday) -> None:
+    at = {"starts_at": "2026-11-20T08:00:00Z", "ends_at": "2026-11-20T11:00:00Z"}
+    friday.do("ScheduleSession", session="lost", programme="box", site="nowhere", name="S", **at)
+    friday.do("OpenSession", session="lost")
+    lines = [{"item": "rice", "quantity": 1}]
+    friday.do("PlaceOrder", order="o9", household="okafor", session="lost", lines=lines)
+    friday.do("ConfirmOrder", order="o9")
+    friday.do("RecordVisit", visit="v9", **YILMAZ, session="lost", lines=lines)
+    friday.settle()
+    assert {(event.command, event.code) for event in friday.refused()} == {
+        ("ReserveStock", "UNKNOWN_LOCATION"), ("IssueStock", "UNKNOWN_LOCATION")
+    }  # fmt: skip
+    assert len(friday.distribution.of(VisitRecorded)) == 1
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+def test_reservations_and_recipients_of_others_are_nobodys_here() -> None:
+    assert order_of(reservation_of("o" * 48)) == "o" * 48
+    for other in (None, "", "d-", "d--x", "r-1", "o1", "d-" + "x" * 49):
+        assert order_of(other) is None
+    assert is_visit("v-" + "x" * 46)
+    assert not any(map(is_visit, (None, "", "v-", "v-" + "x" * 47, "b1")))
