@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.system.conftest import ROOT, Ledger
@@ -36,8 +37,10 @@ def test_every_command_of_the_tour_does_what_the_readme_says(ledger: Ledger) -> 
 def page(name: str) -> list[tuple[list[str], str | None]]:
     """The `commons` commands of a page of docs/, each with the code that it says the command is refused with."""
     found = []
+    now = datetime.now(UTC)
     for line in (ROOT / "docs" / name).read_text(encoding="utf-8").splitlines():
         if line.startswith("    commons "):
+            line = re.sub(r"\$\(date -u \+([^)]*)\)", lambda found: now.strftime(found[1]), line)  # as a shell does
             typed, _, remark = line.partition("   # refused: ")
             found.append((shlex.split(typed)[1:], remark.strip() or None))
     return found
@@ -57,6 +60,22 @@ def test_every_command_of_the_treasurers_page_does_what_it_says(ledger: Ledger, 
             total = next(line for line in output.splitlines() if "Total" in line).split()
             assert total[1] == total[2]
     assert (tmp_path / "kitchen.journal").read_text(encoding="utf-8").count("grant-114") >= 1
+
+
+def test_every_command_of_the_volunteers_page_does_what_it_says(ledger: Ledger) -> None:
+    commands = page("distribution.md")
+    assert len(commands) >= 35, "the page was not found"
+    for command, refusal in commands:
+        if "PackBox" in command:
+            ledger.until("show", "packing", "today", shows="L1")
+        if command[:2] == ["show", "check-in"] and "aydemir" in command:
+            ledger.until(*command, shows="K-0001")
+        if command[:2] in (["show", "reach"], ["show", "session"]):
+            ledger.until_well()
+        output = ledger.commons(*command, code=0 if refusal is None else 1)
+        assert refusal is None or refusal in output
+        if command[:2] == ["show", "reach"]:
+            assert "B-1001" in output and "v-1" in output
 
 
 def test_a_restart_has_everything_that_was_acknowledged(ledger: Ledger) -> None:
