@@ -19,6 +19,7 @@ from services.treasury.contract import (
     CloseYear,
     DonationAcknowledged,
     DuesAssessed,
+    DuesWaived,
     EntriesPosted,
     EntryReversed,
     ExpensePaid,
@@ -83,7 +84,11 @@ def decide(command: Any, book: Book, context: Context) -> Any:
 
 
 def names(event: Any) -> Iterable[str]:
-    """What is used once in a book, and the event that used it last; and what was opened, and how."""
+    """What is used once in a book, and the event that used it last; and what was opened, and how.
+
+    What took an entry back bears that entry's name from then on: whoever asks for the entry learns that it is gone,
+    and no posting has to ask for more. Dues that were waived to the last unit may be asked for anew in the same way.
+    """
     found = [f"entry:{entry.entry}" for entry in entries_of(event)]
     match event:
         case EntriesPosted():
@@ -97,12 +102,14 @@ def names(event: Any) -> Iterable[str]:
         case HoldPlaced() | HoldPosted() | HoldVoided() | HoldExpired():
             found.append(f"hold:{event.hold}")
         case EntryReversed():
-            found.append(f"reversed:{event.reverses}")
+            found.append(f"entry:{event.reverses}")
         case ExpensePaid():
             found += [f"hold:{event.hold}", f"expense:{event.expense}", payments.reference_name(event.reference)]
         case PaymentFailed():
-            found += [f"hold:{event.hold}", f"expense:{event.expense}", f"reversed:{event.reverses}"]
+            found += [f"hold:{event.hold}", f"expense:{event.expense}", f"entry:{event.reverses}"]
         case DuesAssessed():
+            found.append(f"dues:{event.member}:{event.period}")
+        case DuesWaived() if event.waived == event.assessed:
             found.append(f"dues:{event.member}:{event.period}")
         case ReviewResolved():
             found.append(f"resolved:{event.entry}")
@@ -144,7 +151,7 @@ def recalls(command: Any) -> Iterable[tuple[Ref, str]]:
         case PostHold():
             return ((ref, f"entry:{command.entry}"), (ref, f"hold:{command.hold}"))
         case ReverseEntry():
-            named = (f"entry:{command.entry}", f"entry:{command.reverses}", f"reversed:{command.reverses}")
+            named = (f"entry:{command.entry}", f"entry:{command.reverses}")
         case ReleaseRestriction():
             named = (f"entry:{command.entry}", *([f"entry:{command.releases}"] if command.releases else []))
         case ResolveReview():

@@ -34,7 +34,7 @@ from services.treasury.contract import (
 )
 from services.treasury.limits import Guards, broken_limits, judge
 from services.treasury.posting import malformed, of_kinds, opened, posting_day, rejected, today, wrong_day
-from services.treasury.rules import differing, posted_before, recalled, same_entry, when
+from services.treasury.rules import differing, posted_before, recalled, same_entry, taken_back_by, when
 from services.treasury.state import Book, effects
 from shared.contract import fields_of
 from shared.decider import Context, Ref
@@ -186,6 +186,8 @@ class _Part:
             past = self._context.recalled(Ref("book", self._id), f"entry:{entry.entry}")
             if past is None:
                 return None
+            if taken_back_by(past.event, entry.entry) is not None:
+                return _refused(at, TreasuryError.ALREADY_REVERSED)
             before = _entry_in(past.event, entry.entry)
             if isinstance(before, Journal) and not isinstance(before, EntryPosted):
                 return NotPosted(at=at, result=EntryResult.DIFFERS, field="type")
@@ -209,10 +211,11 @@ def reverse_entry(command: ReverseEntry, book: Book, context: Context) -> EntryR
     past = recalled(context, command.book, f"entry:{command.reverses}")
     if past is None:
         raise _no_entry(command.reverses, command.book)
-    if recalled(context, command.book, f"reversed:{command.reverses}") is not None:
+    if (by := taken_back_by(past.event, command.reverses)) is not None:
         raise rejected(
-            TreasuryError.ALREADY_REVERSED, f"Entry {command.reverses} was reversed already.", entry=command.reverses
-        )
+            TreasuryError.ALREADY_REVERSED, f"Entry {command.reverses} was reversed already, by {by}.",
+            entry=command.reverses, reversed_by=by,
+        )  # fmt: skip
     if isinstance(past.event, ExpensePaid | PaymentFailed):
         raise rejected(
             TreasuryError.NOT_REVERSIBLE,
@@ -225,11 +228,18 @@ def reverse_entry(command: ReverseEntry, book: Book, context: Context) -> EntryR
             TreasuryError.NOT_REVERSIBLE, f"Entry {command.reverses} assessed dues. Waive them, with WaiveDues.",
             entry=command.reverses,
         )  # fmt: skip
-    if isinstance(past.event, EntryReversed) and (past.event.closing or past.event.owed_again is not None):
-        instead = "Close the year again, with CloseYear" if past.event.closing else "Record it again under another id"
+    if isinstance(past.event, DuesWaived) and past.event.waived == past.event.assessed:
         raise rejected(
             TreasuryError.NOT_REVERSIBLE,
-            f"Entry {command.reverses} took {past.event.reverses} back, which stays as it is. {instead}.",
+            f"Entry {command.reverses} waived all of dues {past.event.dues}. Ask for them again under another id, with "
+            "AssessDues.",
+            entry=command.reverses,
+        )  # fmt: skip
+    if isinstance(past.event, EntryReversed):
+        again = "Close the year again, with CloseYear," if past.event.closing else "Record it again"
+        raise rejected(
+            TreasuryError.NOT_REVERSIBLE,
+            f"Entry {command.reverses} took {past.event.reverses} back. It stays as it is. {again} under another id.",
             entry=command.reverses,
         )  # fmt: skip
     entry = _entry_in(past.event, command.reverses)
@@ -248,6 +258,7 @@ def _owed_again(book: Book, event: object) -> DuesOwed | None:
             return DuesOwed(
                 dues=event.dues, member=event.member, remaining=amount + (owed.remaining if owed else 0),
                 unit=receivable.unit, fund=receivable.fund, receivable=receivable.account, income=event.income,
+                period=event.period, assessed=event.assessed,
             )  # fmt: skip
     return None
 

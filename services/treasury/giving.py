@@ -52,12 +52,13 @@ def _for_pledge(pledge: Promise, command: RecordDonation) -> None:
             TreasuryError.UNKNOWN_PLEDGE, f"There is no pledge {command.pledge} in book {command.book}. Check its id.",
             pledge=command.pledge,
         )  # fmt: skip
-    if pledge.donor != command.donor or pledge.unit != command.unit:
+    if (pledge.donor, pledge.unit, pledge.fund) != (command.donor, command.unit, command.fund):
         raise rejected(
             TreasuryError.UNKNOWN_PLEDGE,
-            f"There is no pledge {command.pledge} of this donor in {command.unit}: it is of another donor, or in "
-            f"another unit ({pledge.unit}). Leave the pledge out, or correct the donation.",
-            pledge=command.pledge, unit=pledge.unit,
+            f"There is no pledge {command.pledge} of this donor in {command.unit} for fund {command.fund}: it is of "
+            f"another donor, in another unit ({pledge.unit}), or for another fund ({pledge.fund}). Leave the pledge "
+            "out, or correct the donation.",
+            pledge=command.pledge, unit=pledge.unit, fund=pledge.fund,
         )  # fmt: skip
 
 
@@ -84,14 +85,21 @@ def acknowledge_donation(command: AcknowledgeDonation, book: Book, context: Cont
             TreasuryError.UNKNOWN_ENTRY, f"There is no entry {command.donation} in book {command.book}. Check its id.",
             entry=command.donation,
         )  # fmt: skip
+    if recalled(context, command.book, f"acknowledged:{command.donation}") is not None:
+        return None
+    if (by := rules.taken_back_by(past.event, command.donation)) is not None:
+        raise rejected(
+            TreasuryError.ALREADY_REVERSED,
+            f"Entry {command.donation} was reversed by {by}, so there is nothing to acknowledge. Acknowledge the gift "
+            "as it was recorded again.",
+            entry=command.donation, reversed_by=by,
+        )  # fmt: skip
     if not isinstance(past.event, DonationRecorded | GiftInKindRecorded) or past.event.donor is None:
         raise rejected(
             TreasuryError.NOT_A_DONATION,
             f"Entry {command.donation} is no gift of a donor who is known, so there is nobody to acknowledge it to.",
             entry=command.donation,
         )  # fmt: skip
-    if recalled(context, command.book, f"acknowledged:{command.donation}") is not None:
-        return None
     return DonationAcknowledged(
         book=command.book, donation=command.donation, means=command.means, occurred_at=at
     )  # fmt: skip
@@ -105,12 +113,14 @@ def assess_dues(command: AssessDues, book: Book, context: Context) -> DuesAssess
     if posted_before(command, context, DuesAssessed):
         return None
     known(context.read("party", command.member), command.member)
-    if recalled(context, command.book, f"dues:{command.member}:{command.period}") is not None:
+    before = recalled(context, command.book, f"dues:{command.member}:{command.period}")
+    if before is not None and isinstance(before.event, DuesAssessed):
         raise rejected(
             TreasuryError.ALREADY_ASSESSED,
-            f"Member {command.member} was asked for the dues of {command.period} already. If that was too much, waive "
-            "the rest with WaiveDues; ask for more under another period.",
-            member=command.member, period=command.period,
+            f"Member {command.member} was asked for the dues of {command.period} already, by entry "
+            f"{before.event.entry}. If that was wrong, and nothing was received or waived yet, waive all of it at "
+            "once, with WaiveDues, and ask again. Else waive what is too much; ask for more under another period.",
+            member=command.member, period=command.period, entry=before.event.entry,
         )  # fmt: skip
     day = posting_day(command.date, book, context.now)
     of_kinds(book, (command.receivable, (AccountKind.ASSET,)), (command.income, (AccountKind.INCOME,)))
@@ -132,7 +142,7 @@ def receive_dues(command: ReceiveDues, book: Book, context: Context) -> DuesRece
     judge(book, command.entry, day, debits, credits)
     return DuesReceived(
         **(dict(fields_of(command)) | {"date": day}), member=dues.member, debits=debits, credits=credits,
-        income=dues.income, remaining=dues.remaining - command.amount,
+        income=dues.income, period=dues.period, assessed=dues.assessed, remaining=dues.remaining - command.amount,
     )  # fmt: skip
 
 
@@ -148,7 +158,7 @@ def waive_dues(command: WaiveDues, book: Book, context: Context) -> DuesWaived |
     judge(book, command.entry, day, debits, credits, spending=False)
     return DuesWaived(
         **(dict(fields_of(command)) | {"date": day}), member=dues.member, waived=waived, debits=debits, credits=credits,
-        income=dues.income, remaining=dues.remaining - waived,
+        income=dues.income, period=dues.period, assessed=dues.assessed, remaining=dues.remaining - waived,
     )  # fmt: skip
 
 

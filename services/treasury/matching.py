@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from services.treasury.contract import (
-    Entry,
-    Journal,
     LineMatched,
     LineUnmatched,
     MatchLine,
@@ -15,7 +13,7 @@ from services.treasury.contract import (
     entries_of,
 )
 from services.treasury.posting import amount_text, rejected
-from services.treasury.rules import recalled
+from services.treasury.rules import recalled, taken_back_by
 from services.treasury.state import Book
 from services.treasury.statement_state import BankAccount, BankLine
 from shared.decider import Context
@@ -27,7 +25,7 @@ def match_line(
     line = _line(account, command.line, command.account)
     if line.entries and set(line.entries) == set(command.entries):
         return None
-    entries = [_entry(id, command, context) for id in command.entries]
+    events = {id: _event(id, command, context) for id in command.entries}
     if len(set(command.entries)) < len(command.entries):
         raise rejected(TreasuryError.DUPLICATE_LINE, "An entry is listed twice. List each once.")
     if line.entries:
@@ -42,7 +40,7 @@ def match_line(
                 TreasuryError.ALREADY_MATCHED, f"Entry {id} is matched with line {account.matched[id]} already.",
                 entry=id, line=account.matched[id],
             )  # fmt: skip
-    total = sum(_effect(entry, account.unit, command.account) for entry in entries)
+    total = sum(_effect(id, event, account.unit, command.account) for id, event in events.items())
     if total != line.amount:
         raise rejected(
             TreasuryError.AMOUNTS_DIFFER,
@@ -56,17 +54,20 @@ def match_line(
     )  # fmt: skip
 
 
-def _entry(id: str, command: MatchLine, context: Context) -> Journal | Entry:
+def _event(id: str, command: MatchLine, context: Context) -> object:
+    """The event that posted an entry; or the one that took it back, whose entry is its mirror image."""
     past = recalled(context, command.book, f"entry:{id}")
     if past is None:
         raise rejected(
             TreasuryError.UNKNOWN_ENTRY, f"There is no entry {id} in book {command.book}. Check its id.", entry=id
         )
-    return next(one for one in entries_of(past.event) if one.entry == id)
+    return past.event
 
 
-def _effect(entry: Journal | Entry, unit: str, account: str) -> int:
+def _effect(id: str, event: object, unit: str, account: str) -> int:
     """What an entry does to the bank account. Refuses one that does not touch it."""
+    mirrored = taken_back_by(event, id)
+    entry = next(one for one in entries_of(event) if one.entry == (mirrored or id))
     amounts = [
         sign * posting.amount
         for sign, postings in ((1, entry.debits), (-1, entry.credits))
@@ -76,10 +77,10 @@ def _effect(entry: Journal | Entry, unit: str, account: str) -> int:
     if not amounts:
         raise rejected(
             TreasuryError.AMOUNTS_DIFFER,
-            f"Entry {entry.entry} posts nothing to account {account} in {unit}. Match the entries that do.",
-            entry=entry.entry, account=account, unit=unit,
+            f"Entry {id} posts nothing to account {account} in {unit}. Match the entries that do.",
+            entry=id, account=account, unit=unit,
         )  # fmt: skip
-    return sum(amounts)
+    return sum(amounts) if mirrored is None else -sum(amounts)
 
 
 def unmatch_line(command: UnmatchLine, account: BankAccount, at: datetime) -> LineUnmatched | None:

@@ -23,6 +23,7 @@ class Promise:
     donor: str | None = None
     book: str = ""
     unit: str = ""
+    fund: str = ""
     made: PledgeMade | None = None
     ended: bool = False
 
@@ -30,7 +31,8 @@ class Promise:
 def evolve(pledge: Promise, event: PledgeMade | PledgeEnded) -> Promise:
     match event:
         case PledgeMade():
-            pledge.donor, pledge.book, pledge.unit, pledge.made = event.donor, event.book, event.unit, event
+            pledge.donor, pledge.book, pledge.unit, pledge.fund = event.donor, event.book, event.unit, event.fund
+            pledge.made = event
         case PledgeEnded():
             pledge.ended = True
     return pledge

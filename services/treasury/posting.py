@@ -119,8 +119,12 @@ def malformed(
         debit, credit = debits[0], credits[0]
         if debit.amount != credit.amount or debit.unit != credit.unit or debit.fund != credit.fund:
             return _unbalanced(book, debits, credits)
+        if debit.account == credit.account:
+            return _nothing_moves(debits)
     elif problem := _unbalanced(book, debits, credits):
         return problem
+    elif debits and not any(_sums(debits, credits).values()):
+        return _nothing_moves(debits)
     if moved + most > MAX_INTEGER and (problem := _out_of_range(book, debits, credits, before)):
         return problem
     return next((problem for _, problem in misspent(book, debits)), None) if spending and limited else None
@@ -203,6 +207,16 @@ def _unbalanced(book: Book, debits: Iterable[Posting], credits: Iterable[Posting
                 {"fund": fund, "unit": unit, "debits": debit, "credits": credit},
             )
     return None
+
+
+def _nothing_moves(postings: Sequence[Posting]) -> Problem:
+    accounts = sorted({posting.account for posting in postings})
+    return Problem(
+        TreasuryError.NOTHING_MOVES,
+        f"The entry debits and credits the same for {', '.join(accounts)}, so no balance would change. Check the "
+        "accounts.",
+        {"accounts": accounts},
+    )
 
 
 def _out_of_range(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final
 
-from services.treasury.contract import TreasuryError
+from services.treasury.contract import EntryReversed, PaymentFailed, TreasuryError
 from services.treasury.limits import RANK
 from services.treasury.posting import rejected
 from shared.contract import FILLED, fields_of
@@ -70,11 +70,23 @@ def recalled(context: Context, book: str, name: str) -> Past | None:
     return context.recalled(Ref("book", book), name)
 
 
+def taken_back_by(event: object, id: str) -> str | None:
+    """The entry that took an entry back, when the newest event with the entry's name did that."""
+    return event.entry if isinstance(event, EntryReversed | PaymentFailed) and event.reverses == id else None
+
+
 def posted_before(command: Any, context: Context, makes: type) -> bool:
-    """Whether this very entry is posted already. Refuses when another one stands under its id."""
+    """Whether this very entry is posted already. Refuses when another one has its id, or it was taken back since."""
     past = recalled(context, command.book, f"entry:{command.entry}")
     if past is None:
         return False
+    if (by := taken_back_by(past.event, command.entry)) is not None:
+        raise rejected(
+            TreasuryError.ENTRY_EXISTS,
+            f"Entry {command.entry} was posted before, and was reversed by {by}. An entry's id is used once: choose "
+            "another.",
+            entry=command.entry, reversed_by=by,
+        )  # fmt: skip
     return same_entry(command.entry, differing(command, past.event) if isinstance(past.event, makes) else "type")
 
 

@@ -91,6 +91,8 @@ class Dues:
     fund: str
     receivable: str
     income: str
+    period: str
+    assessed: int
 
 
 @dataclass
@@ -192,12 +194,14 @@ def evolve(book: Book, event: Any) -> Book:
                 book.years.pop()
             if (owed := event.owed_again) is not None:
                 book.dues[owed.dues] = Dues(
-                    owed.member, owed.remaining, owed.unit, owed.fund, owed.receivable, owed.income
-                )
+                    owed.member, owed.remaining, owed.unit, owed.fund, owed.receivable, owed.income, owed.period,
+                    owed.assessed,
+                )  # fmt: skip
         case DuesAssessed():
             book.dues[event.entry] = Dues(
-                event.member, event.amount, event.unit, event.fund, event.receivable, event.income
-            )
+                event.member, event.amount, event.unit, event.fund, event.receivable, event.income, event.period,
+                event.amount,
+            )  # fmt: skip
         case DuesReceived() | DuesWaived():
             if event.remaining:
                 book.dues[event.dues].remaining = event.remaining

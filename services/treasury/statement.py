@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from services.treasury import rules
@@ -22,7 +24,7 @@ from services.treasury.contract import (
     treasury,
 )
 from services.treasury.matching import match_line, unmatch_line
-from services.treasury.posting import amount_text, of_kind, opened, rejected
+from services.treasury.posting import amount_text, of_kind, opened, rejected, today
 from services.treasury.rules import Refusals
 from services.treasury.state import Book
 from services.treasury.statement_state import BankAccount, Reading, StatementEvent, check, evolve
@@ -50,7 +52,7 @@ def decide(command: StatementCommand, account: BankAccount, context: Context) ->
     opened(book, command.book)
     match command:
         case StartStatement():
-            return _start(command, account, book, at)
+            return _start(command, account, book, at, context)
         case AddStatementLines():
             return _add(command, account, at)
         case ImportStatement():
@@ -61,9 +63,18 @@ def decide(command: StatementCommand, account: BankAccount, context: Context) ->
             return unmatch_line(command, account, at)
 
 
-def _start(command: StartStatement, account: BankAccount, book: Book, at: datetime) -> StatementStarted | None:
+def _start(
+    command: StartStatement, account: BankAccount, book: Book, at: datetime, context: Context
+) -> StatementStarted | None:
     if command.digest in account.imported:
         return None
+    if command.ends > (last := today(book, context.now)):
+        raise rejected(
+            TreasuryError.OCCURRED_IN_FUTURE,
+            f"The statement ends on {command.ends}, which is yet to come (it is {last}): nobody knows what that day "
+            "brings. Give the last day that it tells of.",
+            ends=str(command.ends), today=str(last),
+        )  # fmt: skip
     if command.statement in account.imported.values():
         raise rejected(
             TreasuryError.ALREADY_EXISTS, f"A statement {command.statement} was imported from another file already.",
@@ -220,8 +231,7 @@ def _import(command: ImportStatement, account: BankAccount, book: Book, at: date
             statement=command.statement, opening=header.opening, closing=header.closing, computed=total,
         )  # fmt: skip
     known = len(reading.lines.keys() & account.lines.keys())
-    adjacent = account.ends is not None and header.starts == account.ends + timedelta(days=1)
-    gap = header.opening - account.closing if adjacent else 0
+    gap = _gap(header, account)
     if abs(gap) > MAX_INTEGER:
         raise _too_much("What lies between it and the statement before", command.statement)
     return StatementImported(
@@ -229,6 +239,23 @@ def _import(command: ImportStatement, account: BankAccount, book: Book, at: date
         ends=header.ends, closing=header.closing, unit=header.unit, new=len(reading.lines) - known, known=known,
         gap=gap, occurred_at=at,
     )  # fmt: skip
+
+
+def _gap(header: StatementStarted, account: BankAccount) -> int:
+    """By how much a statement opens with another balance than what is known of the account gives for its first day.
+
+    That is the closing balance of the newest statement that ended before it, and the lines that others brought of the
+    days between the two; nothing, when there is no such statement. One that ended on its first day, with just the
+    balance that it opens with, goes before it as well.
+    """
+    if (header.starts, header.opening) in account.closings:
+        return 0
+    at = bisect_left(account.closings, header.starts, key=itemgetter(0))
+    if at == 0:
+        return 0
+    ended, closing = account.closings[at - 1]
+    between = sum(line.amount for line in account.lines.values() if ended < line.date < header.starts)
+    return header.opening - closing - between
 
 
 def _not_started(id: str) -> Rejected:

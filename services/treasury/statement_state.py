@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from dataclasses import dataclass, field
 from datetime import date
+from operator import itemgetter
 
 from services.treasury.contract import (
     LineMatched,
@@ -45,8 +47,8 @@ class BankAccount:
     lines: dict[str, BankLine] = field(default_factory=dict)
     imported: dict[str, str] = field(default_factory=dict)
     """The statements that are complete, by the SHA-256 of their files."""
-    ends: date | None = None
-    closing: int = 0
+    closings: list[tuple[date, int]] = field(default_factory=list)
+    """The last day of each statement, and the balance that it closes with; of one day, in the order they came."""
     matched: dict[str, str] = field(default_factory=dict)
     """The line that each entry is matched with."""
 
@@ -66,8 +68,7 @@ def evolve(account: BankAccount, event: StatementEvent) -> BankAccount:
             account.unit = event.unit
             account.imported[account.reading.header.digest] = event.statement
             account.reading = None
-            if account.ends is None or event.ends >= account.ends:
-                account.ends, account.closing = event.ends, event.closing
+            insort(account.closings, (event.ends, event.closing), key=itemgetter(0))
         case LineMatched():
             account.lines[event.line].entries = event.entries
             account.matched |= dict.fromkeys(event.entries, event.line)

@@ -117,6 +117,36 @@ async def test_what_only_shows_when_read_models_are_put_side_by_side_is_listed_f
         ]  # fmt: skip
 
 
+async def test_a_gap_before_a_statement_is_closed_by_what_tells_of_the_days_between(
+    nats_server: NatsServer, database_url: str
+) -> None:
+    books = Books().furnish()
+
+    def statement(account: str, id: str, first: date, last: date, opening: int, line: int, gap: int = 0) -> None:
+        at = {"book": BOOK, "account": account, "statement": id, "occurred_at": books.now}
+        days = {"starts": first, "ends": last, "unit": "EUR", "closing": opening + line}
+        one = c.StatementLine(line=f"{id}-1", date=first, amount=line)
+        for event in (
+            c.StatementStarted(**at, **days, opening=opening, lines=1, digest="0" * 64),
+            c.StatementLinesAdded(**at, part=1, lines=(one,)),
+            c.StatementImported(**at, **days, new=1, known=0, gap=gap),
+        ):
+            books.record(event, f"{BOOK}:{account}")
+
+    for account in ("bank", "cash", "receivable"):
+        statement(account, "january", date(2026, 1, 1), date(2026, 1, 31), 0, 10)
+        statement(account, "march", date(2026, 3, 1), date(2026, 3, 31), 60, 1, gap=50)
+        statement(account, "some", date(2026, 2, 1), date(2026, 2, 10), 10, 20)
+    statement("cash", "rest", date(2026, 2, 10), date(2026, 2, 20), 30, 30)
+    statement("receivable", "overlap", date(2026, 2, 11), date(2026, 3, 5), 30, 30)
+    async with read(nats_server, database_url, books) as pool:
+        found = await queries.review(pool, closed=True)
+        assert sorted(cut(found, "kind", "account", "subject", "closed_by")) == [
+            ("statement_gap", "bank", "march", None), ("statement_gap", "cash", "march", "another statement"),
+            ("statement_gap", "receivable", "march", "another statement"),
+        ]  # fmt: skip
+
+
 async def test_a_payment_of_what_was_changed_or_rejected_meanwhile_waits_for_a_person(
     nats_server: NatsServer, database_url: str
 ) -> None:

@@ -47,8 +47,16 @@ _QUESTION: Final = BookQuestion(
                CASE WHEN EXISTS (SELECT FROM statements t
                                  WHERE (t.book, t.account, t.closing) = (s.book, s.account, s.opening)
                                    AND t.imported_at IS NOT NULL AND t.statement <> s.statement
-                                   AND t.ends IN (s.starts, s.starts - 1)) THEN 'another statement' END
-        FROM statements s WHERE s.book = $1 AND s.gap <> 0
+                                   AND t.ends = s.starts)
+                      OR s.opening = before.closing + (SELECT coalesce(sum(l.amount), 0) FROM bank_lines l
+                                                       WHERE (l.book, l.account) = (s.book, s.account)
+                                                         AND l.date > before.ends AND l.date < s.starts)
+                    THEN 'another statement' END
+        FROM statements s LEFT JOIN LATERAL (
+            SELECT t.ends, t.closing FROM statements t
+            WHERE (t.book, t.account) = (s.book, s.account) AND t.imported_at IS NOT NULL AND t.ends < s.starts
+            ORDER BY t.ends DESC, t.imported DESC LIMIT 1) before ON true
+        WHERE s.book = $1 AND s.gap <> 0
         UNION ALL
         SELECT 'match_reversed', m.entry, m.account, NULL, e.date, m.amount, NULL, e.unit, m.line,
                'reversed by ' || e.reversed_by, m.matched_at, m.actor, NULL, NULL
@@ -70,7 +78,7 @@ _QUESTION: Final = BookQuestion(
     SELECT seen.*, CASE seen.kind
                WHEN 'payment_failed' THEN 'Pay again, or change or reject the expense.'
                WHEN 'step_refused' THEN 'Do by hand what it was meant to do, then send ResolveStep.'
-               WHEN 'statement_gap' THEN 'Find the statement between the two, and import it.'
+               WHEN 'statement_gap' THEN 'Find the statement that lies before it, and import it.'
                WHEN 'match_reversed' THEN 'Take the match back with UnmatchLine, and match the line with what it was.'
                WHEN 'possible_duplicate' THEN 'Reverse one of them, if it happened once, {_STAND}'
                WHEN 'paid_and_changed' THEN 'RecordPaymentFailed, if the bank has not carried it out; else settle '

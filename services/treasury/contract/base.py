@@ -97,6 +97,7 @@ class TreasuryError(StrEnum):
     WRONG_DECIMALS = "WRONG_DECIMALS"
     DUPLICATE_LINE = "DUPLICATE_LINE"
     UNBALANCED = "UNBALANCED"
+    NOTHING_MOVES = "NOTHING_MOVES"
     PAYMENT_REFERENCE_USED = "PAYMENT_REFERENCE_USED"
     EXPENSE_CHANGED = "EXPENSE_CHANGED"
     EXPENSE_REJECTED = "EXPENSE_REJECTED"
@@ -202,7 +203,10 @@ Postings = Annotated[tuple[Posting, ...], Field(min_length=1, max_length=MAX_POS
 
 @value
 class DuesOwed:
-    """Dues of which something is owed: by whom, how much (minor units of `unit`), and where they stand in the book."""
+    """Dues of which something is owed: by whom, how much (minor units of `unit`), and where they stand in the book.
+
+    `assessed` is how much was asked for, for `period`.
+    """
 
     dues: Id
     member: Id
@@ -211,6 +215,8 @@ class DuesOwed:
     fund: Id
     receivable: Id
     income: Id
+    period: Id
+    assessed: int
 
 
 @value

@@ -131,7 +131,7 @@ class DuesAssessed(Journal):
 
 @command(category="book", aggregate="book", makes=(DuesAssessed,))
 class AssessDues:
-    """Ask a member for dues, once for each period."""
+    """Ask a member for dues, once for each period; again, under another entry's id, when all of them were waived."""
 
     book: Id
     entry: Id
@@ -148,7 +148,10 @@ class AssessDues:
 
 @event(category="book")
 class DuesReceived(Journal):
-    """A member paid dues, or a part of them; `remaining` is still owed. `income` is the account they are income of."""
+    """A member paid dues, or a part of them; `remaining` is still owed. `income` is the account they are income of.
+
+    `assessed` is how much was asked for, for `period`.
+    """
 
     dues: Id
     member: Id
@@ -156,6 +159,8 @@ class DuesReceived(Journal):
     into: Id
     reference: Text | None = None
     income: Id
+    period: Id
+    assessed: int
     remaining: int
 
 
@@ -174,7 +179,10 @@ class ReceiveDues:
 
 @event(category="book")
 class DuesWaived(Journal):
-    """A member need not pay dues, or `waived` of them; `remaining` is still owed."""
+    """A member need not pay dues, or `waived` of them; `remaining` is still owed.
+
+    `assessed` is how much was asked for, for `period`. When all of it is waived, the period may be assessed anew.
+    """
 
     dues: Id
     member: Id
@@ -182,12 +190,17 @@ class DuesWaived(Journal):
     waived: int
     reason: Note
     income: Id
+    period: Id
+    assessed: int
     remaining: int
 
 
 @command(category="book", aggregate="book", makes=(DuesWaived,))
 class WaiveDues:
-    """Release a member from dues: from all that is still owed, or from `amount` of it."""
+    """Release a member from dues: from all that is still owed, or from `amount` of it.
+
+    Dues that were assessed wrongly are waived in whole, and assessed anew.
+    """
 
     book: Id
     entry: Id

@@ -123,8 +123,8 @@ class AddStatementLines:
 class StatementImported:
     """A statement is complete and adds up; its lines wait to be matched.
 
-    `known` of its lines came with an earlier statement. `gap` is its opening balance less the closing balance of the
-    statement before it, when they are next to each other and differ.
+    `known` of its lines came with an earlier statement. `gap` is its opening balance less what was known for its first
+    day: the closing balance of the newest statement that ended before it, and the lines known of the days between.
     """
 
     book: Id

@@ -293,12 +293,12 @@ def test_what_remains_of_dues_counts_payments_waivers_and_what_took_them_back(bo
     books.record(asked)
     paid = c.DuesReceived(
         **moved(200, "bank", "receivable"), entry="d1", date=MAY, dues="d", member="p-1", amount=200, into="bank",
-        income="dues", remaining=400,
+        income="dues", period="2026", assessed=600, remaining=400,
     )  # fmt: skip
     stored = books.record(paid)
     waived = c.DuesWaived(
         **moved(100, "dues", "receivable"), entry="d2", date=MAY, dues="d", member="p-1", waived=100, reason="hardship",
-        income="dues", remaining=300,
+        income="dues", period="2026", assessed=600, remaining=300,
     )  # fmt: skip
     books.record(waived)
     books.reverse(stored, "d3")

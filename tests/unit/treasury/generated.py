@@ -29,7 +29,7 @@ flags = st.sampled_from([False, False, False, True])
 @st.composite
 def sides(draw: st.DrawFn) -> tuple[Postings, Postings]:
     """Debits and credits: mostly money that comes in or goes out; now and then nonsense."""
-    kind = draw(st.sampled_from(["in", "in", "out", "out", "out", "move", "split", "two", "nonsense"]))
+    kind = draw(st.sampled_from(["in", "in", "out", "out", "out", "move", "split", "two", "still", "nonsense"]))
     amount, fund, unit = draw(amounts), draw(funds), draw(units)
     purse = draw(purses)
     if kind == "in":
@@ -42,6 +42,8 @@ def sides(draw: st.DrawFn) -> tuple[Postings, Postings]:
         part = draw(st.integers(1, amount))
         parts = (p("food", part, fund, unit), *((p("rent", amount - part, fund, unit),) if part < amount else ()))
         return parts, (p(purse, amount, fund, unit),)
+    if kind == "still":
+        return (p(purse, amount, fund, unit),), (p(purse, amount, fund, unit),)
     if kind == "two":
         other = draw(funds)
         return (p("food", amount, fund), p("bank", 5, other)), (p("bank", amount, fund), p("dues", 5, other))

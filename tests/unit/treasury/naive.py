@@ -57,6 +57,8 @@ class NaiveBook:
     entries: list[Posted] = field(default_factory=list)
     holds: dict[str, tuple[Postings, Postings]] = field(default_factory=dict)
     years: list[tuple[date, str]] = field(default_factory=list)
+    taken_back: dict[str, str] = field(default_factory=dict)
+    """What took each entry back that was."""
     gone: set[str] = field(default_factory=set)
     """Accounts and funds that are closed: `account cash`."""
 
@@ -140,6 +142,11 @@ class NaiveBook:
             for one in postings:
                 totals[one.fund, one.unit] += sign * one.amount
         found += ["5 UNBALANCED"] if any(totals.values()) else []
+        moves: defaultdict[Key, int] = defaultdict(int)
+        for sign, postings in ((1, debits), (-1, credits)):
+            for one in postings:
+                moves[one.account, one.fund, one.unit] += sign * one.amount
+        found += ["6 NOTHING_MOVES"] if both and not any(moves.values()) else []
         if found:
             return min(found)[2:]
         return "FUND_PURPOSE" if spending and any(self.misspent(one) for one in debits) else None
@@ -201,8 +208,10 @@ class NaiveBook:
                 self.closed = event.closed_through
             case YearClosed():
                 self.years.append((event.through, event.entry))
-            case EntryReversed(closing=True):
-                self.years.pop()
+            case EntryReversed():
+                self.taken_back[event.reverses] = event.entry
+                if event.closing:
+                    self.years.pop()
 
     def all_balances(self, until: date | None = None) -> dict[tuple[str, str, str], int]:
         keys = {(one.account, one.fund, one.unit) for entry in self.entries for one in (*entry.debits, *entry.credits)}

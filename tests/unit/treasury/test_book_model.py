@@ -49,9 +49,7 @@ class BooksAgree(RuleBasedStateMachine):
             self.naive.note(event)
         self.sent: dict[str, PostEntry] = {}
         self.ended: dict[str, str] = {}
-        self.taken_back: set[str] = set()
         self.closings: set[str] = set()
-        """Closing entries, and what took them back."""
 
     @property
     def today(self) -> date:
@@ -85,7 +83,7 @@ class BooksAgree(RuleBasedStateMachine):
         refusal = self.naive.refusal(day, self.today, *both, fact=fact)
         command = PostEntry(**IN, entry=id, date=day, debits=both[0], credits=both[1], fact=fact)
         if known is not None:
-            same = self.sent.get(id) == command
+            same = self.sent.get(id) == command and id not in self.naive.taken_back
             assert (self._send(command, None if same else "ENTRY_EXISTS")) is None
             return
         event = self._send(command, refusal)
@@ -148,6 +146,8 @@ class BooksAgree(RuleBasedStateMachine):
 
     def _naive_post(self, entry: Entry) -> str:
         known = self._ids().get(entry.entry)
+        if known is not None and known.id in self.naive.taken_back:
+            return "ALREADY_REVERSED"
         if known is not None:
             return "already_posted" if _same(entry, known) else "differs"
         refusal = self.naive.refusal(entry.date, self.today, entry.debits, entry.credits, fact=entry.fact)
@@ -165,21 +165,19 @@ class BooksAgree(RuleBasedStateMachine):
         entry = known.get(reverses)
         if entry is None:
             refusal: str | None = "UNKNOWN_ENTRY"
-        elif reverses in self.taken_back:
+        elif reverses in self.naive.taken_back:
             refusal = "ALREADY_REVERSED"
+        elif reverses in self.naive.taken_back.values():
+            refusal = "NOT_REVERSIBLE"
         elif reverses in self.closings:
             standing = bool(self.naive.years) and self.naive.years[-1][1] == reverses
             refusal = None if standing else "NOT_REVERSIBLE"
             command = ReverseEntry(**IN, entry=by, reverses=reverses, reason="x")
-            if self._send(command, refusal) is not None:
-                self.taken_back.add(reverses)
-                self.closings.add(by)
+            self._send(command, refusal)
             return
         else:
             refusal = self.naive.refusal(day, self.today, entry.credits, entry.debits, fact=fact, spending=False)
-        command = ReverseEntry(**IN, entry=by, reverses=reverses, date=day, reason="x", fact=fact)
-        if self._send(command, refusal) is not None:
-            self.taken_back.add(reverses)
+        self._send(ReverseEntry(**IN, entry=by, reverses=reverses, date=day, reason="x", fact=fact), refusal)
 
     # -- holds --------------------------------------------------------------------------------------------------------
 

@@ -271,7 +271,7 @@ def test_a_closed_year_is_mended_by_reversing_its_closing_entry() -> None:
     assert balances(mended)["net/general"] == -655
     mended.when(reverse("close-2026"), now=NEXT_YEAR).then_nothing()
     mended.when(reverse("close-2026", "other"), now=NEXT_YEAR).then_rejected(E.ALREADY_REVERSED)
-    mended.when(close_year(), now=NEXT_YEAR).then_nothing()
+    mended.when(close_year(), now=NEXT_YEAR).then_rejected(E.ENTRY_EXISTS, reversed_by="un-close-2026")
 
 
 def test_the_reversal_of_a_closing_entry_is_not_reversed() -> None:

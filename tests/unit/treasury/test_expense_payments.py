@@ -285,7 +285,8 @@ def test_a_payment_fails_once() -> None:
     world.when(came_back(reason="Other")).then_rejected(E.ENTRY_EXISTS, field="reason")
     again = world.when(pay(entry="pay-2", reference="SEPA 2"), actor="dora").then_event()
     again.when(came_back()).then_nothing()
-    again.when(pay(), actor="dora").then_nothing()
+    again.when(pay(), actor="dora").then_rejected(E.ENTRY_EXISTS, reversed_by="back")
+    again.when(pay(entry="pay-2", reference="SEPA 2"), actor="dora").then_nothing()
 
 
 def test_only_a_payment_can_fail() -> None:

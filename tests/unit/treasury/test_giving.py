@@ -123,13 +123,14 @@ def test_a_gift_needs_a_book() -> None:
 
 def test_a_donation_may_keep_a_pledge_of_its_donor() -> None:
     pledged = given(*MEMBERS, pledge)
-    pledged.when(donation(10, donor="ada", pledge="monthly")).then(DonationRecorded, pledge="monthly")
-    pledged.when(donation(10, donor="ada", pledge="other")).then_rejected(E.UNKNOWN_PLEDGE)
-    pledged.when(donation(10, donor="bo", pledge="monthly")).then_rejected(E.UNKNOWN_PLEDGE)
-    pledged.when(donation(10, pledge="monthly")).then_rejected(E.UNKNOWN_PLEDGE)
-    pledged.when(donation(10, donor="ada", pledge="monthly", unit="HOURS")).then_rejected(E.UNKNOWN_PLEDGE, unit="EUR")
+    kept = {"donor": "ada", "pledge": "monthly", "fund": "youth"}
+    pledged.when(donation(10, **kept)).then(DonationRecorded, pledge="monthly")
+    for wrong in ({"pledge": "other"}, {"donor": "bo"}, {"donor": None}):
+        pledged.when(donation(10, **kept | wrong)).then_rejected(E.UNKNOWN_PLEDGE)
+    pledged.when(donation(10, **kept | {"unit": "HOURS"})).then_rejected(E.UNKNOWN_PLEDGE, unit="EUR")
+    pledged.when(donation(10, **kept | {"fund": "general"})).then_rejected(E.UNKNOWN_PLEDGE, fund="youth")
     ended = given(*MEMBERS, pledge, EndPledge(pledge="monthly", reason="Moved away"))
-    ended.when(donation(10, donor="ada", pledge="monthly")).then(DonationRecorded)
+    ended.when(donation(10, **kept)).then(DonationRecorded)
 
 
 def test_a_gift_of_somebody_known_is_acknowledged_once() -> None:
@@ -141,6 +142,18 @@ def test_a_gift_of_somebody_known_is_acknowledged_once() -> None:
     given(*MEMBERS, donation()).when(thank()).then_rejected(E.NOT_A_DONATION)
     given(*MEMBERS, came_in()).when(thank("in")).then_rejected(E.NOT_A_DONATION)
     gift.when(thank(occurred_at=NOW + timedelta(hours=1))).then_rejected(E.OCCURRED_IN_FUTURE)
+
+
+def test_a_gift_that_was_taken_back_is_not_acknowledged() -> None:
+    gift = given(*MEMBERS, donation(donor="ada"))
+    back = gift.when(reverse("gift", "back")).then(EntryReversed)
+    back.when(thank()).then_rejected(E.ALREADY_REVERSED, entry="gift", reversed_by="back")
+    kind = given(*MEMBERS, in_kind(donor="ada"), reverse("kind"))
+    kind.when(thank("kind")).then_rejected(E.ALREADY_REVERSED)
+    again = back.when(donation(id="gift-2", donor="ada")).then(DonationRecorded)
+    again.when(thank("gift-2")).then(DonationAcknowledged)
+    thanked = given(*MEMBERS, donation(donor="ada"), thank(), reverse("gift"))
+    thanked.when(thank()).then_nothing()
 
 
 # -- dues -------------------------------------------------------------------------------------------------------------
@@ -172,6 +185,42 @@ def test_dues_are_asked_for_once_a_period() -> None:
     owing.when(assess(100, "bo", member="bo")).then(DuesAssessed)
     paid = given(*MEMBERS, assess(100), receive(100))
     paid.when(assess(100, "twice")).then_rejected(E.ALREADY_ASSESSED)
+
+
+def test_dues_that_were_assessed_wrongly_are_waived_in_whole_and_assessed_anew() -> None:
+    waived = given(*MEMBERS, assess(1000)).when(waive()).then(DuesWaived, waived=1000, assessed=1000, period="2026")
+    waived.when(assess(1000)).then_nothing()
+    waived.when(assess(100)).then_rejected(E.ENTRY_EXISTS, field="amount")
+    anew = waived.when(assess(100, "anew")).then(DuesAssessed, period="2026")
+    assert balances(anew) == {"owed/general": 100, "dues/general": -100}
+    anew.when(assess(100, "thrice")).then_rejected(E.ALREADY_ASSESSED, entry="anew")
+    anew.when(receive(100, dues="anew")).then(DuesReceived, remaining=0, assessed=100, period="2026")
+    once_more = anew.when(waive(100, "second", dues="anew")).then(DuesWaived)
+    once_more.when(assess(90, "thrice")).then(DuesAssessed)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (receive(60), waive(id="rest")), (waive(30),), (waive(30), waive(id="rest")), (receive(100),),
+        (receive(60), reverse("paid")), (receive(100), reverse("paid"), receive(1, "again"), waive(id="rest")),
+    ],
+)  # fmt: skip
+def test_dues_of_which_anything_was_received_or_only_a_part_waived_are_not_assessed_anew(steps: Any) -> None:
+    given(*MEMBERS, assess(100), *steps).when(assess(90, "anew")).then_rejected(E.ALREADY_ASSESSED, entry="asked")
+
+
+def test_a_payment_that_came_back_is_no_obstacle_to_waiving_all_of_the_dues() -> None:
+    bounced = given(*MEMBERS, assess(100), receive(100), reverse("paid"))
+    waived = bounced.when(waive()).then(DuesWaived, waived=100, assessed=100)
+    waived.when(assess(90, "anew")).then(DuesAssessed)
+
+
+def test_the_waiver_of_all_of_the_dues_is_not_reversed_as_they_can_be_assessed_anew() -> None:
+    waived = given(*MEMBERS, assess(100), waive())
+    waived.when(reverse("waived")).then_rejected(E.NOT_REVERSIBLE, entry="waived")
+    anew = waived.when(assess(100, "anew")).then(DuesAssessed)
+    anew.when(reverse("waived")).then_rejected(E.NOT_REVERSIBLE)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +286,11 @@ def test_the_reversal_of_a_payment_of_dues_is_not_reversed() -> None:
 
 def test_dues_go_into_their_own_fund_and_unit() -> None:
     worked = given(*MEMBERS, assess(35, unit="HOURS", fund="grant"))
-    worked.when(receive(35, into="owed")).then(DuesReceived, debits=(p("owed", 35, "grant", "HOURS"),))
+    worked.when(receive(35, into="cash")).then(DuesReceived, debits=(p("cash", 35, "grant", "HOURS"),))
+
+
+def test_dues_are_not_received_into_the_account_in_which_they_are_owed() -> None:
+    given(*MEMBERS, assess(35)).when(receive(35, into="owed")).then_rejected(E.NOTHING_MOVES, accounts=["owed"])
 
 
 def test_a_member_who_pays_from_an_account_that_does_not_take_it_is_told() -> None:

@@ -76,6 +76,7 @@ def test_a_refused_entry_drags_nobody_down() -> None:
         (line(fund="moon"), E.UNKNOWN_FUND),
         (line(unit="USD"), E.UNKNOWN_UNIT),
         (replace(line(5), credits=(p("dues", 4),)), E.UNBALANCED),
+        (line(5, "bank", "bank"), E.NOTHING_MOVES),
         (line(MAX_INTEGER), E.OUT_OF_RANGE),
         (line(MAX_INTEGER, fact=True), E.OUT_OF_RANGE),
         (line(day=on(12, 31, 2025)), E.DATE_OUTSIDE_BOOK),

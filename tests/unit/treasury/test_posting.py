@@ -71,6 +71,12 @@ def test_an_account_on_both_sides_of_an_entry_keeps_the_difference() -> None:
         (entry_of((p("bank", 50), p("bank", 50)), (p("dues", 99),)), E.UNBALANCED, {"debits": 100}),
         (entry_of((p("bank", 50), p("bank", 50, "youth")), (p("dues", 100),)), E.UNBALANCED, {"fund": "general"}),
         (entry_of((p("bank", 1), p("owed", 1, unit="HOURS")), (p("dues", 2),)), E.UNBALANCED, {"unit": "EUR"}),
+        (entry_of((p("food", 5),), (p("food", 5),)), E.NOTHING_MOVES, {"accounts": ["food"]}),
+        (entry_of((p("food", 5),), (p("food", 5),), fact=True), E.NOTHING_MOVES, {}),
+        (entry_of((p("food", 5), p("bank", 3)), (p("bank", 3), p("food", 5))), E.NOTHING_MOVES,
+         {"accounts": ["bank", "food"]}),
+        (entry_of((p("food", 2), p("food", 3)), (p("food", 5),)), E.NOTHING_MOVES, {}),
+        (entry_of((p("food", 5),), (p("food", 5, "youth"),)), E.UNBALANCED, {}),
     ],
 )  # fmt: skip
 def test_an_entry_has_its_form(command: PostEntry, code: TreasuryError, facts: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from services.treasury.contract import (
     CloseAccount,
     ClosePeriod,
+    EntriesPosted,
     EntryPosted,
     EntryReversed,
     ResolveReview,
@@ -67,11 +68,43 @@ def test_an_entry_is_let_stand_with_what_was_found() -> None:
     given().when(stand()).then_rejected(E.UNKNOWN_BOOK)
 
 
-def test_the_reversal_of_a_reversal_restores_the_entry() -> None:
-    spent_again = given(*RICH, spent(50), reverse("out", "back")).when(reverse("back", "again")).then(EntryReversed)
-    assert balances(spent_again) == balances(given(*RICH, spent(50)))
-    spent_again.when(reverse("again", "once-more")).then(EntryReversed)
-    spent_again.when(reverse("back", "twice")).then_rejected(E.ALREADY_REVERSED)
+def test_a_reversal_is_never_reversed() -> None:
+    back = given(*RICH, spent(50), reverse("out", "back"))
+    asked = back.when(reverse("back", "again"))
+    asked.then_rejected(E.NOT_REVERSIBLE, entry="back")
+    assert asked.refusal is not None
+    assert "It stays as it is. Record it again under another id." in asked.refusal.detail
+    back.when(reverse("back", "again", fact=True)).then_rejected(E.NOT_REVERSIBLE)
+    recorded = back.when(spent(50, "out-2")).then(EntryPosted)
+    assert balances(recorded) == balances(given(*RICH, spent(50)))
+
+
+@pytest.mark.parametrize(
+    ("step", "id"),
+    [(spent(50), "out"), (donation(5), "gift"), (release(5), "free"), (post_hold(), "paid")],
+)  # fmt: skip
+def test_the_id_of_an_entry_that_was_taken_back_is_not_used_again(step: Any, id: str) -> None:
+    posted = given(*RICH, hold(10), donation(9, "y0", fund="youth")).when(step).then_event()
+    posted.when(step).then_nothing()
+    back = posted.when(reverse(id, "back")).then(EntryReversed)
+    back.when(step).then_rejected(E.ENTRY_EXISTS, entry=id, reversed_by="back")
+    back.when(came_in(7, id)).then_rejected(E.ENTRY_EXISTS, entry=id, reversed_by="back")
+    back.when(reverse(id, "back")).then_nothing()
+
+
+def test_among_many_an_entry_that_was_taken_back_is_refused_and_drags_its_chain_alone() -> None:
+    many = post(line(5, id="a"), line(6, id="b", linked=True), line(7, id="c"))
+    posted = given(*RICH, many)
+    posted.when(many).then_nothing()
+    back = posted.when(reverse("b")).then(EntryReversed)
+    refused = {"at": 1, "result": "refused", "code": E.ALREADY_REVERSED}
+    back.when(many).then(
+        EntriesPosted,
+        not_posted=({"at": 0, "result": "already_posted"}, refused, {"at": 2, "result": "already_posted"}),
+    )
+    back.when(post(line(9, id="b"), line(8, id="d"))).then(
+        EntriesPosted, not_posted=({"at": 0, "code": E.ALREADY_REVERSED},)
+    )
 
 
 def test_only_an_entry_is_reversed() -> None:

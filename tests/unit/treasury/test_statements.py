@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from services.treasury.contract import (
     LineUnmatched,
     PostEntries,
     RegisterUnit,
+    ReverseEntry,
     StatementImported,
     StatementLinesAdded,
     StatementStarted,
@@ -171,10 +172,43 @@ def test_a_gap_between_statements_that_are_next_to_each_other_is_said(opening: i
     begun.when(finish(statement="s2")).then(StatementImported, gap=gap)
 
 
-@pytest.mark.parametrize("starts", [date(2026, 10, 31), date(2026, 11, 2)])
-def test_statements_that_overlap_or_lie_apart_have_no_gap(starts: date) -> None:
-    begun = imported().when(start(0, 310, 310, **NOVEMBER | {"starts": starts})).then_event()
+@pytest.mark.parametrize(("opening", "gap"), [(300, 0), (310, 10)])
+def test_a_gap_between_statements_that_lie_apart_is_said(opening: int, gap: int) -> None:
+    begun = imported().when(start(0, opening, opening, **NOVEMBER | {"starts": date(2026, 11, 9)})).then_event()
+    begun.when(finish(statement="s2")).then(StatementImported, gap=gap)
+
+
+@pytest.mark.parametrize(("opening", "gap"), [(500, 0), (300, -200), (0, -500)])
+def test_a_statement_that_overlaps_goes_on_from_the_lines_of_the_days_before_it(opening: int, gap: int) -> None:
+    september = {"statement": "s0", "starts": date(2026, 9, 1), "ends": date(2026, 9, 30), "digest": "c" * 64}
+    world = given(*BOOK, start(0, 0, 0, **september), finish(statement="s0"), start())
+    both = world.when(add(bank_line("l1", 500), bank_line("l2", -200, 6))).then_event().when(finish()).then_event()
+    begun = both.when(start(0, opening, opening, **NOVEMBER | {"starts": date(2026, 10, 6)})).then_event()
+    begun.when(finish(statement="s2")).then(StatementImported, gap=gap)
+
+
+def test_a_statement_may_begin_on_the_day_on_which_another_ended() -> None:
+    september = {"statement": "s0", "starts": date(2026, 9, 1), "ends": date(2026, 9, 30), "digest": "c" * 64}
+    world = given(*BOOK, start(0, 0, 0, **september), finish(statement="s0"), start())
+    both = world.when(add(bank_line("l1", 500), bank_line("l2", -200, 31))).then_event().when(finish()).then_event()
+    begun = both.when(start(0, 300, 300, **NOVEMBER | {"starts": date(2026, 10, 31)})).then_event()
     begun.when(finish(statement="s2")).then(StatementImported, gap=0)
+
+
+def test_a_first_statement_has_nothing_before_it() -> None:
+    begun = imported().when(start(0, 310, 310, **NOVEMBER | {"starts": date(2026, 10, 31)})).then_event()
+    begun.when(finish(statement="s2")).then(StatementImported, gap=0)
+
+
+def test_a_statement_does_not_tell_of_days_to_come() -> None:
+    days = {"starts": date(2026, 11, 1), "ends": date(2026, 11, 20)}
+    given(*BOOK).when(start(**days)).then(StatementStarted)
+    tomorrow = days | {"ends": date(2026, 11, 21)}
+    given(*BOOK).when(start(**tomorrow)).then_rejected(E.OCCURRED_IN_FUTURE, ends="2026-11-21", today="2026-11-20")
+    imported().when(start(**tomorrow, digest="b" * 64)).then_rejected(E.OCCURRED_IN_FUTURE)
+    east = replace(BOOK[0], utc_offset=840)
+    at = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
+    given(east, *BOOK[1:]).when(start(**tomorrow), now=at).then(StatementStarted)
 
 
 def test_an_older_statement_does_not_become_the_last() -> None:
@@ -271,6 +305,14 @@ def test_a_line_and_its_entries_say_the_same() -> None:
     world.when(match("l1", "right", account="cash")).then_rejected(E.UNKNOWN_LINE)
     world.when(match("l1", "right", book="moon")).then_rejected(E.UNKNOWN_BOOK)
     world.when(match("l1", "right", occurred_at=TOMORROW)).then_rejected(E.OCCURRED_IN_FUTURE)
+
+
+def test_an_entry_that_was_taken_back_is_still_what_the_bank_did() -> None:
+    back = ReverseEntry(**IN, entry="back", reverses="e1", reason="It bounced")
+    bounced = imported(entry("e1", "bank", "gifts", 500), entry("more", "bank", "gifts", 300), back)
+    matched = bounced.when(match("l1", "e1")).then(LineMatched, amount=500)
+    matched.when(match("l2", "back", "more")).then(LineMatched, amount=-200)
+    bounced.when(match("l1", "back")).then_rejected(E.AMOUNTS_DIFFER, entries=-500)
 
 
 def test_amounts_in_another_unit_do_not_count() -> None:
