@@ -20,7 +20,7 @@ from shared.readmodel import open_pool
 
 _TABLES: Final = 50
 _TURNS: Final = 12
-_EVERY: Final = 2.0
+_EVERY: Final = 4.0
 """Seconds between two scans at a table, each table at moments of its own: quicker than any person hands out a box. The
 goods that leave are issued in inventory meanwhile."""
 

@@ -72,10 +72,10 @@ class Step:
         """The command's id."""
         return str(uuid.uuid5(_NAMESPACE, f"{manager} {self.cause.id} {self.service} {self.target} {self.name}"))
 
-    def event_id(self, manager: str) -> str:
-        """The id of the event that the command makes, by which it is recognised in the stream."""
+    def event_id(self, id: str) -> str:
+        """The id of the event that the command makes under its own `id`, by which it is recognised in the stream."""
         category, _, aggregate = self.target.partition("/")
-        return event_id(f"ledger.{self.service}.{category}.{aggregate}", self.id(manager))
+        return event_id(f"ledger.{self.service}.{category}.{aggregate}", id)
 
 
 class Manager(ABC):

@@ -82,11 +82,13 @@ class Delivery:
     step: Step
     at: int | None
     id: str = field(init=False)
+    event_id: str = field(init=False)
     settled: bool = False
     since: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.id = self.step.id(self.manager.name)
+        self.event_id = self.step.event_id(self.id)
 
 
 class Outbox:

@@ -244,7 +244,7 @@ class Processes:
             return
         self._deliveries[delivery.id] = (managed, delivery)
         managed.waiting[delivery.id] = delivery.since
-        self._by_event[step.event_id(managed.manager.name)] = delivery
+        self._by_event[delivery.event_id] = delivery
         if at is not None:
             managed.open[at] = managed.open.get(at, 0) + 1
         if self.caught_up.is_set():
@@ -258,7 +258,7 @@ class Processes:
         managed = found[0]
         managed.steps += 1
         del managed.waiting[delivery.id]
-        self._by_event.pop(delivery.step.event_id(managed.manager.name), None)
+        self._by_event.pop(delivery.event_id, None)
         self._room.set()
         if delivery.at is None:
             return
