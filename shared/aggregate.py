@@ -21,7 +21,7 @@ from shared.command import Answer, CommandMeta
 from shared.committer import Append
 from shared.decider import Decider, Past, Ref
 from shared.errors import LedgerError
-from shared.event import FIRST_PREVHASH
+from shared.event import FIRST_PREVHASH, sha256
 from shared.remembered import Remembered, key_of, name_key
 
 log = structlog.get_logger(__name__)
@@ -155,6 +155,10 @@ class Aggregate:
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             log.error("a state cannot be kept as a snapshot", subject=self.subject, reason=str(error))
             self.snapshot_revision, self.unsaved_bytes = self.revision, 0
+
+    def wrote(self, raw: bytes) -> bool:
+        """Whether these are the bytes of its newest decision here, or of another that is not durable yet."""
+        return sha256(raw) == self.hash or any(ticket.raw == raw for ticket in self.pending.values())
 
     async def drained(self) -> None:
         """Wait until no ticket is on its way."""

@@ -210,7 +210,8 @@ class Cache:
     async def _watch(self, category: str) -> None:
         """Listen for other processes' writes to a category that decisions read, so that what is read is fresh.
 
-        Core NATS delivers a copy of every publish, before it is stored: a hint, after which a read asks the stream.
+        Core NATS delivers a copy of every publish, before it is stored: a hint, after which a read asks the stream. The
+        copies of what this process wrote itself are no news.
         """
         if category not in self._watched:
             self._watched[category] = self.spawn(self._listen(category))
@@ -221,7 +222,7 @@ class Cache:
 
         async def hear(message: Any) -> None:
             aggregate = self._found.get(Ref(category, message.subject.removeprefix(prefix)))
-            if aggregate is not None:
+            if aggregate is not None and not aggregate.wrote(message.data):
                 aggregate.stale_until = max(aggregate.stale_until, time.monotonic() + _STALE_SECONDS)
 
         await self._store.nc.subscribe(f"{prefix}>", cb=hear)
