@@ -35,7 +35,7 @@ class Commons(Door):
         "tail": Part("services.commands.tail", "Show events as they are recorded.", LOOK),
         "verify": Part("services.commands.verify", "Check the whole ledger and every read model.", CHECK),
         "print": Part("services.commands.printing", "Print QR labels for boxes and household cards.", CHECK),
-        "export": Part("services.commands.export", "Hand on what is recorded, as EPCIS.", CHECK),
+        "export": Part("services.commands.export", "Hand it on: EPCIS, beancount, hledger, CSV.", CHECK),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Final, Literal
 
@@ -17,7 +18,7 @@ from services.commands.render import console, emit
 from services.commands.waiting import position
 from services.queries import QueryResult
 from services.queries.answer import Position
-from services.queries.treasury.book import STREAM, NoBook
+from services.queries.treasury.book import STREAM, NoBook, WhichBook
 
 AskBook = Callable[[asyncpg.Pool, Position | None], Awaitable[QueryResult]]
 """A question that is answered at a position or later."""
@@ -60,8 +61,8 @@ async def show_each(
 ) -> int:
     """Ask one question of several services, and write all answers, or the one that is wanted.
 
-    In JSON all are one object with `stock`, `distribution` and `money`; CSV has room for one. Without a book there is
-    no money.
+    In JSON all are one object with `stock`, `distribution` and `money`; CSV has room for one. Without a book, or
+    with several of which none is named, there is no money.
     """
     form = form_of(operator, csv)
     if form is Form.CSV and of is None:
@@ -80,11 +81,17 @@ async def show_each(
             except NoBook:
                 if of == "money":
                     raise
+            except WhichBook as error:
+                if of == "money":
+                    raise
+                sys.stderr.write(f"Of money nothing is shown. {error.detail}\n")
     if form is Form.JSON and of is None:
         emit({name: as_json(found) for name, found in answers.items()})
         return OK
-    for number, found in enumerate(answers.values()):
+    for number, (name, found) in enumerate(answers.items()):
         if number:
             console().print()
+        if of is None:
+            console().print(name.capitalize(), style="bold")
         write(found, form)
     return OK

@@ -35,6 +35,24 @@ _GENERAL: Final[Mapping[str, str]] = {
 """Words for fields that mean the same everywhere, where the contract's own docstrings need none."""
 
 
+_OF_MONEY: Final = """
+    The `book` by its id.
+    The id of the `entry`, unique in its book: the same id again is not posted twice.
+    The `date` on which it happened.
+    The `account` by its id in the chart.
+    The `fund` by its id, general if left out.
+    The `unit` that it is counted in: a currency such as EUR, or a unit of the book's own.
+    The `amount`, as 12.50 or in minor units.
+    The accounts of the `debits`, with their amounts.
+    The accounts of the `credits`, with their amounts.
+    The `party` that it concerns, by its opaque id and never by a name.
+    The `reference` of the bank's or of your own, by which it is found again.
+    A `description` in clear, for good: keep names out of it.
+    A `fact` has happened, so limits do not stop it, and what it breaks is reviewed.
+"""
+"""Words for fields of the treasury that its commands have in common; a command's own docstring goes before them."""
+
+
 class Kind(Enum):
     """How a field's value is read from the command line."""
 
@@ -95,10 +113,11 @@ def summary(spec: CommandSpec) -> str:
 def fields_of_command(spec: CommandSpec) -> tuple[Field, ...]:
     """The fields of a command: forms from its JSON Schema, words from the docstrings of it and of its events."""
     schema = spec.schema()
-    docs = [doc for cls in (spec.cls, *spec.makes) for doc in _docs_of(cls)]
+    shared = [_OF_MONEY] if treasury.commands.get(spec.name) is spec else []
+    docs = [*_docs_of(spec.cls), *shared, *(doc for cls in spec.makes for doc in _docs_of(cls))]
     defs = dict(schema.get("$defs", {}))
     for cls in _records_in(spec.cls):
-        defs[cls.__name__] = {**defs.get(cls.__name__, {}), "docs": _docs_of(cls)}
+        defs[cls.__name__] = {**defs.get(cls.__name__, {}), "docs": [*_docs_of(cls), *shared]}
     return _fields(schema, defs, docs)
 
 
@@ -203,12 +222,10 @@ def _count(schema: Mapping[str, Any]) -> str:
 
 
 def _doc(name: str, docs: list[str]) -> str:
-    """The first sentence in the docstrings that names the field."""
-    for doc in docs:
-        for sentence in _sentences(doc):
-            if f"`{name}`" in sentence:
-                return sentence
-    return _GENERAL.get(name, "")
+    """The first sentence in the docstrings that is about the field; else the first that names it beside others."""
+    sentences = [sentence for doc in docs for sentence in _sentences(doc) if f"`{name}`" in sentence]
+    about = (sentence for sentence in sentences if sentence.split("`")[1] == name)
+    return next(about, next(iter(sentences), _GENERAL.get(name, "")))
 
 
 def _first(doc: str) -> str:

@@ -24,7 +24,13 @@ Flag = tuple[Any, Any]
 
 def flags(command: str, fields: tuple[Field, ...], lines: dict[str, str]) -> dict[str, Flag]:
     """All flags of one command, by parameter name: its fields, the fields of one record in it, and how it is given."""
-    return {**_flags(fields, f"Fields of {command}"), **_line_flags(fields, lines), **_GIVING}
+    giving = {name: flag for name, flag in _GIVING.items() if name != "scan" or _takes_scans(fields)}
+    return {**_flags(fields, f"Fields of {command}"), **_line_flags(fields, lines), **giving}
+
+
+def _takes_scans(fields: tuple[Field, ...]) -> bool:
+    """Whether a barcode says something that the command asks for."""
+    return any(field.name == "item" for field in fields)
 
 
 def _own(*names: str, metavar: str | None = None, panel: str = PANEL, **more: Any) -> Any:

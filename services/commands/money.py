@@ -83,7 +83,10 @@ def _minor(amount: Decimal, unit: str | None, where: str) -> int:
 
 
 def with_decimals(data: Mapping[str, Any], unit: str | None = None) -> dict[str, Any]:
-    """An event's data for the screen: amounts of money with their decimals, where their currency is known."""
+    """An event's data for the screen: amounts of money with their decimals, where their currency is known.
+
+    Where it is not, such as in a matched line of the bank's, they stay in minor units and say so.
+    """
     beside = data.get("unit") or unit or _unit_of_postings(data)
     decimals = decimals_of(beside) if isinstance(beside, str) else None
     shown: dict[str, Any] = {}
@@ -94,6 +97,8 @@ def with_decimals(data: Mapping[str, Any], unit: str | None = None) -> dict[str,
             shown[name] = [with_decimals(one, beside) if isinstance(one, dict) else one for one in value]
         elif name in _AMOUNTS and decimals is not None and isinstance(value, int) and not isinstance(value, bool):
             shown[name] = f"{money(value, decimals):,}"
+        elif name in _AMOUNTS and isinstance(value, int) and value and not isinstance(value, bool):
+            shown[name] = f"{value:,} (in minor units)"
         else:
             shown[name] = value
     return shown

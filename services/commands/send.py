@@ -82,8 +82,8 @@ def _command_of(contract: Contract, spec: CommandSpec) -> Any:
     lines = line_flags(fields)
 
     async def run(
-        operator: Operator, *, file: Path | None, sets: list[str] | None, scan: str | None, id: str | None,
-        wait: str | None, timeout: float, help_fields: bool, **given: Any,
+        operator: Operator, *, file: Path | None, sets: list[str] | None, id: str | None, wait: str | None,
+        timeout: float, help_fields: bool, scan: str | None = None, **given: Any,
     ) -> int | None:  # fmt: skip
         if help_fields:
             show_fields(spec, as_json=operator.as_json)

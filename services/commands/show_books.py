@@ -70,7 +70,7 @@ async def funds(
     operator: Operator, book: Book = None, as_of: AsOf = None, all_: All = False, csv: Csv = False,
     at_least: AtLeast = None,
 ) -> int | None:  # fmt: skip
-    """What each fund has, what of it is held, and what may still be spent.
+    """What each fund has (net assets, with equipment and goods), what of it is held, and what that leaves.
 
     Example: commons show funds
     """
@@ -189,7 +189,23 @@ async def unreconciled(
     )  # fmt: skip
 
 
+@command
+async def statements(
+    operator: Operator, book: Book = None, account: OneAccount = None, csv: Csv = False, at_least: AtLeast = None
+) -> int | None:
+    """Statements of the bank that were imported: their days, balances and lines, and how many are matched.
+
+    Example: commons show statements --account bank
+    """
+    return await show_book(
+        operator,
+        lambda pool, wanted: treasury.statements(pool, book=book, account=account, at_least=wanted),
+        csv=csv, at_least=at_least,
+    )  # fmt: skip
+
+
 COMMANDS: dict[str, Any] = {
     "trial-balance": trial_balance, "account": account, "funds": funds, "activities": activities,
     "functional": functional, "budget": budget, "expenses": expenses, "entries": entries, "unreconciled": unreconciled,
+    "statements": statements,
 }  # fmt: skip

@@ -11,12 +11,12 @@ from services.queries.treasury.budget import budget
 from services.queries.treasury.giving import acknowledgements, donations, in_kind, parties, pledges
 from services.queries.treasury.journal import entries
 from services.queries.treasury.owed import dues
-from services.queries.treasury.reconciling import unreconciled
+from services.queries.treasury.reconciling import statements, unreconciled
 from services.queries.treasury.results import activities, functional
 from services.queries.treasury.review import review
 from services.queries.treasury.spending import expenses, money_held
 
 __all__ = [
     "account", "acknowledgements", "activities", "budget", "donations", "dues", "entries", "expenses", "functional",
-    "funds", "in_kind", "money_held", "parties", "pledges", "review", "trial_balance", "unreconciled",
+    "funds", "in_kind", "money_held", "parties", "pledges", "review", "statements", "trial_balance", "unreconciled",
 ]  # fmt: skip

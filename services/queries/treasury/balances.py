@@ -93,7 +93,7 @@ _FUNDS: Final = BookQuestion(
         Column("fund", "Fund"), Column("name", "Name"), Column("restriction", "Restricted to"),
         Column("purpose", "Purpose"), Column("available_from", "Not before", "date"),
         Column("net_assets", "Net assets", "money"), Column("held", "Held", "money"),
-        Column("advance", "Advance", "money"), Column("available", "Available", "money"), UNIT,
+        Column("advance", "Advance", "money"), Column("available", "Net assets less held", "money"), UNIT,
         Column("closed_at", "Closed", "moment"),
     ),
     """WITH net AS (
@@ -103,8 +103,15 @@ _FUNDS: Final = BookQuestion(
         GROUP BY d.fund, d.unit
         UNION ALL
         SELECT l.fund, l.unit, 0, -sum(l.amount)::bigint
-        FROM money_held_lines l JOIN accounts a USING (book, account)
-        WHERE l.book = $1 AND a.kind IN ('asset', 'liability') GROUP BY l.fund, l.unit),
+        FROM money_holds h JOIN books b USING (book)
+        CROSS JOIN LATERAL (SELECT make_interval(mins => b.utc_offset) AS east) clock
+        CROSS JOIN jsonb_to_recordset(h.lines) AS l(account text, fund text, unit text, amount bigint)
+        JOIN accounts a ON (a.book, a.account) = (h.book, l.account)
+        WHERE h.book = $1 AND a.kind IN ('asset', 'liability')
+          AND CASE WHEN $2::date IS NULL THEN h.ended IS NULL
+                   ELSE (h.placed_at AT TIME ZONE 'UTC' + clock.east)::date <= $2
+                        AND (h.ended_at IS NULL OR (h.ended_at AT TIME ZONE 'UTC' + clock.east)::date > $2) END
+        GROUP BY l.fund, l.unit),
     figures AS (SELECT fund, unit, sum(net_assets)::bigint AS net_assets, sum(held)::bigint AS held
                 FROM net GROUP BY fund, unit)
     SELECT f.fund, f.name, nullif(f.restriction, 'none') AS restriction, f.purpose, f.available_from, f.closed_at,
@@ -119,6 +126,11 @@ _FUNDS: Final = BookQuestion(
     "There are no funds yet.",
     sums=("net_assets", "held", "available"),
 )  # fmt: skip
+
+_NOT_ALL_MONEY: Final = (
+    "Net assets are everything a fund has, equipment and goods too, less what it owes; what can be paid out is on the "
+    "bank accounts."
+)
 
 
 async def trial_balance(
@@ -163,10 +175,14 @@ async def funds(
     pool: asyncpg.Pool, *, book: str | None = None, as_of: date | None = None, closed: bool = False,
     at_least: Position | None = None,
 ) -> QueryResult:  # fmt: skip
-    """What each fund has: net assets (assets less liabilities), what of it is held, and what may still be spent.
+    """What each fund has: net assets (assets less liabilities), what of it is held, and what is left of them then.
 
-    A restricted fund may be overspent by its advance. With `as_of`, net assets are those of that day, and holds are
-    today's.
+    Net assets count what cannot be paid out too, such as equipment. A restricted fund may be overspent by its advance.
+    With `as_of`, net assets are those of that day, and holds are those that were placed by then and had not ended; one
+    that a failed payment opened again counts from that day on.
     """
     found = await find_book(pool, book, at_least=at_least)
-    return await _FUNDS.ask(pool, found, as_of, closed, about=f"as of {as_of or found.today}", at_least=at_least)
+    given = await _FUNDS.ask(pool, found, as_of, closed, about=f"as of {as_of or found.today}", at_least=at_least)
+    if not given.rows:
+        return given
+    return replace(given, message=_NOT_ALL_MONEY)

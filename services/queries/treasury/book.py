@@ -18,6 +18,8 @@ from shared.readmodel import read
 
 STREAM: Final = "TREASURY"
 
+_LISTED: Final = 20
+
 UNIT: Final = Column("unit", "Unit")
 SIGN: Final = "CASE WHEN a.kind IN ('asset', 'expense') THEN 1 ELSE -1 END"
 """1 for an account `a` that grows by debits, -1 for one that grows by credits."""
@@ -25,6 +27,10 @@ SIGN: Final = "CASE WHEN a.kind IN ('asset', 'expense') THEN 1 ELSE -1 END"
 
 class NoBook(Invalid):
     """There is no book yet."""
+
+
+class WhichBook(Invalid):
+    """There are several books, and none was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,10 @@ def _day(year: int, month: int, day: int) -> date:
 async def find_book(
     pool: asyncpg.Pool, book: str | None, *, now: datetime | None = None, at_least: Position | None = None
 ) -> Book:
-    """The book of that id, or the only one. Raises NoBook, and Invalid when it is not known, or which is not said."""
+    """The book of that id, or the only one.
+
+    Raises NoBook, WhichBook when it is not said, and Invalid when it is not known.
+    """
     checked(book)
     reading = await read(
         pool, "chart",
@@ -70,7 +79,7 @@ async def find_book(
     if not known:
         raise NoBook("There is no book yet. Begin one with `commons send treasury OpenBook`.")
     if book is None and len(known) > 1:
-        raise Invalid(f"There are {len(known)} books: say which with --book. They are: {_listed(known)}.")
+        raise WhichBook(f"There are {len(known)} books: say which with --book. They are: {_listed(known)}.")
     record = next(iter(known.values())) if book is None else known.get(book)
     if record is None:
         raise Invalid(f"There is no book {book!r}. There is: {_listed(get_close_matches(str(book), known) or known)}.")
@@ -82,7 +91,9 @@ async def find_book(
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(list(names)[:20])
+    """The first names, and a sign that there are more."""
+    listed = list(names)
+    return ", ".join([*listed[:_LISTED], *["…"] * (len(listed) > _LISTED)])
 
 
 async def known_in(pool: asyncpg.Pool, book: Book, what: str, given: str | None) -> None:

@@ -68,7 +68,7 @@ _PLEDGES: Final = BookQuestion(
         FROM pledges l LEFT JOIN parties p ON p.party = l.donor
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(g.amount), 0)::bigint AS received, max(g.date) AS last_on FROM gifts g
-            WHERE g.book = l.book AND g.pledge = l.pledge AND g.reversed_by IS NULL) got
+            WHERE g.book = l.book AND g.pledge = l.pledge AND g.reversed_by IS NULL AND g.date <= $2) got
         WHERE l.book = $1 AND ($3 OR l.ended_at IS NULL))
     SELECT *, nullif(greatest(due - received, 0), 0) AS outstanding FROM found
     ORDER BY ended_at IS NOT NULL, starts, pledge""",
@@ -116,7 +116,7 @@ async def pledges(
     pool: asyncpg.Pool, *, book: str | None = None, as_of: date | None = None, ended: bool = False,
     at_least: Position | None = None,
 ) -> QueryResult:  # fmt: skip
-    """What was promised, what of it is due by a day, and what came in so far; with `ended`, what is over too."""
+    """What was promised, what of it is due by a day, and what came in by then; with `ended`, what is over too."""
     found = await find_book(pool, book, at_least=at_least)
     day = as_of or found.today
     return await _PLEDGES.ask(pool, found, day, ended, about=f"as of {day}", at_least=at_least)

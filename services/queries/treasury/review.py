@@ -61,6 +61,8 @@ _QUESTION: Final = BookQuestion(
         SELECT 'match_reversed', m.entry, m.account, NULL, e.date, m.amount, NULL, e.unit, m.line,
                'reversed by ' || e.reversed_by, m.matched_at, m.actor, NULL, NULL
         FROM bank_matches m JOIN entries e USING (book, entry) WHERE m.book = $1 AND e.reversed_by IS NOT NULL
+          AND NOT EXISTS (SELECT FROM bank_matches b
+                          WHERE (b.book, b.account, b.entry) = ($1, m.account, e.reversed_by))
         UNION ALL
         SELECT 'possible_duplicate', min(e.entry), NULL, NULL, e.date, e.amount, NULL, e.unit,
                string_agg(e.entry, ', ' ORDER BY e.sequence, e.place), 'reference ' || e.reference, max(e.recorded_at),
@@ -99,8 +101,8 @@ async def review(
     """Open review items of a book, the newest first, with what to do about each; with `closed`, closed ones too.
 
     Beside what is on record (services/projections/treasury/review.py): gaps between statements, matches with entries
-    that were taken back, entries that look like one entered twice, and expenses that were changed or rejected while
-    another process paid them.
+    that were taken back by one that is no line of the bank's, entries that look like one entered twice, and expenses
+    that were changed or rejected while another process paid them.
     """
     found = await find_book(pool, book, at_least=at_least)
     return await _QUESTION.ask(pool, found, closed, at_least=at_least)

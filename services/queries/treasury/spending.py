@@ -29,7 +29,8 @@ _EXPENSES: Final = BookQuestion(
            (SELECT string_agg(l.account || CASE WHEN l.fund <> 'general' THEN ' of ' || l.fund ELSE '' END, ', ')
             FROM jsonb_to_recordset(e.lines) AS l(account text, fund text)) AS lines,
            CASE e.state
-               WHEN 'requested' THEN greatest(e.needed - jsonb_array_length(e.approvers), 1) || ' approval(s)'
+               WHEN 'requested' THEN CASE WHEN e.needed - jsonb_array_length(e.approvers) > 1
+                        THEN e.needed - jsonb_array_length(e.approvers) || ' approvals' ELSE '1 approval' END
                WHEN 'approved' THEN 'its money to be held'
                WHEN 'held' THEN 'payment'
                WHEN 'failed' THEN 'somebody to pay again, change or reject it'

@@ -172,6 +172,9 @@ def test_funds_say_what_may_still_be_spent(house: House) -> None:
     assert cut(rows, "fund", "net_assets", "held", "available") == [
         ("general", 87_500, 7_000, 80_500), ("kitchen", 35_000, None, 35_000),
     ]  # fmt: skip
+    assert cut(house.rows("funds", "--as-of", "2026-03-31"), "fund", "held") == [("general", None), ("kitchen", None)]
+    assert cut(house.rows("funds", "--as-of", "2197-03-31"), "fund", "held") == [("general", 7_000), ("kitchen", None)]
+    assert "equipment and goods too" in house.show("funds").out
 
 
 def test_activities_show_what_was_restricted_what_was_released_and_the_change(house: House) -> None:
@@ -202,7 +205,7 @@ def test_expenses_say_who_waits_for_what(house: House) -> None:
         "x-1",
         "requested",
         4_000,
-        "1 approval(s)",
+        "1 approval",
     )
     assert (row["payee_name"], row["description"], row["submitter"]) == ("Bell Bakery", "Bread", "sam")
 
@@ -220,12 +223,16 @@ def test_dues_age_and_gifts_wait_for_their_acknowledgement(house: House) -> None
     assert cut(house.rows("pledges", "--as-of", "2026-03-20"), "due", "received", "outstanding") == [
         (150_000, 100_000, 50_000)
     ]
+    assert cut(house.rows("pledges", "--as-of", "2026-01-09"), "received", "last_on") == [(0, None)]
     assert cut(house.rows("parties"), "party", "name") == [("p-1", "Amina Okafor"), ("p-2", "Bell Bakery")]
 
 
 def test_what_bank_and_book_do_not_both_know_is_listed_but_for_what_cancels_out(house: House) -> None:
     told = house.show("unreconciled", "--json").json
     assert cut(told["totals"], "side", "amount") == [("Total: the book", 9_500), ("Total: the bank", 30_000)]
+    assert "on 2026-03-31 the bank's closing balance is 1,300.00 EUR, the book's 1,085.00 EUR" in told["message"]
+    assert "They differ by 215.00 EUR, and what is not matched explains all of it." in told["message"]
+    assert cut(house.rows("statements"), "statement", "closing", "lines", "matched") == [("q1", 130_000, 2, 1)]
     rows = told["rows"]
     assert ("the bank", "L2", 30_000) in cut(rows, "side", "line", "amount")
     in_book = [row["line"] for row in rows if row["side"] == "the book"]
@@ -258,6 +265,7 @@ def test_holds_and_reviews_of_both_services_are_one_answer(house: House) -> None
     assert set(told) == {"stock", "money"}
     assert cut(told["money"]["rows"], "hold", "amount", "debited", "credited") == [("h-1", 7_000, "rent", "bank")]
     both = house.show("holds").out
+    assert both.startswith("Stock\n") and "\nMoney\n" in both
     assert "as of INVENTORY" in both
     assert "Money held" in both
     reviewed = house.rows("review", "--of", "money")
@@ -307,3 +315,12 @@ def test_what_the_book_does_not_have_is_said(house: House) -> None:
     ):  # fmt: skip
         done = house.commons("show", *arguments)
         assert (done.code, said in done.err) == (1, True), done
+
+
+def test_with_two_books_and_none_named_what_is_not_of_money_is_shown(house: House) -> None:
+    house.send("OpenBook", book="shop", name="Shop", unit="EUR", starts="2026-01-01")
+    done = house.commons("show", "review")
+    assert (done.code, done.out.startswith("Stock\n"), "Distribution\n" in done.out) == (0, True, True), done
+    assert "Of money nothing is shown. There are 2 books: say which with --book" in done.err
+    assert house.commons("show", "review", "--of", "money").code == 1
+    assert "Money" not in done.out

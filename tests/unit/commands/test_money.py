@@ -62,7 +62,14 @@ def test_the_screen_takes_the_currency_of_the_postings_when_they_have_one() -> N
     posting = {"account": "bank", "amount": 1200, "unit": "EUR"}
     assert with_decimals({"amount": 1200, "debits": [posting], "credits": []})["amount"] == "12.00"
     other = {"account": "bank", "amount": 1200, "unit": "USD"}
-    assert with_decimals({"amount": 1200, "debits": [posting], "credits": [other]})["amount"] == 1200
+    assert with_decimals({"amount": 1200, "debits": [posting], "credits": [other]})["amount"] == (
+        "1,200 (in minor units)"
+    )
+
+
+def test_an_amount_whose_currency_an_event_does_not_say_is_said_to_be_in_minor_units() -> None:
+    assert with_decimals({"line": "L1", "entries": ["e"], "amount": -1200})["amount"] == "-1,200 (in minor units)"
+    assert with_decimals({"name": "Rice", "lines": 24, "gap": 0}) == {"name": "Rice", "lines": 24, "gap": 0}
 
 
 @pytest.mark.parametrize(
