@@ -116,7 +116,8 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     fulfilment: Fulfilment = context.read("fulfilment", command.order)
     if fulfilment.box is not None and fulfilment.box != command.box:
         raise rejected(
-            DistributionError.ALREADY_PACKED, f"Order {command.order} is in box {fulfilment.box} already.",
+            DistributionError.ALREADY_PACKED,
+            f"Order {command.order} is in box {fulfilment.box} already. Unpack that first, or hand it out.",
             order=command.order, box=fulfilment.box,
         )  # fmt: skip
     waiting = [line.item for line in placed.goods if line.item not in fulfilment.lines]
@@ -167,6 +168,7 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
     household: Household = context.read("household", packed.household)
     claims: Entitlement = context.read("entitlement", entitlement_id(packed.household, packed.programme, packed.period))
     fact = command.fact or is_late(command.occurred_at, context)
+    fulfilment: Fulfilment = context.read("fulfilment", packed.order)
     breaches: list[DistributionError] = []
     if order.stage is not Stage.CONFIRMED:
         if not fact:
@@ -178,6 +180,16 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
             f"Box {command.box} was packed at {packed.occurred_at:%Y-%m-%d %H:%M} UTC, later. Check the clock.",
             box=command.box,
         )  # fmt: skip
+    gone = [] if packed.lines or breaches else _taken_away(packed, fulfilment)
+    if gone:
+        if not fact:
+            raise rejected(
+                DistributionError.GOODS_TAKEN,
+                f"In box {command.box}, {' and '.join(gone)} is not set aside any more: it may be recalled. Look at "
+                "it, and unpack the box; if it was handed out, record that with `fact`.",
+                box=command.box, goods=gone,
+            )  # fmt: skip
+        breaches.append(DistributionError.GOODS_TAKEN)
     day = local_day(at, programme.utc_offset)
     if command.collected_by is not None and not may_collect(household, command.collected_by, day, at):
         if not fact:
@@ -200,6 +212,16 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,
         packed=packed.packed, people=packed.people, claimed=claimed, breaches=tuple(breaches),
     )  # fmt: skip
+
+
+def _taken_away(packed: BoxPacked, fulfilment: Fulfilment) -> list[str]:
+    """What in a box is not set aside for its order any more, in words."""
+    there = {(line.item, line.lot, line.date, line.owner): line.quantity for line in fulfilment.lots()}
+    return [
+        f"{line.item} of lot {line.lot}"
+        for line in packed.packed
+        if there.get((line.item, line.lot, line.date, line.owner), 0) < line.quantity
+    ]
 
 
 def _distinct(lines: Iterable[PackedLine]) -> None:

@@ -86,7 +86,8 @@ class BoxHandedOut:
     """A box is in the hands of its household, or of `collected_by`, who may collect for it.
 
     `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
-    household was served twice), an authorisation that was over, an order that had ended.
+    household was served twice), an authorisation that was over, an order that had ended, goods that were not set aside
+    any more, as after a recall.
     """
 
     box: BoxCode
@@ -107,7 +108,10 @@ class BoxHandedOut:
 
 @command(category="box", aggregate="box", makes=(BoxHandedOut,))
 class HandOutBox:
-    """Hand a box out. With `fact`, or late, it reports what has happened and is recorded whatever it broke."""
+    """Hand a box out. With `fact`, or late, it reports what has happened and is recorded whatever it broke.
+
+    A box of what was set aside is refused when a recall, or somebody else, took that away since it was packed.
+    """
 
     box: BoxCode
     collected_by: Id | None = None

@@ -166,6 +166,7 @@ def test_a_merged_households_order_is_packed_and_handed_out() -> None:
         ((), unpack, E.UNKNOWN_BOX),
         ((*PACKED, unpack, cancel), hand_out(), E.BOX_UNPACKED),
         ((*PACKED, cancel, release), hand_out(occurred_at=None, collected_by="x"), E.ORDER_ENDED),
+        ((*PACKED, release, taken), hand_out(collected_by="x"), E.GOODS_TAKEN),
         ((*PACKED, release), hand_out(collected_by="x"), E.WRONG_RECIPIENT),
         ((*PACKED, release), hand_out(), E.UNKNOWN_CLAIM),
         ((*PACKED, hand_out()), unpack, E.BOX_GONE),
@@ -210,6 +211,17 @@ def test_a_box_whose_claim_is_not_there_waits_unless_it_has_left() -> None:
     unclaimed = given(*HALL, place(), confirm, reserved(), pack())
     unclaimed.when(hand_out()).then_rejected(E.UNKNOWN_CLAIM, household="yilmaz")
     unclaimed.when(hand_out(fact=True)).then(BoxHandedOut, claimed=False, breaches=())
+
+
+def test_a_box_whose_goods_were_taken_away_since_is_looked_at() -> None:
+    """As a recall does, when the box is packed already."""
+    recalled = given(*PACKED, taken)
+    recalled.when(hand_out()).then_rejected(E.GOODS_TAKEN, goods=["rice of lot R1"])
+    recalled.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.GOODS_TAKEN,))
+    part = given(*PACKED, NoteFreed(order="o1", item="rice", lots=(packed(1),)))
+    part.when(hand_out()).then_rejected(E.GOODS_TAKEN)
+    listed = given(*ORDERED, pack("b1", R2), taken)
+    listed.when(hand_out()).then(BoxHandedOut, breaches=())
 
 
 def test_a_clock_that_runs_back_is_told_to_be_set() -> None:

@@ -186,6 +186,21 @@ def test_a_recall_takes_an_orders_goods_away_before_they_are_packed(friday: Frid
         friday.do("PackBox", box="b1", order="o1")
 
 
+def test_a_recall_reaches_a_box_before_it_is_handed_out(friday: Friday) -> None:
+    friday.boxed(rice=8)
+    friday.inventory.do("RecallLot", item="rice", recall="r1", scope={"lots": ["A"]}, reason="Glass.")
+    friday.settle()
+    with pytest.raises(Rejected, match="rice of lot A and rice of lot B is not set aside any more"):
+        friday.do("HandOutBox", box="b1")
+    friday.do("UnpackBox", box="b1", reason="Recalled.")
+    friday.settle()
+    friday.do("PackBox", box="b2", order="o1", lines=[{"item": "rice", "quantity": 4, "lot": "B"}])
+    friday.do("HandOutBox", box="b2")
+    friday.settle()
+    assert not friday.stock().reservations
+    assert [row.on_hand for _, row in friday.stock().shelf()] == [6]
+
+
 def test_orders_nobody_came_for_end_when_their_time_is_over(friday: Friday) -> None:
     friday.ordered()
     friday.ordered("o2", "okafor")
