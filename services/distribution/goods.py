@@ -23,7 +23,7 @@ from shared.decider import Context, Decider
 
 @dataclass(slots=True)
 class Goods:
-    """An item: its base unit, the net weight of one in g if known, its allergens if known."""
+    """An item: its base unit; if known, the net weight in g of one piece or of 1,000 ml, and its allergens."""
 
     revision: int
     name: str

@@ -24,7 +24,8 @@ def _catalogue(_: Any) -> str:
 class GoodsNoted:
     """What inventory says of an item: `revision` is that of the item's event. Allergens None are not known.
 
-    `weight` is the net weight of one base unit in g, `chilled` whether it must be kept cold.
+    `weight` is the net weight in g of one piece (unit each) or of 1,000 ml (unit ml); of unit g it is left out.
+    `chilled` says whether it must be kept cold.
     """
 
     item: Id

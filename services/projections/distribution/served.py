@@ -15,7 +15,7 @@ class VisitsServed(DistributionProjection):
 
     `household` is null for somebody who gave no name. `goods` is how much of each item they got, in its base unit; what
     that weighed is told by `goods_noted`: the item as inventory described it, from `noted_at` on, its weight being that
-    of one base unit in g.
+    in g of one piece, or of 1,000 ml.
     """
 
     name = "visits_served"

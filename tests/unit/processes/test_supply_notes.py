@@ -11,6 +11,7 @@ from services.distribution.contract import (
     GoodsReserved,
     IssuedGoods,
     NoteBox,
+    NoteGoods,
     NoteIssued,
     NoteReserved,
     PackedLine,
@@ -19,6 +20,7 @@ from services.distribution.contract import (
 from services.distribution.fulfilment import Fulfilment, decide, evolve
 from services.distribution.processes.supply import Supply
 from shared.decider import Context
+from tests.support.pantry import Pantry
 
 NOW = datetime(2026, 11, 20, 8, tzinfo=UTC)
 
@@ -67,3 +69,12 @@ def test_what_was_noted_before_is_left_out_whoever_it_comes_with() -> None:
     assert event == GoodsIssued(order="o1", goods=(issued("rice", 7),), occurred_at=NOW)
     assert note(state, NoteIssued(order="o1", goods=(issued("rice", 7), issued("milk", 4)))) is None
     assert {item: line.issued for item, line in state.lines.items()} == {"rice": 4, "milk": 2}
+
+
+def test_an_items_weight_is_noted_as_inventory_has_it() -> None:
+    """Of a piece, or of 1,000 ml: the reports take a thousandth of it for each ml."""
+    pantry = Pantry()
+    pantry.do("RegisterItem", item="milk", name="Milk", unit="ml", net_weight=1030)
+    (step,) = Supply().react(pantry.events[-1])
+    assert isinstance(step.command, NoteGoods)
+    assert (step.command.unit, step.command.weight) == ("ml", 1030)
