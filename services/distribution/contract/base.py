@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
 from msgspec import Meta
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from services.inventory.contract import LotNumber
 from shared.contract import Contract, value
@@ -18,8 +18,8 @@ from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revisi
 
 __all__ = [
     "ANONYMOUS", "MAX_LINES", "AgeBand", "Amount", "BoxCode", "Date", "Delta", "DistributionError", "Id", "ItemLine",
-    "Moment", "Note", "OrderId", "PackedLine", "People", "Period", "Quantity", "Revision", "Text", "VisitId",
-    "Warned", "Warning", "command", "distribution", "event", "value",
+    "Moment", "NewBoxCode", "NewOrderId", "Note", "OrderId", "PackedLine", "People", "Period", "Quantity", "Revision",
+    "Text", "VisitId", "Warned", "Warning", "command", "distribution", "event", "value",
 ]  # fmt: skip
 
 distribution: Final = Contract("distribution")
@@ -143,6 +143,20 @@ VisitId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,45}$"), Met
 
 BoxCode = OrderId
 """The code on a box's label."""
+
+
+def _no_visits(id: str) -> str:
+    if id.startswith("v-"):
+        raise ValueError("it begins with v-, as the goods of visits are named; choose another")
+    return id
+
+
+NewOrderId = Annotated[OrderId, AfterValidator(_no_visits)]
+"""The id of an order that is to be. None begins with `v-`: so are the goods that inventory gives out for visits named,
+and one order's would count as another visit's."""
+
+NewBoxCode = NewOrderId
+"""The code of a box that is to be: inventory gives its goods out under it."""
 
 Period = Annotated[
     str, Field(pattern=r"^\d{4}(-W\d\d|-\d\d(-\d\d)?)?$"), Meta(max_length=10)

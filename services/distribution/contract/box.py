@@ -15,6 +15,7 @@ from services.distribution.contract.base import (
     DistributionError,
     Id,
     Moment,
+    NewBoxCode,
     Note,
     OrderId,
     PackedLine,
@@ -52,7 +53,7 @@ class BoxPacked:
 class PackBox:
     """Pack a box for an order. Its lots left out are those that were set aside for the order."""
 
-    box: BoxCode
+    box: NewBoxCode
     order: OrderId
     lines: Annotated[tuple[PackedLine, ...], Field(max_length=2 * MAX_LINES)] = ()
     seen_warnings: bool = False

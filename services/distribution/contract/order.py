@@ -18,6 +18,7 @@ from services.distribution.contract.base import (
     Id,
     ItemLine,
     Moment,
+    NewOrderId,
     Note,
     OrderId,
     People,
@@ -55,7 +56,7 @@ class OrderPlaced:
 class PlaceOrder:
     """Ask for goods at a session; `lines` left out are the standard box for the household's size."""
 
-    order: OrderId
+    order: NewOrderId
     household: Id
     session: Id
     slot: Moment | None = None

@@ -133,6 +133,13 @@ def test_ids_of_orders_boxes_and_visits_leave_room_for_what_follows_from_them(
         refused(name, field, **{field: id})
 
 
+@pytest.mark.parametrize(("name", "field"), [("PlaceOrder", "order"), ("PackBox", "box")])
+def test_no_order_and_no_box_is_named_as_the_goods_of_a_visit_are(name: str, field: str) -> None:
+    refused(name, f"{field}: .*v-", **{field: "v-1"})
+    for id in ("v1", "V-1", "w-1", "v"):
+        distribution.parse(name, {**GOOD[name], field: id})
+
+
 @pytest.mark.parametrize(
     "period", ["", "26", "2026-W4", "2026-W477", "2026-1", "2026-11-", "2026-11-2", "W47", "2026W47"]
 )
