@@ -15,8 +15,10 @@ from services.distribution.contract import (
     BoxUnpacked,
     DistributionError,
     HandOutBox,
+    HandOutResolved,
     PackBox,
     PackedLine,
+    ResolveHandOut,
     UnpackBox,
     distribution,
     entitlement_id,
@@ -27,7 +29,7 @@ from services.distribution.goods import Catalogue, known_items, look, warnings
 from services.distribution.household import Household, avoided, may_collect
 from services.distribution.order import Order, Stage, known, open_still
 from services.distribution.programme import Programme
-from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, when
+from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
 from services.inventory.contract import lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -44,14 +46,16 @@ class Where(StrEnum):
 
 @dataclass
 class Box:
-    """A box; `packed` is what was put into it."""
+    """A box; `packed` is what was put into it. `review` says whether a rule that its hand-out broke waits for somebody;
+    None when it broke none."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
+    review: bool | None = None
 
 
-BoxCommand = PackBox | UnpackBox | HandOutBox
-BoxEvent = BoxPacked | BoxUnpacked | BoxHandedOut
+BoxCommand = PackBox | UnpackBox | HandOutBox | ResolveHandOut
+BoxEvent = BoxPacked | BoxUnpacked | BoxHandedOut | HandOutResolved
 
 
 def evolve(box: Box, event: BoxEvent) -> Box:
@@ -61,7 +65,9 @@ def evolve(box: Box, event: BoxEvent) -> Box:
         case BoxUnpacked():
             box.where = Where.UNPACKED
         case BoxHandedOut():
-            box.where = Where.HANDED_OUT
+            box.where, box.review = Where.HANDED_OUT, True if event.breaches else None
+        case HandOutResolved():
+            box.review = False
     return box
 
 
@@ -91,6 +97,11 @@ def decide(command: BoxCommand, box: Box, context: Context) -> BoxEvent | None:
             )  # fmt: skip
         case HandOutBox():
             return _hand_out(command, box, context, at)
+        case ResolveHandOut():
+            _there(box, command.box)
+            if not waits(box.review, f"Box {command.box}"):
+                return None
+            return HandOutResolved(box=command.box, note=command.note, occurred_at=at)
 
 
 def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPacked | None:

@@ -20,8 +20,10 @@ from services.distribution.contract import (
     EntitlementReleased,
     RecordVisit,
     ReleaseEntitlement,
+    ResolveVisit,
     ReverseVisit,
     VisitRecorded,
+    VisitResolved,
     VisitReversed,
     distribution,
     entitlement_id,
@@ -31,7 +33,7 @@ from services.distribution.fulfilment import Fulfilment
 from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
 from services.distribution.household import Household, avoided, eligible, may_collect, registered, served_as_itself
 from services.distribution.programme import Programme, bundle_for, known, period_of, running
-from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, when
+from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
 from services.distribution.session import Session, not_open, scheduled
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -39,10 +41,12 @@ from shared.decider import Context, Decider, Ref
 
 @dataclass(slots=True)
 class Visit:
-    """A visit: its session, and the site that its goods left from."""
+    """A visit: its session, and the site that its goods left from. `review` says whether a rule that it broke waits for
+    somebody; None when it broke none."""
 
     session: str
     site: str
+    review: bool | None = None
 
 
 @dataclass
@@ -60,8 +64,8 @@ class Entitlement:
         return len(self.claims) + len(self.visits)
 
 
-EntitlementCommand = ClaimEntitlement | ReleaseEntitlement | RecordVisit | ReverseVisit
-EntitlementEvent = EntitlementClaimed | EntitlementReleased | VisitRecorded | VisitReversed
+EntitlementCommand = ClaimEntitlement | ReleaseEntitlement | RecordVisit | ReverseVisit | ResolveVisit
+EntitlementEvent = EntitlementClaimed | EntitlementReleased | VisitRecorded | VisitReversed | VisitResolved
 
 
 def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
@@ -69,13 +73,15 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
         case EntitlementClaimed():
             entitlement.claims.add(event.claim)
         case VisitRecorded():
-            entitlement.visits[event.visit] = Visit(event.session, event.site)
+            entitlement.visits[event.visit] = Visit(event.session, event.site, True if event.breaches else None)
         case EntitlementReleased():
             entitlement.claims.discard(event.claim)
             entitlement.released.add(event.claim)
         case VisitReversed():
             entitlement.visits.pop(event.visit, None)
             entitlement.reversed.add(event.visit)
+        case VisitResolved():
+            entitlement.visits[event.visit].review = False
     return entitlement
 
 
@@ -91,6 +97,8 @@ def reads(command: EntitlementCommand) -> Iterable[Ref]:
             ]  # fmt: skip
         case ReleaseEntitlement() | ReverseVisit():
             return () if command.household is None else (Ref("household", command.household),)
+        case ResolveVisit():
+            return ()
 
 
 def decide(command: EntitlementCommand, entitlement: Entitlement, context: Context) -> EntitlementEvent | None:
@@ -114,15 +122,26 @@ def decide(command: EntitlementCommand, entitlement: Entitlement, context: Conte
         case ReverseVisit():
             if command.visit in entitlement.reversed:
                 return None
-            visit = entitlement.visits.get(command.visit)
-            if visit is None:
-                raise rejected(
-                    DistributionError.UNKNOWN_VISIT, f"There is no visit {command.visit} in {command.period}.",
-                    visit=command.visit,
-                )  # fmt: skip
+            visit = _known_visit(command, entitlement)
             fields = dict(fields_of(command)) | {"occurred_at": at}
             left = used(command, entitlement, context) - 1
             return VisitReversed(**fields, session=visit.session, site=visit.site, used=left)
+        case ResolveVisit():
+            if command.visit in entitlement.reversed:
+                return None
+            if not waits(_known_visit(command, entitlement).review, f"Visit {command.visit}"):
+                return None
+            return VisitResolved(**(dict(fields_of(command)) | {"occurred_at": at}))
+
+
+def _known_visit(command: ReverseVisit | ResolveVisit, entitlement: Entitlement) -> Visit:
+    visit = entitlement.visits.get(command.visit)
+    if visit is None:
+        raise rejected(
+            DistributionError.UNKNOWN_VISIT, f"There is no visit {command.visit} in {command.period}.",
+            visit=command.visit,
+        )  # fmt: skip
+    return visit
 
 
 def _claim(

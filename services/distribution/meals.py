@@ -9,6 +9,7 @@ from typing import Any, Final
 from services.distribution.contract import (
     CertifyCount,
     CountCertified,
+    CountResolved,
     DeliverMeals,
     Diner,
     DiscardMeals,
@@ -17,10 +18,11 @@ from services.distribution.contract import (
     MealsDiscarded,
     MealServed,
     MealsServed,
+    ResolveCount,
     ServeMeal,
     distribution,
 )
-from services.distribution.refusals import rejected, when
+from services.distribution.refusals import rejected, waits, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider
 
@@ -30,12 +32,15 @@ FURTHEST_EAST: Final = timedelta(hours=14)
 
 @dataclass(slots=True)
 class Meal:
-    """One meal of the day. `marks` are the deliveries, servings and discards that were counted, each as it was said."""
+    """One meal of the day. `marks` are the deliveries, servings and discards that were counted, each as it was said.
+
+    `review` says whether a certificate that is off waits for somebody; None when it is not off."""
 
     delivered: int = 0
     served: dict[Diner, int] = field(default_factory=dict)
     discarded: int = 0
     certified: CountCertified | None = None
+    review: bool | None = None
     marks: dict[str, str] = field(default_factory=dict)
 
 
@@ -47,8 +52,8 @@ class MealCount:
 
 
 _Counted = DeliverMeals | ServeMeal | DiscardMeals | MealsDelivered | MealServed | MealsDiscarded
-MealCommand = DeliverMeals | ServeMeal | DiscardMeals | CertifyCount
-MealEvent = MealsDelivered | MealServed | MealsDiscarded | CountCertified
+MealCommand = DeliverMeals | ServeMeal | DiscardMeals | CertifyCount | ResolveCount
+MealEvent = MealsDelivered | MealServed | MealsDiscarded | CountCertified | CountResolved
 
 
 def evolve(count: MealCount, event: MealEvent) -> MealCount:
@@ -61,7 +66,10 @@ def evolve(count: MealCount, event: MealEvent) -> MealCount:
         case MealsDiscarded():
             meal.discarded += event.quantity
         case CountCertified():
-            meal.certified = event
+            meal.certified, meal.review = event, True if event.discrepancy else None
+            return count
+        case CountResolved():
+            meal.review = False
             return count
     mark, said = _mark(event)
     meal.marks[mark] = said
@@ -86,6 +94,9 @@ def decide(command: MealCommand, count: MealCount, context: Context) -> MealEven
     _not_to_come(command, context)
     if isinstance(command, CertifyCount):
         return _certify(command, meal, context, fields)
+    if isinstance(command, ResolveCount):
+        what = f"The count of {command.meal} at {command.site} on {command.date}"
+        return CountResolved(**fields) if waits(meal.review, what) else None
     mark, said = _mark(command)
     if mark in meal.marks:
         if meal.marks[mark] == said:

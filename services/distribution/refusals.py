@@ -18,6 +18,16 @@ def rejected(code: DistributionError, detail: str, **facts: Any) -> Rejected:
     return Rejected(code, detail, **facts)
 
 
+def waits(review: bool | None, what: str) -> bool:
+    """Whether a review is open still; None is that there was never anything to look into. Refuses that."""
+    if review is None:
+        raise rejected(
+            DistributionError.NOTHING_TO_REVIEW,
+            f"{what} is not for review: nothing is known that is wrong with it. Look it up among the review items.",
+        )
+    return review
+
+
 def when(occurred_at: datetime | None, context: Context) -> datetime:
     """When a command's fact happened: as it says, or now. Refuses the future."""
     if occurred_at is None:

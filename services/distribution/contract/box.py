@@ -120,4 +120,28 @@ class HandOutBox:
     occurred_at: Moment | None = None
 
 
-__all__ = ["BoxHandedOut", "BoxPacked", "BoxUnpacked", "HandOutBox", "PackBox", "UnpackBox"]
+@event(category="box")
+class HandOutResolved:
+    """Somebody looked into a box that was handed out against a rule, and closed its review.
+
+    `note` says what was found, and names nobody.
+    """
+
+    box: BoxCode
+    note: Note
+    occurred_at: Moment
+
+
+@command(category="box", aggregate="box", makes=(HandOutResolved,))
+class ResolveHandOut:
+    """Close the review of a box that was handed out against a rule; the hand-out stands."""
+
+    box: BoxCode
+    note: Note
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "BoxHandedOut", "BoxPacked", "BoxUnpacked", "HandOutBox", "HandOutResolved", "PackBox", "ResolveHandOut",
+    "UnpackBox",
+]  # fmt: skip

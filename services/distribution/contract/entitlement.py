@@ -190,7 +190,32 @@ class ReverseVisit:
     occurred_at: Moment | None = None
 
 
+@event(category="entitlement")
+class VisitResolved:
+    """Somebody looked into a visit that broke a rule, and closed its review. `note` says what was found, and
+    names nobody."""
+
+    visit: VisitId
+    household: Id | None = None
+    programme: Id
+    period: Period
+    note: Note
+    occurred_at: Moment
+
+
+@command(category="entitlement", aggregate=of_visit, makes=(VisitResolved,))
+class ResolveVisit:
+    """Close the review of a visit that broke a rule; the visit stands. Who finds it wrong reverses it instead."""
+
+    visit: VisitId
+    household: Id | None = None
+    programme: Id
+    period: Period
+    note: Note
+    occurred_at: Moment | None = None
+
+
 __all__ = [
     "ClaimEntitlement", "EntitlementClaimed", "EntitlementReleased", "RecordVisit", "ReleaseEntitlement",
-    "ReverseVisit", "VisitRecorded", "VisitReversed", "entitlement_id",
+    "ResolveVisit", "ReverseVisit", "VisitRecorded", "VisitResolved", "VisitReversed", "entitlement_id",
 ]  # fmt: skip

@@ -191,7 +191,30 @@ class CertifyCount:
     occurred_at: Moment | None = None
 
 
+@event(category="meal_count")
+class CountResolved:
+    """Somebody looked into a certified count that is off, and closed its review. `note` says what was found,
+    and names nobody."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    note: Note
+    occurred_at: Moment
+
+
+@command(category="meal_count", aggregate=meal_count_id, makes=(CountResolved,))
+class ResolveCount:
+    """Close the review of a certified count that is off; the certificate stands."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    note: Note
+    occurred_at: Moment | None = None
+
+
 __all__ = [
-    "CertifyCount", "CountCertified", "DeliverMeals", "Diner", "DiscardMeals", "MealServed", "MealType",
-    "MealsDelivered", "MealsDiscarded", "MealsServed", "ServeMeal",
+    "CertifyCount", "CountCertified", "CountResolved", "DeliverMeals", "Diner", "DiscardMeals", "MealServed",
+    "MealType", "MealsDelivered", "MealsDiscarded", "MealsServed", "ResolveCount", "ServeMeal",
 ]  # fmt: skip

@@ -9,10 +9,13 @@ from services.distribution.contract import (
     ANONYMOUS,
     BoxHandedOut,
     CountCertified,
+    CountResolved,
     DistributionError,
+    HandOutResolved,
     ProcessStepRefused,
     ProcessStepResolved,
     VisitRecorded,
+    VisitResolved,
     VisitReversed,
 )
 from services.projections.distribution.base import DistributionProjection
@@ -29,24 +32,27 @@ BREACHES = (
 
 class DistributionReview(DistributionProjection):
     """A row for each item to review; open while `closed_at` is null. `closed_by` says what closed it: reversed (the
-    visit was taken back), or resolved (a refused step that somebody has seen to, with ResolveStep).
+    visit was taken back), or resolved (somebody has seen to it, and said so: ResolveVisit, ResolveHandOut,
+    ResolveCount, and ResolveStep for a refused step). `note` is what they found, `period` that of a visit.
 
     `kind` limit_reached is a household that was served more often than it may be. What is seen by the clock, such as an
-    order that nothing happens to, is added by the query (services/queries/distribution/stuck.py).
+    order that nothing happens to, is listed by another query (services/queries/distribution/waiting.py).
     """
 
     name = "distribution_review"
-    version = 1
-    events = frozenset({VisitRecorded, VisitReversed, BoxHandedOut, CountCertified, ProcessStepRefused,
-                        ProcessStepResolved})  # fmt: skip
+    version = 2
+    events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxHandedOut, HandOutResolved, CountCertified,
+                        CountResolved, ProcessStepRefused, ProcessStepResolved})  # fmt: skip
     tables = (
         Table(
             "distribution_review_items",
             key=("kind", "subject"),
             columns={
-                "kind": "text", "subject": "text", "household": "text", "programme": "text", "session": "text",
+                "kind": "text", "subject": "text", "household": "text", "programme": "text", "period": "text",
+                "session": "text",
                 "site": "text", "figure": "bigint", "occurred_at": "timestamptz", "recorded_at": "timestamptz",
                 "detail": "text", "actor": "text", "closed_at": "timestamptz", "closed_by": "text",
+                "note": "text",
             },
             indexes=("closed_at, occurred_at",),
         ),
@@ -54,9 +60,14 @@ class DistributionReview(DistributionProjection):
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
         match event.data:
-            case VisitReversed() as data:
+            case VisitReversed() | VisitResolved() as data:
                 for breach in BREACHES:
                     yield "distribution_review_items", (_kind(breach), _visit(data))
+            case HandOutResolved() as data:
+                for breach in BREACHES:
+                    yield "distribution_review_items", (_kind(breach), f"box:{data.box}")
+            case CountResolved() as data:
+                yield "distribution_review_items", ("count_off", _count(data))
             case ProcessStepResolved() as data:
                 yield "distribution_review_items", ("step_refused", data.step)
 
@@ -70,42 +81,53 @@ class DistributionReview(DistributionProjection):
                     _open(rows, (_kind(breach), f"box:{data.box}"), event, detail=f"order {data.order}")
             case VisitReversed() as data:
                 for breach in BREACHES:
-                    _close(rows, (_kind(breach), _visit(data)), event, "reversed")
+                    _close(rows, (_kind(breach), _visit(data)), event, "reversed", data.reason)
+            case VisitResolved() as data:
+                for breach in BREACHES:
+                    _close(rows, (_kind(breach), _visit(data)), event, "resolved", data.note)
+            case HandOutResolved() as data:
+                for breach in BREACHES:
+                    _close(rows, (_kind(breach), f"box:{data.box}"), event, "resolved", data.note)
             case CountCertified() as data if data.discrepancy:
-                subject = f"{data.site}:{data.date}:{data.meal}"
-                _open(rows, ("count_off", subject), event, detail=data.reason, figure=data.discrepancy)
+                _open(rows, ("count_off", _count(data)), event, detail=data.reason, figure=data.discrepancy)
+            case CountResolved() as data:
+                _close(rows, ("count_off", _count(data)), event, "resolved", data.note)
             case ProcessStepRefused() as data:
                 said = f"{data.manager}: {data.command} to {data.target}: {data.code}. {data.detail}"
                 _open(rows, ("step_refused", data.step), event, detail=said)
             case ProcessStepResolved() as data:
-                _close(rows, ("step_refused", data.step), event, "resolved")
+                _close(rows, ("step_refused", data.step), event, "resolved", data.note)
 
 
 def _kind(breach: DistributionError) -> str:
     return str(breach).lower()
 
 
-def _visit(data: VisitRecorded | VisitReversed) -> str:
+def _visit(data: VisitRecorded | VisitReversed | VisitResolved) -> str:
     return f"visit:{data.household or ANONYMOUS}:{data.programme}:{data.visit}"
+
+
+def _count(data: CountCertified | CountResolved) -> str:
+    return f"{data.site}:{data.date}:{data.meal}"
 
 
 def _open(
     rows: Rows, key: Key, event: Recorded, *, detail: str | None = None, figure: int | None = None
 ) -> None:  # fmt: skip
     data: Any = event.data
-    said = ("household", "programme", "session", "site")
+    said = ("household", "programme", "period", "session", "site")
     rows.put(
         "distribution_review_items",
         key,
         {
             **{name: getattr(data, name, None) for name in said}, "figure": figure, "occurred_at": data.occurred_at,
             "recorded_at": event.recorded_at, "detail": detail, "actor": event.envelope.authid, "closed_at": None,
-            "closed_by": None,
+            "closed_by": None, "note": None,
         },
     )  # fmt: skip
 
 
-def _close(rows: Rows, key: Key, event: Recorded, how: str) -> None:
+def _close(rows: Rows, key: Key, event: Recorded, how: str, note: str) -> None:
     row = rows.get("distribution_review_items", key)
     if row is not None and row["closed_at"] is None:
-        row["closed_at"], row["closed_by"] = event.recorded_at, how
+        row["closed_at"], row["closed_by"], row["note"] = event.recorded_at, how, note

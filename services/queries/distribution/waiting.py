@@ -18,22 +18,27 @@ _REVIEW: Final = Question(
     STREAM, "To review in distribution", ("distribution_review", "boxes", "orders"),
     (
         Column("kind", "What"), Column("subject", "Where to look"), Column("household", "Household"),
-        Column("programme", "Programme"), Column("session", "Session"), Column("site", "Site"),
-        Column("figure", "Figure", "number"), Column("occurred_at", "When", "moment"),
+        Column("programme", "Programme"), Column("period", "Period"), Column("session", "Session"),
+        Column("site", "Site"), Column("figure", "Figure", "number"), Column("occurred_at", "When", "moment"),
         Column("recorded_at", "Recorded", "moment"), Column("detail", "Detail"), Column("actor", "By"),
         Column("todo", "To do"), Column("closed_at", "Closed", "moment"), Column("closed_by", "Closed by"),
+        Column("note", "What was found"),
     ),
     """SELECT r.*, CASE r.kind
-               WHEN 'limit_reached' THEN 'Find out why it was served twice; reverse the visit if it was not.'
-               WHEN 'not_eligible' THEN 'Renew its eligibility, or tell the household.'
-               WHEN 'wrong_recipient' THEN 'Ask the household who collected, and authorise them.'
-               WHEN 'order_ended' THEN 'Its order had ended: find out what was handed out.'
-               WHEN 'household_merged' THEN 'Serve the household that it goes on as; give it the right card.'
-               WHEN 'programme_closed' THEN 'Its programme is closed: reverse the visit, or open another programme.'
-               WHEN 'session_not_open' THEN 'Nobody had opened the doors: see that the time is right.'
-               WHEN 'count_off' THEN 'Look for the cause; the certificate stands.'
-               WHEN 'step_refused' THEN 'Do by hand what it was meant to do, then send ResolveStep.'
-               ELSE 'Look into it.' END AS todo
+               WHEN 'limit_reached' THEN 'Find out why it was served twice; '
+               WHEN 'not_eligible' THEN 'Renew its eligibility, or tell the household; '
+               WHEN 'wrong_recipient' THEN 'Ask the household who collected, and authorise them; '
+               WHEN 'order_ended' THEN 'Its order had ended: find out what was handed out; '
+               WHEN 'household_merged' THEN 'Serve the household that it goes on as, give it the right card; '
+               WHEN 'programme_closed' THEN 'Its programme is closed: open another; '
+               WHEN 'session_not_open' THEN 'Nobody had opened the doors: see that the time is right; '
+               WHEN 'count_off' THEN 'Look for the cause, the certificate stands; '
+               WHEN 'step_refused' THEN 'Do by hand what it was meant to do; '
+               ELSE 'Look into it; ' END || CASE
+               WHEN r.kind = 'step_refused' THEN 'then send ResolveStep.'
+               WHEN r.kind = 'count_off' THEN 'then send ResolveCount.'
+               WHEN r.subject LIKE 'box:%' THEN 'then send ResolveHandOut.'
+               ELSE 'reverse the visit if it was not so, or send ResolveVisit.' END AS todo
     FROM distribution_review_items r WHERE $1 OR r.closed_at IS NULL
     ORDER BY r.closed_at IS NOT NULL, r.occurred_at DESC, r.kind, r.subject""",
     "Nothing waits for a review.",

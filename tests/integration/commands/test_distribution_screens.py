@@ -108,6 +108,10 @@ def test_an_order_is_seen_from_the_card_to_the_recall_that_finds_its_box(commons
     assert row["weight"] == 6 * 400
     items = commons("show", "review", "--json").json["distribution"]["rows"]
     assert [(item["kind"], item["household"]) for item in items] == [("limit_reached", "fam-2")]
+    assert items[0]["todo"].endswith("or send ResolveVisit.")
+    seen = {name: twice[name] for name in ("visit", "household", "programme")} | {"period": items[0]["period"]}
+    send(commons, "ResolveVisit", **seen, note="They came for a neighbour.")
+    until(lambda: commons("show", "review", "--json").json["distribution"]["rows"] == [])
     until(lambda: len(show(commons, "reach", "cp7")) == 3)
 
     commons.send("RecallLot", "--item", "chickpeas", "--recall", "rc-1", "--set", 'scope={"lots":["CP-7"]}',

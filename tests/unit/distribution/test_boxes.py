@@ -21,6 +21,7 @@ from services.distribution.contract import (
     GoodsIssued,
     GoodsNoted,
     GoodsReserved,
+    HandOutResolved,
     MergeHouseholds,
     NoteBox,
     NoteFreed,
@@ -32,6 +33,7 @@ from services.distribution.contract import (
     RecordNoShow,
     ReleaseEntitlement,
     ReservedGoods,
+    ResolveHandOut,
     ResolveStep,
     RevokeProxy,
     UnpackBox,
@@ -205,6 +207,17 @@ def test_a_box_handed_out_offline_is_recorded_though_its_order_had_ended() -> No
     served = ended.when(visit()).then_event()
     served.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED), claimed=False)
     served.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED))
+
+
+def test_a_box_handed_out_against_a_rule_waits_until_somebody_has_looked_into_it() -> None:
+    resolve = ResolveHandOut(box="b1", note="It was there on Friday, and the no-show was a slip.")
+    late = given(*PACKED, RecordNoShow(order="o1"), release, hand_out(fact=True))
+    seen = late.when(resolve).then(HandOutResolved, note=resolve.note)
+    seen.when(resolve).then_nothing()
+    seen.when(hand_out()).then_nothing()
+    given(*PACKED, hand_out()).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
+    given(*PACKED).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
+    given(*HALL).when(resolve).then_rejected(E.UNKNOWN_BOX, box="b1")
 
 
 def test_a_box_whose_claim_is_not_there_waits_unless_it_has_left() -> None:

@@ -49,6 +49,9 @@ from services.distribution.contract import (
     ReleaseEntitlement,
     RemoveMember,
     RenewEligibility,
+    ResolveCount,
+    ResolveHandOut,
+    ResolveVisit,
     ReverseVisit,
     RevokeProxy,
     ServeMeal,
@@ -98,6 +101,7 @@ orders = st.one_of(
     st.builds(lambda b, o, lines: pack(b, *lines, order=o), IDS, IDS, st.sampled_from(((), (packed(1),)))),
     st.builds(lambda b: UnpackBox(box=b, **REASON), IDS),
     st.builds(lambda b, fact: hand_out(b, fact=fact), IDS, FACT),
+    st.builds(lambda b: ResolveHandOut(box=b, note="x"), IDS),
     st.builds(lambda o: reserved(o), IDS),
     st.builds(lambda o, n: NoteFreed(order=o, item="rice", lots=(packed(n),)), IDS, st.integers(1, 3)),
     st.builds(lambda o, n: issued(o, n), IDS, st.integers(1, 2)),
@@ -109,6 +113,7 @@ serving = st.one_of(
     st.builds(lambda who, c, why, fact: claim(c, household=who, override_reason=why, fact=fact), TWO, IDS, WHY, FACT),
     st.builds(lambda who, c: ReleaseEntitlement(**of(who), claim=c, **REASON), TWO, IDS),
     st.builds(lambda who, v: ReverseVisit(**of(who), visit=v, **REASON), TWO, IDS),
+    st.builds(lambda who, v: ResolveVisit(**of(who), visit=v, note="x"), TWO, IDS),
     st.builds(lambda n: SetLimit(programme="box", times=n, every=Every.WEEK), st.integers(1, 3)),
 )
 households = st.one_of(
@@ -138,6 +143,7 @@ meals = st.one_of(
     st.builds(lambda id, n: DiscardMeals(**MEAL, discard=id, quantity=n, **REASON), IDS, st.integers(1, 5)),
     st.builds(lambda over, left, off, why: CertifyCount(**MEAL, carried_over=over, left_over=left, discrepancy=off,
               reason=why), st.integers(0, 9), st.integers(0, 40), st.integers(-40, 40), WHY),
+    st.just(ResolveCount(**MEAL, note="x")),
 )  # fmt: skip
 few = st.one_of(orders, serving, households, sessions)
 

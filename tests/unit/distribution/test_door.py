@@ -46,7 +46,10 @@ GOOD: dict[str, dict[str, Any]] = {
     "ReleaseEntitlement": CLAIM | {"claim": "c", "reason": "x"},
     "RemoveMember": {"household": "h", "member": "m"},
     "RenewEligibility": {"household": "h"},
+    "ResolveCount": MEAL | {"note": "x"},
+    "ResolveHandOut": {"box": "b", "note": "x"},
     "ResolveStep": {"step": "s", "note": "Done."},
+    "ResolveVisit": {"visit": "v", "programme": "p", "period": "2026-W47", "note": "x"},
     "ReverseVisit": {"visit": "v", "programme": "p", "period": "2026-W47", "reason": "x"},
     "RevokeProxy": {"household": "h", "proxy": "p"},
     "ScheduleSession": {

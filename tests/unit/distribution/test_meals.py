@@ -11,6 +11,7 @@ import pytest
 from services.distribution.contract import (
     CertifyCount,
     CountCertified,
+    CountResolved,
     DeliverMeals,
     Diner,
     DiscardMeals,
@@ -20,6 +21,7 @@ from services.distribution.contract import (
     MealServed,
     MealsServed,
     MealType,
+    ResolveCount,
     ServeMeal,
 )
 from tests.support.distribution import NOW, given
@@ -101,3 +103,14 @@ def test_no_meal_is_of_a_day_that_has_begun_nowhere() -> None:
         given().when(replace(command, date=date(2026, 11, 21))).then_rejected(E.OCCURRED_IN_FUTURE, date="2026-11-21")
         given().when(replace(command, date=date(2026, 11, 21)), now=NOW + timedelta(minutes=30)).then_event()
     given().when(replace(serve, occurred_at=NOW + timedelta(hours=1))).then_rejected(E.OCCURRED_IN_FUTURE)
+
+
+def test_a_count_that_is_off_waits_until_somebody_has_looked_into_it() -> None:
+    resolve = ResolveCount(**HERE, note="Four trays went to the school next door.")
+    off = given(*MORNING, replace(certify, discrepancy=-4, reason="Not known."))
+    seen = off.when(resolve).then(CountResolved, note=resolve.note)
+    seen.when(resolve).then_nothing()
+    seen.when(replace(serve, serving="s9")).then_rejected(E.COUNT_CERTIFIED)
+    off.when(replace(resolve, meal=MealType.LUNCH)).then_rejected(E.NOTHING_TO_REVIEW)
+    given(*MORNING).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
+    given(*MORNING, replace(certify, left_over=4)).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)

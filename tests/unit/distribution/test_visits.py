@@ -23,9 +23,11 @@ from services.distribution.contract import (
     RegisterHousehold,
     ReleaseEntitlement,
     RenewEligibility,
+    ResolveVisit,
     ReverseVisit,
     ScheduleSession,
     VisitRecorded,
+    VisitResolved,
     VisitReversed,
     Warned,
     Warning,  # noqa: A004 - the field's own word
@@ -256,6 +258,17 @@ def test_an_erased_household_is_served_without_a_warning() -> None:
 
 
 # -- undone -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_household_served_twice_waits_until_somebody_has_looked_into_it() -> None:
+    resolve = ResolveVisit(**LIMITED, visit="v2", note="Two tables, one card.")
+    twice = given(*HALL, visit(), visit("v2", fact=True))
+    seen = twice.when(resolve).then(VisitResolved, note=resolve.note)
+    seen.when(resolve).then_nothing()
+    seen.when(replace(reverse, visit="v2")).then(VisitReversed, used=1).when(resolve).then_nothing()
+    twice.when(replace(resolve, visit="v1")).then_rejected(E.NOTHING_TO_REVIEW)
+    twice.when(replace(resolve, visit="v3")).then_rejected(E.UNKNOWN_VISIT, visit="v3")
+    twice.when(replace(resolve, occurred_at=NOW + timedelta(hours=1))).then_rejected(E.OCCURRED_IN_FUTURE)
 
 
 def test_a_visit_is_reversed_once_and_its_claim_is_free() -> None:

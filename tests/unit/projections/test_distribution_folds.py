@@ -217,6 +217,9 @@ def test_meals_are_added_up_by_who_ate_them_until_somebody_answers_for_the_count
     assert cut(DistributionReview(), hall, "kind", "subject", "figure", "detail") == [
         ("count_off", "school:2026-06-01:breakfast", -1, "one dropped")
     ]
+    hall.record(c.CountResolved(**day, note="found under the table"))
+    assert cut(DistributionReview(), hall, "closed_by", "note") == [("resolved", "found under the table")]
+    assert cut(MealCounts(), hall, *figures) == [(40, 34, 0, 1, 2, "kim", -1)]
 
 
 # -- review -----------------------------------------------------------------------------------------------------------
@@ -234,7 +237,17 @@ def test_a_household_that_was_served_twice_is_to_be_looked_at_until_the_visit_is
             occurred_at=hall.now,
         )
     )  # fmt: skip
-    assert cut(DistributionReview(), hall, "closed_by") == ["reversed", "reversed"]
+    assert cut(DistributionReview(), hall, "closed_by", "note") == [("reversed", "mistyped")] * 2
+
+
+def test_a_visit_that_stands_is_closed_by_whoever_looked_into_it(hall: Hall) -> None:
+    for household in ("h1", None):
+        visit = f"v-{household}"
+        hall.visit(visit, household, breaches=(c.DistributionError.SESSION_NOT_OPEN,), fact=True)
+        found = cut(DistributionReview(), hall, "household", "period", "closed_by")
+        assert (household, IN["period"], None) in found
+        hall.record(c.VisitResolved(visit=visit, household=household, **IN, note="the key stuck", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by", "note") == [("resolved", "the key stuck")] * 2
 
 
 def test_a_box_handed_out_without_a_claim_and_a_refused_step_wait_for_somebody(hall: Hall) -> None:
@@ -248,7 +261,9 @@ def test_a_box_handed_out_without_a_claim_and_a_refused_step_wait_for_somebody(h
     items = cut(DistributionReview(), hall, "kind", "subject", "closed_by")
     assert items == [("limit_reached", "box:b1", None), ("step_refused", "s1", None)]
     hall.record(c.ProcessStepResolved(step="s1", note="issued by hand", occurred_at=hall.now))
-    assert cut(DistributionReview(), hall, "closed_by") == [None, "resolved"]
+    assert cut(DistributionReview(), hall, "closed_by", "note") == [(None, None), ("resolved", "issued by hand")]
+    hall.record(c.HandOutResolved(box="b1", note="a second card", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by", "note")[0] == ("resolved", "a second card")
 
 
 # -- whom a recall reaches --------------------------------------------------------------------------------------------
