@@ -9,6 +9,7 @@ import pytest
 
 from services.distribution.contract import (
     BoxHandedOut,
+    ClaimEntitlement,
     EntitlementClaimed,
     GoodsFreed,
     NoShowRecorded,
@@ -103,6 +104,20 @@ def test_goods_leave_by_the_lots_that_were_packed(friday: Friday) -> None:
     assert friday.distribution.state("order", "o1").stage is Stage.COMPLETED
     assert friday.claims() == {"o1"}
     assert not friday.stock().reservations
+
+
+def test_what_has_no_lot_leaves_from_what_has_none(friday: Friday) -> None:
+    for lot in ({}, {"lot": "C"}):
+        lines = [{"quantity": 2, **lot}]
+        friday.inventory.do("ReceiveStock", item="beans", location="hall", source="donation", lines=lines)
+    friday.boxed(beans=3)
+    lines = [{"lot": "C", "quantity": 1}]
+    friday.inventory.do("IssueStock", item="beans", location="hall", purpose="meal", lines=lines, already_left=True)
+    friday.do("HandOutBox", box="b1")
+    friday.settle()
+    issued = friday.inventory.of(StockIssued)[-1]
+    assert [(move.lot, move.change, move.unrecorded) for move in issued.moves] == [(None, -2, 0), ("C", -1, 0)]
+    assert friday.stock("beans").on_hand == 0
 
 
 def test_what_is_all_out_of_stock_is_left_out_and_nobody_need_look_into_it(friday: Friday) -> None:
@@ -350,6 +365,21 @@ def test_an_issue_that_is_refused_where_it_happened_is_issued_as_of_now_by_the_s
     assert resolve.command.note == "It is issued as of now."
     assert again.id(manager.name) != step.id(manager.name)
     assert list(manager.react(refusal)) == [], "it is not tried a third time"
+
+
+def test_the_refusal_of_what_led_to_an_order_that_is_over_needs_nobody(friday: Friday) -> None:
+    friday.ordered()
+    friday.do("CancelOrder", order="o1", reason="Ill.")
+    manager = Fulfilling()
+    steps = seen(manager, friday.distribution.events)
+    (claim,) = [step for step in steps if isinstance(step.command, ClaimEntitlement)]
+    fields = {"cause": claim.cause.id, "service": "distribution", "command": "ClaimEntitlement", "target": claim.target}
+    refusal = friday.do(
+        "NoteRefusal", step=claim.id(manager.name), manager=manager.name, **fields, code="LIMIT_REACHED", detail="x"
+    )
+    assert refusal is not None
+    (resolve,) = manager.react(refusal)
+    assert resolve.command.note == "The order was over by then."
 
 
 def test_a_refused_step_of_another_manager_is_left_to_a_person(friday: Friday) -> None:
