@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from services.distribution.contract import (
     ANONYMOUS,
@@ -22,12 +22,9 @@ from services.projections.distribution.base import DistributionProjection
 from shared.event import Recorded
 from shared.projection import Key, Rows, Table
 
-BREACHES = (
-    DistributionError.SESSION_NOT_OPEN, DistributionError.PROGRAMME_CLOSED, DistributionError.HOUSEHOLD_MERGED,
-    DistributionError.NOT_ELIGIBLE, DistributionError.WRONG_RECIPIENT,
-    DistributionError.LIMIT_REACHED, DistributionError.ORDER_ENDED,
-)  # fmt: skip
-"""The rules that a fact may break: they are what kinds of items are called, in small letters."""
+BREACHES: Final = tuple(DistributionError)
+"""The rules that a fact may break, whatever a decider names: they are what kinds of items are called, in small
+letters. What was broken is not said again by the event that closes it, so that closes all of them."""
 
 
 class DistributionReview(DistributionProjection):

@@ -240,6 +240,13 @@ def test_a_household_that_was_served_twice_is_to_be_looked_at_until_the_visit_is
     assert cut(DistributionReview(), hall, "closed_by", "note") == [("reversed", "mistyped")] * 2
 
 
+@pytest.mark.parametrize("broken", list(c.DistributionError))
+def test_whatever_a_box_broke_is_closed_with_it(hall: Hall, broken: c.DistributionError) -> None:
+    hall.hand_out(hall.pack("b1", "o1", "h1", packed("rice", 1)), breaches=(broken,), fact=True)
+    hall.record(c.HandOutResolved(box="b1", note="seen to", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "kind", "closed_by") == [(str(broken).lower(), "resolved")]
+
+
 def test_a_visit_that_stands_is_closed_by_whoever_looked_into_it(hall: Hall) -> None:
     for household in ("h1", None):
         visit = f"v-{household}"
