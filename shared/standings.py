@@ -62,8 +62,9 @@ async def standings(nc: Client, service: str) -> dict[str, Standing]:
         reader = await nc.jetstream().pull_subscribe(subject, stream=stream_name(service), config=config)
         try:
             waiting = (await reader.consumer_info()).num_pending or 0
-            while len(found) < waiting:
-                for message in await reader.fetch(min(_BATCH, waiting - len(found)), timeout=_SECONDS):
+            while waiting:  # messages, not owners: one who is gone on with meanwhile comes twice
+                for message in await reader.fetch(min(_BATCH, waiting), timeout=_SECONDS):
+                    waiting -= 1
                     event = _read(message.subject, message.data)
                     found[f"{event.data.kind}/{event.data.person}"] = Standing(event.data.stage, event.time)
         finally:

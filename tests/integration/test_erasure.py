@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.js.api import ConsumerInfo
+from nats.js.client import JetStreamContext
 
 from services.inventory.contract import inventory
 from services.inventory.deciders import deciders_under
@@ -302,4 +304,22 @@ async def test_the_stream_says_how_far_each_erasure_has_come(place: Place) -> No
         await asked(shop)
         assert (await standings(shop.nc, "inventory"))[OWNER].stage is Stage.REQUESTED
         await shop.send("ApproveErasure", ANA, "kim")
+        assert (await standings(shop.nc, "inventory"))[OWNER].stage is Stage.APPROVED
+
+
+async def test_an_erasure_that_goes_on_while_they_are_read_holds_nobody_up(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its older event may still be delivered, and then its newest: two messages about one person."""
+    place.terms = Terms(delay=timedelta(days=1))
+    asking = JetStreamContext.PullSubscription.consumer_info
+    async with running(place) as shop:
+        await registered(shop)
+        await asked(shop)
+
+        async def go_on_first(reader: JetStreamContext.PullSubscription) -> ConsumerInfo:
+            await shop.send("ApproveErasure", ANA, "kim")
+            return await asking(reader)
+
+        monkeypatch.setattr(JetStreamContext.PullSubscription, "consumer_info", go_on_first)
         assert (await standings(shop.nc, "inventory"))[OWNER].stage is Stage.APPROVED
