@@ -16,6 +16,11 @@ from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The whole-stack tests take longest: they begin first, or one worker would be left alone with them at the end."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def fresh_logging() -> Iterator[None]:
     """Logging as at a process's start: a command that was run in here leaves its own output, closed, behind."""

@@ -83,19 +83,24 @@ def distinct(lines: Sequence[ItemLine]) -> None:
         seen.add(line.item)
 
 
+CANNOT_BE_READ: Final = "?"
+"""Stands among what a household avoids for allergens that were recorded, and whose key is lost or destroyed."""
+
+
 def warnings(
     catalogue: Catalogue, avoided: frozenset[str], lines: Iterable[ItemLine | PackedLine]
 ) -> tuple[Warned, ...]:
     """What somebody should look at before these goods go to a household that avoids some allergens.
 
-    An item whose allergens are not known warns too; a household that avoids none is warned of nothing.
+    An item whose allergens are not known warns too, and so does any with allergens when what the household avoids
+    cannot be read any more; one that avoids none is warned of nothing.
     """
     if not avoided:
         return ()
     found: dict[str, Warned] = {}
     for line in lines:
         goods = catalogue.items.get(line.item)
-        if goods is None or goods.allergens is None:
+        if goods is None or goods.allergens is None or (goods.allergens and CANNOT_BE_READ in avoided):
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGENS_UNKNOWN)
         elif goods.allergens & avoided:
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGEN)
@@ -109,7 +114,7 @@ def look(warned: Iterable[Warned], seen: bool) -> None:
         return
     words = {
         Warning.ALLERGEN: "{} has an allergen that the household avoids",
-        Warning.ALLERGENS_UNKNOWN: "what is in {} is not known",
+        Warning.ALLERGENS_UNKNOWN: "whether {} is safe for them is not known",
     }
     said = "; ".join(words[one.warning].format(one.item) for one in warned)
     raise rejected(

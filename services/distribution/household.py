@@ -38,6 +38,7 @@ from services.distribution.contract import (
     UnmergeHouseholds,
     distribution,
 )
+from services.distribution.goods import CANNOT_BE_READ
 from services.distribution.refusals import rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -295,11 +296,16 @@ def _standing(household: Household, proxy: str) -> list[Authority]:
 
 
 def avoided(household: Household, context: Context) -> frozenset[str]:
-    """The allergens that somebody of a household must not eat; nothing any more of one that was erased."""
+    """The allergens that somebody of a household must not eat; CANNOT_BE_READ among them when a key is gone."""
     found: set[str] = set()
     for member in household.members.values():
-        text = None if member.allergens is None else context.unseal(member.allergens)
-        found |= {"-".join(word.lower().replace("_", "-").split()) for word in (text or "").split(",")}
+        if member.allergens is None:
+            continue
+        text = context.unseal(member.allergens)
+        if text is None:
+            found.add(CANNOT_BE_READ)
+        else:
+            found |= {"-".join(word.lower().replace("_", "-").split()) for word in text.split(",")}
     return frozenset(found - {""})
 
 
