@@ -23,6 +23,14 @@ from shared.store import EventStore
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """The addresses of a server that another process runs."""
+
+    url: str
+    monitor_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """How a number of commands went: how many a second, and the seconds that each took, sorted."""
 
@@ -35,7 +43,7 @@ class Load:
 
 @asynccontextmanager
 async def handler(
-    server: NatsServer,
+    server: NatsServer | Running,
     contract: Contract = shelves,
     deciders: Iterable[Decider[Any]] = (shelf,),
     *,

@@ -11,7 +11,6 @@ import psutil
 import uvloop
 
 from bench import journal, ledger
-from services.local.nats import NatsServer
 from services.treasury.contract import treasury
 from services.treasury.deciders import DECIDERS
 from shared.garbage import collect_seldom
@@ -19,18 +18,9 @@ from shared.garbage import collect_seldom
 _STARTED: Final = psutil.Process().create_time()
 
 
-class Running:
-    """The addresses of a server that somebody else runs."""
-
-    def __init__(self, url: str, monitor_url: str) -> None:
-        self.url = url
-        self.monitor_url = monitor_url
-
-
 async def _measure(url: str, monitor_url: str) -> dict[str, float]:
-    running: NatsServer = Running(url, monitor_url)  # type: ignore[assignment]  # two addresses are all it takes
     began = time.perf_counter()
-    async with ledger.handler(running, treasury, DECIDERS) as handler:
+    async with ledger.handler(ledger.Running(url, monitor_url), treasury, DECIDERS) as handler:
         tag = f"opened-{_STARTED}"
         await journal.send(handler, journal.transfers(1, tag=tag), waiting=1, tag=tag)
         loading, seconds = time.perf_counter() - began, time.time() - _STARTED

@@ -12,7 +12,6 @@ import psutil
 
 from bench import ledger
 from bench.figures import Figure, against
-from bench.opening import Running
 from services.local.nats import NatsServer
 from shared.garbage import collect_seldom
 
@@ -67,8 +66,7 @@ async def _in_a_process(server: NatsServer, size: int) -> dict[str, float]:
 
 async def _measure(url: str, monitor_url: str, aggregates: int) -> dict[str, float]:
     me = psutil.Process()
-    running: NatsServer = Running(url, monitor_url)  # type: ignore[assignment]  # two addresses are all it takes
-    async with ledger.handler(running, cache_mb=CACHE_MB) as handler:
+    async with ledger.handler(ledger.Running(url, monitor_url), cache_mb=CACHE_MB) as handler:
         hot = [f"s{random.randrange(aggregates)}" for _ in range(_HOT)]
         tag = f"run-{aggregates}"
         await ledger.load(handler, hot, str, waiting=50, tag=f"{tag}-warm")

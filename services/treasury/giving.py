@@ -40,10 +40,19 @@ def record_donation(command: RecordDonation, book: Book, context: Context) -> Do
         _for_pledge(context.read("pledge", command.pledge), command)
     day = posting_day(command.date, book, context.now)
     of_kinds(book, (command.into, (AccountKind.ASSET,)), (command.income, (AccountKind.INCOME,)))
-    debits = (Posting(account=command.into, amount=command.amount, unit=command.unit, fund=command.fund),)
-    credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
+    debits, credits = _sides(command.into, command.income, command.amount, command.unit, command.fund)  # noqa: A001
     judge(book, command.entry, day, debits, credits)
     return DonationRecorded(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
+
+
+def _sides(
+    debit: str, credit: str, amount: int, unit: str, fund: str
+) -> tuple[tuple[Posting, ...], tuple[Posting, ...]]:
+    """The postings of an entry that debits one account and credits another by one amount (minor units of `unit`)."""
+    return (
+        (Posting(account=debit, amount=amount, unit=unit, fund=fund),),
+        (Posting(account=credit, amount=amount, unit=unit, fund=fund),),
+    )
 
 
 def _for_pledge(pledge: Promise, command: RecordDonation) -> None:
@@ -70,8 +79,7 @@ def record_gift_in_kind(command: RecordGiftInKind, book: Book, context: Context)
         known(context.read("party", command.donor), command.donor)
     day = posting_day(command.date, book, context.now)
     of_kinds(book, (command.into, (AccountKind.ASSET, AccountKind.EXPENSE)), (command.income, (AccountKind.INCOME,)))
-    debits = (Posting(account=command.into, amount=command.amount, unit=command.unit, fund=command.fund),)
-    credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
+    debits, credits = _sides(command.into, command.income, command.amount, command.unit, command.fund)  # noqa: A001
     judge(book, command.entry, day, debits, credits)
     return GiftInKindRecorded(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
 
@@ -124,8 +132,7 @@ def assess_dues(command: AssessDues, book: Book, context: Context) -> DuesAssess
         )  # fmt: skip
     day = posting_day(command.date, book, context.now)
     of_kinds(book, (command.receivable, (AccountKind.ASSET,)), (command.income, (AccountKind.INCOME,)))
-    debits = (Posting(account=command.receivable, amount=command.amount, unit=command.unit, fund=command.fund),)
-    credits = (Posting(account=command.income, amount=command.amount, unit=command.unit, fund=command.fund),)  # noqa: A001
+    debits, credits = _sides(command.receivable, command.income, command.amount, command.unit, command.fund)  # noqa: A001
     judge(book, command.entry, day, debits, credits)
     return DuesAssessed(**(dict(fields_of(command)) | {"date": day}), debits=debits, credits=credits)
 
@@ -137,8 +144,7 @@ def receive_dues(command: ReceiveDues, book: Book, context: Context) -> DuesRece
     dues = _owed(book, command.dues, command.amount)
     day = posting_day(command.date, book, context.now)
     of_kind(book, command.into, AccountKind.ASSET)
-    debits = (Posting(account=command.into, amount=command.amount, unit=dues.unit, fund=dues.fund),)
-    credits = (Posting(account=dues.receivable, amount=command.amount, unit=dues.unit, fund=dues.fund),)  # noqa: A001
+    debits, credits = _sides(command.into, dues.receivable, command.amount, dues.unit, dues.fund)  # noqa: A001
     judge(book, command.entry, day, debits, credits)
     return DuesReceived(
         **(dict(fields_of(command)) | {"date": day}), member=dues.member, debits=debits, credits=credits,
@@ -153,8 +159,7 @@ def waive_dues(command: WaiveDues, book: Book, context: Context) -> DuesWaived |
     dues = _owed(book, command.dues, command.amount or 0)
     waived = command.amount or dues.remaining
     day = posting_day(command.date, book, context.now)
-    debits = (Posting(account=dues.income, amount=waived, unit=dues.unit, fund=dues.fund),)
-    credits = (Posting(account=dues.receivable, amount=waived, unit=dues.unit, fund=dues.fund),)  # noqa: A001
+    debits, credits = _sides(dues.income, dues.receivable, waived, dues.unit, dues.fund)  # noqa: A001
     judge(book, command.entry, day, debits, credits, spending=False)
     return DuesWaived(
         **(dict(fields_of(command)) | {"date": day}), member=dues.member, waived=waived, debits=debits, credits=credits,

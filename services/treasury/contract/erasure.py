@@ -1,7 +1,7 @@
 """Commands and events of `erasure`: a person is forgotten for good. The aggregate's id is `<kind>:<person>`.
 
-A person here is a party: who gives, owes, or is paid. What every service
-says of it, and how it is decided, is in shared/erasure.py.
+A person here is a party: who gives, owes, or is paid.
+What every service says of it, and how it is decided, is in shared/erasure.py.
 """
 
 from __future__ import annotations
