@@ -83,6 +83,7 @@ def decide(command: SessionCommand, session: Session, context: Context) -> Sessi
                 return None
             if session.closed_at is not None:
                 raise _closed(command.session, session)
+            has_room(session, command.session, command.slot)  # two orders may have been placed for the last place
             return SlotBooked(**fields)
         case FreeSlot():
             return None if command.order in session.freed else SlotFreed(**fields)
@@ -178,7 +179,10 @@ def goes_on(session: Session, id: str, now: datetime) -> SessionScheduled:
 
 
 def has_room(session: Session, id: str, slot: datetime | None) -> None:
-    """Refuse an order at a time that is none of a session's slots, or for which there is no room."""
+    """Refuse an order at a time that is none of a session's slots, or for which there is no room.
+
+    It is asked when an order is placed, as an early answer, and decided when the order is booked.
+    """
     announced = scheduled(session, id)
     if (slot is not None) != (announced.slot_minutes is not None):
         what = "has slots: choose one" if slot is None else "has no slots: leave it out"

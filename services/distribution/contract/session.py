@@ -94,7 +94,10 @@ class SlotBooked:
 
 @command(category="session", aggregate="session", makes=(SlotBooked,))
 class BookSlot:
-    """Book an order; sent by the fulfilment process when it is placed."""
+    """Book an order; sent by the fulfilment process when it is placed.
+
+    When the session is closed, or it or the slot is full by then, the order is cancelled.
+    """
 
     session: Id
     order: OrderId

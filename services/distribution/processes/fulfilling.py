@@ -1,6 +1,6 @@
 """Fulfilment: from a confirmed order to goods that left, and back again when nothing comes of it.
 
-    OrderPlaced     -> BookSlot; when the session is closed already, the order is cancelled
+    OrderPlaced     -> BookSlot; when the session is closed or full by then, the order is cancelled
     OrderConfirmed  -> ClaimEntitlement, ReserveStock for each item, whole or part; a claim that is refused cancels it
     GoodsReserved   -> ReleaseReservation, when the order ended while it was on its way
     BoxPacked       -> NoteBox

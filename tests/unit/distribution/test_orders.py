@@ -294,6 +294,25 @@ def test_a_full_session_takes_no_more() -> None:
     freed.when(place()).then_event()
 
 
+def test_the_last_place_is_booked_once_whoever_asked_first() -> None:
+    """Two orders placed at once both found a place."""
+    small = given(*CATALOGUED, *PROGRAMME, replace(friday, capacity=1), yilmaz)
+    one, two = (BookSlot(session="friday", order=order) for order in ("o1", "o2"))
+    booked = small.when(one).then(SlotBooked)
+    booked.when(two).then_rejected(E.SESSION_FULL, capacity=1)
+    booked.when(one).then_nothing()
+    freed = booked.when(FreeSlot(session="friday", order="o1")).then_event()
+    freed.when(two).then(SlotBooked)
+
+
+def test_the_last_place_of_a_slot_is_booked_once_and_only_at_its_time() -> None:
+    slots = given(*CATALOGUED, *PROGRAMME, slotted, yilmaz, BookSlot(session="friday", order="o9", slot=at(8, 30)))
+    slots.when(BookSlot(session="friday", order="o1", slot=at(8, 30))).then_rejected(E.SESSION_FULL, capacity=1)
+    slots.when(BookSlot(session="friday", order="o1", slot=at(9))).then(SlotBooked, slot=at(9))
+    slots.when(BookSlot(session="friday", order="o1", slot=at(8, 15))).then_rejected(E.WRONG_SLOT)
+    slots.when(BookSlot(session="friday", order="o1")).then_rejected(E.WRONG_SLOT)
+
+
 def test_two_programmes_share_nothing() -> None:
     soup = OpenProgramme(programme="soup", name="Soup", kind="choice")
     evening = replace(friday, session="evening", programme="soup")

@@ -63,9 +63,9 @@ class Fulfilment(RuleBasedStateMachine):
             distribution.do("RegisterHousehold", household=household, size=2)
         self.town.settle()
         at = self.town.now.isoformat()
-        for session, hours in (("early", 2), ("late", 5)):
+        for session, hours, room in (("early", 2, {"capacity": 2}), ("late", 5, {})):
             ends = (self.town.now + timedelta(hours=hours)).isoformat()
-            fields = {"programme": "box", "site": "hall", "name": session, "starts_at": at, "ends_at": ends}
+            fields = {"programme": "box", "site": "hall", "name": session, "starts_at": at, "ends_at": ends, **room}
             distribution.do("ScheduleSession", session=session, **fields)
             distribution.do("OpenSession", session=session)
         for household, wanted in zip(HOUSEHOLDS, orders, strict=False):
@@ -261,6 +261,7 @@ def agrees(town: Town) -> None:
     what_left_is_what_was_given(town)
     nobody_is_served_too_often(town)
     what_is_set_aside_is_known(town)
+    assert len(town.distribution.state("session", "early").booked) <= 2, "more are expected than there is room for"
     refused = [
         event
         for event in town.distribution.of(ProcessStepRefused)

@@ -247,6 +247,28 @@ def test_an_order_placed_while_its_session_closes_is_cancelled(friday: Friday) -
     assert friday.refused() == []
 
 
+@pytest.mark.parametrize("slot", [None, "2026-11-20T08:30:00Z"])
+def test_of_two_orders_placed_at_once_for_the_last_place_one_is_cancelled_and_told_why(
+    friday: Friday, slot: str | None
+) -> None:
+    room = {"capacity": 1} if slot is None else {"slot_minutes": 30, "slot_capacity": 1}
+    at = {"starts_at": "2026-11-20T08:00:00Z", "ends_at": "2026-11-20T11:00:00Z"}
+    friday.do("ScheduleSession", session="small", programme="box", site="hall", name="S", **at, **room)
+    for order, household in (("o1", "yilmaz"), ("o2", "okafor")):  # before anything follows from the first
+        lines = [{"item": "rice", "quantity": 2}]
+        friday.do("PlaceOrder", order=order, household=household, session="small", lines=lines, slot=slot)
+        friday.do("ConfirmOrder", order=order)
+    friday.settle()
+    assert friday.distribution.state("session", "small").booked.keys() == {"o1"}
+    assert friday.distribution.state("order", "o1").stage is Stage.CONFIRMED
+    (cancelled,) = friday.distribution.of(OrderCancelled)
+    full = "has 1 orders, and takes no more." if slot is None else "is full. Choose another."
+    assert cancelled.order == "o2" and cancelled.reason.startswith("It could not go on: ")
+    assert cancelled.reason.endswith(full)
+    assert friday.claims("okafor") == set() and friday.stock().reservations.keys() == {"d-o1"}
+    assert friday.refused() == []
+
+
 def test_of_two_orders_confirmed_at_once_the_limit_lets_one_go_on(friday: Friday) -> None:
     friday.ordered("o1", rice=2)
     friday.ordered("o2", rice=2)
