@@ -28,7 +28,7 @@ from services.distribution.fulfilment import Fulfilment
 from services.distribution.goods import Catalogue, known_items, look, warnings
 from services.distribution.household import Household, avoided, may_collect
 from services.distribution.order import Order, Stage, known, open_still
-from services.distribution.programme import Programme
+from services.distribution.programme import Programme, limit_in
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
 from services.inventory.contract import lot_form
 from shared.contract import fields_of
@@ -216,7 +216,8 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
                 household=packed.household, order=packed.order,
             )  # fmt: skip
         used = claims.used + used_as_others(packed.household, packed.programme, packed.period, context)
-        if programme.times is not None and used >= programme.times:
+        limit = limit_in(programme, packed.period)
+        if limit is not None and used >= limit.times:
             breaches.append(DistributionError.LIMIT_REACHED)
     return BoxHandedOut(
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,

@@ -32,7 +32,7 @@ from services.distribution.contract import (
 from services.distribution.fulfilment import Fulfilment
 from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
 from services.distribution.household import Household, avoided, eligible, may_collect, registered, served_as_itself
-from services.distribution.programme import Programme, bundle_for, known, period_of, running
+from services.distribution.programme import Limit, Programme, bundle_for, known, limit_in, limit_on, period_of, running
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
 from services.distribution.session import Session, not_open, scheduled
 from shared.contract import fields_of
@@ -156,18 +156,19 @@ def _claim(
         )  # fmt: skip
     programme: Programme = context.read("programme", command.programme)
     before = used(command, entitlement, context)
-    over = programme.times is not None and before >= programme.times
+    limit = limit_in(programme, command.period)
+    over = limit is not None and before >= limit.times
     known(programme, command.programme)
     if not command.fact:
         household: Household = context.read("household", command.household)
         served_as_itself(household, command.household)
         has_reason(command.override_reason)
         running(programme, command.programme)
-        if over and command.override_reason is None:
-            raise limit_reached(command.household, command.programme, command.period, before, programme)
+        if limit is not None and over and command.override_reason is None:
+            raise limit_reached(command.household, command.programme, command.period, before, limit)
     return EntitlementClaimed(
-        **(dict(fields_of(command)) | {"occurred_at": at}), used=before + 1, limit=programme.times, over=over,
-        claimed_by=command.asked_by or context.actor,
+        **(dict(fields_of(command)) | {"occurred_at": at}), used=before + 1,
+        limit=None if limit is None else limit.times, over=over, claimed_by=command.asked_by or context.actor,
     )  # fmt: skip
 
 
@@ -242,7 +243,8 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
             period=period_of(programme, day),
         )  # fmt: skip
     before = used(command, entitlement, context)
-    breaches = _breaches(command, before, household, programme, session, context, at, fact)
+    limit = limit_on(programme, day)
+    breaches = _breaches(command, before, limit, household, programme, session, context, at, fact)
     goods = command.lines or bundle_for(programme, command.programme, served.total)
     known_items(catalogue, goods)
     warned = warnings(catalogue, avoided(household, context) if household is not None else frozenset(), goods)
@@ -250,13 +252,14 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
         look(warned, command.seen_warnings)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,
-        warnings=warned, breaches=breaches, used=before + 1, limit=programme.times,
+        warnings=warned, breaches=breaches, used=before + 1,
+        limit=None if limit is None else limit.times,
     )  # fmt: skip
 
 
 def _breaches(
-    command: RecordVisit, before: int, household: Household | None, programme: Programme, session: Session,
-    context: Context, at: datetime, fact: bool,
+    command: RecordVisit, before: int, limit: Limit | None, household: Household | None, programme: Programme,
+    session: Session, context: Context, at: datetime, fact: bool,
 ) -> tuple[DistributionError, ...]:  # fmt: skip
     """The rules that a visit breaks; refuses it for the first, unless it reports a fact or somebody answers for it."""
     found: list[DistributionError] = []
@@ -288,9 +291,9 @@ def _breaches(
         if not fact:
             raise not_authorised(command.household, command.collected_by)
         found.append(DistributionError.WRONG_RECIPIENT)
-    if programme.times is not None and before >= programme.times and command.override_reason is None:
+    if limit is not None and before >= limit.times and command.override_reason is None:
         if not fact:
-            raise limit_reached(command.household, command.programme, command.period, before, programme)
+            raise limit_reached(command.household, command.programme, command.period, before, limit)
         found.append(DistributionError.LIMIT_REACHED)
     return tuple(found)
 
@@ -323,12 +326,12 @@ def not_authorised(household: str, proxy: str) -> Exception:
     )  # fmt: skip
 
 
-def limit_reached(household: str, programme_id: str, period: str, before: int, programme: Programme) -> Exception:
+def limit_reached(household: str, programme: str, period: str, before: int, limit: Limit) -> Exception:
     return rejected(
         DistributionError.LIMIT_REACHED,
-        f"Household {household} was served {before} of {programme.times} times in {period} by programme "
-        f"{programme_id}. If it is to be served all the same, give an override_reason.",
-        household=household, period=period, used=before, limit=programme.times,
+        f"Household {household} was served {before} of {limit.times} times in {period} by programme "
+        f"{programme}. If it is to be served all the same, give an override_reason.",
+        household=household, period=period, used=before, limit=limit.times,
     )  # fmt: skip
 
 

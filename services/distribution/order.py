@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -27,7 +27,7 @@ from services.distribution.contract import (
 from services.distribution.entitlement import Entitlement, has_reason, limit_reached, not_eligible, used_as_others
 from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
 from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
-from services.distribution.programme import Programme, bundle_for, period_of, running
+from services.distribution.programme import Programme, bundle_for, limit_on, period_of, running
 from services.distribution.refusals import local_day, rejected, when
 from services.distribution.session import GRACE, Session, goes_on, has_room, scheduled
 from shared.contract import fields_of
@@ -47,7 +47,7 @@ class Stage(StrEnum):
 
 @dataclass
 class Order:
-    """An order; `placed` is None before it is."""
+    """An order; `placed` is None before it is. Its period is that of its confirmation, once it is confirmed."""
 
     placed: OrderPlaced | None = None
     stage: Stage = Stage.NONE
@@ -64,6 +64,8 @@ def evolve(order: Order, event: OrderEvent) -> Order:
             order.placed, order.stage = event, Stage.PLACED
         case OrderConfirmed():
             order.stage = Stage.CONFIRMED
+            if order.placed is not None:
+                order.placed = replace(order.placed, period=event.period)
         case OrderCancelled():
             order.stage = Stage.CANCELLED
         case NoShowRecorded():
@@ -169,14 +171,15 @@ def _confirm(
     day = local_day(announced.starts_at, programme.utc_offset)
     if not eligible(household, day) and (command.override_reason or placed.override_reason) is None:
         raise not_eligible(placed.household, household, day)
-    claimed = entitlement_id(placed.household, placed.programme, placed.period)
+    period, limit = period_of(programme, day), limit_on(programme, day)  # a limit may have been set since
+    claimed = entitlement_id(placed.household, placed.programme, period)
     entitlement: Entitlement = context.read("entitlement", claimed)
     used = entitlement.used - (command.order in entitlement.claims)
-    used += used_as_others(placed.household, placed.programme, placed.period, context)
-    if programme.times is not None and used >= programme.times and command.override_reason is None:
-        raise limit_reached(placed.household, placed.programme, placed.period, used, programme)
+    used += used_as_others(placed.household, placed.programme, period, context)
+    if limit is not None and used >= limit.times and command.override_reason is None:
+        raise limit_reached(placed.household, placed.programme, period, used, limit)
     return OrderConfirmed(
-        order=command.order, household=placed.household, programme=placed.programme, period=placed.period,
+        order=command.order, household=placed.household, programme=placed.programme, period=period,
         session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,
         override_reason=command.override_reason, due_at=announced.ends_at + GRACE, occurred_at=at,
     )  # fmt: skip

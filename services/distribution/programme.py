@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.distribution.contract import (
@@ -20,14 +20,23 @@ from services.distribution.contract import (
     SetLimit,
     distribution,
 )
-from services.distribution.refusals import rejected, when
+from services.distribution.refusals import TOLERANCE, local_day, rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider
 
 
+@dataclass(slots=True)
+class Limit:
+    """How often a household is served in a period, and from which day on; `since` None is from the beginning."""
+
+    times: int
+    every: Every
+    since: date | None
+
+
 @dataclass
 class Programme:
-    """A programme; `kind` is empty before it is opened. `times` None is no limit."""
+    """A programme; `kind` is empty before it is opened."""
 
     name: str = ""
     kind: str = ""
@@ -35,8 +44,9 @@ class Programme:
     closed: bool = False
     bundles: dict[int, tuple[ItemLine, ...]] = field(default_factory=dict)
     """The standard boxes, by the smallest household that gets them."""
-    times: int | None = None
-    every: Every = Every.WEEK
+    limits: list[Limit] = field(default_factory=list)
+    """In the order in which they take effect, one after another: a fact is counted by the one that held on its day."""
+    limited_at: datetime | None = None
 
 
 ProgrammeCommand = OpenProgramme | CloseProgramme | SetBundle | SetLimit
@@ -56,7 +66,9 @@ def evolve(programme: Programme, event: ProgrammeEvent) -> Programme:
             else:
                 programme.bundles.pop(event.min_size, None)
         case LimitSet():
-            programme.times, programme.every = event.times, event.every
+            day = local_day(event.occurred_at, programme.utc_offset)
+            programme.limits = [*_held(programme, day), Limit(event.times, event.every, event.since)]
+            programme.limited_at = event.occurred_at
     return programme
 
 
@@ -88,8 +100,55 @@ def decide(command: ProgrammeCommand, programme: Programme, context: Context) ->
             return None if same else BundleSet(**fields)
         case SetLimit():
             running(programme, command.programme)
-            same = (programme.times, programme.every) == (command.times, command.every)
-            return None if same else LimitSet(**fields)
+            return _limit(command, programme, context, when(command.occurred_at, context))
+
+
+def _limit(command: SetLimit, programme: Programme, context: Context, at: datetime) -> LimitSet | None:
+    """Another number holds from today. Periods of another kind begin with the first of them that is whole: what was
+    counted in the old ones would not count in one that has begun."""
+    last = programme.limits[-1] if programme.limits else None
+    if last is not None and (last.times, last.every) == (command.times, command.every):
+        return None
+    today = local_day(max(at, context.now), programme.utc_offset)
+    _in_order(command, programme, at, today)
+    held = limit_on(programme, today)
+    since = None
+    if held is not None:
+        since = today if held.every is command.every else _next_period(command.every, today)
+    return LimitSet(
+        programme=command.programme, times=command.times, every=command.every, since=since, occurred_at=at
+    )  # fmt: skip
+
+
+def _in_order(command: SetLimit, programme: Programme, at: datetime, today: date) -> None:
+    """Refuse a limit that was set before another one was, or took effect: that would change what was counted by it."""
+    day = local_day(at, programme.utc_offset)
+    begun = any(limit.since is not None and day < limit.since <= today for limit in programme.limits)
+    if begun or (programme.limited_at is not None and at < programme.limited_at - TOLERANCE):
+        raise rejected(
+            DistributionError.CLOCK_RUNS_BACK,
+            f"Another limit of programme {command.programme} was set, or took effect, after {at:%Y-%m-%d %H:%M} UTC. "
+            "Look at it; if this one is to follow, set the clock, and leave occurred_at out.",
+            programme=command.programme,
+        )  # fmt: skip
+
+
+def _held(programme: Programme, day: date) -> list[Limit]:
+    """The limits that had taken effect by a day."""
+    return [limit for limit in programme.limits if limit.since is None or limit.since <= day]
+
+
+def _next_period(every: Every, day: date) -> date:
+    """The first day of the period after the one that a day is in."""
+    match every:
+        case Every.DAY:
+            return day + timedelta(days=1)
+        case Every.WEEK:
+            return day + timedelta(days=7 - day.weekday())
+        case Every.MONTH:
+            return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+        case Every.YEAR:
+            return date(day.year + 1, 1, 1)
 
 
 def known(programme: Programme, id: str) -> None:
@@ -120,9 +179,30 @@ def bundle_for(programme: Programme, id: str, size: int) -> tuple[ItemLine, ...]
     return programme.bundles[max(fitting)]
 
 
+def limit_on(programme: Programme, day: date) -> Limit | None:
+    """The limit that holds on a day; None is none."""
+    held = _held(programme, day)
+    return held[-1] if held else None
+
+
+def limit_in(programme: Programme, period: str) -> Limit | None:
+    """The limit that a period is counted by, the last one to hold in it; None is none."""
+    every = {4: Every.YEAR, 7: Every.MONTH, 8: Every.WEEK, 10: Every.DAY}[len(period)]
+    for limit in reversed(programme.limits):
+        if limit.every is every and (limit.since is None or _period(every, limit.since) <= period):
+            return limit
+    return None
+
+
 def period_of(programme: Programme, day: date) -> str:
-    """The period that a day is in, as ISO 8601 writes it: what a claim is counted for."""
-    match programme.every:
+    """The period that a day is in, by the limit that holds on it (weeks without one): what a claim is counted for."""
+    limit = limit_on(programme, day)
+    return _period(Every.WEEK if limit is None else limit.every, day)
+
+
+def _period(every: Every, day: date) -> str:
+    """The period of a kind that a day is in, as ISO 8601 writes it; of one kind, later ones sort later."""
+    match every:
         case Every.DAY:
             return day.isoformat()
         case Every.WEEK:
@@ -135,7 +215,11 @@ def period_of(programme: Programme, day: date) -> str:
 
 
 def check(programme: Programme) -> list[str]:
-    return ["a programme that was never opened is closed"] if programme.closed and not programme.kind else []
+    broken = ["a programme that was never opened is closed"] if programme.closed and not programme.kind else []
+    days = [limit.since or date.min for limit in programme.limits]
+    if days != sorted(days) or (programme.limits and programme.limits[0].since is not None):
+        broken.append("its limits are out of order, or the first is not from the beginning")
+    return broken
 
 
 programme: Final = Decider(distribution, "programme", Programme, Programme, decide, evolve, check)

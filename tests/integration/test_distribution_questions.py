@@ -83,6 +83,26 @@ async def test_a_household_is_due_as_often_as_its_programme_allows_under_whichev
         assert await asked.records(distribution.check_in, who="nobody", now=NOW) == []
 
 
+async def test_a_limit_is_that_of_the_day_and_the_next_one_is_told_of(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    hall.household("h1", "adult")
+    for times, every, since in ((1, c.Every.WEEK, None), (2, c.Every.MONTH, date(2026, 7, 1))):
+        hall.record(c.LimitSet(programme="box", times=times, every=every, since=since, occurred_at=hall.now))
+    hall.visit("v1", "h1", limit=1)
+    hall.visit("v2", "h1", period="2026-07", limit=2)
+    july = datetime(2026, 7, 1, 9, tzinfo=UTC)
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.check_in, who="h1", now=NOW)
+        assert (row["used"], row["allowed"], row["period"], row["due"]) == (1, 1, WEEK, False)
+        row = await asked.one(distribution.check_in, who="h1", now=july)
+        assert (row["used"], row["allowed"], row["period"], row["due"]) == (1, 2, "2026-07", True)
+        row = await asked.one(distribution.programmes, now=NOW)
+        assert (row["times"], row["every"], row["next"]) == (1, "week", "2 a month from 2026-07-01")
+        row = await asked.one(distribution.programmes, now=july)
+        assert (row["times"], row["every"], row["next"]) == (2, "month", None)
+
+
 async def test_what_a_household_comes_for_is_no_second_serving(stage: Stage) -> None:
     made = Opening()
     hall = made.hall

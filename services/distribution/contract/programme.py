@@ -9,6 +9,7 @@ from pydantic import Field
 
 from services.distribution.contract.base import (
     MAX_LINES,
+    Date,
     Id,
     Moment,
     Quantity,
@@ -99,17 +100,28 @@ class SetBundle:
 
 @event(category="programme")
 class LimitSet:
-    """How often a household is served in a period. Claims that were made before it changed stay as they are."""
+    """How often a household is served in a period, from a day at the programme's place on (`since`).
+
+    The first limit of a programme holds from its beginning (None). One that changes only `times` holds from the day
+    that it is set. One for periods of another kind holds from the first day after that on which one of them begins, as
+    a Monday or the first of a month, and what was set before holds until then. A limit that has not taken effect when
+    another is set never does. A fact is counted in the period, and by the number, of the day that it happened on.
+    Claims that were made before stay as they are, in the period that they were made for.
+    """
 
     programme: Id
     times: int
     every: Every
+    since: Date | None = None
     occurred_at: Moment
 
 
 @command(category="programme", aggregate="programme", makes=(LimitSet,))
 class SetLimit:
-    """Limit how often a household is served: so many times a day, week, month or year."""
+    """Limit how often a household is served: so many times a day, week, month or year.
+
+    It holds from when it is recorded, or later: another `every` begins with the next whole period (see LimitSet).
+    """
 
     programme: Id
     times: Annotated[int, Field(ge=1, le=100)]

@@ -41,7 +41,7 @@ class Orders(DistributionProjection):
     """
 
     name = "orders"
-    version = 1
+    version = 2
     events = events_of("order") | {GoodsReserved, GoodsFreed, GoodsIssued}
     tables = (
         Table(
@@ -113,7 +113,12 @@ def _step(event: Recorded, rows: Rows) -> None:
         return
     match event.data:
         case OrderConfirmed() as data:
-            row |= {"stage": "confirmed", "confirmed_at": data.occurred_at, "due_at": data.due_at}
+            row |= {
+                "stage": "confirmed",
+                "confirmed_at": data.occurred_at,
+                "due_at": data.due_at,
+                "period": data.period,
+            }
             row["override_reason"] = data.override_reason or row["override_reason"]
         case OrderCancelled() as data:
             row |= {"stage": "cancelled", "ended_at": data.occurred_at, "reason": data.reason}

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, timedelta
+from typing import Any
 
 from services.distribution.contract import BundleSet, LimitSet, ProgrammeClosed, ProgrammeOpened
 from services.projections.distribution.base import DistributionProjection, events_of
 from shared.event import Recorded
-from shared.projection import Key, Rows, Table
+from shared.projection import Key, Row, Rows, Table
 
 
 class Programmes(DistributionProjection):
-    """`programmes` has a row for each; `times` a household is served in a day, week, month or year (`every`), null
-    without a limit. `bundles` has the standard box of households from `min_size` on, up to the next larger one.
+    """`programmes` has a row for each. Its `limits` say how many `times` a household is served in a day, week, month or
+    year (`every`), each from a day at its place on (`since`, null: from the beginning) to the next. `bundles` has the
+    standard box of households from `min_size` on, up to the next larger one.
     """
 
     name = "programmes"
-    version = 1
+    version = 2
     sums = False
     events = events_of("programme")
     tables = (
@@ -24,8 +27,8 @@ class Programmes(DistributionProjection):
             "programmes",
             key=("programme",),
             columns={
-                "programme": "text", "name": "text", "kind": "text", "utc_offset": "integer", "times": "integer",
-                "every": "text", "opened_at": "timestamptz", "closed_at": "timestamptz",
+                "programme": "text", "name": "text", "kind": "text", "utc_offset": "integer", "limits": "jsonb",
+                "opened_at": "timestamptz", "closed_at": "timestamptz",
             },
         ),
         Table(
@@ -46,8 +49,8 @@ class Programmes(DistributionProjection):
                     "programmes",
                     (data.programme,),
                     {
-                        "name": data.name, "kind": data.kind, "utc_offset": data.utc_offset, "times": None,
-                        "every": None, "opened_at": data.occurred_at, "closed_at": None,
+                        "name": data.name, "kind": data.kind, "utc_offset": data.utc_offset, "limits": [],
+                        "opened_at": data.occurred_at, "closed_at": None,
                     },
                 )  # fmt: skip
             case ProgrammeClosed() as data:
@@ -55,9 +58,20 @@ class Programmes(DistributionProjection):
                     row["closed_at"] = data.occurred_at
             case LimitSet() as data:
                 if (row := rows.get("programmes", (data.programme,))) is not None:
-                    row |= {"times": data.times, "every": str(data.every)}
+                    row["limits"] = [*_held(row, data), _limit(data)]
             case BundleSet(lines=()) as data:
                 rows.delete("bundles", (data.programme, data.min_size))
             case BundleSet() as data:
                 lines = [{"item": line.item, "quantity": line.quantity} for line in data.lines]
                 rows.put("bundles", (data.programme, data.min_size), {"lines": lines})
+
+
+def _held(row: Row, data: LimitSet) -> list[dict[str, Any]]:
+    """The limits that had taken effect when another was set."""
+    day = (data.occurred_at.astimezone(UTC) + timedelta(minutes=row["utc_offset"])).date().isoformat()
+    return [limit for limit in row["limits"] if limit["since"] is None or limit["since"] <= day]
+
+
+def _limit(data: LimitSet) -> dict[str, Any]:
+    since = None if data.since is None else data.since.isoformat()
+    return {"times": data.times, "every": str(data.every), "since": since}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 import asyncpg
 
 from services.queries.answer import Column, Position, QueryResult, Question
-from services.queries.distribution.parts import ORDER_MODELS, ORDERS_NOW, SINCE, STATE, STREAM, WAITS
+from services.queries.distribution.parts import LIMIT, ORDER_MODELS, ORDERS_NOW, SINCE, STATE, STREAM, WAITS
 from services.queries.names import checked
+from shared.clock import utc_now
 
 _HOUSEHOLDS: Final = Question(
     STREAM, "Households", ("households",),
@@ -26,19 +28,25 @@ _HOUSEHOLDS: Final = Question(
     " ORDER BY household",
     "There are no such households.",
 )  # fmt: skip
+_TODAY: Final = "($2::timestamptz AT TIME ZONE 'UTC' + make_interval(mins => p.utc_offset))::date"
 _PROGRAMMES: Final = Question(
     STREAM, "Programmes", ("programmes",),
     (
         Column("programme", "Programme"), Column("name", "Name"), Column("kind", "Kind"),
-        Column("times", "Times", "number"), Column("every", "A"), Column("bundles", "Standard boxes"),
+        Column("times", "Times", "number"), Column("every", "A"), Column("next", "Then"),
+        Column("bundles", "Standard boxes"),
         Column("utc_offset", "Minutes east of UTC", "number"), Column("opened_at", "Opened", "moment"),
         Column("closed_at", "Closed", "moment"),
     ),
-    """SELECT p.*, (SELECT string_agg('from ' || b.min_size || ': ' || (
+    f"""SELECT p.*, l.times, l.every, (
+                SELECT n.times || ' a ' || n.every || ' from ' || n.since
+                FROM jsonb_to_recordset(p.limits) AS n(times integer, every text, since date)
+                WHERE n.since > {_TODAY}) AS next, (SELECT string_agg('from ' || b.min_size || ': ' || (
                         SELECT string_agg(l.quantity || ' ' || l.item, ', ' ORDER BY l.item)
                         FROM jsonb_to_recordset(b.lines) AS l(item text, quantity bigint)), '; ' ORDER BY b.min_size)
                     FROM bundles b WHERE b.programme = p.programme) AS bundles
-    FROM programmes p WHERE $1 OR p.closed_at IS NULL ORDER BY p.programme""",
+    FROM programmes p {LIMIT.format(day=_TODAY)}
+    WHERE $1 OR p.closed_at IS NULL ORDER BY p.programme""",  # noqa: S608  # made of constants
     "There are no programmes yet.",
 )  # fmt: skip
 _ORDERS: Final = Question(
@@ -74,9 +82,12 @@ async def households(
     return await _HOUSEHOLDS.rows(pool, checked(who), list(named), at_least=at_least)
 
 
-async def programmes(pool: asyncpg.Pool, *, closed: bool = False, at_least: Position | None = None) -> QueryResult:
-    """What is offered, how often, and the standard boxes; with `closed`, what is over too."""
-    return await _PROGRAMMES.rows(pool, closed, at_least=at_least)
+async def programmes(
+    pool: asyncpg.Pool, *, closed: bool = False, now: datetime | None = None, at_least: Position | None = None
+) -> QueryResult:
+    """What is offered, how often today, and from when otherwise, and the standard boxes; with `closed`, what is over
+    too."""
+    return await _PROGRAMMES.rows(pool, closed, now or utc_now(), at_least=at_least)
 
 
 async def orders(

@@ -74,6 +74,12 @@ PERIOD: Final = """CASE coalesce({every}, 'week')
     WHEN 'month' THEN to_char({day}, 'YYYY-MM') ELSE to_char({day}, 'YYYY') END"""
 """The period that a day is in, as claims are counted (contract/base.py)."""
 
+LIMIT: Final = """LEFT JOIN LATERAL (
+        SELECT l.times, l.every FROM jsonb_to_recordset(p.limits) AS l(times integer, every text, since date)
+        WHERE l.since IS NULL OR l.since <= {day} ORDER BY l.since DESC NULLS LAST LIMIT 1
+    ) l ON true"""
+"""The limit that holds on a day, of `programmes AS p`."""
+
 GOODS: Final = """goods AS (
     SELECT DISTINCT ON (item) item, name, unit, weight FROM goods_noted ORDER BY item, revision DESC)"""
 """The items as inventory describes them today, of the read model `visits_served`."""

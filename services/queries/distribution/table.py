@@ -9,7 +9,7 @@ from typing import Final
 import asyncpg
 
 from services.queries.answer import Column, Position, QueryResult, Question
-from services.queries.distribution.parts import ORDER_MODELS, ORDERS_NOW, PERIOD, STATE, STREAM, WAITS
+from services.queries.distribution.parts import LIMIT, ORDER_MODELS, ORDERS_NOW, PERIOD, STATE, STREAM, WAITS
 from services.queries.names import checked
 from shared.clock import utc_now
 
@@ -40,10 +40,12 @@ _CHECK_IN: Final = Question(
         FROM led WHERE merged_into IS NULL GROUP BY household
     ),
     opened AS (
-        SELECT s.session, s.programme, p.times, p.every,
-               (CASE s.state WHEN 'open' THEN $4::timestamptz ELSE s.starts_at END AT TIME ZONE 'UTC'
-                + make_interval(mins => coalesce(p.utc_offset, 0)))::date AS day
+        SELECT s.session, s.programme, l.times, l.every, d.day
         FROM sessions s LEFT JOIN programmes p USING (programme)
+        CROSS JOIN LATERAL (
+            SELECT (CASE s.state WHEN 'open' THEN $4::timestamptz ELSE s.starts_at END AT TIME ZONE 'UTC'
+                    + make_interval(mins => coalesce(p.utc_offset, 0)))::date AS day) d
+        {LIMIT.format(day="d.day")}
         WHERE CASE WHEN $3::text IS NULL THEN s.state = 'open' ELSE s.session = $3 END
     ),
     family AS (

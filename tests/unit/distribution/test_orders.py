@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.distribution.contract import (
     BookSlot,
+    BoxPacked,
     BundleSet,
     CancelOrder,
     CloseProgramme,
@@ -58,6 +59,8 @@ from tests.support.distribution import (
     friday,
     given,
     limited,
+    pack,
+    packed,
     place,
     some,
     visit,
@@ -223,6 +226,73 @@ def test_a_limit_is_set_again_only_when_it_is_another() -> None:
     programme = given(*PROGRAMME)
     programme.when(limited).then_nothing()
     programme.when(SetLimit(programme="box", times=1, every=Every.MONTH)).then(LimitSet, every=Every.MONTH)
+
+
+def test_the_first_limit_holds_from_the_beginning_and_another_number_from_today() -> None:
+    first = given(box).when(limited).then(LimitSet, since=None)
+    more = first.when(replace(limited, times=2)).then(LimitSet, since=date(2026, 11, 20))
+    more.when(replace(limited, times=3)).then(LimitSet, since=date(2026, 11, 20))
+    east = given(replace(box, utc_offset=60 * 14), limited, now=at(10))
+    east.when(replace(limited, times=2), now=at(10, 1)).then(LimitSet, since=date(2026, 11, 21))
+
+
+@pytest.mark.parametrize(
+    ("day", "every", "since"),
+    [
+        (date(2026, 11, 20), Every.DAY, date(2026, 11, 21)), (date(2026, 12, 31), Every.DAY, date(2027, 1, 1)),
+        (date(2026, 11, 20), Every.MONTH, date(2026, 12, 1)), (date(2026, 12, 1), Every.MONTH, date(2027, 1, 1)),
+        (date(2027, 1, 31), Every.MONTH, date(2027, 2, 1)), (date(2026, 11, 20), Every.YEAR, date(2027, 1, 1)),
+        (date(2026, 11, 22), Every.WEEK, date(2026, 11, 23)), (date(2026, 11, 23), Every.WEEK, date(2026, 11, 30)),
+    ],
+)  # fmt: skip
+def test_another_kind_of_period_holds_from_the_first_day_after_that_begins_one(
+    day: date, every: Every, since: date
+) -> None:
+    held = Every.DAY if every is Every.WEEK else Every.WEEK
+    programme = given(box, replace(limited, every=held))
+    now = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    changed = programme.when(replace(limited, every=every), now=now).then(LimitSet, since=since)
+    changed.when(replace(limited, every=every), now=now).then_nothing()
+
+
+def test_a_limit_that_has_not_taken_effect_gives_way_to_the_next() -> None:
+    monthly = given(*PROGRAMME, replace(limited, every=Every.MONTH))
+    yearly = monthly.when(replace(limited, every=Every.YEAR)).then(LimitSet, since=date(2027, 1, 1))
+    assert [limit.every for limit in yearly.state("programme", "box").limits] == [Every.WEEK, Every.YEAR]
+    back = yearly.when(limited).then(LimitSet, since=date(2026, 11, 20), every=Every.WEEK)
+    assert {limit.every for limit in back.state("programme", "box").limits} == {Every.WEEK}
+    more = monthly.when(replace(limited, times=2)).then(LimitSet, every=Every.WEEK, since=date(2026, 11, 20))
+    assert [limit.times for limit in more.state("programme", "box").limits] == [1, 2]
+
+
+def test_a_limit_that_was_set_before_another_is_looked_at_and_never_changes_what_was_counted() -> None:
+    changed = given(*PROGRAMME, replace(limited, every=Every.MONTH, occurred_at=at(9)))
+    early = replace(limited, times=2, occurred_at=at(8, 54))
+    changed.when(early).then_rejected(E.CLOCK_RUNS_BACK, programme="box")
+    changed.when(replace(early, occurred_at=at(8, 56))).then(LimitSet, since=date(2026, 11, 20))
+    december = datetime(2026, 12, 3, 12, tzinfo=UTC)
+    overtaken = replace(early, occurred_at=at(9, day=30))  # after it was set, and before it took effect
+    changed.when(overtaken, now=december).then_rejected(E.CLOCK_RUNS_BACK)
+    late = replace(early, every=Every.MONTH, occurred_at=december - timedelta(days=1))
+    changed.when(late, now=december).then(LimitSet, since=date(2026, 12, 3))
+    given(*PROGRAMME).when(replace(limited, times=2), now=at(8, 20)).then_rejected(E.CLOCK_RUNS_BACK)
+
+
+def test_an_order_counts_by_the_limit_that_holds_when_it_is_confirmed() -> None:
+    december = {"starts_at": at(8, day=20) + timedelta(days=14), "ends_at": at(11, day=20) + timedelta(days=14)}
+    later = replace(friday, **december)
+    placed = given(*CATALOGUED, *PROGRAMME, later, yilmaz, place())
+    assert placed.state("order", "o1").placed.period == "2026-W49"
+    monthly = placed.when(replace(limited, every=Every.MONTH)).then(LimitSet)
+    confirmed = monthly.when(confirm).then(OrderConfirmed, period="2026-12")
+    assert confirmed.state("order", "o1").placed.period == "2026-12"
+    confirmed.when(pack("b1", packed())).then(BoxPacked, period="2026-12")
+    served = monthly.when(claim("o9", period="2026-12")).then_event()
+    served.when(confirm).then_rejected(E.LIMIT_REACHED, used=1, period="2026-12")
+    kept = placed.when(confirm).then(OrderConfirmed, period="2026-W49")  # a claim stays where it was made
+    kept.when(replace(limited, every=Every.MONTH)).then_event().when(pack("b1", packed())).then(
+        BoxPacked, period="2026-W49"
+    )
 
 
 # -- sessions ---------------------------------------------------------------------------------------------------------

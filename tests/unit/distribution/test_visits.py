@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,10 +16,12 @@ from services.distribution.contract import (
     EntitlementClaimed,
     EntitlementReleased,
     Every,
+    LimitSet,
     MergeHouseholds,
     NoteMerge,
     OpenProgramme,
     People,
+    RecordVisit,
     RegisterHousehold,
     ReleaseEntitlement,
     RenewEligibility,
@@ -217,8 +219,58 @@ def test_a_visit_is_of_the_period_that_its_day_is_in_by_the_clock_there() -> Non
     [(Every.DAY, "2026-11-20"), (Every.WEEK, WEEK), (Every.MONTH, "2026-11"), (Every.YEAR, "2026")],
 )
 def test_a_period_is_a_day_a_week_a_month_or_a_year(every: Every, period: str) -> None:
-    once = given(*HALL, replace(limited, every=every, times=2))
-    once.when(visit(period=period)).then(VisitRecorded, limit=2)
+    twice = replace(limited, every=every, times=2)
+    hall = given(*CATALOGUED, *PROGRAMME[:-1], twice, friday, doors, yilmaz)
+    hall.when(visit(period=period)).then(VisitRecorded, limit=2)
+
+
+def a_day(day: int, month: int = 11) -> datetime:
+    """Half past nine on a day of that November, or another month."""
+    return datetime(2026, month, day, 9, 30, tzinfo=UTC)
+
+
+monthly = replace(limited, every=Every.MONTH)
+from_december = LimitSet(
+    programme="box", times=1, every=Every.MONTH, since=date(2026, 12, 1), occurred_at=a_day(20)
+)  # fmt: skip
+
+
+def fact(id: str, period: str, at: datetime, **more: Any) -> RecordVisit:
+    return visit(id, period=period, occurred_at=at, fact=True, **more)
+
+
+def test_another_kind_of_period_begins_with_the_next_whole_one_and_nobody_is_served_twice_for_it() -> None:
+    """Served on Friday by the week, a household would be served again on Saturday by a month that began that day."""
+    changed = given(*HALL, visit(), monthly)
+    changed.when(visit("v2", period="2026-11"), now=at(10)).then_rejected(E.WRONG_PERIOD, period=WEEK)
+    changed.when(visit("v2"), now=at(10)).then_rejected(E.LIMIT_REACHED, used=1, limit=1, period=WEEK)
+    given(*HALL, monthly).when(fact("v1", "2026-W49", a_day(30)), now=a_day(30)).then(VisitRecorded, used=1)
+    december = given(*HALL, monthly)
+    december = december.when(fact("v1", "2026-12", a_day(1, 12)), now=a_day(1, 12)).then(VisitRecorded, used=1, limit=1)
+    again = december.when(fact("v2", "2026-12", a_day(8, 12)), now=a_day(8, 12))
+    again.then(VisitRecorded, used=2, breaches=(E.LIMIT_REACHED,))
+
+
+def test_a_fact_is_counted_in_the_period_and_by_the_number_of_its_day() -> None:
+    """Whatever limit was set since."""
+    hall = given(*HALL, from_december, LimitSet(
+        programme="box", times=3, every=Every.MONTH, since=date(2026, 12, 10), occurred_at=a_day(10, 12)
+    ))  # fmt: skip
+    later = a_day(15, 12)
+    before = hall.when(fact("v1", WEEK, a_day(20)), now=later).then(VisitRecorded, limit=1, breaches=())
+    before.when(fact("v2", WEEK, a_day(21)), now=later).then(VisitRecorded, limit=1, breaches=(E.LIMIT_REACHED,))
+    first = hall.when(fact("v2", "2026-12", a_day(9, 12)), now=later).then(VisitRecorded, limit=1, used=1)
+    first.when(fact("v3", "2026-12", a_day(11, 12)), now=later).then(VisitRecorded, limit=3, used=2, breaches=())
+    hall.when(fact("v4", "2026-11", a_day(20)), now=later).then_rejected(E.WRONG_PERIOD, period=WEEK)
+
+
+def test_a_claim_is_counted_by_the_limit_of_its_period() -> None:
+    hall = given(*HALL, visit(), from_december)
+    hall.when(claim(), now=a_day(2, 12)).then_rejected(E.LIMIT_REACHED, used=1, limit=1)
+    december = hall.when(claim(period="2026-12"), now=a_day(2, 12)).then(EntitlementClaimed, used=1, limit=1)
+    december.when(claim("o2", period="2026-12"), now=a_day(2, 12)).then_rejected(E.LIMIT_REACHED, used=1)
+    given(*HALL[:-4], yilmaz).when(claim()).then(EntitlementClaimed, limit=1)
+    given(*CATALOGUED, box, yilmaz).when(claim()).then(EntitlementClaimed, limit=None, over=False)
 
 
 def test_a_limit_that_changes_leaves_what_was_claimed() -> None:

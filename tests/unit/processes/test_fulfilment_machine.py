@@ -179,7 +179,8 @@ class Fulfilment(RuleBasedStateMachine):
             case "close":
                 self.attempt("CloseSession", session=("early", "late")[number % 2], end_orders=True)
             case "limit":
-                self.attempt("SetLimit", programme="box", times=1 + number % 3, every="week")
+                every = "week" if number % 4 else "month"
+                self.attempt("SetLimit", programme="box", times=1 + number % 3, every=every)
             case _:
                 self.town.later(minutes={"minute": 1, "hour": 60, "hours": 240}[what])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -89,13 +90,30 @@ def test_a_proxy_may_collect_on_the_days_of_every_authorisation_until_it_is_revo
 # -- programmes and sessions --------------------------------------------------------------------------------------
 
 
-def test_a_programme_has_its_last_limit_and_the_bundles_that_were_not_ended(hall: Hall) -> None:
-    for times in (1, 2):
-        hall.record(c.LimitSet(programme="box", times=times, every=c.Every.WEEK, occurred_at=hall.now))
+def test_a_programme_has_the_limits_that_held_and_the_one_that_will(hall: Hall) -> None:
+    def limit(times: int, every: c.Every, since: date | None) -> None:
+        hall.record(c.LimitSet(programme="box", times=times, every=every, since=since, occurred_at=hall.now))
+
+    limit(1, c.Every.WEEK, None)
+    limit(2, c.Every.WEEK, date(2026, 6, 1))
+    limit(3, c.Every.MONTH, date(2026, 7, 1))
+    limit(4, c.Every.YEAR, date(2027, 1, 1))  # it takes the place of the one before
+    assert cut(Programmes(), hall, "limits") == [[
+        {"times": 1, "every": "week", "since": None}, {"times": 2, "every": "week", "since": "2026-06-01"},
+        {"times": 4, "every": "year", "since": "2027-01-01"},
+    ]]  # fmt: skip
+
+
+def test_an_order_is_in_the_period_that_it_was_confirmed_for(hall: Hall) -> None:
+    placed = hall.order("o1", "h1", goods(rice=1)).data
+    hall.confirm(replace(placed, period="2026-06"))
+    assert cut(Orders(), hall, "order_id", "period") == [("o1", "2026-06")]
+
+
+def test_a_programme_has_the_bundles_that_were_not_ended(hall: Hall) -> None:
     for size, lines in ((1, {"rice": 1}), (4, {"rice": 2}), (1, {})):
         bundle = tuple(c.BundleLine(item=item, quantity=quantity) for item, quantity in lines.items())
         hall.record(c.BundleSet(programme="box", min_size=size, lines=bundle, occurred_at=hall.now))
-    assert cut(Programmes(), hall, "programme", "times", "every") == [("box", 2, "week")]
     assert cut(Programmes(), hall, "min_size", "lines", of="bundles") == [(4, [{"item": "rice", "quantity": 2}])]
 
 
