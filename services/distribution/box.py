@@ -169,18 +169,22 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
     packed = _there(box, command.box)
     if box.where is Where.HANDED_OUT:
         return None
+    fact = command.fact or is_late(command.occurred_at, context)
+    breaches: list[DistributionError] = []
     if box.where is Where.UNPACKED:
-        raise rejected(
-            DistributionError.BOX_UNPACKED, f"Box {command.box} was unpacked. Pack another for the order.",
-            box=command.box,
-        )  # fmt: skip
+        if not fact:
+            raise rejected(
+                DistributionError.BOX_UNPACKED,
+                f"Box {command.box} was unpacked. Pack another for the order; if it was handed out, record that with "
+                "`fact`.",
+                box=command.box,
+            )  # fmt: skip
+        breaches.append(DistributionError.BOX_UNPACKED)
     order: Order = context.read("order", packed.order)
     programme: Programme = context.read("programme", packed.programme)
     household: Household = context.read("household", packed.household)
     claims: Entitlement = context.read("entitlement", entitlement_id(packed.household, packed.programme, packed.period))
-    fact = command.fact or is_late(command.occurred_at, context)
     fulfilment: Fulfilment = context.read("fulfilment", packed.order)
-    breaches: list[DistributionError] = []
     if order.stage is not Stage.CONFIRMED:
         if not fact:
             open_still(order, packed.order)
@@ -188,7 +192,8 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
     if at < packed.occurred_at - TOLERANCE and not fact:
         raise rejected(
             DistributionError.CLOCK_RUNS_BACK,
-            f"Box {command.box} was packed at {packed.occurred_at:%Y-%m-%d %H:%M} UTC, later. Check the clock.",
+            f"Box {command.box} was packed at {packed.occurred_at:%Y-%m-%d %H:%M} UTC, later. Check the clock; if it "
+            "is right, hand the box out with `fact`.",
             box=command.box,
         )  # fmt: skip
     gone = [] if packed.lines or breaches else _taken_away(packed, fulfilment)

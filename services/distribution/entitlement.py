@@ -232,14 +232,18 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
         running(programme, command.programme)
     if announced.programme != command.programme:
         raise rejected(
-            DistributionError.WRONG_SESSION, f"Session {command.session} is of programme {announced.programme}.",
+            DistributionError.WRONG_SESSION, f"Session {command.session} is of programme {announced.programme}. "
+            "Name that programme, or the session that it was at.",
             session=command.session, programme=announced.programme,
         )  # fmt: skip
+    if not fact:
+        _clock_is_right(session, command.session, context.now)
     day = local_day(at, programme.utc_offset)
     if command.period != period_of(programme, day):
         raise rejected(
             DistributionError.WRONG_PERIOD,
-            f"{day} is in {period_of(programme, day)}, not in {command.period}, for programme {command.programme}.",
+            f"{day} is in {period_of(programme, day)}, not in {command.period}, for programme {command.programme}. "
+            "Send it with that period.",
             period=period_of(programme, day),
         )  # fmt: skip
     before = used(command, entitlement, context)
@@ -268,13 +272,6 @@ def _breaches(
     closed = not_open(session, command.session, at)
     if closed is not None:
         if not fact:
-            if session.opened_at is not None and context.now < session.opened_at - TOLERANCE:
-                raise rejected(
-                    DistributionError.CLOCK_RUNS_BACK,
-                    f"By this machine's clock it is {context.now:%Y-%m-%d %H:%M} UTC, before session {command.session} "
-                    "opened. Set the clock.",
-                    session=command.session,
-                )  # fmt: skip
             raise rejected(DistributionError.SESSION_NOT_OPEN, closed, session=command.session)
         found.append(DistributionError.SESSION_NOT_OPEN)
     if household is None:
@@ -296,6 +293,18 @@ def _breaches(
             raise limit_reached(command.household, command.programme, command.period, before, limit)
         found.append(DistributionError.LIMIT_REACHED)
     return tuple(found)
+
+
+def _clock_is_right(session: Session, id: str, now: datetime) -> None:
+    """Refuse to serve at a session before it opened: one of the two clocks is wrong, and no day or period is known."""
+    if session.opened_at is not None and now < session.opened_at - TOLERANCE:
+        raise rejected(
+            DistributionError.CLOCK_RUNS_BACK,
+            f"By this machine's clock it is {now:%Y-%m-%d %H:%M} UTC, before session {id} opened at "
+            f"{session.opened_at:%Y-%m-%d %H:%M} UTC. Set the clock; if it is right, open the session again with "
+            "OpenSession.",
+            session=id, opened_at=session.opened_at.isoformat(),
+        )  # fmt: skip
 
 
 # -- how serving is refused -------------------------------------------------------------------------------------------

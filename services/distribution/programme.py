@@ -168,12 +168,13 @@ def running(programme: Programme, id: str) -> None:
 
 
 def bundle_for(programme: Programme, id: str, size: int) -> tuple[ItemLine, ...]:
-    """The standard box of a household of a size. Refuses when there is none."""
+    """The standard box of a household of a size. Refuses when there is none, or none any more."""
     fitting = [smallest for smallest in programme.bundles if smallest <= size]
     if not fitting:
         raise rejected(
             DistributionError.NO_BUNDLE,
-            f"Programme {id} has no standard box for {size}. List the items, or set one with SetBundle.",
+            f"Programme {id} has no standard box for {size}. List the items in lines (what was given, if it was), or "
+            "set one with SetBundle.",
             programme=id, size=size,
         )  # fmt: skip
     return programme.bundles[max(fitting)]

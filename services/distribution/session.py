@@ -75,7 +75,9 @@ def decide(command: SessionCommand, session: Session, context: Context) -> Sessi
         case OpenSession():
             if session.closed_at is not None:
                 raise _closed(command.session, session)
-            return None if session.opened_at is not None else SessionOpened(**fields)
+            if session.opened_at is not None and session.opened_at <= context.now + TOLERANCE:
+                return None
+            return SessionOpened(**fields)  # anew, if it was opened by a clock that was ahead
         case CloseSession():
             return _close(command, session, at)
         case BookSlot():
@@ -127,7 +129,8 @@ def _close(command: CloseSession, session: Session, at: datetime) -> SessionClos
         raise rejected(
             DistributionError.CLOCK_RUNS_BACK,
             f"Session {command.session} opened at {session.opened_at:%Y-%m-%d %H:%M} UTC, later than "
-            f"{at:%Y-%m-%d %H:%M} UTC. Check this machine's clock, or the moment.",
+            f"{at:%Y-%m-%d %H:%M} UTC. Check this machine's clock, or the moment; if it was opened by a "
+            "clock that was ahead, open it again with OpenSession first.",
             session=command.session, opened_at=session.opened_at.isoformat(),
         )  # fmt: skip
     if session.booked and not command.end_orders:

@@ -103,6 +103,29 @@ async def test_a_limit_is_that_of_the_day_and_the_next_one_is_told_of(stage: Sta
         assert (row["times"], row["every"], row["next"]) == (2, "month", None)
 
 
+async def test_an_unpacked_box_that_was_handed_out_is_to_be_looked_into_and_so_is_the_one_packed_instead(
+    stage: Stage,
+) -> None:
+    made = Opening()
+    hall = made.hall
+    hall.household("h1", "adult")
+    hall.confirm(hall.order("o1", "h1", goods(rice=1)).data)
+    first = hall.pack("b1", "o1", "h1", packed("rice", 1, "A"))
+    unpacked = {"order": "o1", "reason": "x", "site": "hall", "packed": first.data.packed, "occurred_at": hall.now}
+    hall.record(c.BoxUnpacked(box="b1", **unpacked))
+    hall.later(minutes=1)
+    hall.pack("b2", "o1", "h1", packed("rice", 1, "A"))
+    hall.hand_out(first, breaches=(c.DistributionError.BOX_UNPACKED,))
+    of_order = {"household": "h1", "session": "monday", "occurred_at": hall.now}
+    hall.record(c.OrderCompleted(order="o1", box="b1", **of_order))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.review)
+        assert (row["kind"], row["subject"]) == ("box_unpacked", "box:b1")
+        assert "release hold unpacked-b1, if there is one; then send ResolveHandOut." in row["todo"]
+        (row,) = [row for row in await asked.records(distribution.stuck, now=NOW) if row["what"] == "order"]
+        assert (row["waits"], row["why"]) == ("its box to be unpacked", "box b2 of an order that ended")
+
+
 async def test_what_a_household_comes_for_is_no_second_serving(stage: Stage) -> None:
     made = Opening()
     hall = made.hall

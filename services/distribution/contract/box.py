@@ -87,8 +87,8 @@ class BoxHandedOut:
     """A box is in the hands of its household, or of `collected_by`, who may collect for it.
 
     `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
-    household was served twice), an authorisation that was over, an order that had ended, goods that were not set aside
-    any more, as after a recall.
+    household was served twice), an authorisation that was over, an order that had ended, a box that was unpacked by
+    mistake, goods that were not set aside any more, as after a recall.
     """
 
     box: BoxCode

@@ -117,7 +117,8 @@ class VisitRecorded:
 
     `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings`
     were given and seen. `breaches` are the rules that a fact broke: the limit (served twice), eligibility, a session
-    that was not open, a household that goes on as another. `used` of `limit` times in the period are used with it.
+    that was not open, a programme that is closed, a proxy who may not collect, a household that goes on as another.
+    `used` of `limit` times in the period are used with it.
     """
 
     visit: VisitId
@@ -147,6 +148,12 @@ class RecordVisit:
 
     `visit` is an id that no other visit has, of no household: a UUID, say.
     `people` left out are the household's members. An anonymous visit says how many people it is for.
+
+    With `fact`, or late, it reports what has happened and is recorded whatever it broke, or what has ended since. It is
+    refused only for not saying what that was, and then says what to add or correct. It must state: a household that is
+    registered, or `people`; a programme, a session of it, and the `period` of its day by the limit that held then;
+    `lines` of items in the catalogue, each once, unless it was the standard box as it is now; and a reason in words if
+    it has an `override_reason`.
     """
 
     visit: VisitId

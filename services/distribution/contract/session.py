@@ -55,7 +55,7 @@ class SessionOpened:
 @command(category="session", aggregate="session", makes=(SessionOpened,))
 class OpenSession:
     """Open the doors. They are opened once: whoever is served after they closed is of another session, or reported as a
-    fact."""
+    fact. Doors that opened at a moment yet to come, by a clock that was ahead, are opened again."""
 
     session: Id
     occurred_at: Moment | None = None

@@ -4,7 +4,8 @@
     OrderConfirmed  -> ClaimEntitlement, ReserveStock for each item, whole or part; a claim that is refused cancels it
     GoodsReserved   -> ReleaseReservation, when the order ended while it was on its way
     BoxPacked       -> NoteBox
-    BoxHandedOut    -> IssueStock by the lots in the box, CompleteOrder; a claim, if the order's does not count
+    BoxHandedOut    -> IssueStock by the lots in the box, CompleteOrder; a claim, if the order's does not count;
+                       of a box that was unpacked, as of a second one, without what is set aside
     BoxUnpacked     -> NoteBox; chilled goods are held for review; what an ended order had set aside is released
     OrderCancelled, NoShowRecorded -> FreeSlot, ReleaseEntitlement, and ReleaseReservation unless it is packed
     OrderCompleted  -> FreeSlot
@@ -289,7 +290,8 @@ class Fulfilling(Manager):
             same = packed.setdefault(line.item, {})
             key = (None if line.lot is None else lot_form(line.lot), line.date, line.owner)
             same[key] = replace(line, quantity=line.quantity + (same[key].quantity if key in same else 0))
-        used = order.reserved & packed.keys() if first else set()
+        unpacked = DistributionError.BOX_UNPACKED in handed.breaches  # another box may hold what is set aside
+        used = order.reserved & packed.keys() if first and not unpacked else set()
         if order.confirmed is not None and not order.needs_goods:
             for goods in order.confirmed.goods:
                 if goods.item not in used:  # a reservation that others emptied is open still

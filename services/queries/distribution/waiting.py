@@ -29,6 +29,8 @@ _REVIEW: Final = Question(
                WHEN 'not_eligible' THEN 'Renew its eligibility, or tell the household; '
                WHEN 'wrong_recipient' THEN 'Ask the household who collected, and authorise them; '
                WHEN 'order_ended' THEN 'Its order had ended: find out what was handed out; '
+               WHEN 'box_unpacked' THEN 'Find out what its order got; release hold unpacked-' || substr(r.subject, 5)
+                   || ', if there is one; '
                WHEN 'goods_taken' THEN 'Its goods may be recalled: tell the household; '
                WHEN 'household_merged' THEN 'Serve the household that it goes on as, give it the right card; '
                WHEN 'programme_closed' THEN 'Its programme is closed: open another; '

@@ -211,6 +211,31 @@ def test_a_box_handed_out_offline_is_recorded_though_its_order_had_ended() -> No
     served.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED))
 
 
+def test_an_unpacked_box_that_was_handed_out_is_recorded_and_looked_into() -> None:
+    """What the ledger thinks to be on the shelf has left."""
+    back = given(*PACKED, unpack)
+    refused = back.when(hand_out())
+    refused.then_rejected(E.BOX_UNPACKED, box="b1")
+    assert "if it was handed out, record that with `fact`" in str(refused.refusal)
+    left = back.when(hand_out(fact=True)).then(
+        BoxHandedOut, breaches=(E.BOX_UNPACKED,), packed=(packed(),), claimed=True
+    )
+    left.when(hand_out(fact=True)).then_nothing()
+    left.when(unpack).then_rejected(E.BOX_GONE)
+    left.when(ResolveHandOut(box="b1", note="The label of another was read.")).then(HandOutResolved)
+    back.when(hand_out(occurred_at=ago(minutes=30))).then(BoxHandedOut, breaches=(E.BOX_UNPACKED,))
+    ended = given(*PACKED, unpack, cancel, release, visit())
+    ended.when(hand_out(fact=True)).then(
+        BoxHandedOut, breaches=(E.BOX_UNPACKED, E.ORDER_ENDED, E.LIMIT_REACHED), claimed=False
+    )
+
+
+def test_a_fact_about_a_box_says_which() -> None:
+    outcome = given(*PACKED).when(hand_out("b9", fact=True))
+    outcome.then_rejected(E.UNKNOWN_BOX, box="b9")
+    assert "Check its label, or pack it first" in str(outcome.refusal)
+
+
 def test_a_box_handed_out_against_a_rule_waits_until_somebody_has_looked_into_it() -> None:
     resolve = ResolveHandOut(box="b1", note="It was there on Friday, and the no-show was a slip.")
     late = given(*PACKED, RecordNoShow(order="o1"), release, hand_out(fact=True))
@@ -241,7 +266,7 @@ def test_a_box_whose_goods_were_taken_away_since_is_looked_at() -> None:
 
 def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
     early = given(*HALL, place(), confirm, claim(), reserved(), replace(pack(), occurred_at=at(9)))
-    early.when(hand_out(), now=at(8, 54)).then_rejected(E.CLOCK_RUNS_BACK)
+    early.when(hand_out(), now=at(8, 54)).then_rejected(E.CLOCK_RUNS_BACK).when(hand_out()).then_event()
     early.when(hand_out(), now=at(8, 56)).then_event()
     early.when(hand_out(fact=True), now=at(8, 54)).then_event()
 

@@ -324,7 +324,13 @@ def test_a_session_needs_a_programme_an_end_after_its_start_and_slots_for_their_
 
 def test_a_session_does_not_close_before_it_opened() -> None:
     early = CloseSession(session="friday", occurred_at=at(7, 59))
-    given(box, friday, doors).when(early).then_rejected(E.CLOCK_RUNS_BACK)
+    opened = given(box, friday, doors)
+    opened.when(early).then_rejected(E.CLOCK_RUNS_BACK)
+    slow = CloseSession(session="friday")
+    opened.when(slow, now=at(7, 59)).then_rejected(E.CLOCK_RUNS_BACK).when(slow).then(SessionClosed)
+    opened.when(doors, now=at(8)).then_nothing()
+    opened.when(OpenSession(session="friday"), now=at(7, 56)).then_nothing()
+    given(box, friday).when(replace(doors, occurred_at=at(9, 36))).then_rejected(E.OCCURRED_IN_FUTURE)
 
 
 def test_open_orders_are_named_when_a_session_is_to_close() -> None:

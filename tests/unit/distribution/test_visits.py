@@ -27,7 +27,10 @@ from services.distribution.contract import (
     RenewEligibility,
     ResolveVisit,
     ReverseVisit,
+    RevokeProxy,
     ScheduleSession,
+    SessionOpened,
+    SetBundle,
     VisitRecorded,
     VisitResolved,
     VisitReversed,
@@ -149,6 +152,58 @@ def test_a_fact_is_recorded_whatever_it_broke() -> None:
     shut.when(visit(fact=True)).then(VisitRecorded, breaches=(E.SESSION_NOT_OPEN,))
 
 
+@pytest.mark.parametrize(
+    ("since", "breaches"),
+    [
+        (CloseProgramme(programme="box"), (E.PROGRAMME_CLOSED,)),
+        (CloseSession(session="friday", occurred_at=at(8, 10)), (E.SESSION_NOT_OPEN,)),
+        (replace(expired, eligible_until=date(2026, 11, 1)), (E.NOT_ELIGIBLE,)),
+        (merged[0], (E.HOUSEHOLD_MERGED,)),
+        (RevokeProxy(household="yilmaz", proxy="p", occurred_at=at(8, 10)), (E.WRONG_RECIPIENT,)),
+        (replace(CATALOGUED[0], revision=2, retired=True), ()),
+        (SetBundle(programme="box", min_size=3, lines=()), ()),
+        (replace(limited, every=Every.MONTH), ()),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("late", [True, False])
+def test_what_became_impossible_since_is_recorded_all_the_same(
+    since: Any, breaches: tuple[DistributionError, ...], late: bool
+) -> None:
+    may = AuthoriseProxy(household="yilmaz", proxy="p", since=date(2026, 11, 1))
+    how = {"occurred_at": at(8, 20)} if late else {"fact": True}
+    hall = given(*HALL, may, since)
+    hall.when(visit(lines=some(rice=2), collected_by="p", **how)).then(VisitRecorded, breaches=breaches)
+
+
+@pytest.mark.parametrize(
+    ("steps", "said", "code", "what_to_do"),
+    [
+        (HALL, {"household": "nobody"}, E.UNKNOWN_HOUSEHOLD, "Check its card, or register it"),
+        (HALL, {"programme": "tea"}, E.UNKNOWN_PROGRAMME, "Check its id, or open it"),
+        (HALL, {"session": "monday"}, E.UNKNOWN_SESSION, "Check its id, or schedule it"),
+        (HALL, {"lines": some(ryce=1)}, E.UNKNOWN_ITEM, "Check its id, or register it"),
+        (HALL, {"household": None}, E.PEOPLE_NEEDED, "Say for how many people"),
+        (HALL, {"people": People()}, E.PEOPLE_NEEDED, "Say for how many people"),
+        (HALL, {"lines": (*some(rice=1), *some(rice=1))}, E.DUPLICATE_LINE, "Add the two up"),
+        (HALL, {"override_reason": " "}, E.OVERRIDE_NEEDS_REASON, "say why in override_reason"),
+        ((*HALL, OpenProgramme(programme="soup", name="Soup", kind="choice")), {"programme": "soup"}, E.WRONG_SESSION,
+         "Name that programme, or the session that it was at"),
+        (HALL, {"period": "2026-W46"}, E.WRONG_PERIOD, "in 2026-W47, not in 2026-W46, for programme box. Send it with"),
+        ((*CATALOGUED, box, friday, doors, yilmaz), {}, E.NO_BUNDLE, "List the items in lines (what was given"),
+        ((*HALL, *(SetBundle(programme="box", min_size=size, lines=()) for size in (1, 3))), {}, E.NO_BUNDLE,
+         "List the items in lines (what was given"),
+    ],
+)  # fmt: skip
+def test_a_fact_that_does_not_say_what_happened_is_told_what_to_add(
+    steps: tuple[Any, ...], said: dict[str, Any], code: DistributionError, what_to_do: str
+) -> None:
+    outcome = given(*steps).when(visit(**{"fact": True, **said}))
+    outcome.then_rejected(code)
+    assert what_to_do in str(outcome.refusal)
+    late = given(*steps).when(visit(**{"occurred_at": ago(minutes=30), **said}))
+    late.then_rejected(code)
+
+
 def test_a_fact_needs_nobody_to_look_at_warnings_that_are_named_all_the_same() -> None:
     warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
     given(*HALL).when(visit(fact=True, lines=some(stew=1))).then(VisitRecorded, warnings=warned)
@@ -201,6 +256,27 @@ def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
     given(*HALL).when(visit(), now=at(7, 54)).then_rejected(E.CLOCK_RUNS_BACK)
     given(*HALL).when(visit(), now=at(7, 56)).then_event()
     given(*HALL).when(visit(fact=True), now=at(7, 54)).then(VisitRecorded, breaches=(E.SESSION_NOT_OPEN,))
+    weeks = given(*HALL).when(visit(), now=at(9, day=2))  # not that the period is another
+    weeks.then_rejected(E.CLOCK_RUNS_BACK, session="friday").when(visit()).then_event()
+
+
+def test_a_sender_whose_clock_is_wrong_is_told_or_taken_at_its_word() -> None:
+    """A moment before the doors opened is told apart from no fact; one of another week is not of this period."""
+    hall = given(*HALL)
+    hall.when(visit(occurred_at=at(7, 30))).then(VisitRecorded, breaches=(E.SESSION_NOT_OPEN,))
+    hall.when(visit(occurred_at=at(9, day=2))).then_rejected(E.WRONG_PERIOD, period="2026-W45")
+    hall.when(visit(occurred_at=at(9, 36))).then_rejected(E.OCCURRED_IN_FUTURE).when(visit()).then_event()
+
+
+def test_doors_that_a_clock_ahead_opened_are_opened_again_and_nobody_waits_for_years() -> None:
+    ahead = datetime(2030, 1, 1, tzinfo=UTC)
+    opened = given(*HALL[:-3], *HALL[-2:]).when(replace(doors, occurred_at=None), now=ahead).then_event()
+    opened.when(visit()).then_rejected(E.CLOCK_RUNS_BACK, opened_at=ahead.isoformat())
+    opened.when(CloseSession(session="friday")).then_rejected(E.CLOCK_RUNS_BACK, session="friday")
+    again = opened.when(replace(doors, occurred_at=None)).then(SessionOpened, occurred_at=NOW)
+    again.when(replace(doors, occurred_at=None)).then_nothing()
+    again.when(visit()).then(VisitRecorded, breaches=())
+    again.when(CloseSession(session="friday")).then_event()
 
 
 def test_a_visit_is_of_the_period_that_its_day_is_in_by_the_clock_there() -> None:

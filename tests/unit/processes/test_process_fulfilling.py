@@ -333,6 +333,45 @@ def test_a_second_box_of_an_order_counts_and_is_looked_into(friday: Friday) -> N
     assert not friday.stock().reservations
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_an_unpacked_box_that_was_handed_out_leaves_the_shelf_by_its_lots(friday: Friday, ended: bool) -> None:
+    """Its chilled goods are held by then, and leave all the same."""
+    friday.boxed(rice=2, milk=2)
+    friday.do("UnpackBox", box="b1", reason="The wrong label.")
+    if ended:
+        friday.do("CancelOrder", order="o1", reason="Ill.")
+    friday.settle()
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    assert {(event.item, event.recipient, event.reservation) for event in friday.inventory.of(StockIssued)} == {
+        ("rice", "b1", None), ("milk", "b1", None)
+    }  # fmt: skip
+    assert (friday.stock().on_hand, friday.stock("milk").on_hand) == (8, 2)
+    assert not friday.stock().reservations and not friday.stock("milk").reservations
+    assert friday.claims() == ({"box-b1"} if ended else {"o1"})
+    assert friday.distribution.state("order", "o1").stage is Stage.COMPLETED
+    assert friday.refused() == []
+
+
+def test_what_is_packed_instead_of_an_unpacked_box_keeps_its_goods_until_it_is_unpacked(friday: Friday) -> None:
+    friday.boxed(rice=2)
+    friday.do("UnpackBox", box="b1", reason="The wrong label.")
+    friday.settle()
+    friday.do("PackBox", box="b2", order="o1")
+    friday.settle()
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    (issued,) = friday.inventory.of(StockIssued)
+    assert (issued.recipient, issued.reservation) == ("b1", None)
+    assert friday.stock().reservations.keys() == {"d-o1"}
+    with pytest.raises(Rejected, match="was handed out"):
+        friday.do("HandOutBox", box="b2")
+    friday.do("UnpackBox", box="b2", reason="The household has it.")
+    friday.settle()
+    assert not friday.stock().reservations and friday.stock().on_hand == 8
+    assert friday.refused() == []
+
+
 def test_a_merge_is_noted_where_it_counts(friday: Friday) -> None:
     friday.do("MergeHouseholds", household="yilmaz", into="okafor", reason="Twice.")
     friday.settle()

@@ -104,6 +104,16 @@ def test_a_programme_has_the_limits_that_held_and_the_one_that_will(hall: Hall) 
     ]]  # fmt: skip
 
 
+def test_an_unpacked_box_that_was_handed_out_is_with_its_household(hall: Hall) -> None:
+    box = hall.pack("b1", "o1", "h1", packed("rice", 1, "A"))
+    unpacked = {"order": "o1", "reason": "x", "site": "hall", "packed": box.data.packed, "occurred_at": hall.now}
+    hall.record(c.BoxUnpacked(box="b1", **unpacked))
+    hall.hand_out(box, breaches=(c.DistributionError.BOX_UNPACKED,))
+    assert cut(Boxes(), hall, "box", "state", "breaches") == [("b1", "handed_out", ["BOX_UNPACKED"])]
+    assert cut(RecallReachBoxes(), hall, "box", "state", of="reach_boxes") == [("b1", "handed_out")]
+    assert cut(DistributionReview(), hall, "kind", "subject") == [("box_unpacked", "box:b1")]
+
+
 def test_an_order_is_in_the_period_that_it_was_confirmed_for(hall: Hall) -> None:
     placed = hall.order("o1", "h1", goods(rice=1)).data
     hall.confirm(replace(placed, period="2026-06"))
