@@ -29,13 +29,13 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, dataclass_transform
+from typing import Any, Final, TypeVar, dataclass_transform, get_type_hints
 
 import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import Corrupt, Invalid, UnknownCommand
-from shared.personal import Sealed, SealedFields, sealed_fields
+from shared.personal import Sealed, SealedFields, sealed_fields, takes
 from shared.types import ID_PATTERN, TEXT_PATTERN
 
 FILLED: Final = frozenset({"date", "occurred_at"})
@@ -171,8 +171,8 @@ class Contract:
         """Check the contract as a whole and build its decoders.
 
         Raises TypeError when a version of an event has no way to the newest one, when a command's field does not come
-        back in an event that the command makes, when a bulk command is not whole, or when a command lacks the field
-        that says whose key seals its event.
+        back in an event that the command makes, when a bulk command is not whole, when a command lacks the field that
+        says whose key seals its event, or when its field is of another type than what the event seals.
         """
         for spec in self.events.values():
             for version in range(1, spec.version):
@@ -210,6 +210,11 @@ class Contract:
             raise TypeError(
                 f"{command.name} lacks the fields under whose keys its events are sealed: {sorted(missing)}"
             )
+        hints = get_type_hints(command.cls, include_extras=True)
+        for made in command.makes:
+            for name, mark in self._sealed[made].own if made in self._sealed else ():
+                if name in hints and not takes(hints[name], mark):
+                    raise TypeError(f"{command.name}.{name} is not of the type that {made.__name__}.{name} seals")
         self._owners[command.cls] = tuple(sorted(marks, key=lambda mark: (mark.of, mark.kind)))
 
     def _old_decoder(self, spec: EventSpec, version: int) -> Callable[[bytes | msgspec.Raw], Any]:

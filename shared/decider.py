@@ -28,8 +28,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from shared.contract import Contract
 from shared.errors import LedgerError
+from shared.heldvalue import read as read_held
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Ref(NamedTuple):
@@ -80,8 +82,8 @@ class Context:
     the aggregates that `Decider.reads` named; `past` the events that were found of those that `Decider.recalls` named.
     `blind(kind, text)` is the blind index of a text: equal for equal texts, and telling nothing to who has not the
     service's key (vault.py). `unseal(text)` opens a sealed text of a state, and gives None when its owner was erased;
-    what it says may decide, and is never copied into an event. `erased(owner)` says whether an owner's key was
-    destroyed.
+    what it says may decide, and is never copied into an event; `unseal_as` opens one that holds a value.
+    `erased(owner)` says whether an owner's key was destroyed.
     """
 
     now: datetime
@@ -104,6 +106,12 @@ class Context:
             return self.states[ref]
         except KeyError:
             raise NotRead(ref) from None
+
+    def unseal_as(self, text: str, holds: type[T]) -> T | None:
+        """The value in a sealed text, or the tuple of values, as the mark of its field says it (`Sealed.holds`); None
+        when its owner was erased. Raises Corrupt when it is another."""
+        opened = self.unseal(text)
+        return None if opened is None else read_held(opened, holds)
 
     def recalled(self, ref: Ref, name: str) -> Past | None:
         """The newest event of an aggregate that bears a name; None when none does, or `recalls` did not ask for it."""

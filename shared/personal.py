@@ -11,6 +11,15 @@ alone. A command that makes the event declares the same field with its ordinary 
 
 A value class that commands and events share, such as a line of a statement, marks its field too, with a type that
 bounds what is typed and not what is stored: `payee: Annotated[PersonalText, Sealed(of="statement")]`.
+
+What is personal may have a structure. Then the field says which value of the contract it holds, or a tuple of which:
+
+    content: Annotated[PersonalValue, Sealed(of="patient", holds=Allergy)]
+    readings: Annotated[PersonalValue, Sealed(of="patient", holds=tuple[Reading, ...])]
+
+The decider gives the event with the value itself, as the command has it (`content: Allergy`); the kernel writes it as
+JSON, and seals that (heldvalue.py). Nobody can open what is stored to bring it up to date, so such a value changes only
+by fields that have a default.
 """
 
 from __future__ import annotations
@@ -19,10 +28,12 @@ import dataclasses
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Meta
-from pydantic import Field, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic_core.core_schema import CoreSchema, nullable_schema
 
 from shared.types import NOTE_PATTERN, TEXT_PATTERN
 
@@ -32,6 +43,12 @@ PersonalText = Annotated[str, Field(pattern=TEXT_PATTERN, min_length=1, max_leng
 PersonalNote = Annotated[str, Field(pattern=NOTE_PATTERN, min_length=1, max_length=2000)]
 """As Note, at the door alone."""
 
+if TYPE_CHECKING:
+    PersonalValue: TypeAlias = Any
+else:
+    PersonalValue = str
+"""Of a field whose mark says what it holds: the value when an event is decided, a sealed text wherever it is stored."""
+
 SEALED_PATTERN: Final = r"^sealed:[1-9][0-9]{0,8}:[a-z0-9_]+/[A-Za-z0-9_-]+:[a-z0-9_.]+:[A-Za-z0-9_-]+$"
 """A sealed text: the number of the owner's key, the owner, the field it was sealed for, and base64url (sealing.py)."""
 
@@ -40,29 +57,41 @@ SEALED_PATTERN: Final = r"^sealed:[1-9][0-9]{0,8}:[a-z0-9_]+/[A-Za-z0-9_-]+:[a-z
 class Sealed:
     """Marks a field as personal. `of` names the field of the whole event that holds the id of the person (or of another
     owner, such as a bank statement) under whose key it is sealed; the owner is then `<of>/<id>`, or `<kind>/<id>` where
-    the field has another name than the kind of owner that it holds the id of."""
+    the field has another name than the kind of owner that it holds the id of. `holds` is the value, or the tuple of
+    values, that is sealed as JSON; None of a text."""
 
     of: str
     kind: str = ""
+    holds: Any = None
 
     def owner(self, event: object) -> str | None:
         """Whose key seals the field in an event, or in what a command leads to: `party/p-12`; None without an id."""
         id = getattr(event, self.of)
         return None if id is None else f"{self.kind or self.of}/{id}"
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """At the door a field that holds a value takes that value, and not a text."""
+        if self.holds is None:
+            return handler(source)
+        held = handler.generate_schema(self.holds)
+        return nullable_schema(held) if type(None) in get_args(source) else held
+
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """In a command the text as it is typed, in an event as it is stored."""
+        """In a command what is typed, in an event the text that is stored, with the schema of the value in it."""
         made: dict[str, Any] = dict(handler(core_schema))
         if handler.mode == "validation":
             return made
         sealed: dict[str, Any] = {"type": "string", "format": "sealed", "pattern": SEALED_PATTERN}
+        if self.holds is not None:
+            held = made["anyOf"][0] if "anyOf" in made else made
+            sealed |= {"contentMediaType": "application/json", "contentSchema": held}
         if "anyOf" in made:
             sealed = {"anyOf": [sealed, {"type": "null"}]}
         return sealed | {"description": f"Personal: encrypted under the key of {self.kind or self.of}/<id>."}
 
 
-Change = Callable[[Sealed, str, str], str | None]
-"""From the mark, the path of the personal field and the text in it to what shall stand there instead."""
+Change = Callable[[Sealed, str, Any], Any]
+"""From the mark, the path of the personal field and the text or value in it to what shall stand there instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +104,17 @@ class SealedFields:
     """Name of a field, and the classes of its values that have personal fields."""
 
     def marks(self) -> frozenset[Sealed]:
-        """Whose the fields are, each once."""
+        """Whose the fields are, each once, whatever they hold."""
         nested = (fields.marks() for _, classes in self.inside for fields in classes.values())
-        return frozenset(mark for _, mark in self.own).union(*nested)
+        return frozenset(Sealed(mark.of, mark.kind) for _, mark in self.own).union(*nested)
 
     def replace(self, thing: Any, change: Change, path: str = "") -> Any:
-        """A copy with every personal text changed; those that are None stay so. `lines.3.payee` is a path."""
+        """A copy with every personal field changed; those that are None stay so. `lines.3.payee` is a path."""
         changed: dict[str, Any] = {}
         for name, mark in self.own:
-            text = getattr(thing, name)
-            if text is not None:
-                changed[name] = change(mark, path + name, text)
+            content = getattr(thing, name)
+            if content is not None:
+                changed[name] = change(mark, path + name, content)
         for name, classes in self.inside:
             changed[name] = _inside(getattr(thing, name), classes, change, f"{path}{name}")
         return dataclasses.replace(thing, **changed)
@@ -133,8 +162,28 @@ def _mark(annotation: Any, where: str) -> Sealed | None:
         plain = [p for p in _options(part.__origin__) if p is not type(None)]
         if len(parts) != 1 or [_bare(p) for p in plain] != [str]:
             raise TypeError(f"{where} is marked as sealed, but is not a text")
+        if marks[0].holds is not None:
+            _check_held(marks[0].holds, extras, where)
         return marks[0]
     return None
+
+
+def _check_held(holds: Any, extras: tuple[Any, ...], where: str) -> None:
+    """Raise TypeError when a field cannot hold what its mark says."""
+    parts = get_args(holds)
+    each = parts[0] if get_origin(holds) is tuple and parts[1:] == (...,) else holds
+    if not (dataclasses.is_dataclass(each) and isinstance(each, type) and "__pydantic_config__" in vars(each)):
+        raise TypeError(f"{where} holds {each!r}, which is no value of a contract; use `value`, or a tuple of such")
+    if sealed_fields(each) is not None:
+        raise TypeError(f"{where} holds {each.__name__}, which has personal fields of its own; it is sealed as a whole")
+    if any(isinstance(extra, FieldInfo) and extra.metadata for extra in extras):
+        raise TypeError(f"{where} bounds a text, and holds {each.__name__}; use PersonalValue")
+
+
+def takes(annotation: Any, mark: Sealed) -> bool:
+    """Whether a command's field has the type of what is sealed of it: a text, or the value that the mark says."""
+    plain = [_bare(part) for part in _options(_bare(annotation)) if part is not type(None)]
+    return plain == [str if mark.holds is None else mark.holds]
 
 
 def _bare(annotation: Any) -> Any:

@@ -74,6 +74,9 @@ def _twin(annotation: Any) -> Any:
     """The type as msgspec checks it: pydantic's bounds, and no members that are not declared."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
+        held = next((extra.holds for extra in annotation.__metadata__ if isinstance(extra, Sealed)), None)
+        if held is not None:
+            return _twin(held)  # and no text, as which the class reads it: pydantic reads what holds one
         bounds = _bounds(annotation)
         return Annotated[_twin(parts[0]), msgspec.Meta(**bounds)] if bounds else _twin(parts[0])
     if origin is tuple and parts[1:] == (...,):

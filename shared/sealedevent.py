@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from shared.contract import Contract
 from shared.errors import LedgerError
+from shared.heldvalue import read, written
 from shared.personal import Sealed
 from shared.vault import Vault
 
 
 class _Anything:
-    """Stands for a text that nobody can open any more: no comparison tells it from another."""
+    """Stands for what nobody can open any more: no comparison tells it from another."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -27,27 +28,29 @@ ANYTHING: Final = _Anything()
 
 
 def sealed(event: Any, event_id: str, contract: Contract, vault: Vault | None) -> Any:
-    """An event as it is folded and stored: what is personal in it sealed. Raises Erased, TooLarge."""
+    """An event as it is folded and stored: what is personal in it sealed. Raises Erased, TooLarge, Invalid."""
     fields = contract.sealed_of(event)
     if fields is None:
         return event
     if vault is None:
         raise LedgerError(f"{type(event).__name__} has personal fields, and there is no vault to seal them.")
 
-    def seal(mark: Sealed, field: str, text: str) -> str:
-        return vault.seal(str(mark.owner(event)), event_id, field, text)
+    def seal(mark: Sealed, field: str, content: Any) -> str:
+        return vault.seal(str(mark.owner(event)), event_id, field, written(mark, field, content))
 
     return fields.replace(event, seal)
 
 
 def opened(event: Any, event_id: str, contract: Contract, vault: Vault | None) -> Any:
-    """An event as it was decided; a text that nobody can open any more equals any other. Raises Corrupt."""
+    """An event as it was decided; what nobody can open any more equals anything. Raises Corrupt."""
     fields = contract.sealed_of(event)
     if fields is None or vault is None:
         return event
 
     def unseal(mark: Sealed, field: str, text: str) -> Any:
         found = vault.unseal(text, owner=mark.owner(event), event_id=event_id, field=field)
-        return ANYTHING if found is None else found
+        if found is None:
+            return ANYTHING
+        return found if mark.holds is None else read(found, mark.holds)
 
     return fields.replace(event, unseal)

@@ -17,8 +17,9 @@ Every event is one message of a JetStream stream: a CloudEvents 1.0 object in JS
 subject is `ledger.<service>.<category>.<id>`, its type `commons.<service>.<event>.v<version>`. Numbers are integers
 within ±(2^53 - 1); quantities are in the item's base unit, weights in g, temperatures in tenths of a degree Celsius.
 `occurred_at` is when it happened, the envelope's `time` when it was recorded. A `sealed` text is personal, and stands
-encrypted under its owner's key, as `sealed:<key>:<owner>:<field>:<base64url>`. The schemas are in [schemas/](schemas/);
-how to read the stream is in [consuming.md](consuming.md).
+encrypted under its owner's key, as `sealed:<key>:<owner>:<field>:<base64url>`; what is in parentheses behind it is
+the value whose JSON was encrypted. The schemas are in [schemas/](schemas/); how to read the stream is in
+[consuming.md](consuming.md).
 """
 
 
@@ -87,6 +88,8 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
         return "list of " + _type(field.get("items", {}), definitions)
     if "enum" in field:
         return ", ".join(f"`{value}`" for value in field["enum"])
+    if "contentSchema" in field:
+        return f"{field['format']} ({_type(field['contentSchema'], definitions)})"
     kind = str(field.get("format") or field.get("type", "any"))
     if "minimum" in field or "maximum" in field:
         kind += f" {field.get('minimum', '')} … {field.get('maximum', '')}"

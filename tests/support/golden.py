@@ -7,8 +7,10 @@ with an upcaster from the one before, and so a new file beside the old.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +22,13 @@ from services.inventory.contract import inventory
 from services.treasury.contract import treasury
 from shared.contract import Contract, EventSpec
 from shared.event import FIRST_PREVHASH, Envelope, encode, event_id
+from shared.heldvalue import read, written
+from shared.personal import Sealed
 
 CONTRACTS: Final[tuple[Contract, ...]] = (inventory, distribution, treasury)
 SEALED: Final = "A" * 80
-"""Stands for what nobody opens: the bytes of an event say where a sealed text is, and not what is in it."""
+"""Stands for what nobody opens: the bytes of an event say where a sealed text is, and not what is in it. Of one that
+holds a value the bytes inside are kept as well, in base64url: they are stored as long, and no upcaster changes them."""
 FOLDER: Final = Path(__file__).parents[1] / "golden"
 
 
@@ -39,10 +44,46 @@ def lines_of(contract: Contract, spec: EventSpec) -> list[bytes]:
     sealed = contract.sealed_of(events[0])
     if sealed is not None:
         events = [
-            sealed.replace(event, lambda mark, path, _: f"sealed:1:{mark.kind or mark.of}/a-1:{path}:{SEALED}")
-            for event in events
+            sealed.replace(event, partial(_sealed, full)) for event, full in zip(events, (True, False), strict=True)
         ]
     return [_envelope(contract, spec, event) for event in events]
+
+
+def _sealed(full: bool, mark: Sealed, path: str, _: str) -> str:
+    box = SEALED
+    if mark.holds is not None:
+        held = msgspec.convert(_sample(inspect.type_info(mark.holds), full), mark.holds)
+        box = base64.urlsafe_b64encode(written(mark, path, held).encode()).rstrip(b"=").decode()
+    return f"sealed:1:{mark.kind or mark.of}/a-1:{path}:{box}"
+
+
+def held_of(event: Any, contract: Contract) -> list[Any]:
+    """The values in a golden event's sealed texts, read as their classes are now. Raises Corrupt when one is not."""
+    found: list[Any] = []
+
+    def look(mark: Sealed, path: str, text: str) -> str:
+        if mark.holds is not None:
+            box = text.rpartition(":")[2]
+            inside = base64.urlsafe_b64decode(box + "=" * (-len(box) % 4)).decode()
+            held = read(inside, mark.holds)
+            newly = written(mark, path, held)
+            assert _kept(msgspec.json.decode(inside), msgspec.json.decode(newly)), f"{path} loses something: {newly}"
+            found.append(held)
+        return text
+
+    sealed = contract.sealed_of(event)
+    if sealed is not None:
+        sealed.replace(event, look)
+    return found
+
+
+def _kept(before: Any, after: Any) -> bool:
+    """Whether JSON says all that it said before, and perhaps more."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return all(name in after and _kept(one, after[name]) for name, one in before.items())
+    if isinstance(before, list) and isinstance(after, list):
+        return len(before) == len(after) and all(map(_kept, before, after))
+    return bool(before == after)
 
 
 def _envelope(contract: Contract, spec: EventSpec, data: Any) -> bytes:

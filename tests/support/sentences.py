@@ -26,6 +26,7 @@ import msgspec
 from shared.contract import Contract
 from shared.decider import Context, Decider, Past, Ref
 from shared.errors import Rejected
+from shared.heldvalue import read, written
 from shared.personal import Sealed
 from shared.sealing import is_sealed
 
@@ -37,7 +38,7 @@ Locate = Callable[[Any], str]
 
 
 _texts: dict[str, str] = {}
-"""What sealed texts say, for decisions that open one."""
+"""What sealed texts say, for decisions that open one; of one that holds a value, its JSON."""
 
 
 class _States(dict[Ref, Any]):
@@ -134,10 +135,14 @@ def sealed(contract: Contract, event: Any) -> Any:
     if fields is None:
         return event
 
-    def change(mark: Sealed, path: str, text: str) -> str:
-        if is_sealed(text):
-            return text
-        made = f"sealed:1:{mark.owner(event)}:{path}:{secrets.token_urlsafe(48)}"
+    def change(mark: Sealed, path: str, content: Any) -> str:
+        if isinstance(content, str) and is_sealed(content):
+            return content
+        text = written(mark, path, content)
+        if mark.holds is not None:
+            _integers_only(msgspec.json.decode(text))
+            assert read(text, mark.holds) == content, "what was sealed does not come back"
+        made = f"sealed:1:{mark.owner(event)}:{path}:{secrets.token_urlsafe(60 + len(text.encode()))}"
         _texts[made] = text
         return made
 

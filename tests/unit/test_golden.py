@@ -7,7 +7,7 @@ import pytest
 
 from shared.contract import Contract, EventSpec
 from shared.event import decode
-from tests.support.golden import FOLDER, lines_of, path_of, specs
+from tests.support.golden import FOLDER, held_of, lines_of, path_of, specs
 
 NEWEST = [pytest.param(contract, spec, id=spec.type) for contract, spec in specs()]
 EVERY = [
@@ -31,6 +31,7 @@ def test_every_version_is_still_read(contract: Contract, spec: EventSpec, type_:
         recorded = decode(raw, contract=contract)
         assert recorded.type == type_
         assert type(recorded.data) is spec.cls, HOW
+        held_of(recorded.data, contract)  # what is sealed as a value is read too: no upcaster opens it
 
 
 @pytest.mark.parametrize(("contract", "spec"), NEWEST)
