@@ -1,0 +1,385 @@
+"""Commands and events of `dispensing`: one medicine on its way from the shelf into a patient's hands.
+
+    RequestDispensing -> DispensingRequested   the process claims order and fill, and sets the goods aside in inventory
+    OverrideAlert     -> AlertOverridden       each alert, by a licensed role, with a reason
+    VerifyDispensing  -> DispensingVerified    by a pharmacist or the prescriber; nothing open, all set aside
+    Dispense          -> MedicationDispensed   labelled and handed over; the goods leave inventory
+    RefuseDispensing  -> DispensingRefused, UnpickDispensing -> DispensingUnpicked (never collected, back to stock)
+    ReturnMedicine    -> MedicineReturned      what left and came back is destroyed
+
+The notes (AlertNoted, GoodsSetAside, GoodsFreed, GoodsIssued) are sent by process managers.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from services.clinic.contract.base import (
+    Amount,
+    ClinicError,
+    Date,
+    Id,
+    LotNumber,
+    Moment,
+    Note,
+    Quantity,
+    Revision,
+    Role,
+    Text,
+    command,
+    event,
+    value,
+)
+from services.clinic.contract.prescription import Days
+from shared.personal import PersonalValue, Sealed
+
+
+class AlertKind(StrEnum):
+    """What somebody with a licence must answer for before a medicine is given."""
+
+    ALLERGY = "allergy"
+    ALLERGY_STATUS_UNKNOWN = "allergy_status_unknown"
+    ALLERGY_NOT_COMPARABLE = "allergy_not_comparable"
+    DUPLICATE = "duplicate"
+    BEYOND_ORDER = "beyond_order"
+
+
+@value
+class Alert:
+    """An alert, and what it is about in words."""
+
+    kind: AlertKind
+    detail: Text
+
+
+@value
+class Check:
+    """What was looked at before a medicine is given, in words, and the alerts that came of it.
+
+    No alert is not the same as safe: `checked` says with what the medicine was compared, and from which table.
+    """
+
+    alerts: Annotated[tuple[Alert, ...], Field(max_length=40)] = ()
+    checked: Annotated[tuple[Text, ...], Field(max_length=60)] = ()
+
+
+@value
+class Override:
+    """An alert that somebody answers for, and why."""
+
+    alert: AlertKind
+    reason: Note
+
+
+@value
+class LotLine:
+    """So much of an item out of one lot. UNKNOWN is the stock of unknown lot."""
+
+    lot: LotNumber
+    quantity: Quantity
+    date: Date | None = None
+    owner: Id | None = None
+    manufacturer: Text | None = None
+
+
+_Lots = Annotated[tuple[LotLine, ...], Field(max_length=40)]
+
+
+@event(category="dispensing")
+class DispensingRequested:
+    """A signed order is to be filled from an item at a place. `check` says what was looked at, and which alerts stand.
+
+    It is unpicked at `due_at` unless it is collected by then. `expires_after` is the last day of the supply.
+    """
+
+    dispensing: Id
+    patient: Id
+    prescription: Id
+    item: Id
+    location: Id
+    quantity: Quantity
+    days_supply: Days
+    check: Annotated[PersonalValue, Sealed(of="patient", holds=Check)]
+    prescriber: str
+    expires_after: Date
+    due_at: Moment
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(DispensingRequested,))
+class RequestDispensing:
+    """Fill a signed order from an item at a place."""
+
+    dispensing: Id
+    patient: Id
+    prescription: Id
+    item: Id
+    location: Id
+    quantity: Quantity
+    days_supply: Days
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class AlertNoted:
+    """What another aggregate said against it: more than was ordered, or given within the last days."""
+
+    dispensing: Id
+    patient: Id
+    content: Annotated[PersonalValue, Sealed(of="patient", holds=Alert)]
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(AlertNoted,))
+class NoteAlert:
+    """Note an alert; sent by the dispensing process."""
+
+    dispensing: Id
+    patient: Id
+    content: Alert
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class AlertOverridden:
+    """Somebody with a licence answers for an alert."""
+
+    dispensing: Id
+    patient: Id
+    content: Annotated[PersonalValue, Sealed(of="patient", holds=Override)]
+    role: Role
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(AlertOverridden,))
+class OverrideAlert:
+    """Answer for an alert, with a reason; only under a valid licence, as clinician or pharmacist."""
+
+    dispensing: Id
+    patient: Id
+    content: Override
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class GoodsSetAside:
+    """Inventory set goods aside for a dispensing; `short` is what was asked for and is not there."""
+
+    dispensing: Id
+    asked: Quantity
+    lots: tuple[LotLine, ...]
+    short: Amount
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(GoodsSetAside,))
+class NoteSetAside:
+    """Note what inventory set aside; sent by a process manager."""
+
+    dispensing: Id
+    asked: Quantity
+    lots: _Lots
+    short: Amount
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class GoodsFreed:
+    """What was set aside is not any more, as after a recall; `remaining` still is."""
+
+    dispensing: Id
+    lots: tuple[LotLine, ...]
+    remaining: Amount
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(GoodsFreed,))
+class NoteFreed:
+    """Note what inventory freed or took away; sent by a process manager."""
+
+    dispensing: Id
+    lots: _Lots
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class GoodsIssued:
+    """Inventory gave the goods out: `movement` is the revision in that stock, `unrecorded` was beyond its ledger."""
+
+    dispensing: Id
+    movement: Revision
+    quantity: Quantity
+    unrecorded: Amount = 0
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(GoodsIssued,))
+class NoteIssued:
+    """Note what inventory gave out; sent by a process manager."""
+
+    dispensing: Id
+    movement: Revision
+    quantity: Quantity
+    unrecorded: Amount = 0
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class DispensingVerified:
+    """A pharmacist, or the prescriber who dispenses, checked medicine, order and label. `lots` are those in the bag."""
+
+    dispensing: Id
+    patient: Id
+    role: Role
+    lots: tuple[LotLine, ...]
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(DispensingVerified,))
+class VerifyDispensing:
+    """Verify a dispensing, as a pharmacist or as the order's prescriber."""
+
+    dispensing: Id
+    patient: Id
+    occurred_at: Moment | None = None
+
+
+@value
+class Handed:
+    """To whom a medicine was handed, and who that is to the patient."""
+
+    recipient: Text
+    relationship: Text | None = None
+
+
+@event(category="dispensing")
+class MedicationDispensed:
+    """A medicine is in the hands of the patient, or of somebody who fetched it: lots, maker, expiry and recipient.
+
+    `discard_by` is on its label. `breaches` are the rules that a fact broke: somebody looks at them.
+    """
+
+    dispensing: Id
+    patient: Id
+    prescription: Id
+    item: Id
+    location: Id
+    quantity: Quantity
+    lots: tuple[LotLine, ...]
+    content: Annotated[PersonalValue, Sealed(of="patient", holds=Handed)]
+    label_printed: bool
+    fact: bool = False
+    discard_by: Date | None = None
+    breaches: tuple[ClinicError, ...] = ()
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(MedicationDispensed,))
+class Dispense:
+    """Hand a verified medicine over, labelled. With `fact`, or late, it is recorded whatever it broke.
+
+    `lots` left out are those that were verified; a fact says which they were.
+    """
+
+    dispensing: Id
+    patient: Id
+    content: Handed
+    label_printed: bool
+    lots: _Lots = ()
+    fact: bool = False
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class DispensingRefused:
+    """A medicine is not given, for a reason; what was set aside goes back."""
+
+    dispensing: Id
+    patient: Id
+    reason: Annotated[str, Sealed(of="patient")]
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(DispensingRefused,))
+class RefuseDispensing:
+    """Refuse to give a medicine, and say why."""
+
+    dispensing: Id
+    patient: Id
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class DispensingUnpicked:
+    """A medicine was never collected, and is back in stock; it had not left the clinic."""
+
+    dispensing: Id
+    patient: Id
+    reason: Annotated[str, Sealed(of="patient")]
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(DispensingUnpicked,))
+class UnpickDispensing:
+    """Put back what was never collected."""
+
+    dispensing: Id
+    patient: Id
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class MedicineReturned:
+    """A medicine that had left came back, and was destroyed: so much of it."""
+
+    dispensing: Id
+    patient: Id
+    quantity: Quantity
+    reason: Annotated[str, Sealed(of="patient")]
+    returned: Quantity
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(MedicineReturned,))
+class ReturnMedicine:
+    """Record that a medicine came back and was destroyed; it is never given to anybody again."""
+
+    dispensing: Id
+    patient: Id
+    quantity: Quantity
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
+class DispensingResolved:
+    """Somebody looked into a medicine that was given against a rule, and closed its review."""
+
+    dispensing: Id
+    patient: Id
+    note: Annotated[str, Sealed(of="patient")]
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(DispensingResolved,))
+class ResolveDispensing:
+    """Close the review of a medicine that was given against a rule."""
+
+    dispensing: Id
+    patient: Id
+    note: Note
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "Alert", "AlertKind", "AlertNoted", "AlertOverridden", "Check", "Dispense", "DispensingRefused",
+    "DispensingRequested", "DispensingResolved", "DispensingUnpicked", "DispensingVerified", "GoodsFreed",
+    "GoodsIssued", "GoodsSetAside", "Handed", "LotLine", "MedicationDispensed", "MedicineReturned", "NoteAlert",
+    "NoteFreed", "NoteIssued", "NoteSetAside", "Override", "OverrideAlert", "RefuseDispensing", "RequestDispensing",
+    "ResolveDispensing", "ReturnMedicine", "UnpickDispensing", "VerifyDispensing",
+]  # fmt: skip

@@ -1,0 +1,73 @@
+"""Commands and events of `practitioner`: who works at the clinic, in which roles, and under which licence.
+
+The aggregate's id is the name by which somebody acts (an event's `authid`): what they may sign is decided by it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from services.clinic.contract.base import Date, Id, Moment, Role, Text, command, event, value
+from shared.personal import Sealed
+
+
+@value
+class Licence:
+    """What somebody is licensed as, and from when until when. `number` is public, as registers of licences are."""
+
+    title: Text
+    number: Text | None = None
+    valid_from: Date
+    valid_until: Date | None = None
+
+
+_Roles = Annotated[tuple[Role, ...], Field(min_length=1, max_length=5)]
+
+
+@event(category="practitioner")
+class PractitionerAdded:
+    """Somebody works at the clinic. `identifiers` are numbers that others know them by, as an NPI."""
+
+    practitioner: Id
+    name: Annotated[str, Sealed(of="practitioner")]
+    roles: tuple[Role, ...]
+    licence: Licence | None = None
+    identifiers: tuple[Text, ...] = ()
+    occurred_at: Moment
+
+
+@command(category="practitioner", aggregate="practitioner", makes=(PractitionerAdded,))
+class AddPractitioner:
+    """Add somebody who works at the clinic, by the name that they act under."""
+
+    practitioner: Id
+    name: Text
+    roles: _Roles
+    licence: Licence | None = None
+    identifiers: Annotated[tuple[Text, ...], Field(max_length=5)] = ()
+    occurred_at: Moment | None = None
+
+
+@event(category="practitioner")
+class LicenceChanged:
+    """Somebody's roles and licence are these from now on; what they signed before stays signed."""
+
+    practitioner: Id
+    roles: tuple[Role, ...]
+    licence: Licence | None = None
+    occurred_at: Moment
+
+
+@command(category="practitioner", aggregate="practitioner", makes=(LicenceChanged,))
+class ChangeLicence:
+    """Set somebody's roles and licence, as a whole. Without a licence they sign and override nothing."""
+
+    practitioner: Id
+    roles: _Roles
+    licence: Licence | None = None
+    occurred_at: Moment | None = None
+
+
+__all__ = ["AddPractitioner", "ChangeLicence", "Licence", "LicenceChanged", "PractitionerAdded"]

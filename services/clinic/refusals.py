@@ -1,0 +1,47 @@
+"""How a decision of the clinic says no, and the moments that several deciders look at."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from services.clinic.contract import ClinicError
+from shared.decider import Context
+from shared.errors import Rejected
+
+TOLERANCE: Final = timedelta(minutes=5)
+"""How far two clocks may differ: a moment so far ahead is still now, one so far back is not yet late."""
+
+
+def rejected(code: ClinicError, detail: str, **facts: Any) -> Rejected:
+    """A refusal, to be raised. Neither its words nor its facts say anything of a patient but their id."""
+    return Rejected(code, detail, **facts)
+
+
+def waits(review: bool | None, what: str) -> bool:
+    """Whether a review is open still; None is that there was never anything to look into. Refuses that."""
+    if review is None:
+        raise rejected(
+            ClinicError.NOTHING_TO_REVIEW,
+            f"{what} is not for review: nothing is known that is wrong with it. Look it up among the review items.",
+        )
+    return review
+
+
+def when(occurred_at: datetime | None, context: Context) -> datetime:
+    """When a command's fact happened: as it says, or now. Refuses the future."""
+    if occurred_at is None:
+        return context.now
+    if occurred_at > context.now + TOLERANCE:
+        raise rejected(
+            ClinicError.OCCURRED_IN_FUTURE,
+            f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come (it is "
+            f"{context.now:%Y-%m-%d %H:%M} UTC). Record what has happened; leave occurred_at out for now.",
+            occurred_at=occurred_at.isoformat(), now=context.now.isoformat(),
+        )  # fmt: skip
+    return occurred_at
+
+
+def is_late(occurred_at: datetime | None, context: Context) -> bool:
+    """Whether a command reports something that was over before it was sent."""
+    return occurred_at is not None and occurred_at < context.now - TOLERANCE
