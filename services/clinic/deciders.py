@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from services.clinic.access import access
+from services.clinic.encounter import encounter
 from services.clinic.erasure import erasure, erasure_under
 from services.clinic.patient import patient
 from services.clinic.practitioner import practitioner
 from services.clinic.process import process
+from services.clinic.referral import referral
+from services.clinic.schedule import schedule
 from shared.decider import Decider
 from shared.erasure import Terms
 
 DECIDERS: Final[tuple[Decider[Any], ...]] = (
-    patient, practitioner,
+    patient, practitioner, schedule, encounter, referral, access,
     process, erasure,
 )  # fmt: skip
 

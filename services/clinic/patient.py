@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import datetime
 from typing import Final
 
 from services.clinic.contract import (
@@ -35,13 +35,24 @@ from services.clinic.contract import (
     RefuteAllergy,
     RegisterPatient,
     ResultRecorded,
+    Role,
     UnmergePatients,
     WithdrawConsent,
     clinic,
 )
-from services.clinic.refusals import rejected, when
+from services.clinic.practitioner import CARE, DESK, in_role
+from services.clinic.refusals import TOLERANCE, local_days, rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+
+
+@dataclass
+class Agreed:
+    """A consent, its content as it is stored, and from when until when it stood."""
+
+    content: str
+    since: datetime
+    withdrawn_at: datetime | None = None
 
 
 @dataclass
@@ -58,8 +69,7 @@ class Patient:
     allergies: dict[str, str] = field(default_factory=dict)
     refuted: set[str] = field(default_factory=set)
     none_known: set[AllergyCategory] = field(default_factory=set)
-    consents: dict[str, str] = field(default_factory=dict)
-    withdrawn: set[str] = field(default_factory=set)
+    consents: dict[str, Agreed] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     results: set[str] = field(default_factory=set)
     content: str = ""
@@ -89,9 +99,9 @@ def evolve(patient: Patient, event: PatientEvent) -> Patient:
         case MergeNoted():
             patient.merged = [id for id in patient.merged if id != event.other] + [event.other] * event.merged
         case ConsentGranted():
-            patient.consents[event.consent] = event.content
+            patient.consents[event.consent] = Agreed(event.content, event.occurred_at)
         case ConsentWithdrawn():
-            patient.withdrawn.add(event.consent)
+            patient.consents[event.consent].withdrawn_at = event.occurred_at
         case AllergyRecorded():
             patient.allergies[event.allergy] = event.content
             patient.refuted.discard(event.allergy)
@@ -114,6 +124,7 @@ def reads(command: PatientCommand) -> Iterable[Ref]:
 def decide(command: PatientCommand, patient: Patient, context: Context) -> PatientEvent | None:
     at = when(command.occurred_at, context)
     fields = dict(fields_of(command)) | {"occurred_at": at}
+    _may(command, context)
     if isinstance(command, RegisterPatient):
         if patient.registered:
             raise rejected(
@@ -122,7 +133,10 @@ def decide(command: PatientCommand, patient: Patient, context: Context) -> Patie
                 patient=command.patient,
             )  # fmt: skip
         return PatientRegistered(**fields)
-    known(patient, command.patient, context)
+    registered(patient, command.patient)
+    if isinstance(command, NoteMerge):
+        return None if (command.other in patient.merged) is command.merged else MergeNoted(**fields)
+    not_erased(command.patient, context)
     match command:
         case ChangeContact():
             same = context.unseal_as(patient.content, Demographics) == command.content
@@ -131,8 +145,6 @@ def decide(command: PatientCommand, patient: Patient, context: Context) -> Patie
             return _merge(command, patient, context, fields)
         case UnmergePatients():
             return _unmerge(command, patient, fields)
-        case NoteMerge():
-            return None if (command.other in patient.merged) is command.merged else MergeNoted(**fields)
         case GrantConsent():
             return _grant(command, patient, context, fields)
         case WithdrawConsent():
@@ -145,6 +157,29 @@ def decide(command: PatientCommand, patient: Patient, context: Context) -> Patie
             return None if same else ProblemRecorded(**fields)
         case RecordResult():
             return _result(command, patient, fields)
+
+
+_MERGING: Final = (Role.FRONT_DESK, Role.CLINICIAN)
+_MAY: Final[Mapping[type, tuple[tuple[Role, ...], str]]] = {
+    RegisterPatient: (DESK, "register a patient"),
+    ChangeContact: (DESK, "change who a patient is"),
+    GrantConsent: (DESK, "record a consent"),
+    WithdrawConsent: (DESK, "record that a consent was withdrawn"),
+    MergePatients: (_MERGING, "merge patients"),
+    UnmergePatients: (_MERGING, "part patients"),
+    RecordAllergy: (CARE, "record an allergy"),
+    RefuteAllergy: ((Role.CLINICIAN, Role.PHARMACIST), "refute an allergy"),
+    AssertNoKnownAllergy: (CARE, "record that no allergy is known"),
+    RecordProblem: (CARE, "record a problem"),
+    RecordResult: (CARE, "record a result"),
+}
+"""Who may do what, and the deed in words; what is not here a process manager sends."""
+
+
+def _may(command: PatientCommand, context: Context) -> None:
+    imported = isinstance(command, RegisterPatient) and command.imported_from is not None
+    if type(command) in _MAY and not imported:
+        in_role(context, *_MAY[type(command)])
 
 
 def _merge(
@@ -182,7 +217,7 @@ def _grant(
     before = patient.consents.get(command.consent)
     if before is None:
         return ConsentGranted(**fields)  # type: ignore[arg-type]
-    if command.consent not in patient.withdrawn and context.unseal_as(before, Consent) == command.content:
+    if before.withdrawn_at is None and context.unseal_as(before.content, Consent) == command.content:
         return None
     raise rejected(
         ClinicError.ALREADY_EXISTS, f"There is, or was, a consent {command.consent}. Choose another id.",
@@ -191,12 +226,13 @@ def _grant(
 
 
 def _withdraw(command: WithdrawConsent, patient: Patient, fields: dict[str, object]) -> ConsentWithdrawn | None:
-    if command.consent not in patient.consents:
+    agreed = patient.consents.get(command.consent)
+    if agreed is None:
         raise rejected(
             ClinicError.UNKNOWN_CONSENT, f"Patient {command.patient} gave no consent {command.consent}.",
             consent=command.consent,
         )  # fmt: skip
-    return None if command.consent in patient.withdrawn else ConsentWithdrawn(**fields)  # type: ignore[arg-type]
+    return None if agreed.withdrawn_at is not None else ConsentWithdrawn(**fields)  # type: ignore[arg-type]
 
 
 def _allergy(
@@ -249,16 +285,26 @@ def _result(command: RecordResult, patient: Patient, fields: dict[str, object]) 
 # -- for the decisions about patients ---------------------------------------------------------------------------------
 
 
-def known(patient: Patient, id: str, context: Context) -> None:
-    """Refuse somebody who is no patient, or was erased."""
+def registered(patient: Patient, id: str) -> None:
+    """Refuse somebody who is no patient."""
     if not patient.registered:
         raise rejected(
             ClinicError.UNKNOWN_PATIENT, f"There is no patient {id}. Check the id, or register them first.", patient=id
         )
+
+
+def not_erased(id: str, context: Context) -> None:
+    """Refuse somebody who was erased: nothing can be sealed for them any more."""
     if context.erased(f"patient/{id}"):
         raise rejected(
             ClinicError.PATIENT_ERASED, f"Patient {id} was erased. Register them anew, under another id.", patient=id
         )
+
+
+def known(patient: Patient, id: str, context: Context) -> None:
+    """Refuse somebody who is no patient, or was erased."""
+    registered(patient, id)
+    not_erased(id, context)
 
 
 def itself(patient: Patient, id: str) -> None:
@@ -294,12 +340,15 @@ def allergies(patient: Patient, context: Context) -> dict[str, Allergy | None]:
     return {id: context.unseal_as(content, Allergy) for id, content in patient.allergies.items()}
 
 
-def consents_to(patient: Patient, consent: str, context: Context, day: date) -> bool:
-    """Whether a consent was given, stands and has not ended on a day."""
-    if consent not in patient.consents or consent in patient.withdrawn:
+def consents_to(patient: Patient, consent: str, context: Context, at: datetime) -> bool:
+    """Whether a consent stood at a moment: given by then, not withdrawn, and not ended wherever the clinic is."""
+    agreed = patient.consents.get(consent)
+    if agreed is None or at < agreed.since - TOLERANCE:
         return False
-    content = context.unseal_as(patient.consents[consent], Consent)
-    return content is not None and (content.until is None or day <= content.until)
+    if agreed.withdrawn_at is not None and agreed.withdrawn_at <= at:
+        return False
+    content = context.unseal_as(agreed.content, Consent)
+    return content is not None and (content.until is None or local_days(at)[0] <= content.until)
 
 
 def check(patient: Patient) -> list[str]:

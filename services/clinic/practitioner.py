@@ -22,6 +22,12 @@ from shared.contract import fields_of
 from shared.decider import Context, Decider
 from shared.types import is_id
 
+CARE: Final = (Role.CLINICIAN, Role.TRAINEE, Role.PHARMACIST)
+"""Who cares for patients."""
+DESK: Final = (*CARE, Role.FRONT_DESK)
+"""Who meets patients."""
+STAFF: Final = tuple(Role)
+
 
 @dataclass
 class Practitioner:
@@ -90,7 +96,7 @@ def in_role(context: Context, roles: Iterable[Role], what: str) -> Role:
     if found is None:
         raise rejected(
             ClinicError.WRONG_ROLE,
-            f"{context.actor} cannot {what}: only a {' or a '.join(_words(role) for role in wanted)} may.",
+            f"{context.actor} cannot {what}: only {' or '.join(_NAMES[role] for role in wanted)} may.",
             actor=context.actor, roles=[str(role) for role in wanted],
         )  # fmt: skip
     return found
@@ -115,8 +121,23 @@ def valid_on(licence: Licence, day: date) -> bool:
     return licence.valid_from <= day and (licence.valid_until is None or day <= licence.valid_until)
 
 
-def _words(role: Role) -> str:
-    return role.value.replace("_", " ")
+def sees_patients(id: str, context: Context) -> None:
+    """Refuse somebody as the one whom a patient sees: who does not work here, or not in a role that cares for them."""
+    found: Practitioner = context.read("practitioner", id)
+    if not found.roles:
+        raise _unknown(id)
+    if not set(CARE) & set(found.roles):
+        raise rejected(
+            ClinicError.WRONG_ROLE,
+            f"Nobody is seen by {id}: only by {' or '.join(_NAMES[role] for role in CARE)}. Name another.",
+            practitioner=id, roles=[str(role) for role in CARE],
+        )  # fmt: skip
+
+
+_NAMES: Final = {
+    Role.FRONT_DESK: "the front desk", Role.TRAINEE: "a trainee", Role.CLINICIAN: "a clinician",
+    Role.PHARMACIST: "a pharmacist", Role.AUDITOR: "an auditor",
+}  # fmt: skip
 
 
 def check(practitioner: Practitioner) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from services.clinic.contract import ClinicError
@@ -42,6 +42,22 @@ def when(occurred_at: datetime | None, context: Context) -> datetime:
     return occurred_at
 
 
+def says(sealed: str | None, text: str | None, context: Context) -> bool:
+    """Whether a sealed text of a state says just this; one that cannot be read any more says nothing."""
+    return text is None if sealed is None else text is not None and context.unseal(sealed) == text
+
+
+def holds(sealed: str | None, value: object, context: Context) -> bool:
+    """The same of one that holds a value."""
+    return value is None if sealed is None else value is not None and context.unseal_as(sealed, type(value)) == value
+
+
 def is_late(occurred_at: datetime | None, context: Context) -> bool:
     """Whether a command reports something that was over before it was sent."""
     return occurred_at is not None and occurred_at < context.now - TOLERANCE
+
+
+def local_days(moment: datetime) -> tuple[date, date]:
+    """The first and the last of the days that it may be somewhere at a moment: clocks lie 12 hours behind UTC to 14
+    before it. Where the clinic is, nobody has said."""
+    return (moment - timedelta(hours=12)).date(), (moment + timedelta(hours=14)).date()

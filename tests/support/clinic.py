@@ -1,7 +1,8 @@
 """The words that sentences about the clinic are made of.
 
-A Friday in November, half past nine. Dr Osei is a licensed clinician, Ms Lind a licensed pharmacist, Tam a trainee, and
-Rui sits at the front desk. Ada is a patient who tolerates no penicillin; Ben was never asked.
+A Friday in November, half past nine. Dr Osei and Dr Varga are licensed clinicians, Ms Lind is a licensed pharmacist,
+Tam a trainee, Rui sits at the front desk, and Ines is the auditor. Ada is a patient who tolerates no penicillin; Ben
+was never asked. What nobody else is said to have sent, Dr Osei sent.
 """
 
 from __future__ import annotations
@@ -13,18 +14,30 @@ from services.clinic.contract import (
     AddPractitioner,
     Allergy,
     AllergyCategory,
+    AmendNote,
+    AttestNote,
+    BookAppointment,
+    CloseEncounter,
     CodeSystem,
     Coding,
     Demographics,
+    DraftNote,
+    ErasureApproved,
     Licence,
     Measure,
+    OpenEncounter,
+    PersonErased,
     RecordAllergy,
+    RecordVitals,
     RegisterPatient,
     Role,
+    SignNote,
+    Vital,
     schedule_id,
 )
 from services.clinic.deciders import DECIDERS
-from tests.support.sentences import sentences
+from shared.erasure import Stage
+from tests.support.sentences import NOW, by, sentences
 
 given = sentences(
     DECIDERS,
@@ -43,6 +56,7 @@ given = sentences(
         "process": lambda event: event.step,
         "erasure": lambda event: f"{event.kind}:{event.person}",
     },
+    actor="osei",
 )
 
 
@@ -80,10 +94,12 @@ def practitioner(id: str, *roles: Role, licensed: bool = True, until: date | Non
 
 
 osei = practitioner("osei", Role.CLINICIAN)
+varga = practitioner("varga", Role.CLINICIAN)
 lind = practitioner("lind", Role.PHARMACIST)
 tam = practitioner("tam", Role.TRAINEE, licensed=False)
 rui = practitioner("rui", Role.FRONT_DESK, licensed=False)
-STAFF: Final = (osei, lind, tam, rui)
+ines = practitioner("ines", Role.AUDITOR, licensed=False)
+STAFF: Final = (osei, varga, lind, tam, rui, ines)
 
 ada = RegisterPatient(patient="ada", content=Demographics(family="Byron", given=("Ada",), born=date(1985, 12, 10)))
 ben = RegisterPatient(patient="ben", content=Demographics(family="Adeyemi", given=("Ben",)))
@@ -91,3 +107,54 @@ no_penicillin = RecordAllergy(
     patient="ada", allergy="a-1", content=Allergy(substance=penicillin, category=AllergyCategory.MEDICATION)
 )
 CLINIC: Final = (*STAFF, ada, ben, no_penicillin)
+
+
+def gone(patient: str) -> tuple[Any, ...]:
+    """A patient was erased."""
+    fields: dict[str, Any] = {"kind": "patient", "person": patient, "occurred_at": at(8)}
+    approved = ErasureApproved(**fields, stage=Stage.APPROVED, approved_by="kim", due_at=at(8))
+    return approved, PersonErased(**fields, stage=Stage.ERASED)
+
+
+# -- what is done -----------------------------------------------------------------------------------------------------
+
+
+def book(id: str = "p-1", **more: Any) -> BookAppointment:
+    """Ada comes at ten, for a quarter of an hour."""
+    return BookAppointment(
+        **{"appointment": id, "clinician": "osei", "date": NOW.date(), "patient": "ada", "starts_at": at(10), **more}
+    )
+
+
+VISIT: Final[dict[str, Any]] = {"encounter": "e-1", "patient": "ada"}
+visit = OpenEncounter(**VISIT, clinician="osei")
+
+
+def vital(code: str, value: int, unit: str, decimals: int = 0) -> Vital:
+    return Vital(code=loinc(code, "a vital sign"), measured=measured(value, decimals, unit))
+
+
+pulse = vital("8867-4", 72, "/min")
+pressure = (vital("8480-6", 128, "mm[Hg]"), vital("8462-4", 82, "mm[Hg]"))
+
+
+def reading(*vitals: Vital, id: str = "v-1", **more: Any) -> RecordVitals:
+    return RecordVitals(**{**VISIT, "vitals": id, "content": vitals or (pulse, *pressure), **more})
+
+
+def draft(text: str = "Slept badly.", **more: Any) -> DraftNote:
+    return DraftNote(**{**VISIT, "note": "n-1", "text": text, **more})
+
+
+def amend(id: str = "m-1", text: str = "Sleeps well again.", **more: Any) -> AmendNote:
+    return AmendNote(**{**VISIT, "note": "n-1", "amendment": id, "text": text, **more})
+
+
+sign = SignNote(**VISIT, note="n-1")
+attest = AttestNote(**VISIT, note="n-1")
+close = CloseEncounter(**VISIT)
+
+SIGNED: Final[tuple[Any, ...]] = (*CLINIC, visit, draft(), sign)
+"""Dr Osei's note, signed."""
+UNATTESTED: Final[tuple[Any, ...]] = (*CLINIC, visit, *by("tam", draft(), sign))
+"""Tam's note, which waits."""

@@ -4,8 +4,9 @@
     given(rice, main).when(issue(quantity=4, reservation="r")).then_rejected(InventoryError.UNKNOWN_RESERVATION)
     given(rice).when(rice).then_nothing()
 
-`given` takes events and commands; a command is decided and must be accepted. `then` gives back what is now given, so a
-sentence can go on with another `.when`; what was given before stays as it was, so two sentences may begin alike.
+`given` takes events and commands; a command is decided and must be accepted, and `*by("kim", command)` is one that kim
+sent. `then` gives back what is now given, so a sentence can go on with another `.when`; what was given before stays as
+it was, so two sentences may begin alike.
 Beside what it says, every sentence checks what must hold for any decider: the command passes the contract's door
 unchanged; deciding changes no state; the event is one the command may make, repeats the command's fields, and survives
 JSON with integers only; the new state breaks no invariant and survives a snapshot.
@@ -25,6 +26,7 @@ import msgspec
 
 from shared.contract import Contract
 from shared.decider import Context, Decider, Past, Ref
+from shared.erasure import CATEGORY, Stage
 from shared.errors import Rejected
 from shared.heldvalue import read, written
 from shared.personal import Sealed
@@ -80,7 +82,7 @@ class World:
             event = decider.decide(
                 command,
                 self.state(Ref(spec.category, spec.aggregate(command))),
-                Context(now, actor, mandate, reads, past, blind, opened),
+                Context(now, actor, mandate, reads, past, blind, self._opened, self.erased),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -92,6 +94,14 @@ class World:
             said = getattr(command, field.name)
             assert said is None or getattr(event, field.name) == said, f"{field.name} did not come back"
         return event
+
+    def erased(self, owner: str) -> bool:
+        """Whether an owner's key is destroyed: at once, when the events say that they are erased."""
+        ref = Ref(CATEGORY, owner.replace("/", ":"))
+        return CATEGORY in self.deciders and self.state(ref).stage is Stage.ERASED
+
+    def _opened(self, text: str) -> str | None:
+        return None if self.erased(text.split(":")[2]) else opened(text)
 
     def _recalled(self, wanted: Iterable[tuple[Ref, str]]) -> Iterable[tuple[tuple[Ref, str], Past]]:
         """The newest event of an aggregate that bears each name, as the kernel finds it."""
@@ -105,7 +115,7 @@ class World:
     def after(self, event: Any) -> World:
         """The world once an event is folded as the kernel would fold it, from its bytes. This world stays as it is."""
         contract = next(iter(self.deciders.values())).contract
-        event = sealed(contract, event)
+        event = sealed(contract, event, self.erased)
         spec = contract.spec_of(event)
         raw = msgspec.json.encode(event)
         assert len(raw) < 59_000, "the event is too large"
@@ -129,7 +139,7 @@ class World:
         return state
 
 
-def sealed(contract: Contract, event: Any) -> Any:
+def sealed(contract: Contract, event: Any, erased: Callable[[str], bool] = lambda _: False) -> Any:
     """An event as the kernel stores it: what is personal in it cannot be read, and never looks the same twice."""
     fields = contract.sealed_of(event)
     if fields is None:
@@ -138,6 +148,7 @@ def sealed(contract: Contract, event: Any) -> Any:
     def change(mark: Sealed, path: str, content: Any) -> str:
         if isinstance(content, str) and is_sealed(content):
             return content
+        assert not erased(str(mark.owner(event))), f"{path} is to be sealed for somebody who was erased"
         text = written(mark, path, content)
         if mark.holds is not None:
             _integers_only(msgspec.json.decode(text))
@@ -176,6 +187,18 @@ def _integers_only(value: Any) -> None:
         assert abs(value) < 2**53, "a number no consumer can read exactly is in an event"
     for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         _integers_only(part)
+
+
+@dataclasses.dataclass
+class By:
+    """A command, and who sent it."""
+
+    actor: str
+    command: Any
+
+
+def by(actor: str, *commands: Any) -> tuple[By, ...]:
+    return tuple(By(actor, command) for command in commands)
 
 
 @dataclasses.dataclass
@@ -243,17 +266,20 @@ def _alike(actual: Any, expected: Any) -> bool:
     return bool(actual == expected)
 
 
-def sentences(deciders: Iterable[Decider[Any]], locate: Mapping[str, Locate]) -> Callable[..., Given]:
-    """The `given` of one service."""
+def sentences(
+    deciders: Iterable[Decider[Any]], locate: Mapping[str, Locate], actor: str = "sam"
+) -> Callable[..., Given]:
+    """The `given` of one service; `actor` sent what nobody else is said to have sent."""
     by_category = {decider.category: decider for decider in deciders}
 
     def given(*steps: Any, now: datetime = NOW) -> Given:
         """Events and commands that came first, an hour before `now` unless they say otherwise."""
         world = World(by_category, locate)
         contract = next(iter(by_category.values())).contract
-        for step in steps:
+        for said in steps:
+            who, step = (said.actor, said.command) if isinstance(said, By) else (actor, said)
             if type(step).__name__ in contract.commands:
-                event = world.decide(step, getattr(step, "occurred_at", None) or now - timedelta(hours=1), "sam", None)
+                event = world.decide(step, getattr(step, "occurred_at", None) or now - timedelta(hours=1), who, None)
                 assert event is not None, f"{step} changed nothing"
                 world = world.after(event)
             else:

@@ -1,6 +1,14 @@
 """Commands and events of `access`: who read one patient's chart, and to whom it was disclosed. The id is the patient's.
 
 Reading here is one account, disclosure to others another, which is kept for six years (45 CFR 164.528).
+
+    RecordAccess     -> ChartAccessed, ReviewAccess -> AccessReviewed (of a broken glass)
+    RecordDisclosure -> RecordDisclosed, ReviewDisclosure -> DisclosureReviewed (of one with breaches)
+
+Both are facts: they are recorded whatever they broke, of merged patients as well. Of an erased one a reading is still
+recorded, without a reason: nothing can be sealed for them, and nothing of theirs is opened any more. RecordAccess is
+sent by whatever showed the chart, in whose name it may be; anybody who works at the clinic records a disclosure; a
+clinician or an auditor reviews what another did.
 """
 
 from __future__ import annotations
@@ -72,7 +80,7 @@ class AccessReviewed:
 
 @command(category="access", aggregate="patient", makes=(AccessReviewed,))
 class ReviewAccess:
-    """Close the review of a broken glass; another person than the reader looks."""
+    """Close the review of a broken glass; a clinician or an auditor looks, and not the reader."""
 
     patient: Id
     access: Id
@@ -93,7 +101,10 @@ class Disclosure:
 class RecordDisclosed:
     """Something of a patient's record was given to somebody else. `consent` is the patient's, if it rests on one.
 
-    `breaches` says when that consent was not there, or not any more: it is recorded all the same, and looked at.
+    `breaches` are looked at by somebody: UNKNOWN_CONSENT when that consent did not stand then, NO_PURPOSE when the
+    purpose alone does not permit it. By 45 CFR 164.506 treatment, an emergency, payment and operations need no consent,
+    and by 164.502(a)(1)(i) the patient themselves none; research needs theirs (164.508), and one that a board has
+    waived (164.512(i)) is looked at; public health and legal process (164.512(b), (e), (f)) need a `ground` instead.
     """
 
     patient: Id
@@ -101,6 +112,7 @@ class RecordDisclosed:
     purpose: Purpose
     content: Annotated[PersonalValue, Sealed(of="patient", holds=Disclosure)]
     consent: Id | None = None
+    recorded_by: str
     breaches: tuple[ClinicError, ...] = ()
     occurred_at: Moment
 
@@ -117,7 +129,27 @@ class RecordDisclosure:
     occurred_at: Moment | None = None
 
 
+@event(category="access")
+class DisclosureReviewed:
+    """Somebody looked into a disclosure that broke a rule."""
+
+    patient: Id
+    disclosure: Id
+    note: Annotated[str, Sealed(of="patient")]
+    occurred_at: Moment
+
+
+@command(category="access", aggregate="patient", makes=(DisclosureReviewed,))
+class ReviewDisclosure:
+    """Close the review of a disclosure that broke a rule; a clinician or an auditor looks, and not who recorded it."""
+
+    patient: Id
+    disclosure: Id
+    note: Note
+    occurred_at: Moment | None = None
+
+
 __all__ = [
-    "AccessReviewed", "ChartAccessed", "Disclosure", "Purpose", "RecordAccess", "RecordDisclosed", "RecordDisclosure",
-    "ReviewAccess",
+    "AccessReviewed", "ChartAccessed", "Disclosure", "DisclosureReviewed", "Purpose", "RecordAccess", "RecordDisclosed",
+    "RecordDisclosure", "ReviewAccess", "ReviewDisclosure",
 ]  # fmt: skip

@@ -7,6 +7,13 @@
                                      -> CloseEncounter -> EncounterClosed
 
 A signed note is never edited: an amendment stands beside it.
+
+Clinicians, trainees and pharmacists open and close encounters and measure; clinicians and trainees write notes;
+licensed clinicians attest what trainees signed. All of it is of the encounter's patient, whom each command names.
+
+After an encounter is closed, what happened while it was open is still recorded (`occurred_at` says when): vital signs,
+and a note that was written by then. A note that was left unsigned is finished by its author, signed, and attested; and
+a signed one is amended for ever.
 """
 
 from __future__ import annotations
@@ -61,7 +68,10 @@ class EncounterOpened:
 
 @command(category="encounter", aggregate="encounter", makes=(EncounterOpened,))
 class OpenEncounter:
-    """Begin an encounter. One that was imported is over: it says when it ended, or is closed as it begins."""
+    """Begin an encounter. One that was imported is over: it says when it ended, or is closed as it begins.
+
+    `clinician` is somebody who works here, unless it was imported; then anybody, or a service, may send it.
+    """
 
     encounter: Id
     patient: Id
@@ -102,6 +112,7 @@ class VitalsRecorded:
 class RecordVitals:
     """Record vital signs. What no living body has is refused; what is unusual is confirmed with `confirm_unusual`.
 
+    Each is measured once in a reading. Of those in the table of services/clinic/vitals.py the unit is checked, too.
     A mistaken reading is corrected by another, which names it in `corrects`.
     """
 
@@ -160,18 +171,19 @@ class SignNote:
 
 @event(category="encounter")
 class NoteAttested:
-    """A licensed clinician stands for a trainee's note, too."""
+    """A licensed clinician stands, too, for what trainees wrote of a note so far: itself, and what was added to it."""
 
     encounter: Id
     patient: Id
     note: Id
+    attested_by: str
     remark: Annotated[str | None, Sealed(of="patient")] = None
     occurred_at: Moment
 
 
 @command(category="encounter", aggregate="encounter", makes=(NoteAttested,))
 class AttestNote:
-    """Attest a trainee's signed note; not one's own."""
+    """Attest what waits of a signed note: all that trainees wrote of it, and none of one's own."""
 
     encounter: Id
     patient: Id
@@ -182,13 +194,17 @@ class AttestNote:
 
 @event(category="encounter")
 class NoteAmended:
-    """Something was added to a signed note: `text` stands beside it, signed by who wrote it."""
+    """Something was added to a signed note: `text` stands beside it, signed by who wrote it (`author`).
+
+    What a trainee added waits for attestation (`needs_attestation`), whoever wrote the note.
+    """
 
     encounter: Id
     patient: Id
     note: Id
     amendment: Id
     text: Annotated[str, Sealed(of="patient")]
+    author: str
     needs_attestation: bool
     occurred_at: Moment
 
@@ -207,7 +223,10 @@ class AmendNote:
 
 @event(category="encounter")
 class EncounterClosed:
-    """An encounter is over. `follow_up_on` is when somebody should look again; `unsigned` notes were left."""
+    """An encounter is over. `follow_up_on` is when somebody should look again.
+
+    `unsigned` are the notes that were left: not signed, or not attested.
+    """
 
     encounter: Id
     patient: Id
@@ -219,7 +238,7 @@ class EncounterClosed:
 
 @command(category="encounter", aggregate="encounter", makes=(EncounterClosed,))
 class CloseEncounter:
-    """Close an encounter. Refused while notes are unsigned, unless `leave_unsigned` lists them for somebody."""
+    """Close an encounter. Refused while a note is not signed or not attested; `leave_unsigned` leaves it for later."""
 
     encounter: Id
     patient: Id

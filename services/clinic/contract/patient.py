@@ -6,6 +6,11 @@
     RecordAllergy -> AllergyRecorded, RefuteAllergy -> AllergyRefuted, AssertNoKnownAllergy -> NoKnownAllergyAsserted
     RecordProblem -> ProblemRecorded, RecordResult -> ResultRecorded
 
+Front desk, clinicians, trainees and pharmacists register patients, change how to reach them, and record consents; front
+desk and clinicians merge records and part them; clinicians, trainees and pharmacists record allergies, problems and
+results, of whom clinicians and pharmacists refute an allergy. Who registers a patient with `imported_from` needs no
+role, since a service may do it.
+
 That nothing is recorded of a patient's allergies is not that there are none: only NoKnownAllergyAsserted says that.
 `content` is sealed under the patient's key.
 """

@@ -1,4 +1,7 @@
-"""Commands and events of `referral`: a patient is sent to somebody else, until it is known what came of it."""
+"""Commands and events of `referral`: a patient is sent to somebody else, until it is known what came of it.
+
+Clinicians, trainees and pharmacists refer, and close referrals.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ class ReferralClosed:
 
 @command(category="referral", aggregate="referral", makes=(ReferralClosed,))
 class CloseReferral:
-    """Close a referral, and say what came of it."""
+    """Close a referral, once, and say what came of it."""
 
     referral: Id
     patient: Id

@@ -1,6 +1,14 @@
 """Commands and events of `schedule`: the appointments of one clinician's day.
 
 The aggregate's id is `<clinician>:<date>`, so that two desks cannot fill the same quarter of an hour unseen.
+
+    BookAppointment -> AppointmentBooked -> CheckIn           -> CheckedIn
+                                         -> RecordNoShow      -> NoShowRecorded
+                                         -> CancelAppointment -> AppointmentCancelled
+
+Who meets patients may send each of them: front desk, clinician, trainee or pharmacist. A cancelled appointment is over
+for good. After a no-show a patient can still be checked in, since late ones come, and nothing else; one who was checked
+in has come, and leaves without being seen by a cancellation. What was cancelled or missed takes nobody's time.
 """
 
 from __future__ import annotations
@@ -43,7 +51,11 @@ class AppointmentBooked:
 
 @command(category="schedule", aggregate=_of, makes=(AppointmentBooked,))
 class BookAppointment:
-    """Book an appointment. `date` is the day at the clinic; overlapping another needs an `overbook_reason`."""
+    """Book an appointment with a clinician, a trainee or a pharmacist.
+
+    `date` is the day at the clinic, wherever on earth that is. Overlapping another needs an `overbook_reason`; those
+    of the day before that last until after midnight are not looked at.
+    """
 
     appointment: Id
     clinician: Id
@@ -69,7 +81,7 @@ class CheckedIn:
 
 @command(category="schedule", aggregate=_of, makes=(CheckedIn,))
 class CheckIn:
-    """Record that the patient of an appointment has come."""
+    """Record that the patient of an appointment has come, be it after a no-show was recorded."""
 
     appointment: Id
     clinician: Id
@@ -90,7 +102,7 @@ class NoShowRecorded:
 
 @command(category="schedule", aggregate=_of, makes=(NoShowRecorded,))
 class RecordNoShow:
-    """Record that the patient of an appointment did not come."""
+    """Record that the patient of an appointment did not come; not before it was to begin."""
 
     appointment: Id
     clinician: Id

@@ -1,0 +1,55 @@
+"""Erasure of a patient: who is one, and that a second person decides. The rest is in test_erasure_deciding.py."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.clinic.contract import (
+    ApproveErasure,
+    ClinicError,
+    ErasePerson,
+    ErasureApproved,
+    ErasureRequested,
+    HoldErasure,
+    NoteObstacles,
+    PersonErased,
+    RequestErasure,
+)
+from services.clinic.deciders import deciders_under
+from services.clinic.erasure import erasure_under
+from shared.erasure import Obstacle, Stage, Terms
+from tests.support.clinic import CLINIC, given
+from tests.support.sentences import NOW
+
+E = ClinicError
+ADA = {"kind": "patient", "person": "ada"}
+ask = RequestErasure(**ADA, reason="Asked in writing.")
+
+
+def test_a_patient_is_erased_after_a_second_person_agreed_and_the_delay() -> None:
+    asked = given(*CLINIC).when(ask, actor="rui").then(ErasureRequested, stage=Stage.REQUESTED)
+    looked = asked.when(NoteObstacles(**ADA)).then_event()
+    looked.when(ApproveErasure(**ADA), actor="rui").then_rejected(E.SECOND_PERSON_REQUIRED)
+    approved = looked.when(ApproveErasure(**ADA), actor="osei").then(ErasureApproved)
+    due = approved.state("erasure", "patient:ada").due_at
+    assert due == NOW + Terms().delay
+    approved.when(ErasePerson(**ADA), now=due - timedelta(hours=1)).then_rejected(E.NOT_YET_DUE)
+    approved.when(ErasePerson(**ADA), now=due).then(PersonErased, stage=Stage.ERASED)
+
+
+def test_only_a_patient_can_be() -> None:
+    for command in (RequestErasure, HoldErasure):
+        given(*CLINIC).when(command(kind="patient", person="nobody", reason="x")).then_rejected(E.UNKNOWN_PATIENT)
+        given(*CLINIC).when(command(kind="practitioner", person="osei", reason="x")).then_rejected(E.NOT_A_PERSON)
+
+
+def test_what_needs_the_data_stands_against_it() -> None:
+    needed = NoteObstacles(**ADA, obstacles=(Obstacle(what="an open recall", which=("rc-1",)),))
+    given(*CLINIC, ask, needed).when(ApproveErasure(**ADA), actor="kim").then_rejected(E.STILL_NEEDED)
+
+
+def test_an_operators_terms_are_those_of_the_erasures_alone() -> None:
+    terms = Terms(delay=timedelta(days=1))
+    categories = [decider.category for decider in deciders_under(terms)]
+    assert categories.count("erasure") == 1 and len(set(categories)) == len(categories)
+    assert erasure_under(terms).category == "erasure"

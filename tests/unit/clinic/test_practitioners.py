@@ -1,0 +1,92 @@
+"""Practitioners: who works here, in which roles, and until when a licence is valid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from services.clinic.contract import ChangeLicence, ClinicError, Licence, LicenceChanged, PractitionerAdded, Role
+from services.clinic.practitioner import Practitioner, in_role, licensed, valid_on
+from shared.decider import Context, Ref
+from shared.errors import Invalid, Rejected
+from tests.support.clinic import at, given, osei, practitioner
+
+E = ClinicError
+SINCE, UNTIL = date(2020, 1, 1), date(2026, 11, 20)
+LICENCE = Licence(title="MD", valid_from=SINCE, valid_until=UNTIL)
+
+
+def change(*roles: Role, licence: Licence | None = LICENCE) -> ChangeLicence:
+    return ChangeLicence(practitioner="osei", roles=roles or (Role.CLINICIAN,), licence=licence)
+
+
+def acting_as(*roles: Role, licence: Licence | None = None, actor: str = "osei") -> Context:
+    found = Practitioner(list(roles), licence)
+    return Context(
+        at(9), actor, states={Ref("practitioner", "osei"): found, Ref("practitioner", "sam"): Practitioner()}
+    )
+
+
+def refusal(does: Any, *told: Any) -> Rejected:
+    with pytest.raises(Rejected) as found:
+        does(*told)
+    assert found.value.detail.endswith(".")
+    return found.value
+
+
+def test_somebody_is_added_once_and_their_licence_changed() -> None:
+    added = given().when(osei).then(PractitionerAdded, roles=(Role.CLINICIAN,))
+    added.when(osei).then_rejected(E.ALREADY_EXISTS, practitioner="osei")
+    changed = added.when(change()).then(LicenceChanged, licence=LICENCE)
+    changed.when(change()).then_nothing()
+    lost = changed.when(change(licence=None)).then(LicenceChanged, licence=None)
+    lost.when(change(Role.TRAINEE, licence=None)).then(LicenceChanged, roles=(Role.TRAINEE,))
+    given().when(change()).then_rejected(E.UNKNOWN_PRACTITIONER, practitioner="osei")
+
+
+def test_a_licence_ends_after_it_begins() -> None:
+    backwards = replace(LICENCE, valid_until=date(2019, 12, 31))
+    given().when(replace(osei, licence=backwards)).then_rejected(E.INVALID_RANGE)
+    given(osei).when(change(licence=backwards)).then_rejected(E.INVALID_RANGE)
+    given(osei).when(change(licence=replace(LICENCE, valid_until=SINCE))).then_event()
+
+
+def test_a_licence_is_valid_on_its_first_and_its_last_day() -> None:
+    assert [valid_on(LICENCE, day) for day in (date(2019, 12, 31), SINCE, UNTIL, date(2026, 11, 21))] == [
+        False, True, True, False,
+    ]  # fmt: skip
+    assert valid_on(replace(LICENCE, valid_until=None), date(2199, 1, 1))
+
+
+def test_the_first_role_that_is_wanted_is_found_and_others_are_refused() -> None:
+    both = acting_as(Role.TRAINEE, Role.CLINICIAN)
+    assert in_role(both, (Role.CLINICIAN, Role.TRAINEE), "sign a note") is Role.CLINICIAN
+    wrong = refusal(in_role, acting_as(Role.AUDITOR), (Role.CLINICIAN, Role.FRONT_DESK), "sign a note")
+    assert wrong.code == E.WRONG_ROLE
+    assert wrong.detail == "osei cannot sign a note: only a clinician or the front desk may."
+
+
+@pytest.mark.parametrize("actor", ["sam", "import of 2026", "clinic/api"])
+def test_who_was_never_added_is_nobody_here(actor: str) -> None:
+    assert refusal(in_role, acting_as(Role.CLINICIAN, actor=actor), tuple(Role), "look").code == E.UNKNOWN_PRACTITIONER
+
+
+@pytest.mark.parametrize(
+    ("licence", "day", "valid"),
+    [(None, 20, False), (LICENCE, 20, True), (LICENCE, 21, False), (replace(LICENCE, valid_until=None), 21, True)],
+)
+def test_a_deed_that_needs_a_licence_needs_one_on_its_day(licence: Licence | None, day: int, valid: bool) -> None:
+    context = acting_as(Role.PHARMACIST, licence=licence)
+    told = (context, (Role.CLINICIAN, Role.PHARMACIST), "verify", at(9, day=day))
+    if valid:
+        assert licensed(*told) is Role.PHARMACIST
+    else:
+        assert refusal(licensed, *told).code == E.NOT_LICENSED
+
+
+def test_nobody_is_added_without_a_role() -> None:
+    with pytest.raises(Invalid):
+        given().when(practitioner("kim"))
