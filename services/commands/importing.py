@@ -43,7 +43,7 @@ async def import_lines(
     if dry_run:
         return told(operator, await run(file, read, contract, _nothing, dry_run=True))
     async with sending(operator, contract, file) as (client, progress):
-        sender = _Sender(client, contract)
+        sender = Sender(client, contract)
         report = await run(file, read, contract, sender, concurrency=concurrency, progress=progress)
     if shown_in is not None and sender.last:
         try:
@@ -84,7 +84,7 @@ async def sending(operator: Operator, contract: Contract, file: Path) -> AsyncIt
                 raise
 
 
-class _Sender:
+class Sender:
     """Sends commands of one service; `last` is the highest sequence that an answer named."""
 
     def __init__(self, client: CommandClient, contract: Contract) -> None:

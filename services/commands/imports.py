@@ -1,4 +1,4 @@
-"""`commons import`: catalogues, donors, households, deliveries, recalls, the treasury's files."""
+"""`commons import`: catalogues, donors, households, deliveries, recalls, the treasury's files, patients' records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from services.commands import imports_treasury
+from services.commands import imports_fhir, imports_treasury
 from services.commands.common import Operator, command
 from services.commands.door import Usage, new_group
 from services.commands.importing import DryRun, File, import_lines, must_exist
@@ -155,4 +155,5 @@ def register(app: typer.Typer) -> None:
     group.command("receipts")(receipts)
     group.command("recalls")(recalls)
     imports_treasury.register(group)
+    imports_fhir.register(group)
     app.add_typer(group, name="import")

@@ -59,7 +59,7 @@ def _check_bytes(path: Path, chunks: Iterator[bytes], max_line: int | None) -> N
     offset, line, length, kept, blank = 0, 1, 0, b"", True
     for index, chunk in enumerate(chunks):
         if index == 0:
-            _check_magic(path, chunk)
+            check_magic(path, chunk)
         data = kept + chunk
         done = _decodable(path, data, line, offset)
         if done.endswith(b"\r"):
@@ -95,7 +95,7 @@ def _decodable(path: Path, data: bytes, line: int, offset: int) -> bytes:
     return data
 
 
-def _check_magic(path: Path, head: bytes) -> None:
+def check_magic(path: Path, head: bytes) -> None:
     for magic, what in _FOREIGN.items():
         if head.startswith(magic):
             raise Invalid(

@@ -1,0 +1,1 @@
+"""`commons import fhir`: FHIR R4 files, in bounded memory, into commands of the clinic."""

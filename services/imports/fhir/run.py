@@ -1,0 +1,167 @@
+"""One import of FHIR files: read for what is in them, then the patients, then what is known of them.
+
+The files are read two or three times rather than held. What is about a patient whom the ledger refused is not sent: it
+might be about somebody else. Commands of one aggregate go one after the other, others overlap; each is safe to send
+again, so an import that ended early is simply run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+from services.clinic.contract import clinic
+from services.imports.fhir.index import Index, Key, indexed
+from services.imports.fhir.planning import Plan, Planner
+from services.imports.fhir.report import UNREADABLE, Refusal, Report
+from services.imports.fhir.source import Found, resources
+from services.imports.plan import Planned
+from services.imports.run import Send, persistently
+from shared.errors import Invalid, LedgerError
+
+Progress = Callable[[int, int], None]
+"""Told how many resources are done, of how many."""
+
+_AHEAD: Final = 8
+_PATIENT: Final = "Patient"
+
+
+async def run(
+    paths: Sequence[Path], origin: str, send: Send, *, concurrency: int = 64, dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Report:  # fmt: skip
+    """Imports what the files hold. Raises Invalid, with nothing sent, for a file that cannot be opened at all."""
+    if len({path.name for path in paths}) != len(paths):
+        raise Invalid("Two of the files have the same name, so a report could not tell them apart. Rename one.")
+    report = Report(tuple(path.name for path in paths), origin, dry_run)
+    index = indexed(_noted(_all(paths), report), origin)
+    for type_, number in index.read.items():
+        report.count(type_).read += number
+    done = _Import(index, report, send, dry_run, progress)
+    try:
+        patients = [path for path in paths if path.name in index.patient_files]
+        await done.send_all((one for one in _all(patients) if _is_patient(one)), concurrency)
+        await done.send_all((one for one in _all(paths) if not _is_patient(one)), concurrency)
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group  # the first trouble; the others follow from it
+    report.finish()
+    return report
+
+
+def _all(paths: Iterable[Path]) -> Iterator[Found]:
+    for path in paths:
+        yield from resources(path)
+
+
+def _is_patient(found: Found) -> bool:
+    return found.resource is not None and found.resource["resourceType"] == _PATIENT
+
+
+def _noted(found: Iterable[Found], report: Report) -> Iterator[Found]:
+    """Counts, at the first reading, what is no resource."""
+    for one in found:
+        if one.fault is not None:
+            report.count(UNREADABLE).read += 1
+            report.refuse(Refusal(one.file, one.line, UNREADABLE, "", one.fault))
+        yield one
+
+
+class _Import:
+    """One import under way."""
+
+    def __init__(self, index: Index, report: Report, send: Send, dry_run: bool, progress: Progress | None) -> None:
+        self._planner = Planner(index)
+        self._total = sum(index.read.values())
+        self._report = report
+        self._send = send
+        self._dry_run = dry_run
+        self._progress = progress
+        self._done = 0
+        self._known: set[Key] = set()
+        """Patients whom the ledger has as these files say them; nothing is sent about others."""
+
+    async def send_all(self, found: Iterable[Found], concurrency: int) -> None:
+        """Deals the resources out to `concurrency` senders, all of one aggregate to the same one, and waits."""
+        concurrency = max(1, concurrency)
+        queues: list[asyncio.Queue[Plan | None]] = [asyncio.Queue(_AHEAD) for _ in range(concurrency)]
+        async with asyncio.TaskGroup() as group:
+            for queue in queues:
+                group.create_task(self._sender(queue))
+            for one in found:
+                if self._report.stopped is not None:
+                    break
+                if one.resource is not None and (plan := self._settled(one)) is not None:
+                    await queues[_place(plan.commands[0], concurrency)].put(plan)
+            for queue in queues:
+                await queue.put(None)
+
+    def _settled(self, found: Found) -> Plan | None:
+        """The plan of a resource that is to be sent; the fate of another is written down at once."""
+        plan = self._planner.plan(found)
+        if plan.refused is not None:
+            self._refuse(plan, plan.refused)
+        elif plan.left_out is not None:
+            self._report.leave_out(plan.type, plan.left_out)
+        elif plan.same:
+            self._report.fell(plan.type, "same")
+        elif plan.type != _PATIENT and plan.patient not in self._known:
+            self._refuse(plan, "its patient was not taken")
+        elif self._dry_run:
+            self._taken(plan, "taken")
+        else:
+            return plan
+        self._told()
+        return None
+
+    async def _sender(self, queue: asyncio.Queue[Plan | None]) -> None:
+        """Sends its queue in order; once the import has stopped it only empties it, so that nobody waits."""
+        while (plan := await queue.get()) is not None:
+            if self._report.stopped is None:
+                await self._one(plan)
+
+    async def _one(self, plan: Plan) -> None:
+        """Sends all that one resource asks for; it is taken when the ledger took all of it, anew or before."""
+        new = False
+        for command in plan.commands:
+            try:
+                answer = await _sent(self._send, command)
+            except LedgerError as error:
+                if error.status >= 500:
+                    where = f"{plan.found.file}, line {plan.found.line}"
+                    self._report.stopped = self._report.stopped or f"{where}: {error.detail}"
+                    return
+                self._refuse(plan, f"{error.code}: {error.detail}")
+                break
+            new = new or answer == "accepted"
+        else:
+            self._taken(plan, "taken" if new else "same")
+        self._told()
+
+    def _taken(self, plan: Plan, fate: str) -> None:
+        self._report.fell(plan.type, "taken" if fate == "taken" else "same")
+        self._report.notes.update(plan.notes)
+        self._report.unknown.update(plan.unknown)
+        if plan.type == _PATIENT and plan.patient is not None:
+            self._known.add(plan.patient)
+
+    def _refuse(self, plan: Plan, reason: str) -> None:
+        self._report.refuse(Refusal(plan.found.file, plan.found.line, plan.type, plan.id[:64], reason))
+
+    def _told(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+async def _sent(send: Send, command: Planned) -> str:
+    return await persistently(lambda: send(command.command, command.data, command.id))
+
+
+def _place(command: Planned, concurrency: int) -> int:
+    """Commands about one aggregate go to one sender, in the files' order."""
+    spec = clinic.command_named(command.command)
+    aggregate = f"{spec.category}/{spec.aggregate(clinic.parse(command.command, command.data))}"
+    return crc32(aggregate.encode()) % concurrency

@@ -1,0 +1,290 @@
+"""The resources of FHIR files, one at a time: ndjson with a resource a line, or a Bundle as one JSON document.
+
+A file is never held as a whole. Of a Bundle as much is held as one of its elements needs, MAX_RESOURCE at most,
+whatever the file's size. What is wrong with one line leaves the others alone; a Bundle that breaks off, or is no JSON,
+is refused from there on, and says so.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any, Final
+
+from services.imports.source import BOM, check_magic
+from shared.errors import Invalid
+
+MAX_RESOURCE: Final = 4_000_000
+"""Bytes of one line, characters of one element of a Bundle."""
+
+_CHUNK: Final = 1 << 18
+_BLANK: Final = " \t\r\n"
+_DEPTH: Final = 60
+_TWICE: Final = "\0twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A resource and where it stands: its line, or the number of its entry in a Bundle. `fault` is why it is none."""
+
+    file: str
+    line: int
+    resource: dict[str, Any] | None = None
+    full_url: str | None = None
+    fault: str | None = None
+
+
+class _Faulty(ValueError):
+    """A piece of JSON that is not taken as it stands."""
+
+
+def resources(path: Path) -> Iterator[Found]:
+    """Every resource of a file. Raises Invalid for a file that cannot be opened, is empty or of another format."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise Invalid(f"{path.name} cannot be opened: {error.strerror}.", file=path.name) from error
+    with file:
+        head = file.read(_CHUNK)
+        check_magic(path, head)
+        begins = head.removeprefix(BOM).strip()
+        if not begins:
+            raise Invalid(f"{path.name} is empty.", file=path.name)
+        file.seek(0)
+        yield from _document(path, file) if _is_document(path, begins) else _lines(path, file)
+
+
+def _is_document(path: Path, head: bytes) -> bool:
+    """Whether a file is one JSON document rather than one a line."""
+    if path.suffix.lower() in (".ndjson", ".jsonl"):
+        return False
+    first, _, rest = head.partition(b"\n")
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return True
+    return not rest.strip()
+
+
+# -- one resource a line ----------------------------------------------------------------------------------------------
+
+
+def _lines(path: Path, file: IO[bytes]) -> Iterator[Found]:
+    number = 0
+    while line := file.readline(MAX_RESOURCE + 1):
+        number += 1
+        if len(line) > MAX_RESOURCE and not line.endswith(b"\n"):
+            while (rest := file.readline(_CHUNK)) and not rest.endswith(b"\n"):
+                pass
+            yield Found(path.name, number, fault=f"the line is longer than {MAX_RESOURCE:,} bytes")
+            continue
+        if number == 1:
+            line = line.removeprefix(BOM)
+        if line.strip():
+            yield _found(path, number, line)
+
+
+def _found(path: Path, number: int, line: bytes) -> Found:
+    try:
+        return Found(path.name, number, _resource(_read(line.decode())))
+    except UnicodeDecodeError as error:
+        return Found(path.name, number, fault=f"byte {error.start + 1} is not UTF-8")
+    except json.JSONDecodeError as error:
+        return Found(path.name, number, fault=f"it is not JSON: {error.msg}, at character {error.pos + 1}")
+    except _Faulty as error:
+        return Found(path.name, number, fault=str(error))
+    except (ValueError, RecursionError, ArithmeticError):
+        return Found(
+            path.name, number, fault="it is not JSON that can be read: a number or a nesting is out of all reason"
+        )
+
+
+def _read(text: str) -> Any:
+    return _DECODER.decode(text.strip())
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; one that names an element twice is marked, so that it alone is not taken."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        made[_TWICE] = True
+    return made
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_once, parse_float=Decimal)
+
+
+def _resource(value: Any) -> dict[str, Any]:
+    """A value that is a resource at all. Raises _Faulty."""
+    if not isinstance(value, dict) or not isinstance(value.get("resourceType"), str):
+        raise _Faulty("it is no resource: there is no resourceType")
+    _sound(value)
+    return value
+
+
+def _sound(value: Any, depth: int = 0) -> None:
+    if depth > _DEPTH:
+        raise _Faulty(f"it is nested more than {_DEPTH} deep")
+    if isinstance(value, dict):
+        if _TWICE in value:
+            raise _Faulty("it names one element twice: which of the two is meant cannot be known")
+        for name, one in value.items():
+            _sound(name)
+            _sound(one, depth + 1)
+    elif isinstance(value, list):
+        for one in value:
+            _sound(one, depth + 1)
+    elif isinstance(value, float):
+        raise _Faulty("it is not JSON: NaN and Infinity are no numbers")
+    elif isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _Faulty("it holds half a character (a lone surrogate)") from None
+
+
+# -- a Bundle ---------------------------------------------------------------------------------------------------------
+
+
+class _Text:
+    """A window on a JSON document that moves forward: what was taken is dropped, more is read when it is needed."""
+
+    def __init__(self, path: Path, file: IO[bytes]) -> None:
+        self._path = path
+        self._file = file
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")()
+        self._text = ""
+        self._at = 0
+        self._ended = False
+
+    def _more(self) -> bool:
+        """Reads on; False at the end of the file."""
+        if self._ended:
+            return False
+        chunk = self._file.read(_CHUNK)
+        self._ended = not chunk
+        try:
+            read = self._decode.decode(chunk, final=self._ended)
+        except UnicodeDecodeError:
+            raise Invalid(f"{self._path.name} is not UTF-8 text.", file=self._path.name) from None
+        self._text, self._at = self._text[self._at :] + read, 0
+        return True
+
+    def peek(self) -> str:
+        """The next character that is not blank; nothing at the end."""
+        while True:
+            while self._at < len(self._text):
+                if self._text[self._at] not in _BLANK:
+                    return self._text[self._at]
+                self._at += 1
+            if not self._more():
+                return ""
+
+    def expect(self, characters: str) -> str:
+        found = self.peek()
+        if not found or found not in characters:
+            raise self.broken()
+        self._at += 1
+        return found
+
+    def value(self) -> Any:
+        """The next JSON value, whole. Raises Invalid when there is none within MAX_RESOURCE characters."""
+        self.peek()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self._at)
+                if end < len(self._text) or self._ended:  # a number may go on behind what was read
+                    self._at = end
+                    return value
+            except json.JSONDecodeError:
+                pass
+            if len(self._text) - self._at > MAX_RESOURCE:
+                raise Invalid(
+                    f"{self._path.name} is not JSON, or has an element of more than {MAX_RESOURCE:,} characters.",
+                    file=self._path.name,
+                )  # fmt: skip
+            wanted = 2 * (len(self._text) - self._at)
+            before = self._ended
+            while len(self._text) - self._at < wanted and self._more():
+                pass
+            if before:
+                raise self.broken()
+
+    def broken(self) -> Invalid:
+        what = "breaks off" if self._ended and not self._text[self._at :].strip() else "is not JSON"
+        return Invalid(f"{self._path.name} {what}: a Bundle is read up to there.", file=self._path.name)
+
+
+def _document(path: Path, file: IO[bytes]) -> Iterator[Found]:
+    """The entries of a Bundle, or the one resource that a file is."""
+    text = _Text(path, file)
+    text.expect("{")
+    others: dict[str, Any] = {}
+    number = 0
+    try:
+        while text.peek() != "}":
+            name = text.value()
+            text.expect(":")
+            if not isinstance(name, str) or name in others:
+                raise _Faulty("it names one element twice, or is no JSON object")
+            if name == "entry" and others.get("resourceType", "Bundle") == "Bundle" and text.peek() == "[":
+                others[name] = None
+                for number, entry in enumerate(_elements(text), 1):
+                    yield _entry(path, number, entry)
+            else:
+                others[name] = text.value()
+            if text.peek() == ",":
+                text.expect(",")
+            elif text.peek() != "}":
+                raise text.broken()
+        text.expect("}")
+        if text.peek():
+            raise Invalid(f"{path.name} has something behind the end of its document.", file=path.name)
+    except Invalid as error:
+        yield Found(path.name, number + 1, fault=error.detail.rstrip("."))
+        return
+    except (_Faulty, ValueError, RecursionError, ArithmeticError) as error:
+        fault = str(error) if isinstance(error, _Faulty) else "it is not JSON that can be read"
+        yield Found(path.name, number + 1, fault=f"the rest of the file is not read: {fault}")
+        return
+    if "entry" not in others or others["entry"] is not None:
+        yield from _alone(path, others)
+
+
+def _alone(path: Path, resource: dict[str, Any]) -> Iterator[Found]:
+    if resource.get("resourceType") == "Bundle":
+        return
+    try:
+        yield Found(path.name, 1, _resource(resource))
+    except _Faulty as error:
+        yield Found(path.name, 1, fault=str(error))
+
+
+def _elements(text: _Text) -> Iterator[Any]:
+    text.expect("[")
+    if text.peek() == "]":
+        text.expect("]")
+        return
+    while True:
+        yield text.value()
+        if text.expect(",]") == "]":
+            return
+
+
+def _entry(path: Path, number: int, entry: Any) -> Found:
+    if not isinstance(entry, Mapping):
+        return Found(path.name, number, fault="an entry of a Bundle is an object")
+    url = entry.get("fullUrl")
+    method = entry["request"].get("method") if isinstance(entry.get("request"), Mapping) else None
+    if method not in (None, "POST", "PUT"):
+        return Found(
+            path.name, number, fault=f"it asks for {str(method)[:10]}: only what says that something is, is read"
+        )
+    try:
+        return Found(path.name, number, _resource(entry.get("resource")), url if isinstance(url, str) else None)
+    except _Faulty as error:
+        return Found(path.name, number, fault=str(error))
