@@ -30,8 +30,18 @@ MODELLED: Final = frozenset({
 })  # fmt: skip
 
 
+_NO_CODES: Final = frozenset({("CapabilityStatement", "format")})
+"""Where the models list words that are no closed list of codes."""
+
+
 class NotValid(ValueError):
     """A resource is not R4; the text says where, and never what stands there."""
+
+
+def load() -> None:
+    """Import the models now rather than at the first resource."""
+    for named in sorted(MODELLED):
+        _model(named)
 
 
 def encoded(resource: Resource) -> bytes:
@@ -88,6 +98,6 @@ def _fields(model: type[Any]) -> dict[str, tuple[str, frozenset[str] | None]]:
     found = {}
     for name, info in model.model_fields.items():
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        allowed = extra.get("enum_values")
+        allowed = None if (model.__name__, name) in _NO_CODES else extra.get("enum_values")
         found[name] = (info.alias or name, frozenset(allowed) if isinstance(allowed, list) else None)
     return found

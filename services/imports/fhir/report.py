@@ -121,7 +121,7 @@ class Report:
 
     def as_text(self) -> str:
         """A table of the types, then the reasons, then what was taken otherwise and what was not understood."""
-        names = ("read", "valid" if self.dry_run else "taken", "same as before", "refused", "left out")
+        names: tuple[str, ...] = ("read", "valid" if self.dry_run else "taken", "same as before", "refused", "left out")
         rows: list[tuple[str, ...]] = [(name, *_figures(self.types[name])) for name in sorted(self.types)]
         rows.append(("all", *_figures(self.total)))
         if self.total.waiting:
