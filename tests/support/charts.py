@@ -37,9 +37,16 @@ AT = datetime(2026, 11, 20, 18, 30, tzinfo=UTC)
 
 def entry(kind: str, id: str, content: Any = None, /, *, patient: str = "p-1", **clear: Any) -> Entry:
     return Entry(
-        kind=kind, id=id, patient=patient, encounter=None if kind in ("patient", "practitioner") else "e-1",
-        content=content, clear=clear, occurred_at=AT, recorded_at=AT, revision=1,
-    )  # fmt: skip
+        kind=kind,
+        id=id,
+        patient=patient,
+        encounter=None if kind in ("patient", "practitioner") else "e-1",
+        content=content,
+        clear=clear,
+        occurred_at=AT,
+        recorded_at=AT,
+        revision=1,
+    )
 
 
 def code(system: CodeSystem, code: str, display: str) -> Coding:
@@ -50,14 +57,21 @@ PENICILLIN = code(CodeSystem.RXNORM, "7980", "Penicillin G")
 AMOXICILLIN = code(CodeSystem.RXNORM, "308191", "amoxicillin 500 MG Oral Capsule")
 
 ANA = Demographics(
-    family="Ruíz", given=("Ana", "María"), born=date(1980, 5, 1), sex=Sex.FEMALE,
+    family="Ruíz",
+    given=("Ana", "María"),
+    born=date(1980, 5, 1),
+    sex=Sex.FEMALE,
     contact=Contact(phone="0555 1", street="4 Mill Lane", city="Emporia", language="es-MX", guardian="Leo Ruíz"),
     identifiers=("http://hospital.example/mrn|12345", "County Hospital|p/9"),
-)  # fmt: skip
+)
 ORDER = Order(
-    medication=AMOXICILLIN, dose=Measure(value=1, unit="{capsule}"), directions="1 capsule 3 times a day", quantity=21,
-    days_supply=7, prescriber="Dr Lee",
-)  # fmt: skip
+    medication=AMOXICILLIN,
+    dose=Measure(value=1, unit="{capsule}"),
+    directions="1 capsule 3 times a day",
+    quantity=21,
+    days_supply=7,
+    prescriber="Dr Lee",
+)
 VITALS = (
     Vital(code=code(CodeSystem.LOINC, "8480-6", "Systolic blood pressure"), measured=Measure(value=120, unit="mm[Hg]")),
     Vital(code=code(CodeSystem.LOINC, "8462-4", "Diastolic blood pressure"), measured=Measure(value=80, unit="mm[Hg]")),
@@ -80,41 +94,80 @@ def charts() -> list[Entry]:
         entry("no_known_allergy", "p-1-food", category="food"),
         entry("problem", "c-1", Problem(code=code(CodeSystem.ICD10, "E11.9", "Type 2 diabetes"))),
         entry(
-            "appointment", "ap-1", "cough", clinician="dr-lee", starts_at="2026-11-20T18:15:00+00:00", minutes=15,
+            "appointment",
+            "ap-1",
+            "cough",
+            clinician="dr-lee",
+            starts_at="2026-11-20T18:15:00+00:00",
+            minutes=15,
             status="checked_in",
         ),
         entry(
-            "encounter", "e-1", Visit(reasons=(Coding(system=CodeSystem.TEXT, display="Cough"),), place="Room 2"),
-            clinician="dr-lee", appointment="ap-1", kind="ambulatory", ended_at="2026-11-20T19:00:00+00:00",
+            "encounter",
+            "e-1",
+            Visit(reasons=(Coding(system=CodeSystem.TEXT, display="Cough"),), place="Room 2"),
+            clinician="dr-lee",
+            appointment="ap-1",
+            kind="ambulatory",
+            ended_at="2026-11-20T19:00:00+00:00",
         ),
         entry("vitals", "v_1", VITALS, recorded_by="nurse-1"),
         entry(
-            "result", "r-1",
-            Result(code=code(CodeSystem.LOINC, "4548-4", "Hemoglobin A1c"), found_at=AT,
-                   measured=Measure(value=70, decimals=1, unit="%"), reference="4.0 to 5.6 %"),
+            "result",
+            "r-1",
+            Result(
+                code=code(CodeSystem.LOINC, "4548-4", "Hemoglobin A1c"),
+                found_at=AT,
+                measured=Measure(value=70, decimals=1, unit="%"),
+                reference="4.0 to 5.6 %",
+            ),
         ),
         entry("prescription", "m-1", ORDER, signed_by="dr-lee", signed_at="2026-11-20T18:40:00+00:00"),
         entry(
-            "dispensing", "d-1", Dispensed(handed=Handed(recipient="Ana Ruíz"), order=ORDER), prescription="m-1",
-            item="amox", quantity=21, unit="each", lots=[{"lot": "A1"}], days_supply=7, status="dispensed",
+            "dispensing",
+            "d-1",
+            Dispensed(handed=Handed(recipient="Ana Ruíz"), order=ORDER),
+            prescription="m-1",
+            item="amox",
+            quantity=21,
+            unit="each",
+            lots=[{"lot": "A1"}],
+            days_supply=7,
+            status="dispensed",
             verified_by="ph-1",
         ),
         entry(
-            "administration", "g-1", Given(medication=PENICILLIN, dose=Measure(value=5, decimals=1, unit="mL")),
-            item="pen", quantity=1, lot="B2", given_by="nurse-1",
-        ),
-        entry(
-            "immunization", "i-1",
-            Immunization(vaccine=code(CodeSystem.CVX, "141", "Influenza, seasonal"), lot="F9", title="RN",
-                         administered_by="N. Urse", sheet="Influenza VIS", sheet_edition=date(2025, 1, 31)),
+            "administration",
+            "g-1",
+            Given(medication=PENICILLIN, dose=Measure(value=5, decimals=1, unit="mL")),
+            item="pen",
+            quantity=1,
+            lot="B2",
             given_by="nurse-1",
         ),
         entry(
-            "practitioner", "dr-lee", "Dr Kim Lee", patient="", roles=["clinician"],
+            "immunization",
+            "i-1",
+            Immunization(
+                vaccine=code(CodeSystem.CVX, "141", "Influenza, seasonal"),
+                lot="F9",
+                title="RN",
+                administered_by="N. Urse",
+                sheet="Influenza VIS",
+                sheet_edition=date(2025, 1, 31),
+            ),
+            given_by="nurse-1",
+        ),
+        entry(
+            "practitioner",
+            "dr-lee",
+            "Dr Kim Lee",
+            patient="",
+            roles=["clinician"],
             licence={"title": "MD", "number": "4711", "valid_from": "2020-01-01"},
             identifiers=["http://hl7.org/fhir/sid/us-npi|9999908392"],
         ),
-    ]  # fmt: skip
+    ]
 
 
 @dataclass

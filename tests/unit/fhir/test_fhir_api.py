@@ -49,15 +49,23 @@ class Client:
     shelf: Shelf
 
     async def get(
-        self, target: str, *headers: tuple[bytes, bytes], who: tuple[tuple[bytes, bytes], ...] = WHO,
+        self,
+        target: str,
+        *headers: tuple[bytes, bytes],
+        who: tuple[tuple[bytes, bytes], ...] = WHO,
         method: str = "GET",
-    ) -> Got:  # fmt: skip
+    ) -> Got:
         path, _, query = target.partition("?")
         sent: list[Any] = []
         scope = {
-            "type": "http", "method": method, "path": path, "raw_path": path.encode(), "scheme": "http",
-            "query_string": query.encode(), "headers": [(b"host", b"clinic.example:8080"), *who, *headers],
-        }  # fmt: skip
+            "type": "http",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "scheme": "http",
+            "query_string": query.encode(),
+            "headers": [(b"host", b"clinic.example:8080"), *who, *headers],
+        }
 
         async def receive() -> Any:
             raise AssertionError("no body is read")
@@ -93,12 +101,23 @@ async def test_what_can_be_asked_is_declared_to_anybody() -> None:
 @pytest.mark.parametrize(
     ("type_", "id_"),
     [
-        ("Patient", "p-1"), ("Patient", "p.4"), ("AllergyIntolerance", "a-1"), ("AllergyIntolerance", "p-1-food"),
-        ("Condition", "c-1"), ("Appointment", "ap-1"), ("Encounter", "e-1"), ("Observation", "-bp-v.1"),
-        ("Observation", "-2-v.1"), ("Observation", "r-1"), ("MedicationRequest", "m-1"), ("MedicationDispense", "d-1"),
-        ("MedicationAdministration", "g-1"), ("Immunization", "i-1"), ("Practitioner", "dr-lee"),
+        ("Patient", "p-1"),
+        ("Patient", "p.4"),
+        ("AllergyIntolerance", "a-1"),
+        ("AllergyIntolerance", "p-1-food"),
+        ("Condition", "c-1"),
+        ("Appointment", "ap-1"),
+        ("Encounter", "e-1"),
+        ("Observation", "-bp-v.1"),
+        ("Observation", "-2-v.1"),
+        ("Observation", "r-1"),
+        ("MedicationRequest", "m-1"),
+        ("MedicationDispense", "d-1"),
+        ("MedicationAdministration", "g-1"),
+        ("Immunization", "i-1"),
+        ("Practitioner", "dr-lee"),
     ],
-)  # fmt: skip
+)
 async def test_every_kind_of_entry_is_a_valid_resource_under_its_own_address(type_: str, id_: str) -> None:
     got = await client().get(f"/fhir/{type_}/{id_}")
     assert (got.status, got.json["resourceType"], got.json["id"]) == (200, type_, id_)
@@ -167,11 +186,16 @@ async def test_every_read_is_recorded_with_who_whose_and_what_for() -> None:
 @pytest.mark.parametrize(
     ("who", "status"),
     [
-        ((), 401), (WHO[:1], 403), (WHO[1:], 401), (((b"x-commons-actor", b"dr lee"), WHO[1]), 401),
-        ((WHO[0], (b"x-commons-purpose", b"curiosity")), 403), ((WHO[0], WHO[0], WHO[1]), 400),
-        (((b"x-commons-actor", b"dr-\xfflee"), WHO[1]), 400), (((b"x-commons-actor", b"dr-lee\x00"), WHO[1]), 400),
+        ((), 401),
+        (WHO[:1], 403),
+        (WHO[1:], 401),
+        (((b"x-commons-actor", b"dr lee"), WHO[1]), 401),
+        ((WHO[0], (b"x-commons-purpose", b"curiosity")), 403),
+        ((WHO[0], WHO[0], WHO[1]), 400),
+        (((b"x-commons-actor", b"dr-\xfflee"), WHO[1]), 400),
+        (((b"x-commons-actor", b"dr-lee\x00"), WHO[1]), 400),
     ],
-)  # fmt: skip
+)
 async def test_nobody_reads_unnamed_or_without_a_purpose(who: Any, status: int) -> None:
     here = client()
     got = await here.get("/fhir/Patient/p-1", who=who)
@@ -198,32 +222,45 @@ async def test_who_may_see_no_charts_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("search", "ids"),
     [
-        ("Patient?_id=p-1", ["p-1"]), ("Patient?_id=p-1,p.4", ["p-1", "p.4"]),
-        ("Patient?identifier=http://hospital.example/mrn|12345", ["p-1"]), ("Patient?identifier=12345", ["p-1"]),
-        ("Patient?identifier=http://other.example|12345", []), ("Patient?name=RUIZ", ["p-1", "p-3"]),
-        ("Patient?name=mar%C3%ADa", ["p-1"]), ("Patient?family=ru&given=cem", ["p-3"]),
-        ("Patient?birthdate=1980-05-01&name=ana", ["p-1"]), ("Patient?birthdate=lt1980&name=ana", []),
-        ("Patient?birthdate=ge1980-05&name=ana", ["p-1"]), ("Patient?gender=female&name=ruiz", ["p-1"]),
-        ("AllergyIntolerance?patient=p-1", ["a-1", "p-1-food"]), ("AllergyIntolerance?patient=Patient/p-1", ["a-1", "p-1-food"]),
+        ("Patient?_id=p-1", ["p-1"]),
+        ("Patient?_id=p-1,p.4", ["p-1", "p.4"]),
+        ("Patient?identifier=http://hospital.example/mrn|12345", ["p-1"]),
+        ("Patient?identifier=12345", ["p-1"]),
+        ("Patient?identifier=http://other.example|12345", []),
+        ("Patient?name=RUIZ", ["p-1", "p-3"]),
+        ("Patient?name=mar%C3%ADa", ["p-1"]),
+        ("Patient?family=ru&given=cem", ["p-3"]),
+        ("Patient?birthdate=1980-05-01&name=ana", ["p-1"]),
+        ("Patient?birthdate=lt1980&name=ana", []),
+        ("Patient?birthdate=ge1980-05&name=ana", ["p-1"]),
+        ("Patient?gender=female&name=ruiz", ["p-1"]),
+        ("AllergyIntolerance?patient=p-1", ["a-1", "p-1-food"]),
+        ("AllergyIntolerance?patient=Patient/p-1", ["a-1", "p-1-food"]),
         ("AllergyIntolerance?patient=http://clinic.example:8080/fhir/Patient/p-2", []),
         ("Condition?patient=p-1&category=problem-list-item&clinical-status=active", ["c-1"]),
-        ("Condition?patient=p-1&clinical-status=resolved", []), ("Condition?patient=p-1&code=E11.9", ["c-1"]),
-        ("Encounter?patient=p-1&date=2026-11-20", ["e-1"]), ("Encounter?patient=p-1&date=gt2026-11-20", []),
-        ("Encounter?_id=e-1", ["e-1"]), ("Encounter?patient=p-1&date=ge2026-11&date=lt2026-12", ["e-1"]),
+        ("Condition?patient=p-1&clinical-status=resolved", []),
+        ("Condition?patient=p-1&code=E11.9", ["c-1"]),
+        ("Encounter?patient=p-1&date=2026-11-20", ["e-1"]),
+        ("Encounter?patient=p-1&date=gt2026-11-20", []),
+        ("Encounter?_id=e-1", ["e-1"]),
+        ("Encounter?patient=p-1&date=ge2026-11&date=lt2026-12", ["e-1"]),
         ("Observation?patient=p-1&category=vital-signs", ["-bp-v.1", "-2-v.1"]),
         ("Observation?patient=p-1&category=laboratory", ["r-1"]),
         ("Observation?patient=p-1&code=http://loinc.org|8310-5", ["-2-v.1"]),
-        ("Observation?patient=p-1&code=8480-6", ["-bp-v.1"]), ("Observation?_id=-2-v.1", ["-2-v.1"]),
+        ("Observation?patient=p-1&code=8480-6", ["-bp-v.1"]),
+        ("Observation?_id=-2-v.1", ["-2-v.1"]),
         ("Observation?patient=p-1&category=laboratory&date=ge2026-11-20T00:00:00%2B01:00", ["r-1"]),
         ("MedicationRequest?patient=p-1&intent=order", ["m-1"]),
         ("MedicationRequest?patient=p-1&intent=order&status=active", ["m-1"]),
         ("MedicationRequest?patient=p-1&intent=order&status=draft,stopped", []),
-        ("MedicationDispense?patient=p-1", ["d-1"]), ("MedicationAdministration?patient=p-1", ["g-1"]),
-        ("Immunization?patient=p-1", ["i-1"]), ("Appointment?patient=p-1&date=2026-11-20", ["ap-1"]),
+        ("MedicationDispense?patient=p-1", ["d-1"]),
+        ("MedicationAdministration?patient=p-1", ["g-1"]),
+        ("Immunization?patient=p-1", ["i-1"]),
+        ("Appointment?patient=p-1&date=2026-11-20", ["ap-1"]),
         ("Practitioner?name=lee", ["dr-lee"]),
         ("Practitioner?identifier=http://hl7.org/fhir/sid/us-npi|9999908392", ["dr-lee"]),
     ],
-)  # fmt: skip
+)
 async def test_charts_are_searched_by_what_us_core_asks_for(search: str, ids: list[str]) -> None:
     got = await client().get(f"/fhir/{quote(search, safe='?&=/:,|%')}")
     assert (got.status, got.ids) == (200, ids), got.body
@@ -263,14 +300,30 @@ async def test_what_is_not_known_is_named_and_refused_when_handling_is_strict() 
 @pytest.mark.parametrize(
     "search",
     [
-        "Patient", "Patient?gender=female", "Patient?_count=5", "Condition?code=E11.9", "Observation", "Patient?name:exact=Ana",
-        "Patient?name=ana&birthdate=1980-13", "Patient?name=ana&birthdate=sa1980", "Patient?name=ana&birthdate=19800501",
-        "Patient?name=a&_count=0", "Patient?name=a&_count=-1", "Patient?name=a&_count=many", "Patient?name=,", "Patient?_id=|",
-        "Condition?patient=Group/1", "Condition?patient=http://evil.example/fhir/Patient/p-1", "Patient?name=%ff",
-        "Patient?name=a%00b", "Patient?" + "&".join(["name=a"] * 41), "Patient?name=" + "a" * 201,
-        "Patient?_id=" + ",".join(["p-1"] * 51), "Patient?name=ana&birthdate=0000",
+        "Patient",
+        "Patient?gender=female",
+        "Patient?_count=5",
+        "Condition?code=E11.9",
+        "Observation",
+        "Patient?name:exact=Ana",
+        "Patient?name=ana&birthdate=1980-13",
+        "Patient?name=ana&birthdate=sa1980",
+        "Patient?name=ana&birthdate=19800501",
+        "Patient?name=a&_count=0",
+        "Patient?name=a&_count=-1",
+        "Patient?name=a&_count=many",
+        "Patient?name=,",
+        "Patient?_id=|",
+        "Condition?patient=Group/1",
+        "Condition?patient=http://evil.example/fhir/Patient/p-1",
+        "Patient?name=%ff",
+        "Patient?name=a%00b",
+        "Patient?" + "&".join(["name=a"] * 41),
+        "Patient?name=" + "a" * 201,
+        "Patient?_id=" + ",".join(["p-1"] * 51),
+        "Patient?name=ana&birthdate=0000",
     ],
-)  # fmt: skip
+)
 async def test_a_search_that_cannot_be_answered_says_why(search: str) -> None:
     here = client()
     got = await here.get(f"/fhir/{search}")
@@ -283,25 +336,35 @@ async def test_no_more_than_so_many_are_given_at_once() -> None:
     assert got.link("self") == "http://clinic.example:8080/fhir/Patient?name=r&_count=200"
 
 
-# -- requests that are not in order -------------------------------------------------------------------------------------
+# -- requests that are not in order -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("target", "headers", "status"),
     [
-        ("/fhir/Patient/p-1", [(b"content-length", b"5")], 400), ("/fhir/Patient/p-1", [(b"transfer-encoding", b"chunked")], 400),
-        ("/fhir/Patient?name=" + "a" * 5000, [], 414), ("/fhir/Patient/" + "a" * 5000, [], 414),
-        ("/fhir/Patient/p-1", [(b"accept", b"application/fhir+xml")], 406), ("/fhir/Patient/p-1?_format=xml", [], 406),
+        ("/fhir/Patient/p-1", [(b"content-length", b"5")], 400),
+        ("/fhir/Patient/p-1", [(b"transfer-encoding", b"chunked")], 400),
+        ("/fhir/Patient?name=" + "a" * 5000, [], 414),
+        ("/fhir/Patient/" + "a" * 5000, [], 414),
+        ("/fhir/Patient/p-1", [(b"accept", b"application/fhir+xml")], 406),
+        ("/fhir/Patient/p-1?_format=xml", [], 406),
         ("/fhir/Patient/p-1", [(b"accept", b"*/*;q=0")], 406),
         ("/fhir/Patient/p-1", [(b"accept", b"application/fhir+json; fhirVersion=5.0")], 406),
         ("/fhir/Patient/p-1", [(b"accept", b"text/html, application/json;q=0.5")], 200),
         ("/fhir/Patient/p-1?_format=json", [(b"accept", b"text/html")], 200),
-        ("/fhir/Patient/p-1?_format=application/fhir%2Bjson", [], 200), ("/fhir/Patient/p-1", [(b"accept", b"\xff")], 400),
-        ("/fhir/Patient/p-1/_history/1", [], 404), ("/fhir/Patient/p-1/$everything", [], 404), ("/fhir/Basic/1", [], 404),
-        ("/fhir/", [], 404), ("/fhir", [], 404), ("/else", [], 404), ("/fhir/../etc/passwd", [], 404), ("/fhir/patient/p-1", [], 404),
+        ("/fhir/Patient/p-1?_format=application/fhir%2Bjson", [], 200),
+        ("/fhir/Patient/p-1", [(b"accept", b"\xff")], 400),
+        ("/fhir/Patient/p-1/_history/1", [], 404),
+        ("/fhir/Patient/p-1/$everything", [], 404),
+        ("/fhir/Basic/1", [], 404),
+        ("/fhir/", [], 404),
+        ("/fhir", [], 404),
+        ("/else", [], 404),
+        ("/fhir/../etc/passwd", [], 404),
+        ("/fhir/patient/p-1", [], 404),
         ("/fhir/metadata", [(b"host", b"evil.example")], 400),
     ],
-)  # fmt: skip
+)
 async def test_a_request_is_answered_by_its_worth(target: str, headers: Any, status: int) -> None:
     got = await client().get(target, *headers)
     assert got.status == status, got.body
@@ -317,8 +380,12 @@ async def test_charts_are_not_written_here(method: str) -> None:
 async def test_a_host_that_is_none_is_refused() -> None:
     here = client()
     scope: dict[str, Any] = {
-        "type": "http", "method": "GET", "path": "/fhir/metadata", "query_string": b"", "headers": [(b"host", b'"><x')],
-    }  # fmt: skip
+        "type": "http",
+        "method": "GET",
+        "path": "/fhir/metadata",
+        "query_string": b"",
+        "headers": [(b"host", b'"><x')],
+    }
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

@@ -50,27 +50,44 @@ from tests.support.charts import AT, charts, entry
 load()  # half a second that is not the first example's
 
 CODES = (
-    ("rxnorm", "7980"), ("snomed", "91936005"), ("icd10", "E11.9"), ("loinc", "8480-6"), ("cvx", "141"), ("atc", "J01CA04"),
-)  # fmt: skip
+    ("rxnorm", "7980"),
+    ("snomed", "91936005"),
+    ("icd10", "E11.9"),
+    ("loinc", "8480-6"),
+    ("cvx", "141"),
+    ("atc", "J01CA04"),
+)
 
-words = st.text(string.ascii_letters + string.digits + " äöüßéłß中文,.;()-'/", min_size=1, max_size=40).map(
-    lambda text: " ".join(text.split())
-).filter(bool)  # fmt: skip
+words = (
+    st.text(string.ascii_letters + string.digits + " äöüßéłß中文,.;()-'/", min_size=1, max_size=40)
+    .map(lambda text: " ".join(text.split()))
+    .filter(bool)
+)
 notes = st.lists(words, min_size=1, max_size=3).map(" ".join)
 days = st.dates(date(1901, 1, 1), date(2197, 12, 31))
-moments = st.datetimes(datetime(1902, 1, 1), datetime(2197, 12, 31), timezones=st.just(UTC))
+_EARLIEST, _LATEST = datetime(1902, 1, 1), datetime(2197, 12, 31)  # noqa: DTZ001  # Hypothesis adds UTC
+moments = st.datetimes(_EARLIEST, _LATEST, timezones=st.just(UTC))
 texts = words.map(lambda text: Coding(system=CodeSystem.TEXT, display=text))
 codings = st.one_of(
-    texts, st.tuples(st.sampled_from(CODES), words).map(lambda c: Coding(system=CodeSystem(c[0][0]), code=c[0][1], display=c[1]))
-)  # fmt: skip
+    texts,
+    st.tuples(st.sampled_from(CODES), words).map(
+        lambda c: Coding(system=CodeSystem(c[0][0]), code=c[0][1], display=c[1])
+    ),
+)
 measures = st.builds(
-    Measure, value=st.integers(-(2**53) + 1, 2**53 - 1), decimals=st.integers(0, 6),
+    Measure,
+    value=st.integers(-(2**53) + 1, 2**53 - 1),
+    decimals=st.integers(0, 6),
     unit=st.sampled_from(["Cel", "mg/dL", "1", "%", "10*3/uL", "{capsule}", "[in_i]"]),
-)  # fmt: skip
+)
 identifiers = st.lists(
-    st.one_of(words, st.tuples(st.sampled_from(["http://a.example/mrn", "urn:oid:1.2.3", "County Hospital"]), words).map("|".join)),
-    max_size=3, unique=True,
-).map(tuple)  # fmt: skip
+    st.one_of(
+        words,
+        st.tuples(st.sampled_from(["http://a.example/mrn", "urn:oid:1.2.3", "County Hospital"]), words).map("|".join),
+    ),
+    max_size=3,
+    unique=True,
+).map(tuple)
 
 
 def optional(strategy: Any) -> Any:
@@ -78,15 +95,28 @@ def optional(strategy: Any) -> Any:
 
 
 contacts = st.builds(
-    Contact, phone=optional(words), email=optional(words), street=optional(words), city=optional(words),
-    state=optional(words), postal_code=optional(words), country=optional(words),
-    language=optional(st.sampled_from(["tr", "es-MX", "zh-Hant-TW"])), guardian=optional(words),
+    Contact,
+    phone=optional(words),
+    email=optional(words),
+    street=optional(words),
+    city=optional(words),
+    state=optional(words),
+    postal_code=optional(words),
+    country=optional(words),
+    language=optional(st.sampled_from(["tr", "es-MX", "zh-Hant-TW"])),
+    guardian=optional(words),
     guardian_phone=optional(words),
-).filter(lambda contact: contact != Contact())  # fmt: skip
+).filter(lambda contact: contact != Contact())
 people = st.builds(
-    Demographics, family=optional(words), given=st.lists(words, max_size=5).map(tuple), born=optional(days),
-    died=optional(days), sex=st.sampled_from(Sex), contact=optional(contacts), identifiers=identifiers,
-)  # fmt: skip
+    Demographics,
+    family=optional(words),
+    given=st.lists(words, max_size=5).map(tuple),
+    born=optional(days),
+    died=optional(days),
+    sex=st.sampled_from(Sex),
+    contact=optional(contacts),
+    identifiers=identifiers,
+)
 
 
 def read_back(resource: dict[str, Any]) -> Node:
@@ -107,16 +137,26 @@ def test_a_patient_comes_back(who: Demographics) -> None:
 
 @given(
     st.builds(
-        Allergy, substance=codings, category=st.sampled_from(AllergyCategory), intolerance=st.booleans(),
-        since=optional(days), note=optional(notes),
+        Allergy,
+        substance=codings,
+        category=st.sampled_from(AllergyCategory),
+        intolerance=st.booleans(),
+        since=optional(days),
+        note=optional(notes),
     ),
-    optional(codings), st.sampled_from([None, *Severity]),
-)  # fmt: skip
+    optional(codings),
+    st.sampled_from([None, *Severity]),
+)
 def test_an_allergy_comes_back(said: Allergy, reaction: Coding | None, severity: Severity | None) -> None:
     whole = Allergy(
-        substance=said.substance, category=said.category, intolerance=said.intolerance, since=said.since,
-        note=said.note, reaction=reaction, severity=None if reaction is None else severity,
-    )  # fmt: skip
+        substance=said.substance,
+        category=said.category,
+        intolerance=said.intolerance,
+        since=said.since,
+        note=said.note,
+        reaction=reaction,
+        severity=None if reaction is None else severity,
+    )
     node = read_back(allergy(sent("allergy", whole, status="active")))
     assert none_known(node) is None
     assert read_allergy(node) == whole
@@ -130,31 +170,48 @@ def test_that_none_is_known_comes_back_for_the_kind_it_was_asked_of(category: Al
 
 @given(
     st.builds(
-        Problem, code=codings, status=st.sampled_from([ProblemStatus.RESOLVED, ProblemStatus.REMISSION]),
-        since=optional(days), ended=optional(days), note=optional(notes),
-    )
-    | st.builds(
-        Problem, code=codings, status=st.sampled_from([ProblemStatus.ACTIVE, ProblemStatus.REFUTED]), since=optional(days),
+        Problem,
+        code=codings,
+        status=st.sampled_from([ProblemStatus.RESOLVED, ProblemStatus.REMISSION]),
+        since=optional(days),
+        ended=optional(days),
         note=optional(notes),
     )
-)  # fmt: skip
+    | st.builds(
+        Problem,
+        code=codings,
+        status=st.sampled_from([ProblemStatus.ACTIVE, ProblemStatus.REFUTED]),
+        since=optional(days),
+        note=optional(notes),
+    )
+)
 def test_a_problem_comes_back(said: Problem) -> None:
     assert read_condition(read_back(condition(sent("problem", said)))) == said
 
 
 @given(
     st.builds(
-        Visit, kinds=st.lists(codings, max_size=5).map(tuple), reasons=st.lists(codings, max_size=10).map(tuple),
-        place=optional(words), clinician=optional(words),
+        Visit,
+        kinds=st.lists(codings, max_size=5).map(tuple),
+        reasons=st.lists(codings, max_size=10).map(tuple),
+        place=optional(words),
+        clinician=optional(words),
     ),
-    st.sampled_from(EncounterKind), moments, moments,
-)  # fmt: skip
+    st.sampled_from(EncounterKind),
+    moments,
+    moments,
+)
 def test_an_encounter_comes_back(visit: Visit, kind: EncounterKind, one: datetime, other: datetime) -> None:
     began, ended = sorted((one, other))
     made = Entry(
-        kind="encounter", id="e-1", patient="p-1", content=visit, occurred_at=began, recorded_at=AT,
+        kind="encounter",
+        id="e-1",
+        patient="p-1",
+        content=visit,
+        occurred_at=began,
+        recorded_at=AT,
         clear={"kind": kind.value, "ended_at": ended.isoformat(), "imported_from": "x"},
-    )  # fmt: skip
+    )
     met = read_encounter(read_back(encounter(made)))
     assert (met.kind, met.visit, met.began, met.ended) == (kind, visit, began, ended)
 
@@ -175,30 +232,55 @@ def test_a_result_comes_back(code: Coding, value: dict[str, Any], at: datetime, 
 
 @given(
     st.builds(
-        Order, medication=codings, dose=optional(measures), route=optional(codings), directions=notes,
-        as_needed=st.booleans(), quantity=optional(st.integers(1, 2**53 - 1)), days_supply=optional(st.integers(1, 366)),
-        repeats=st.integers(0, 12), reason=optional(codings), prescriber=words,
+        Order,
+        medication=codings,
+        dose=optional(measures),
+        route=optional(codings),
+        directions=notes,
+        as_needed=st.booleans(),
+        quantity=optional(st.integers(1, 2**53 - 1)),
+        days_supply=optional(st.integers(1, 366)),
+        repeats=st.integers(0, 12),
+        reason=optional(codings),
+        prescriber=words,
     ),
-    st.sampled_from(OrderStatus), moments,
-)  # fmt: skip
+    st.sampled_from(OrderStatus),
+    moments,
+)
 def test_an_imported_order_comes_back(order: Order, status: OrderStatus, at: datetime) -> None:
     made = Entry(
-        kind="prescription", id="m-1", patient="p-1", content=order, occurred_at=at, recorded_at=AT,
+        kind="prescription",
+        id="m-1",
+        patient="p-1",
+        content=order,
+        occurred_at=at,
+        recorded_at=AT,
         clear={"status": status.value, "imported_from": "x"},
-    )  # fmt: skip
+    )
     ordered = read_medication_request(read_back(medication_request(made)))
     assert (ordered.order, ordered.status, ordered.at) == (order, status, at)
 
 
 @given(
     st.builds(
-        Immunization, vaccine=codings, manufacturer=optional(words), lot=optional(st.sampled_from(["A1", "L-77/b"])),
-        expires=optional(days), dose=optional(measures), route=optional(codings), site=optional(codings),
-        dose_number=optional(st.integers(1, 20)), place=optional(words), sheet=words,
-        sheet_edition=optional(days), sheet_given_on=optional(days), administered_by=words, title=optional(words),
+        Immunization,
+        vaccine=codings,
+        manufacturer=optional(words),
+        lot=optional(st.sampled_from(["A1", "L-77/b"])),
+        expires=optional(days),
+        dose=optional(measures),
+        route=optional(codings),
+        site=optional(codings),
+        dose_number=optional(st.integers(1, 20)),
+        place=optional(words),
+        sheet=words,
+        sheet_edition=optional(days),
+        sheet_given_on=optional(days),
+        administered_by=words,
+        title=optional(words),
     ),
     moments,
-)  # fmt: skip
+)
 def test_an_immunization_comes_back(said: Immunization, at: datetime) -> None:
     made = Entry(kind="immunization", id="i", patient="p-1", content=said, occurred_at=at, recorded_at=AT)
     found = read_immunization(read_back(immunization(made)))
@@ -240,10 +322,16 @@ def _observed(measure: Measure) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("text", "value", "decimals"),
     [
-        ("36.6", 366, 1), ("36.60", 3660, 2), ("1.0", 10, 1), ("0", 0, 0), ("-0.5", -5, 1), ("1E+3", 1000, 0),
-        ("1.50000000", 1500000, 6), ("9007199254740991", 2**53 - 1, 0),
+        ("36.6", 366, 1),
+        ("36.60", 3660, 2),
+        ("1.0", 10, 1),
+        ("0", 0, 0),
+        ("-0.5", -5, 1),
+        ("1E+3", 1000, 0),
+        ("1.50000000", 1500000, 6),
+        ("9007199254740991", 2**53 - 1, 0),
     ],
-)  # fmt: skip
+)
 def test_a_decimal_keeps_its_digits(text: str, value: int, decimals: int) -> None:
     assert exactly(Decimal(text), "1") == Measure(value=value, decimals=decimals, unit="1")
 
@@ -263,10 +351,17 @@ def test_an_id_goes_out_and_comes_back(id_: str, part: str) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"gender": "femme"}, {"gender": 5}, {"birthDate": "1980-02-30"}, {"birthDate": "5 May"}, {"colour": "red"},
-        {"name": {"family": "x"}}, {"active": "yes please"}, {"telecom": [{"system": "pigeon"}]}, {"contact": [[]]},
+        {"gender": "femme"},
+        {"gender": 5},
+        {"birthDate": "1980-02-30"},
+        {"birthDate": "5 May"},
+        {"colour": "red"},
+        {"name": {"family": "x"}},
+        {"active": "yes please"},
+        {"telecom": [{"system": "pigeon"}]},
+        {"contact": [[]]},
     ],
-)  # fmt: skip
+)
 def test_what_is_no_r4_is_found_and_told_without_its_value(wrong: dict[str, Any]) -> None:
     with pytest.raises(NotValid) as error:
         check({"resourceType": "Patient", "id": "p-1"} | wrong)
