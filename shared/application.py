@@ -11,9 +11,9 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 import uvicorn
@@ -44,6 +44,38 @@ class Component(Protocol):
 
     def health(self) -> dict[str, Any]:
         """`ok`: whether it is worth keeping; `ready`: whether it takes work now; and whatever else tells its state."""
+
+
+Asgi = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+
+
+@runtime_checkable
+class Web(Protocol):
+    """A component that answers HTTP requests of its own beside health and metrics: those under `prefix`, by `http`."""
+
+    prefix: str
+    http: Asgi
+
+
+def mounted(application: Asgi, component: Component) -> Asgi:
+    """The application, with a component's own HTTP under its prefix: FastStream's routes are of one exact path each."""
+    if not isinstance(component, Web):
+        return application
+    prefix, http = component.prefix, component.http
+
+    async def dispatch(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        inside = scope["type"] == "http" and (path == prefix or path.startswith(f"{prefix}/"))
+        await (http if inside else application)(scope, receive, send)
+
+    return dispatch
 
 
 def build(name: str, component: Component, settings: Settings) -> AsgiFastStream:
@@ -103,8 +135,8 @@ async def serve(name: str, component: Component, settings: Settings) -> None:
     try:
         log.info("started", **{k: v for k, v in component.health().items() if isinstance(v, (str, int))})
         config = uvicorn.Config(
-            build(name, component, settings), host=settings.http_host, port=settings.http_port, lifespan="on",
-            log_level="warning", access_log=False, timeout_graceful_shutdown=5,
+            mounted(build(name, component, settings), component), host=settings.http_host, port=settings.http_port,
+            lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
         server = _Server(config)
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -52,6 +52,10 @@ class Settings(BaseModel):
     """Days between the approval of a person's erasure and the destruction of their key."""
     retention_years: int = Field(10, alias="COMMONS_RETENTION_YEARS", ge=0, le=100)
     """Years, from the end of the year, for which the treasury keeps who is named in its books."""
+    fhir_base: str | None = Field(None, alias="COMMONS_FHIR_BASE", pattern=r"^https?://[^\s?#]+$")
+    """The address of the FHIR API as clients know it, /fhir included; else that which a request was sent to."""
+    fhir_trust_actor: bool = Field(False, alias="COMMONS_FHIR_TRUST_ACTOR")
+    """Whether the FHIR API believes who X-Commons-Actor says is reading: only behind a proxy that sets it."""
     traces: Literal["off", "console", "otlp"] = Field("off", alias="COMMONS_TRACES")
     """Where OpenTelemetry spans go; `otlp` reads the standard OTEL_EXPORTER_OTLP_* variables."""
 
