@@ -33,7 +33,7 @@ from services.fhir.ids import of_part, our_id
 from services.fhir.mapping import KINDS
 
 COUNT: Final = 50
-MOST: Final = 200
+MOST: Final = 100
 """Resources on a page: as many as are wanted if nobody says, and at most."""
 
 _PAGE: Final = "_page"
