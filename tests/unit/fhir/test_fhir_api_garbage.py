@@ -18,7 +18,7 @@ load()
 _PIECES = st.sampled_from([
     "p-1", "a-1", "v_1", "-bp-v.1", "2026-11", "ge2026", "active", "http://loinc.org|8480-6", "|",
     ",", "\\", "\\,", "%", "%00",
-    "%ff", "%f0%9f", "+", "&", "=", ":", ":exact", "?", "/", "..", "Patient/", "x" * 250, "é", "$", "", " ", 
+    "%ff", "%f0%9f", "+", "&", "=", ":", ":exact", "?", "/", "..", "Patient/", "x" * 250, "é", "$", "", " ",
     "9" * 40, "_page=",
 ])  # fmt: skip
 _NAMES = sorted({name for found in PARAMETERS.values() for name in found} | {"_count", "_format", "_page", "_sort", ""})
