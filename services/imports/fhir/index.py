@@ -44,7 +44,8 @@ class Index:
     """Patients by `system|value`; None of what two have."""
     names: dict[str, str] = field(default_factory=dict)
     medications: dict[Key, Mapping[str, Any]] = field(default_factory=dict)
-    patient_files: set[str] = field(default_factory=set)
+    files: dict[str, set[str]] = field(default_factory=dict)
+    """Which files hold resources of a type."""
 
     def add(self, found: Found) -> None:
         resource = found.resource
@@ -52,6 +53,7 @@ class Index:
             return
         type_ = str(resource["resourceType"])
         self.read[type_] += 1
+        self.files.setdefault(type_, set()).add(found.file)
         key = key_of(found)
         if key is None:
             return
@@ -59,7 +61,6 @@ class Index:
         if found.full_url is not None:
             self.urls.setdefault(found.full_url, key)
         if type_ == "Patient":
-            self.patient_files.add(found.file)
             for one in _identifiers(resource):
                 self.identified[one] = key if self.identified.get(one, key) == key else None
         elif type_ in NAMED:

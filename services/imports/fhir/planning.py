@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -47,10 +47,11 @@ class Plan:
 
 
 class Planner:
-    """Plans the resources of one import, each by itself."""
+    """Plans the resources of one import, each by itself. `known` are the patients and encounters taken by then."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, known: Set[Key]) -> None:
         self._index = index
+        self._known = known
         self._origin = index.origin
         self._makers: Mapping[str, Callable[[Node, _About], list[Planned]]] = {
             patient.TYPE: self._patient, allergy.TYPE: self._allergy, condition.TYPE: self._condition,
@@ -141,6 +142,9 @@ class Planner:
         key = self._index.resolve(reference)
         if key is None or key[0] != "Encounter":
             found.note("reference", "leads to no encounter in these files: left out")
+            return None
+        if key not in self._known:
+            found.note("reference", "leads to an encounter that was not taken: left out")
             return None
         return id_here(self._origin, *key)
 

@@ -1,6 +1,6 @@
-"""One import of FHIR files: read for what is in them, then the patients, then what is known of them.
+"""One import of FHIR files: read for what is in them, then the patients, their encounters, and what is known of them.
 
-The files are read two or three times rather than held. What is about a patient whom the ledger refused is not sent: it
+The files are read several times rather than held. What is about a patient whom the ledger refused is not sent: it
 might be about somebody else. Commands of one aggregate go one after the other, others overlap; each is safe to send
 again, so an import that ended early is simply run again.
 """
@@ -27,6 +27,8 @@ Progress = Callable[[int, int], None]
 
 _AHEAD: Final = 8
 _PATIENT: Final = "Patient"
+_FIRST: Final = (_PATIENT, "Encounter")
+"""What others refer to, and the ledger must know before them."""
 
 
 async def run(
@@ -42,9 +44,9 @@ async def run(
         report.count(type_).read += number
     done = _Import(index, report, send, dry_run, progress)
     try:
-        patients = [path for path in paths if path.name in index.patient_files]
-        await done.send_all((one for one in _all(patients) if _is_patient(one)), concurrency)
-        await done.send_all((one for one in _all(paths) if not _is_patient(one)), concurrency)
+        for type_ in _FIRST:
+            await done.send_all(_of(type_, paths, index), concurrency)
+        await done.send_all((one for one in _all(paths) if _type(one) not in _FIRST), concurrency)
     except ExceptionGroup as group:
         raise group.exceptions[0] from group  # the first trouble; the others follow from it
     report.finish()
@@ -56,8 +58,13 @@ def _all(paths: Iterable[Path]) -> Iterator[Found]:
         yield from resources(path)
 
 
-def _is_patient(found: Found) -> bool:
-    return found.resource is not None and found.resource["resourceType"] == _PATIENT
+def _of(type_: str, paths: Sequence[Path], index: Index) -> Iterator[Found]:
+    holding = [path for path in paths if path.name in index.files.get(type_, ())]
+    return (one for one in _all(holding) if _type(one) == type_)
+
+
+def _type(found: Found) -> str | None:
+    return None if found.resource is None else str(found.resource["resourceType"])
 
 
 def _noted(found: Iterable[Found], report: Report) -> Iterator[Found]:
@@ -73,15 +80,15 @@ class _Import:
     """One import under way."""
 
     def __init__(self, index: Index, report: Report, send: Send, dry_run: bool, progress: Progress | None) -> None:
-        self._planner = Planner(index)
+        self._known: set[Key] = set()
+        """Patients and encounters that the ledger has as these files say them; nothing is sent about other patients."""
+        self._planner = Planner(index, self._known)
         self._total = sum(index.read.values())
         self._report = report
         self._send = send
         self._dry_run = dry_run
         self._progress = progress
         self._done = 0
-        self._known: set[Key] = set()
-        """Patients whom the ledger has as these files say them; nothing is sent about others."""
 
     async def send_all(self, found: Iterable[Found], concurrency: int) -> None:
         """Deals the resources out to `concurrency` senders, all of one aggregate to the same one, and waits."""
@@ -144,8 +151,8 @@ class _Import:
         self._report.fell(plan.type, "taken" if fate == "taken" else "same")
         self._report.notes.update(plan.notes)
         self._report.unknown.update(plan.unknown)
-        if plan.type == _PATIENT and plan.patient is not None:
-            self._known.add(plan.patient)
+        if plan.type in _FIRST:
+            self._known.add((plan.type, plan.id))
 
     def _refuse(self, plan: Plan, reason: str) -> None:
         self._report.refuse(Refusal(plan.found.file, plan.found.line, plan.type, plan.id[:64], reason))

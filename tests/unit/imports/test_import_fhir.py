@@ -437,6 +437,32 @@ async def test_what_is_of_a_group_is_left_out_and_an_encounter_nowhere_is_noted(
     assert any("no encounter" in why for _, why in report.notes)
 
 
+async def test_an_encounter_is_there_before_what_refers_to_it_and_one_that_was_not_taken_is_not_referred_to(
+    tmp_path: Path,
+) -> None:
+    sent: list[str] = []
+    ledger = Ledger(lambda command: sent.append(type(command).__name__))
+    at = {"encounter": {"reference": "Encounter/e1"}}
+    nowhere = {"encounter": {"reference": "Encounter/e2"}}
+    _, report = await imported(
+        tmp_path,
+        observation("o1", valueString="x", **at),
+        observation("o2", valueString="y", **nowhere),
+        encounter("e1"),
+        encounter("e2", status="planned"),
+        patient(),
+        ledger=ledger,
+    )
+    assert sent == ["RegisterPatient", "OpenEncounter", "RecordResult", "RecordResult"]
+    assert report.notes == {
+        ("Observation.encounter.reference", "leads to an encounter that was not taken: left out"): 1
+    }
+    assert [one.encounter is None for one in sorted(ledger.of(RecordResult), key=lambda one: one.content.text)] == [
+        False,
+        True,
+    ]
+
+
 async def test_names_and_medicines_are_looked_up_where_a_reference_leads(tmp_path: Path) -> None:
     lee = {
         "resourceType": "Practitioner",
