@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from services.clinic.access import access
+from services.clinic.administration import administration
+from services.clinic.dispensing import dispensing
 from services.clinic.encounter import encounter
 from services.clinic.erasure import erasure, erasure_under
+from services.clinic.formulary import formulary
+from services.clinic.medication import medication
 from services.clinic.patient import patient
 from services.clinic.practitioner import practitioner
+from services.clinic.prescription import prescription
 from services.clinic.process import process
 from services.clinic.referral import referral
 from services.clinic.schedule import schedule
@@ -17,6 +22,7 @@ from shared.erasure import Terms
 
 DECIDERS: Final[tuple[Decider[Any], ...]] = (
     patient, practitioner, schedule, encounter, referral, access,
+    prescription, medication, formulary, dispensing, administration,
     process, erasure,
 )  # fmt: skip
 

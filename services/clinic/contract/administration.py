@@ -12,6 +12,7 @@ from msgspec import Meta
 from pydantic import Field
 
 from services.clinic.contract.base import (
+    AdministrationId,
     ClinicError,
     Coded,
     Date,
@@ -46,13 +47,14 @@ class Given:
 class MedicationAdministered:
     """A medicine was given to a patient at the clinic. `breaches` are the rules that it broke: somebody looks."""
 
-    administration: Id
+    administration: AdministrationId
     patient: Id
     encounter: Id | None = None
     item: Id
     location: Id
     quantity: Quantity
     lot: LotNumber
+    expires: Date | None = None
     content: Annotated[PersonalValue, Sealed(of="patient", holds=Given)]
     override_reason: Annotated[str | None, Sealed(of="patient")] = None
     fact: bool = False
@@ -63,18 +65,20 @@ class MedicationAdministered:
 
 @command(category="administration", aggregate="administration", makes=(MedicationAdministered,))
 class AdministerMedication:
-    """Give a medicine from stock. An alert stops it unless a licensed role gives an `override_reason`.
+    """Give a medicine from stock. An alert stops it unless a licensed role gives an `override_reason`. `expires` is the
+    date on its package.
 
     With `fact`, or late, it is recorded whatever it broke.
     """
 
-    administration: Id
+    administration: AdministrationId
     patient: Id
     encounter: Id | None = None
     item: Id
     location: Id
     quantity: Quantity
     lot: LotNumber
+    expires: Date | None = None
     content: Given
     override_reason: Note | None = None
     fact: bool = False
@@ -109,7 +113,7 @@ class Immunization:
 class ImmunizationGiven:
     """A vaccine was given: here, from stock (`item`, `location`), or elsewhere (`imported_from`)."""
 
-    administration: Id
+    administration: AdministrationId
     patient: Id
     encounter: Id | None = None
     item: Id | None = None
@@ -129,7 +133,7 @@ class ImmunizationGiven:
 class GiveImmunization:
     """Give a vaccine from stock (item, location, quantity, lot), or record one from elsewhere (`imported_from`)."""
 
-    administration: Id
+    administration: AdministrationId
     patient: Id
     encounter: Id | None = None
     item: Id | None = None
@@ -147,7 +151,7 @@ class GiveImmunization:
 class StockDrawn:
     """Inventory gave out what was administered; `movement` is the revision in that stock."""
 
-    administration: Id
+    administration: AdministrationId
     movement: Revision
     occurred_at: Moment
 
@@ -156,7 +160,7 @@ class StockDrawn:
 class NoteDrawn:
     """Note what inventory gave out; sent by a process manager."""
 
-    administration: Id
+    administration: AdministrationId
     movement: Revision
     occurred_at: Moment | None = None
 
@@ -165,7 +169,7 @@ class NoteDrawn:
 class AdministrationReversed:
     """It was recorded by mistake, and not given so. `movements` of stock known by then are taken back."""
 
-    administration: Id
+    administration: AdministrationId
     patient: Id
     reason: Annotated[str, Sealed(of="patient")]
     item: Id | None = None
@@ -178,7 +182,7 @@ class AdministrationReversed:
 class ReverseAdministration:
     """Take back what was recorded by mistake."""
 
-    administration: Id
+    administration: AdministrationId
     patient: Id
     reason: Note
     occurred_at: Moment | None = None
@@ -188,7 +192,7 @@ class ReverseAdministration:
 class AdministrationResolved:
     """Somebody looked into what was given against a rule, and closed its review."""
 
-    administration: Id
+    administration: AdministrationId
     patient: Id
     note: Annotated[str, Sealed(of="patient")]
     occurred_at: Moment
@@ -198,7 +202,7 @@ class AdministrationResolved:
 class ResolveAdministration:
     """Close the review of what was given against a rule."""
 
-    administration: Id
+    administration: AdministrationId
     patient: Id
     note: Note
     occurred_at: Moment | None = None

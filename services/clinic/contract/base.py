@@ -24,6 +24,7 @@ from shared.types import MAX_INTEGER, Amount, Date, Id, Moment, Note, Quantity, 
 
 __all__ = [
     "URIS",
+    "AdministrationId",
     "AllergyCategory",
     "Amount",
     "ClinicError",
@@ -31,10 +32,12 @@ __all__ = [
     "Coded",
     "Coding",
     "Date",
+    "DispensingId",
     "Id",
     "LotNumber",
     "Measure",
     "Moment",
+    "NewDispensingId",
     "Note",
     "Quantity",
     "Revision",
@@ -122,10 +125,11 @@ class ClinicError(StrEnum):
     ALERT_OPEN = "ALERT_OPEN"
     NO_SUCH_ALERT = "NO_SUCH_ALERT"
     DUPLICATE = "DUPLICATE"
-    NOT_RESERVED = "NOT_RESERVED"
-    NOT_VERIFIED = "NOT_VERIFIED"
     RECALLED = "RECALLED"
     EXPIRED = "EXPIRED"
+    NOT_RESERVED = "NOT_RESERVED"
+    NOT_VERIFIED = "NOT_VERIFIED"
+    NOT_LABELLED = "NOT_LABELLED"
     NOT_DISPENSED = "NOT_DISPENSED"
     UNKNOWN_GIVING = "UNKNOWN_GIVING"
     UNKNOWN_REFERRAL = "UNKNOWN_REFERRAL"
@@ -170,6 +174,24 @@ class AllergyCategory(StrEnum):
     FOOD = "food"
     ENVIRONMENT = "environment"
     BIOLOGIC = "biologic"
+
+
+DispensingId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"), Meta(max_length=48)]
+"""A dispensing's id: up to 48 characters, so that the ids of what follows from it have room."""
+
+
+def _no_administrations(id: str) -> str:
+    if id.startswith("a-"):
+        raise ValueError("it begins with a-, as the goods of administrations are named; choose another")
+    return id
+
+
+NewDispensingId = Annotated[DispensingId, AfterValidator(_no_administrations)]
+"""The id of a dispensing that is to be: inventory gives its goods out under it, and those of administrations under
+`a-` and their id."""
+
+AdministrationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"), Meta(max_length=48)]
+"""An administration's id: up to 48 characters; inventory gives its goods out under `a-` and it."""
 
 
 @value

@@ -1,6 +1,7 @@
 """Commands and events of `dispensing`: one medicine on its way from the shelf into a patient's hands.
 
     RequestDispensing -> DispensingRequested   the process claims order and fill, and sets the goods aside in inventory
+    RecheckDispensing -> DispensingRechecked   an allergy was recorded, or refuted, since
     OverrideAlert     -> AlertOverridden       each alert, by a licensed role, with a reason
     VerifyDispensing  -> DispensingVerified    by a pharmacist or the prescriber; nothing open, all set aside
     Dispense          -> MedicationDispensed   labelled and handed over; the goods leave inventory
@@ -21,9 +22,11 @@ from services.clinic.contract.base import (
     Amount,
     ClinicError,
     Date,
+    DispensingId,
     Id,
     LotNumber,
     Moment,
+    NewDispensingId,
     Note,
     Quantity,
     Revision,
@@ -74,6 +77,13 @@ class Override:
     reason: Note
 
 
+class Claim(StrEnum):
+    """What a dispensing claims elsewhere, and may claim beyond its limit once an alert about it is answered for."""
+
+    SUPPLY = "supply"
+    FILL = "fill"
+
+
 @value
 class LotLine:
     """So much of an item out of one lot. UNKNOWN is the stock of unknown lot."""
@@ -95,7 +105,7 @@ class DispensingRequested:
     It is unpicked at `due_at` unless it is collected by then. `expires_after` is the last day of the supply.
     """
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     prescription: Id
     item: Id
@@ -113,7 +123,7 @@ class DispensingRequested:
 class RequestDispensing:
     """Fill a signed order from an item at a place."""
 
-    dispensing: Id
+    dispensing: NewDispensingId
     patient: Id
     prescription: Id
     item: Id
@@ -124,10 +134,29 @@ class RequestDispensing:
 
 
 @event(category="dispensing")
+class DispensingRechecked:
+    """What is known of the patient's allergies has changed since: this is what was looked at, and stands, by now."""
+
+    dispensing: DispensingId
+    patient: Id
+    check: Annotated[PersonalValue, Sealed(of="patient", holds=Check)]
+    occurred_at: Moment
+
+
+@command(category="dispensing", aggregate="dispensing", makes=(DispensingRechecked,))
+class RecheckDispensing:
+    """Compare the medicine with what is known by now; sent by the dispensing process when an allergy is recorded."""
+
+    dispensing: DispensingId
+    patient: Id
+    occurred_at: Moment | None = None
+
+
+@event(category="dispensing")
 class AlertNoted:
     """What another aggregate said against it: more than was ordered, or given within the last days."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     content: Annotated[PersonalValue, Sealed(of="patient", holds=Alert)]
     occurred_at: Moment
@@ -137,7 +166,7 @@ class AlertNoted:
 class NoteAlert:
     """Note an alert; sent by the dispensing process."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     content: Alert
     occurred_at: Moment | None = None
@@ -145,11 +174,16 @@ class NoteAlert:
 
 @event(category="dispensing")
 class AlertOverridden:
-    """Somebody with a licence answers for an alert."""
+    """Somebody with a licence answers for an alert: for those of its kind that stood by then (`answered`).
 
-    dispensing: Id
+    One that comes up later stands for itself. `claim` is what may now be claimed beyond its limit.
+    """
+
+    dispensing: DispensingId
     patient: Id
     content: Annotated[PersonalValue, Sealed(of="patient", holds=Override)]
+    answered: Annotated[PersonalValue, Sealed(of="patient", holds=tuple[Alert, ...])]
+    claim: Claim | None = None
     role: Role
     occurred_at: Moment
 
@@ -158,7 +192,7 @@ class AlertOverridden:
 class OverrideAlert:
     """Answer for an alert, with a reason; only under a valid licence, as clinician or pharmacist."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     content: Override
     occurred_at: Moment | None = None
@@ -168,7 +202,9 @@ class OverrideAlert:
 class GoodsSetAside:
     """Inventory set goods aside for a dispensing; `short` is what was asked for and is not there."""
 
-    dispensing: Id
+    dispensing: DispensingId
+    item: Id
+    location: Id
     asked: Quantity
     lots: tuple[LotLine, ...]
     short: Amount
@@ -179,7 +215,9 @@ class GoodsSetAside:
 class NoteSetAside:
     """Note what inventory set aside; sent by a process manager."""
 
-    dispensing: Id
+    dispensing: DispensingId
+    item: Id
+    location: Id
     asked: Quantity
     lots: _Lots
     short: Amount
@@ -190,7 +228,7 @@ class NoteSetAside:
 class GoodsFreed:
     """What was set aside is not any more, as after a recall; `remaining` still is."""
 
-    dispensing: Id
+    dispensing: DispensingId
     lots: tuple[LotLine, ...]
     remaining: Amount
     occurred_at: Moment
@@ -200,7 +238,7 @@ class GoodsFreed:
 class NoteFreed:
     """Note what inventory freed or took away; sent by a process manager."""
 
-    dispensing: Id
+    dispensing: DispensingId
     lots: _Lots
     occurred_at: Moment | None = None
 
@@ -209,7 +247,7 @@ class NoteFreed:
 class GoodsIssued:
     """Inventory gave the goods out: `movement` is the revision in that stock, `unrecorded` was beyond its ledger."""
 
-    dispensing: Id
+    dispensing: DispensingId
     movement: Revision
     quantity: Quantity
     unrecorded: Amount = 0
@@ -220,7 +258,7 @@ class GoodsIssued:
 class NoteIssued:
     """Note what inventory gave out; sent by a process manager."""
 
-    dispensing: Id
+    dispensing: DispensingId
     movement: Revision
     quantity: Quantity
     unrecorded: Amount = 0
@@ -231,7 +269,7 @@ class NoteIssued:
 class DispensingVerified:
     """A pharmacist, or the prescriber who dispenses, checked medicine, order and label. `lots` are those in the bag."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     role: Role
     lots: tuple[LotLine, ...]
@@ -242,7 +280,7 @@ class DispensingVerified:
 class VerifyDispensing:
     """Verify a dispensing, as a pharmacist or as the order's prescriber."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     occurred_at: Moment | None = None
 
@@ -262,12 +300,13 @@ class MedicationDispensed:
     `discard_by` is on its label. `breaches` are the rules that a fact broke: somebody looks at them.
     """
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     prescription: Id
     item: Id
     location: Id
     quantity: Quantity
+    days_supply: Days
     lots: tuple[LotLine, ...]
     content: Annotated[PersonalValue, Sealed(of="patient", holds=Handed)]
     label_printed: bool
@@ -284,7 +323,7 @@ class Dispense:
     `lots` left out are those that were verified; a fact says which they were.
     """
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     content: Handed
     label_printed: bool
@@ -297,7 +336,7 @@ class Dispense:
 class DispensingRefused:
     """A medicine is not given, for a reason; what was set aside goes back."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     reason: Annotated[str, Sealed(of="patient")]
     occurred_at: Moment
@@ -307,7 +346,7 @@ class DispensingRefused:
 class RefuseDispensing:
     """Refuse to give a medicine, and say why."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     reason: Note
     occurred_at: Moment | None = None
@@ -317,7 +356,7 @@ class RefuseDispensing:
 class DispensingUnpicked:
     """A medicine was never collected, and is back in stock; it had not left the clinic."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     reason: Annotated[str, Sealed(of="patient")]
     occurred_at: Moment
@@ -327,7 +366,7 @@ class DispensingUnpicked:
 class UnpickDispensing:
     """Put back what was never collected."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     reason: Note
     occurred_at: Moment | None = None
@@ -337,7 +376,7 @@ class UnpickDispensing:
 class MedicineReturned:
     """A medicine that had left came back, and was destroyed: so much of it."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     quantity: Quantity
     reason: Annotated[str, Sealed(of="patient")]
@@ -349,7 +388,7 @@ class MedicineReturned:
 class ReturnMedicine:
     """Record that a medicine came back and was destroyed; it is never given to anybody again."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     quantity: Quantity
     reason: Note
@@ -360,7 +399,7 @@ class ReturnMedicine:
 class DispensingResolved:
     """Somebody looked into a medicine that was given against a rule, and closed its review."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     note: Annotated[str, Sealed(of="patient")]
     occurred_at: Moment
@@ -370,16 +409,17 @@ class DispensingResolved:
 class ResolveDispensing:
     """Close the review of a medicine that was given against a rule."""
 
-    dispensing: Id
+    dispensing: DispensingId
     patient: Id
     note: Note
     occurred_at: Moment | None = None
 
 
 __all__ = [
-    "Alert", "AlertKind", "AlertNoted", "AlertOverridden", "Check", "Dispense", "DispensingRefused",
-    "DispensingRequested", "DispensingResolved", "DispensingUnpicked", "DispensingVerified", "GoodsFreed",
-    "GoodsIssued", "GoodsSetAside", "Handed", "LotLine", "MedicationDispensed", "MedicineReturned", "NoteAlert",
-    "NoteFreed", "NoteIssued", "NoteSetAside", "Override", "OverrideAlert", "RefuseDispensing", "RequestDispensing",
-    "ResolveDispensing", "ReturnMedicine", "UnpickDispensing", "VerifyDispensing",
+    "Alert", "AlertKind", "AlertNoted", "AlertOverridden", "Check", "Claim", "Dispense", "DispensingRechecked",
+    "DispensingRefused", "DispensingRequested", "DispensingResolved", "DispensingUnpicked", "DispensingVerified",
+    "GoodsFreed", "GoodsIssued", "GoodsSetAside", "Handed", "LotLine", "MedicationDispensed", "MedicineReturned",
+    "NoteAlert", "NoteFreed", "NoteIssued", "NoteSetAside", "Override", "OverrideAlert", "RecheckDispensing",
+    "RefuseDispensing", "RequestDispensing", "ResolveDispensing", "ReturnMedicine", "UnpickDispensing",
+    "VerifyDispensing",
 ]  # fmt: skip

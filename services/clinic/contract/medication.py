@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.clinic.contract.base import Coded, Date, Id, Moment, Note, Text, command, event, value
+from services.clinic.contract.base import Coded, Date, DispensingId, Id, Moment, Note, Text, command, event, value
 from services.clinic.contract.prescription import Days
 from shared.personal import PersonalValue, Sealed
 
@@ -61,7 +61,7 @@ class FillClaimed:
     """A dispensing gives a patient a medicine; with `overridden` or as a `fact`, within seven days of the last."""
 
     patient: Id
-    dispensing: Id
+    dispensing: DispensingId
     content: Annotated[PersonalValue, Sealed(of="patient", holds=Fill)]
     overridden: bool = False
     fact: bool = False
@@ -73,7 +73,7 @@ class ClaimFill:
     """Claim that a dispensing gives a patient a medicine; sent by the dispensing process."""
 
     patient: Id
-    dispensing: Id
+    dispensing: DispensingId
     content: Fill
     overridden: bool = False
     fact: bool = False
@@ -85,7 +85,7 @@ class FillReleased:
     """A dispensing came to nothing: the patient did not get the medicine by it."""
 
     patient: Id
-    dispensing: Id
+    dispensing: DispensingId
     occurred_at: Moment
 
 
@@ -94,7 +94,7 @@ class ReleaseFill:
     """Give a claim back; sent by the dispensing process."""
 
     patient: Id
-    dispensing: Id
+    dispensing: DispensingId
     occurred_at: Moment | None = None
 
 

@@ -16,7 +16,19 @@ from typing import Annotated
 from msgspec import Meta
 from pydantic import Field
 
-from services.clinic.contract.base import Coded, Id, Measure, Moment, Note, Quantity, Text, command, event, value
+from services.clinic.contract.base import (
+    Coded,
+    DispensingId,
+    Id,
+    Measure,
+    Moment,
+    Note,
+    Quantity,
+    Text,
+    command,
+    event,
+    value,
+)
 from shared.personal import PersonalValue, Sealed
 
 Days = Annotated[int, Field(ge=1, le=366), Meta(ge=1, le=366)]
@@ -125,7 +137,7 @@ class SupplyAllotted:
 
     prescription: Id
     patient: Id
-    dispensing: Id
+    dispensing: DispensingId
     quantity: Quantity
     overridden: bool = False
     fact: bool = False
@@ -140,7 +152,7 @@ class AllotSupply:
 
     prescription: Id
     patient: Id
-    dispensing: Id
+    dispensing: DispensingId
     quantity: Quantity
     overridden: bool = False
     fact: bool = False
@@ -153,7 +165,7 @@ class SupplyReturned:
 
     prescription: Id
     patient: Id
-    dispensing: Id
+    dispensing: DispensingId
     occurred_at: Moment
 
 
@@ -163,7 +175,7 @@ class ReturnSupply:
 
     prescription: Id
     patient: Id
-    dispensing: Id
+    dispensing: DispensingId
     occurred_at: Moment | None = None
 
 
