@@ -48,10 +48,15 @@ class Administration:
     """What was given. `movements` are those of the stock. `review` says whether a rule that it broke waits for
     somebody; None when it broke none."""
 
-    given: MedicationAdministered | ImmunizationGiven | None = None
+    medicine: MedicationAdministered | None = None
+    vaccine: ImmunizationGiven | None = None
     movements: list[int] = field(default_factory=list)
     reversed: bool = False
     review: bool | None = None
+
+    @property
+    def given(self) -> MedicationAdministered | ImmunizationGiven | None:
+        return self.medicine or self.vaccine
 
 
 AdministrationCommand = (
@@ -64,9 +69,10 @@ AdministrationEvent = (
 
 def evolve(administration: Administration, event: AdministrationEvent) -> Administration:
     match event:
-        case MedicationAdministered() | ImmunizationGiven():
-            administration.given = event
-            administration.review = True if event.breaches else None
+        case MedicationAdministered():
+            administration.medicine, administration.review = event, True if event.breaches else None
+        case ImmunizationGiven():
+            administration.vaccine, administration.review = event, True if event.breaches else None
         case StockDrawn():
             administration.movements.append(event.movement)
         case AdministrationReversed():

@@ -480,7 +480,7 @@ def _dispense(
             replace(
                 line, manufacturer=line.manufacturer or (bag[_key(line)].manufacturer if _key(line) in bag else None)
             )
-            for line in command.lots
+            for line in command.lines
         )
         or dispensing.bag
         or dispensing.lots
@@ -502,7 +502,7 @@ def _dispense(
         raise refusal
     ends = [line.date for line in lots if line.date is not None]
     return MedicationDispensed(
-        **(fields | {"lots": lots}), prescription=requested.prescription, item=requested.item,  # type: ignore[arg-type]
+        **fields, lots=lots, prescription=requested.prescription, item=requested.item,  # type: ignore[arg-type]
         location=requested.location, days_supply=requested.days_supply,
         quantity=sum(line.quantity for line in lots) or requested.quantity,
         discard_by=min([*ends, at.date() + KEPT_FOR]), breaches=faults.codes(),

@@ -62,8 +62,8 @@ def reads(command: MedicationCommand) -> Iterable[Ref]:
 
 def decide(command: MedicationCommand, medication: Medication, context: Context) -> MedicationEvent | None:
     fields = dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}
-    if isinstance(command, ReleaseFill):  # also of somebody who was erased since
-        return FillReleased(**fields) if command.dispensing in medication.fills else None
+    if isinstance(command, ReleaseFill):  # recorded although nothing was claimed, and of somebody who was erased since
+        return None if command.dispensing in medication.released else FillReleased(**fields)
     patient: Patient = context.read("patient", command.patient)
     known(patient, command.patient, context)
     match command:

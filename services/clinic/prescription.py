@@ -88,8 +88,8 @@ def decide(command: PrescriptionCommand, prescription: Prescription, context: Co
             return None if prescription.stopped_at is not None else PrescriptionStopped(**fields)
         case AllotSupply():
             return _allot(command, prescription, context, max(at, context.now), fields)
-        case ReturnSupply():
-            return SupplyReturned(**fields) if command.dispensing in prescription.allotted else None
+        case ReturnSupply():  # recorded although nothing was allotted: it is sent again, and must not undo a later fact
+            return None if command.dispensing in prescription.returned else SupplyReturned(**fields)
 
 
 def _prescribe(

@@ -297,6 +297,7 @@ class Handed:
 class MedicationDispensed:
     """A medicine is in the hands of the patient, or of somebody who fetched it: lots, maker, expiry and recipient.
 
+    `lots` are what was handed over, `lines` what was said of it.
     `discard_by` is on its label. `breaches` are the rules that a fact broke: somebody looks at them.
     """
 
@@ -308,6 +309,7 @@ class MedicationDispensed:
     quantity: Quantity
     days_supply: Days
     lots: tuple[LotLine, ...]
+    lines: tuple[LotLine, ...] = ()
     content: Annotated[PersonalValue, Sealed(of="patient", holds=Handed)]
     label_printed: bool
     fact: bool = False
@@ -320,14 +322,14 @@ class MedicationDispensed:
 class Dispense:
     """Hand a verified medicine over, labelled. With `fact`, or late, it is recorded whatever it broke.
 
-    `lots` left out are those that were verified; a fact says which they were.
+    `lines` left out are the lots that were verified; a fact says which they were.
     """
 
     dispensing: DispensingId
     patient: Id
     content: Handed
     label_printed: bool
-    lots: _Lots = ()
+    lines: _Lots = ()
     fact: bool = False
     occurred_at: Moment | None = None
 

@@ -161,7 +161,7 @@ class AllotSupply:
 
 @event(category="prescription")
 class SupplyReturned:
-    """A dispensing came to nothing, and does not count against what was ordered."""
+    """A dispensing came to nothing, and does not count against what was ordered, if ever it did."""
 
     prescription: Id
     patient: Id
