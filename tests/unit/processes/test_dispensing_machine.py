@@ -377,9 +377,8 @@ def memory_is_bounded(ward: Infirmary, dispensings: dict[str, Any]) -> None:
 
 def mendable(refused: list[Any]) -> set[str]:
     """Codes of refusals by inventory that say why its books, as they are, need a person."""
-    return {
-        one.code for one in refused if one.command == "ReverseMovement" and one.code == "BREAKS_LATER_MOMENT"
-    }  # fmt: skip
+    codes = ("BREAKS_LATER_MOMENT", "UNKNOWN_MOVEMENT")
+    return {one.code for one in refused if one.command == "ReverseMovement" and one.code in codes}
 
 
 Medicines.TestCase.settings = settings(

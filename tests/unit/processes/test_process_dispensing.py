@@ -275,3 +275,34 @@ def test_goods_given_out_by_hand_for_the_clinic_are_nobody_s_dispensing(ward: In
         ward.inventory.do("IssueStock", item="amox", location="cupboard", purpose="clinic", lines=line, **more)
     ward.settle()
     assert not ward.unresolved()
+
+
+def test_goods_set_aside_for_what_is_long_over_are_freed_again(ward: Infirmary) -> None:
+    ward.order("rx-d", BEN, quantity=500)
+    ward.request("d", BEN, "rx-d", quantity=500)
+    courier = ward.couriers[0]
+    ward.read(courier)
+    (target,) = [key for key in courier.queues if key[0] == "inventory"]
+    ward.send(courier, target, "delayed")
+    ward.settle()
+    ward.end("RefuseDispensing", "d", BEN)
+    ward.settle()
+    ward.stock("amox", 500, "A")
+    ward.arrive_late(0)
+    assert ward.reserved() == {"c-d": {"A": 500}}
+    ward.settle()
+    assert ward.reserved() == {} and not ward.unresolved()
+
+
+def test_what_is_sent_again_after_a_restart_does_not_undo_a_later_fact(ward: Infirmary) -> None:
+    ward.order("rx-d", BEN)
+    ward.request("d", BEN, "rx-d")
+    ward.clinic.do("StopPrescription", prescription="rx-d", patient=BEN, reason="zyreason")
+    ward.settle()
+    ward.hand_over("d", BEN, fact=True)
+    ward.settle()
+    for courier in ward.couriers:
+        ward.restart(courier)
+    ward.settle()
+    assert ward.clinic.state("prescription", "rx-d").allotted == {"d": 20}
+    assert "d" in ward.clinic.state("medication", BEN).fills

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from services.clinic.contract import (
+    EncounterClosed,
+    EncounterOpened,
+    NoteAttested,
+    NoteDrafted,
+    NoteSigned,
+    Purpose,
+    RecordDisclosed,
+)
+from services.clinic.processes import Erasing as OfPatients
 from services.distribution.contract import NoShowRecorded, OrderCancelled, OrderCompleted
 from services.distribution.processes import Erasing as OfHouseholds
 from services.inventory.processes import Erasing as OfDonors
@@ -15,6 +25,7 @@ from shared.erasure import Stage, Terms
 from tests.support.desk import Desk
 from tests.support.following import Follower, ids, replay
 from tests.support.hall import Hall, goods
+from tests.support.infirmary import PATIENTS, Infirmary
 from tests.support.pantry import Pantry
 
 TERMS = Terms(delay=timedelta(days=30), years=0)
@@ -191,3 +202,61 @@ def test_a_restart_gives_the_same_steps_again(desk: Desk) -> None:
     first.settle()
     again = OfParties(TERMS)
     assert ids(again, replay(again, desk.events)) == ids(first.manager, first.steps)
+
+
+def needed(ward: Infirmary, patient: str) -> dict[str, set[str]]:
+    """What stands against erasing a patient, by all events so far."""
+    ward.settle()
+    erasing = OfPatients(TERMS)
+    replay(erasing, ward.clinic.events)
+    return {one.what: set(one.which) for one in erasing.obstacles(("patient", patient))}
+
+
+def test_a_patient_is_needed_while_a_dispensing_is_open_a_recall_of_theirs_is_and_their_records_are_kept() -> None:
+    ward, (ada, ben) = Infirmary().furnish(), PATIENTS
+    ward.stock("amox", 100, "A")
+    assert needed(ward, ben) == {}
+    ward.order("rx", ben)
+    ward.request("d", ben, "rx")
+    assert needed(ward, ben) == {"open dispensings": {"d"}}
+    ward.verify("d", ben)
+    ward.hand_over("d", ben)
+    ward.administer("g", ada, lot="B")
+    assert needed(ward, ben) == {"records of their care": set()}
+    for recall, lot in (("r-a", "A"), ("r-b", "B")):
+        ward.inventory.do("RecallLot", item="amox", recall=recall, scope={"lots": [lot]}, reason="Glass.")
+    assert needed(ward, ben) == {"open recalls of what they got": {"r-a"}, "records of their care": set()}
+    assert needed(ward, ada) == {"open recalls of what they got": {"r-b"}, "records of their care": set()}
+    ward.inventory.do("LiftRecall", item="amox", recall="r-a", reason="withdrawn")
+    assert needed(ward, ben) == {"records of their care": set()}
+
+
+def test_what_came_to_nothing_or_was_never_given_ties_nobody() -> None:
+    ward, (ada, ben) = Infirmary().furnish(), PATIENTS
+    ward.inventory.do("RecallLot", item="amox", recall="r", scope={}, reason="Glass.")
+    ward.order("rx", ben)
+    ward.request("d", ben, "rx")
+    ward.end("RefuseDispensing", "d", ben)
+    assert needed(ward, ben) == {}
+    ward.administer("g", ada, fact=True)
+    ward.clinic.do("ReverseAdministration", administration="g", patient=ada, reason="never given")
+    assert "open recalls of what they got" not in needed(ward, ada)
+
+
+def test_an_unsigned_note_an_open_encounter_and_a_disclosure_tie_a_patient() -> None:
+    erasing, at = OfPatients(TERMS), datetime(2026, 11, 20, tzinfo=UTC)
+    of: dict[str, Any] = {"patient": "p", "occurred_at": at}
+    note = {"encounter": "e", "note": "n", **of}
+
+    def after(event: Any) -> list[str]:
+        assert ("patient", "p") in list(erasing.tie(event))
+        return [one.what for one in erasing.obstacles(("patient", "p"))]
+
+    kept = "records of their care"
+    assert after(EncounterOpened(encounter="e", **of)) == ["open encounters", kept]
+    assert after(NoteDrafted(text="x", author="tam", **note)) == ["open encounters", "unsigned notes", kept]
+    assert after(NoteSigned(needs_attestation=True, **note)) == ["open encounters", "unsigned notes", kept]
+    assert after(NoteAttested(**note)) == ["open encounters", kept]
+    assert after(EncounterClosed(encounter="e", **of)) == [kept]
+    disclosed = RecordDisclosed(disclosure="x", purpose=Purpose.LEGAL, content="sealed", **of)
+    assert after(disclosed) == [kept, "account of disclosures"]
