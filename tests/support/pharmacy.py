@@ -6,7 +6,7 @@ ibuprofen tablets; Ada tolerates no penicillin, Ben tolerates everything as far 
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 
 from services.clinic.contract import (
@@ -28,8 +28,18 @@ from services.clinic.contract import (
     VerifyDispensing,
 )
 from tests.support.clinic import CLINIC, measured, practitioner, rxnorm
+from tests.support.clinic import given as given_by_osei
+from tests.support.sentences import NOW, By, Given, by
 
 sam = practitioner("sam", Role.CLINICIAN, Role.PHARMACIST)
+
+
+def given(*steps: Any, now: datetime = NOW) -> Given:
+    """What came first; from when Sam works here on, he sent what nobody else is said to have sent."""
+    since = steps.index(sam) + 1 if sam in steps else len(steps)
+    later = (step if isinstance(step, By) else by("sam", step)[0] for step in steps[since:])
+    return given_by_osei(*steps[:since], *later, now=now)
+
 
 amoxicillin_500 = rxnorm("308191", "amoxicillin 500 MG Oral Capsule")
 ibuprofen_400 = rxnorm("197806", "ibuprofen 400 MG Oral Tablet")

@@ -29,9 +29,9 @@ from services.clinic.contract import (
     StockDrawn,
 )
 from services.inventory.contract import RecallScope
-from tests.support.clinic import given, measured
+from tests.support.clinic import measured
 from tests.support.dispensings import kinds
-from tests.support.pharmacy import PHARMACY, amoxicillin_500, entry, ibuprofen_400, noted
+from tests.support.pharmacy import PHARMACY, amoxicillin_500, entry, given, ibuprofen_400, noted
 from tests.support.sentences import NOW
 
 E = ClinicError

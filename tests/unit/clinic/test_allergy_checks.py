@@ -19,7 +19,7 @@ from services.clinic.contract import (
     RecordAllergy,
     RefuteAllergy,
 )
-from tests.support.clinic import CLINIC, given, penicillin, rxnorm
+from tests.support.clinic import CLINIC, penicillin, rxnorm
 from tests.support.dispensings import kinds
 from tests.support.pharmacy import (
     SHELF,
@@ -28,6 +28,7 @@ from tests.support.pharmacy import (
     cephalexin,
     cephalexin_500,
     entry,
+    given,
     ibuprofen_400,
     noted,
     order,

@@ -44,7 +44,7 @@ from services.clinic.contract import (
 )
 from services.inventory.contract import RecallScope
 from shared.errors import Invalid
-from tests.support.clinic import CLINIC, at, given, measured, practitioner
+from tests.support.clinic import CLINIC, at, measured, practitioner
 from tests.support.dispensings import alert, hand_over, kinds, override, refuse, verify
 from tests.support.pharmacy import (
     PHARMACY,
@@ -56,6 +56,7 @@ from tests.support.pharmacy import (
     amoxicillin_500,
     claim,
     entry,
+    given,
     ibuprofen_400,
     lot,
     order,

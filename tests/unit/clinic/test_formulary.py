@@ -10,8 +10,8 @@ import pytest
 from services.clinic.contract import ClinicError, FormularyEntrySet, ItemNoted, NoteRecall, RecallNoted
 from services.clinic.formulary import recalls_of
 from services.inventory.contract import RecallScope
-from tests.support.clinic import CLINIC, given, rxnorm
-from tests.support.pharmacy import PHARMACY, amoxicillin, amoxicillin_500, entry, noted, request, sam
+from tests.support.clinic import CLINIC, rxnorm
+from tests.support.pharmacy import PHARMACY, amoxicillin, amoxicillin_500, entry, given, noted, request, sam
 from tests.support.sentences import NOW
 
 E = ClinicError

@@ -19,7 +19,7 @@ from services.clinic.contract import (
     ReportedMedication,
     ReportedMedicationRecorded,
 )
-from tests.support.clinic import CLINIC, given, rxnorm
+from tests.support.clinic import CLINIC, rxnorm
 from tests.support.dispensings import alert, override
 from tests.support.pharmacy import (
     PHARMACY,
@@ -27,6 +27,7 @@ from tests.support.pharmacy import (
     amoxicillin_500,
     claim,
     fill,
+    given,
     ibuprofen,
     ibuprofen_400,
     request,

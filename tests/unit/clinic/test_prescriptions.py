@@ -22,8 +22,8 @@ from services.clinic.contract import (
     SupplyAllotted,
     SupplyReturned,
 )
-from tests.support.clinic import CLINIC, given, measured, rxnorm
-from tests.support.pharmacy import PHARMACY, allot, order, prescribed, sam, signed
+from tests.support.clinic import CLINIC, measured, rxnorm
+from tests.support.pharmacy import PHARMACY, allot, given, order, prescribed, sam, signed
 from tests.support.sentences import NOW, erase
 
 E = ClinicError

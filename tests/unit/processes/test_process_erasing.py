@@ -256,7 +256,7 @@ def test_an_unsigned_note_an_open_encounter_and_a_disclosure_tie_a_patient() -> 
     assert after(EncounterOpened(encounter="e", **of)) == ["open encounters", kept]
     assert after(NoteDrafted(text="x", author="tam", **note)) == ["open encounters", "unsigned notes", kept]
     assert after(NoteSigned(needs_attestation=True, **note)) == ["open encounters", "unsigned notes", kept]
-    assert after(NoteAttested(**note)) == ["open encounters", kept]
+    assert after(NoteAttested(attested_by="osei", **note)) == ["open encounters", kept]
     assert after(EncounterClosed(encounter="e", **of)) == [kept]
-    disclosed = RecordDisclosed(disclosure="x", purpose=Purpose.LEGAL, content="sealed", **of)
+    disclosed = RecordDisclosed(disclosure="x", recorded_by="rui", purpose=Purpose.LEGAL, content="sealed", **of)
     assert after(disclosed) == [kept, "account of disclosures"]
