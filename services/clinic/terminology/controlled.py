@@ -3,7 +3,8 @@
 Source: schedules II to V of the US Drug Enforcement Administration, 21 CFR 1308.12 to 1308.15, as in force in November
 2024; of each the substances that are, or were, marketed as medicines for people. Preparations that the regulation
 excepts, or lists in a lower schedule for their strength, are refused as well: a table of ingredients cannot tell.
-Checked against the text of those sections as published by Cornell's Legal Information Institute, elaws.us and casetext.
+Excerpts of those sections were read; the list was not compared with them name by name, so a pharmacist should look it
+over before a clinic relies on it.
 RxNorm codes: as in ingredients.py; where none was verified the name alone finds it.
 """
 

@@ -4,8 +4,9 @@ Each row is a name, its RxNorm code, its ATC classes, its groups, and other name
 2026:
 
 - Codes are of RxNorm (US National Library of Medicine, in the public domain), term type IN; 10831 is an MIN. Each was
-  found with its name in the tables of CPIC (cpicpgx/cpic-schema, drug.sql), in Synthea's allergy modules, or in two
-  further public texts that agree. Where it was not, there is none: the ingredient is found by its name alone.
+  found with its name in the tables of CPIC (cpicpgx/cpic-schema, drug.sql), in Synthea's allergy modules, or in further
+  public texts; 70618, 7980 and 10180 in one or two of those alone. Where it was not found there is none, and the
+  ingredient is found by its name.
 - Classes are those of ATC (WHO Collaborating Centre for Drug Statistics Methodology) at the fourth level, found by the
   substance's name in the index of 2026-04-25; topical uses are left out.
 - Groups say what is taken for the same when somebody is allergic to one of it. They are wide on purpose: an alert too

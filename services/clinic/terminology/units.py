@@ -1,8 +1,8 @@
 """Units in which a dose makes sense, as UCUM writes them, and with which kinds of medicine.
 
 Source: The Unified Code for Units of Measure, version 2.2 (Regenstrief Institute, 2024): mg, g, ug, ng, kg as prefixed
-grams; mL and L; [iU], [USP'U], mmol, meq; curly braces are annotations, which stand for the unity (section 6). Checked
-against HL7's value set of UCUM common codes. A unit that is not here is refused for a dose: say it in one that is.
+grams; mL and L; [iU], [USP'U], mmol, meq; curly braces are annotations, which stand for the unity (section 6). A unit
+that is not here is refused for a dose: say it in one that is.
 """
 
 from __future__ import annotations
