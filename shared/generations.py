@@ -160,10 +160,10 @@ async def _switch(connection: Connection, projection: Projection, generation: Ge
         # A reader may hold one view and wait for another. It is the switch that gives way, and not the reader, so it
         # waits for less than PostgreSQL's deadlock_timeout; whoever reads meanwhile is held up no longer than that.
         await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE_MS}ms'")
-        await _hide(connection, live)
+        await _hide(connection, projection, live)
     await _free(connection, projection)
     for name in relations(projection):
-        await connection.execute(f"CREATE VIEW read.{name} AS SELECT * FROM {generation.schema}.{name}")  # noqa: S608
+        await connection.execute(f"CREATE VIEW {projection.schema}.{name} AS SELECT * FROM {generation.schema}.{name}")  # noqa: S608
     await connection.execute(
         "UPDATE commons.generation SET state = 'live', live_at = now() WHERE projection = $1 AND generation = $2",
         projection.name, generation.number,
@@ -248,14 +248,14 @@ async def _behind(connection: Connection, generation: Generation, live: Generati
     return behind
 
 
-async def _hide(connection: Connection, live: Generation) -> None:
+async def _hide(connection: Connection, projection: Projection, live: Generation) -> None:
     shown: list[str] = await connection.fetchval(
         "UPDATE commons.generation SET state = 'retired', retired_at = now()"
         " WHERE projection = $1 AND generation = $2 RETURNING relations",
         live.projection, live.number,
     )  # fmt: skip
     for name in shown:
-        await connection.execute(f"DROP VIEW IF EXISTS read.{name}")
+        await connection.execute(f"DROP VIEW IF EXISTS {projection.schema}.{name}")
 
 
 async def _free(connection: Connection, projection: Projection) -> None:

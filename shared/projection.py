@@ -197,6 +197,9 @@ class Projection:
     over aggregates is incomplete while one of its events is parked. `views` are further queries over its tables,
     shown as relations beside them.
 
+    `schema` is where its tables and views are shown to people. What must sit apart names a `role`: the PostgreSQL role
+    that owns its tables and views, and as which they are folded, so that no other may read them.
+
     Handlers must not depend on how the streams interleave: each stream has a checkpoint of its own, so handlers of
     different streams must commute.
     """
@@ -208,14 +211,16 @@ class Projection:
     events: ClassVar[frozenset[type] | None] = None
     sums: ClassVar[bool] = False
     views: ClassVar[Mapping[str, str]] = {}
+    schema: ClassVar[str] = "read"
+    role: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" not in vars(cls):
             return  # a base class of several projections
-        for name in (cls.name, *cls.views):
+        for name in (cls.name, *cls.views, cls.schema, *([] if cls.role is None else [cls.role])):
             if not _NAME.fullmatch(name):
-                raise TypeError(f"{name!r} is no name for a projection or a view.")
+                raise TypeError(f"{name!r} is no name for a projection, a view, a schema or a role.")
         names = [table.name for table in cls.tables] + list(cls.views)
         if not cls.tables or len(set(names)) != len(names):
             raise TypeError(f"Projection {cls.name} needs tables and views, each with a name of its own.")

@@ -285,11 +285,25 @@ async def _connected(database_url: str, projection: Projection) -> AsyncIterator
     settings = {"application_name": f"projection {projection.name}", "synchronous_commit": "off", "jit": "off"}
     connection = await asyncpg.connect(database_url, timeout=10, server_settings=settings)
     try:
+        if projection.role is not None:
+            await act_as(connection, projection.role)
         yield connection
     except BaseException:
         connection.terminate()  # whatever it was doing; the server rolls back what is half done
         raise
     await connection.close()
+
+
+async def act_as(connection: Connection, role: str) -> None:
+    """Go on as the role that owns the tables, whoever logged in. Raises Busy before there is one, and Misconfigured."""
+    try:
+        await connection.execute(f"SET ROLE {role}")  # its form was checked in projection.py
+    except asyncpg.InvalidParameterValueError as error:
+        raise Busy(f"The database has no role {role} yet: apply the migrations.") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise Misconfigured(
+            f"The login of DATABASE_URL may not act as the role {role}. Log in as that role, or grant it."
+        ) from error
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:

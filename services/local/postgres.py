@@ -56,6 +56,19 @@ class PostgresServer(Server):
         """Where to reach one database; the password is in the URL, so keep it out of logs."""
         return f"postgresql://{USER}:{self._password_file.read_text()}@127.0.0.1:{self.port}/{database}"
 
+    async def login(self, role: str) -> str:
+        """Let a role that the migrations made log in, with a password made at the first time; gives the URL."""
+        file = self.folder / f"{role}.password"
+        if not file.exists():
+            self._write_password(file)
+        connection = await asyncpg.connect(self.url, timeout=10)
+        try:
+            # Both are our own: a name in the code, and hexadecimal digits.
+            await connection.execute(f"ALTER ROLE {role} PASSWORD '{file.read_text()}'")
+        finally:
+            await connection.close()
+        return f"postgresql://{role}:{file.read_text()}@127.0.0.1:{self.port}/{DATABASE}"
+
     async def _prepare(self) -> None:
         if (self._data / "PG_VERSION").exists() and self._password_file.exists():
             return
@@ -70,18 +83,18 @@ class PostgresServer(Server):
                     )
                 shutil.rmtree(half_made)
         fresh.mkdir(mode=0o700)
-        self._write_password()
+        self._write_password(self._password_file)
         if self._account:
             os.chown(fresh, self._account.uid, self._account.gid)
         await self._initdb(fresh)
         fresh.rename(self._data)
 
-    def _write_password(self) -> None:
-        self._password_file.unlink(missing_ok=True)
-        self._password_file.touch(mode=0o600)
-        self._password_file.write_text(secrets.token_hex(16))
+    def _write_password(self, file: Path) -> None:
+        file.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_hex(16))
         if self._account:
-            os.chown(self._password_file, self._account.uid, self._account.gid)
+            os.chown(file, self._account.uid, self._account.gid)
 
     async def _initdb(self, cluster: Path) -> None:
         with _Handles(self._account) as handles:

@@ -44,13 +44,15 @@ class Member(Protocol):
 class ProcessSpec:
     """A service to run: `module` as `python -m module`, or any `command`.
 
-    `ready_path` is asked for over HTTP on the service's port until it answers 200; None waits for nothing.
+    `ready_path` is asked for over HTTP on the service's port until it answers 200; None waits for nothing. `role` is
+    the PostgreSQL role that it logs in as, where the server is our own; None is the owner of the database.
     """
 
     name: str
     module: str = ""
     command: Sequence[str] = ()
     ready_path: str | None = "/readyz"
+    role: str | None = None
 
     @property
     def argv(self) -> list[str]:

@@ -29,7 +29,9 @@ SERVICES: Final = (
     ProcessSpec("inventory", module="services.inventory.app"),
     ProcessSpec("distribution", module="services.distribution.app"),
     ProcessSpec("treasury", module="services.treasury.app"),
+    ProcessSpec("clinic", module="services.clinic.app", role="commons_clinic"),
     ProcessSpec("projections", module="services.projections.app"),
+    ProcessSpec("clinic-projections", module="services.projections.clinic.app", role="commons_clinic"),
 )
 
 
@@ -127,9 +129,18 @@ class _Ledger:
         if applied:
             self._report("Migrations applied: " + ", ".join(f"{m.number:04} {m.name}" for m in applied))
         environment = self._environment()
-        self._services += [ServiceProcess(spec, environment=environment, logs=self._logs) for spec in self._specs]
+        own = {spec.role: await self._log_in(spec.role) for spec in self._specs if spec.role is not None}
+        self._services += [
+            ServiceProcess(spec, environment=environment | own.get(spec.role or "", {}), logs=self._logs)
+            for spec in self._specs
+        ]
         await supervisor.start_group(self._services)
         self._write_state()
+
+    async def _log_in(self, role: str) -> dict[str, str]:
+        """What a process is told that logs in as a role of its own. In a database that was given to us, its owner's
+        login goes on as the role: whoever gave it sets the passwords."""
+        return {"DATABASE_URL": await self._postgres.login(role)} if self._postgres else {}
 
     def _environment(self) -> dict[str, str]:
         assert self._nats_url

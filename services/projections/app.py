@@ -1,8 +1,12 @@
-"""The read models as a process: every projection, and the search by name, side by side, with health and metrics."""
+"""Read models as a process: projections, and a search by name, side by side, with health and metrics.
+
+The clinic's are in a process of their own (services/projections/clinic/app.py).
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, get_args
 
@@ -10,11 +14,13 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
-from services.projections.registry import PROJECTIONS
-from services.projections.search import NameSearch
+from services.projections.distribution.naming import HOUSEHOLDS
+from services.projections.registry import TOGETHER
+from services.projections.search import NameSearch, Searched
 from shared.application import run
 from shared.errors import Misconfigured
 from shared.masterkeys import MasterKeys, given
+from shared.projection import Projection
 from shared.readmodel import open_pool
 from shared.runner import Runner, State
 from shared.settings import Settings
@@ -34,16 +40,21 @@ _PARKED: Final = Gauge(
 
 
 class ReadModels:
-    """Follows the streams for every projection; a projection that stops leaves the others going."""
+    """Follows the streams for each of the projections; one that stops leaves the others going.
 
-    def __init__(self, settings: Settings) -> None:
+    `name` is the process's, `searched` who is found by name.
+    """
+
+    def __init__(
+        self, settings: Settings, name: str = "projections", projections: Sequence[Projection] = TOGETHER,
+        searched: Searched = HOUSEHOLDS,
+    ) -> None:  # fmt: skip
+        self._name = name
         if settings.database_url is None:
             raise Misconfigured("The read models live in PostgreSQL: set DATABASE_URL, as postgresql://user@host/name.")
         self._database_url = settings.database_url
-        self._runners = [
-            Runner(projection, settings.nats_url, settings.database_url) for projection in PROJECTIONS.values()
-        ]
-        self._search = _search(settings, settings.database_url)
+        self._runners = [Runner(projection, settings.nats_url, settings.database_url) for projection in projections]
+        self._search = _search(searched, settings, settings.database_url)
         self._tasks: list[asyncio.Task[None]] = []
         self._parked: dict[str, int] = {}
         for runner in self._runners:
@@ -68,7 +79,7 @@ class ReadModels:
         well = bool(self._tasks) and all(runner.condition.well for runner in self._runners)
         search = "off: no master key was given" if self._search is None else self._search.state
         return {
-            "ok": True, "ready": well, "service": "projections", "projections": projections, "search": search,
+            "ok": True, "ready": well, "service": self._name, "projections": projections, "search": search,
         }  # fmt: skip
 
     def _health(self, runner: Runner) -> dict[str, Any]:
@@ -105,7 +116,7 @@ class ReadModels:
                 pool.terminate()
 
 
-def _search(settings: Settings, database_url: str) -> NameSearch | None:
+def _search(searched: Searched, settings: Settings, database_url: str) -> NameSearch | None:
     """The search by name, for a process that was given the master keys."""
 
     def masters() -> MasterKeys:
@@ -116,7 +127,7 @@ def _search(settings: Settings, database_url: str) -> NameSearch | None:
 
     if settings.master_key_file is None and settings.master_key is None:
         return None
-    return NameSearch(settings.nats_url, database_url, masters)
+    return NameSearch(searched, settings.nats_url, database_url, masters)
 
 
 def _is(runner: Runner, state: State) -> float:

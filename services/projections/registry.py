@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from services.projections.catalogue import Catalogue
+from services.projections.clinic.access import ClinicAccess
+from services.projections.clinic.chart import ClinicChart
+from services.projections.clinic.directory import ClinicDirectory
+from services.projections.clinic.dispensings import ClinicDispensings
+from services.projections.clinic.given import ClinicGiven
+from services.projections.clinic.patients import ClinicPatients
+from services.projections.clinic.review import ClinicReview
+from services.projections.clinic.visits import ClinicVisits
 from services.projections.distribution.boxes import Boxes
 from services.projections.distribution.entitlements import Entitlements
 from services.projections.distribution.households import Households
@@ -44,6 +52,13 @@ DISTRIBUTION: Final[tuple[Projection, ...]] = (
 )  # fmt: skip
 """The last one reads inventory's stream too."""
 
-PROJECTIONS: Final[dict[str, Projection]] = {
-    projection.name: projection for projection in (*INVENTORY, *TREASURY, *DISTRIBUTION)
-}
+CLINIC: Final[tuple[Projection, ...]] = (
+    ClinicPatients(), ClinicDirectory(), ClinicChart(), ClinicVisits(), ClinicDispensings(), ClinicGiven(),
+    ClinicAccess(), ClinicReview(),
+)  # fmt: skip
+"""They are folded by a process of their own (services/projections/clinic/app.py)."""
+
+TOGETHER: Final[tuple[Projection, ...]] = (*INVENTORY, *TREASURY, *DISTRIBUTION)
+"""Those that one process folds (services/projections/app.py): all but the clinic's."""
+
+PROJECTIONS: Final[dict[str, Projection]] = {projection.name: projection for projection in (*TOGETHER, *CLINIC)}

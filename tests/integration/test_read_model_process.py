@@ -21,7 +21,7 @@ from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.local.nats import NatsServer
 from services.local.process import free_port
-from services.projections.registry import INVENTORY, PROJECTIONS
+from services.projections.registry import INVENTORY, TOGETHER
 from services.treasury.contract import treasury
 from shared.migrations import migrate_database
 from shared.store import EventStore
@@ -96,7 +96,7 @@ async def test_it_waits_for_its_database_then_follows_and_stops_in_order(
             await nc.jetstream().publish(event.subject, event.raw)
         await migrate_database(database_url)
         body = json.loads(await until(port, "/readyz", 200))
-        assert set(body["projections"]) == set(PROJECTIONS)
+        assert set(body["projections"]) == {projection.name for projection in TOGETHER}
 
         async def level() -> str:
             while True:

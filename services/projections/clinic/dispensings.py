@@ -1,0 +1,149 @@
+"""Medicines on their way to patients: how far each dispensing has come, and what inventory answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from services.clinic.contract import (
+    AlertNoted,
+    AlertOverridden,
+    DispensingRefused,
+    DispensingRequested,
+    DispensingUnpicked,
+    DispensingVerified,
+    GoodsFreed,
+    GoodsIssued,
+    GoodsSetAside,
+    ImmunizationGiven,
+    MedicationAdministered,
+    MedicationDispensed,
+    StockDrawn,
+)
+from services.projections.clinic.base import ClinicProjection, lots_as_json
+from shared.event import Recorded
+from shared.projection import Key, Rows, Table
+
+
+class ClinicDispensings(ClinicProjection):
+    """`dispensings` has a row for each: requested, verified, dispensed, refused, unpicked. Of its goods `asked` less
+    `short` were set aside, `remaining` still are, out of `lots`; `issued` left inventory, `unrecorded` of it beyond its
+    ledger. Quantities are in the item's base unit. It is unpicked after `due_at`.
+
+    Alerts are sealed: those of `check` and `alerts`, less those of `overrides`, are open; only who may read them can
+    say which (services/queries/clinic/dispensing.py). `alerts_noted` and `overridden` count what came later.
+
+    `clinic_draws` has a row for each administration from stock; `drawn_at` is null until inventory gave it out.
+    """
+
+    name = "clinic_dispensings"
+    version = 1
+    events = frozenset({DispensingRequested, AlertNoted, AlertOverridden, GoodsSetAside, GoodsFreed, GoodsIssued,
+                        DispensingVerified, MedicationDispensed, DispensingRefused, DispensingUnpicked,
+                        MedicationAdministered, ImmunizationGiven, StockDrawn})  # fmt: skip
+    tables = (
+        Table(
+            "dispensings",
+            key=("dispensing",),
+            columns={
+                "dispensing": "text", "patient": "text", "prescription": "text", "item": "text", "location": "text",
+                "quantity": "bigint", "days_supply": "integer", "prescriber": "text", "state": "text",
+                "check_content": "text", "alerts": "jsonb", "overrides": "jsonb", "asked": "bigint", "short": "bigint",
+                "remaining": "bigint", "lots": "jsonb", "answered_at": "timestamptz", "freed_at": "timestamptz",
+                "issued": "bigint", "unrecorded": "bigint", "requested_at": "timestamptz", "requested_by": "text",
+                "due_at": "timestamptz", "expires_after": "date", "verified_at": "timestamptz", "verified_by": "text",
+                "ended_at": "timestamptz", "recorded_at": "timestamptz",
+            },
+            indexes=("state", "patient"),
+        ),
+        Table(
+            "clinic_draws",
+            key=("administration",),
+            columns={
+                "administration": "text", "patient": "text", "item": "text", "location": "text", "quantity": "bigint",
+                "given_at": "timestamptz", "recorded_at": "timestamptz", "drawn_at": "timestamptz",
+            },
+            indexes=("drawn_at",),
+        ),
+    )  # fmt: skip
+
+    def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
+        match event.data:
+            case DispensingRequested() | MedicationAdministered() | ImmunizationGiven():
+                pass
+            case StockDrawn() as data:
+                yield "clinic_draws", (data.administration,)
+            case data:
+                yield "dispensings", (data.dispensing,)
+
+    def apply(self, event: Recorded, rows: Rows) -> None:
+        match event.data:
+            case DispensingRequested() as data:
+                rows.put(
+                    "dispensings",
+                    (data.dispensing,),
+                    {
+                        "patient": data.patient, "prescription": data.prescription, "item": data.item,
+                        "location": data.location, "quantity": data.quantity, "days_supply": data.days_supply,
+                        "prescriber": data.prescriber, "state": "requested", "check_content": data.check, "alerts": [],
+                        "overrides": [], "asked": None, "short": None, "remaining": 0, "lots": [], "answered_at": None,
+                        "freed_at": None, "issued": 0, "unrecorded": 0, "requested_at": data.occurred_at,
+                        "requested_by": event.envelope.authid, "due_at": data.due_at,
+                        "expires_after": data.expires_after, "verified_at": None, "verified_by": None,
+                        "ended_at": None, "recorded_at": event.recorded_at,
+                    },
+                )  # fmt: skip
+            case MedicationAdministered() | ImmunizationGiven() as data:
+                if data.item is not None and getattr(data, "imported_from", None) is None:
+                    drawn = {
+                        "patient": data.patient, "item": data.item, "location": data.location,
+                        "quantity": data.quantity, "given_at": data.occurred_at, "recorded_at": event.recorded_at,
+                        "drawn_at": None,
+                    }  # fmt: skip
+                    rows.put("clinic_draws", (data.administration,), drawn)
+            case StockDrawn() as data:
+                if (row := rows.get("clinic_draws", (data.administration,))) is not None:
+                    row["drawn_at"] = data.occurred_at
+            case _:
+                _step(event, rows)
+
+
+def _step(event: Recorded, rows: Rows) -> None:
+    row = rows.get("dispensings", (event.data.dispensing,))
+    if row is None:
+        return
+    row["recorded_at"] = event.recorded_at
+    match event.data:
+        case AlertNoted() as data:
+            row["alerts"] = [*row["alerts"], data.content]
+        case AlertOverridden() as data:
+            row["overrides"] = [*row["overrides"], data.content]
+        case GoodsSetAside() as data:
+            row |= {
+                "asked": data.asked, "short": data.short, "remaining": data.asked - data.short,
+                "lots": lots_as_json(data.lots), "answered_at": data.occurred_at,
+            }  # fmt: skip
+        case GoodsFreed() as data:
+            taken = {_of(line): line["quantity"] for line in lots_as_json(data.lots)}
+            left = [line | {"quantity": line["quantity"] - taken.get(_of(line), 0)} for line in row["lots"]]
+            row |= {
+                "lots": [line for line in left if line["quantity"] > 0], "remaining": data.remaining,
+                "freed_at": data.occurred_at,
+            }  # fmt: skip
+        case GoodsIssued() as data:
+            row["issued"] += data.quantity
+            row["unrecorded"] += data.unrecorded
+            row["remaining"] = max(0, row["remaining"] - data.quantity)
+        case DispensingVerified() as data:
+            row |= {
+                "state": "verified", "verified_at": data.occurred_at, "verified_by": event.envelope.authid,
+            }  # fmt: skip
+        case MedicationDispensed() as data:
+            row |= {"state": "dispensed", "ended_at": data.occurred_at, "quantity": data.quantity}
+        case DispensingRefused() | DispensingUnpicked() as data:
+            state = "refused" if isinstance(data, DispensingRefused) else "unpicked"
+            row |= {"state": state, "ended_at": data.occurred_at}
+
+
+def _of(line: dict[str, Any]) -> tuple[Any, ...]:
+    return line["form"], line["date"], line["owner"]
