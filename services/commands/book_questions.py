@@ -23,9 +23,14 @@ from services.queries.treasury.book import STREAM, NoBook, WhichBook
 AskBook = Callable[[asyncpg.Pool, Position | None], Awaitable[QueryResult]]
 """A question that is answered at a position or later."""
 
-Of = Literal["stock", "distribution", "money"]
+Of = Literal["stock", "distribution", "money", "clinic"]
 
-_STREAMS: Final[Mapping[Of, str]] = {"stock": "INVENTORY", "distribution": "DISTRIBUTION", "money": STREAM}
+_STREAMS: Final[Mapping[Of, str]] = {
+    "stock": "INVENTORY",
+    "distribution": "DISTRIBUTION",
+    "money": STREAM,
+    "clinic": "CLINIC",
+}
 
 Book = Annotated[str | None, typer.Option("--book", metavar="BOOK", help="The book; needed when there are several.")]
 AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="As of the end of this day; else today.")]
@@ -38,7 +43,8 @@ Last = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Up to an
 Member = Annotated[str | None, typer.Option("--member", metavar="PARTY", help="Only this member.")]
 Donor = Annotated[str | None, typer.Option("--donor", metavar="PARTY", help="Only this donor.")]
 OfWhat = Annotated[
-    Of | None, typer.Option("--of", help="Only those of stock, distribution or money; all if left out. CSV needs one.")
+    Of | None,
+    typer.Option("--of", help="Only those of stock, distribution, money or clinic; all if left out. CSV needs one."),
 ]
 AtLeast = Annotated[
     str | None,
@@ -61,8 +67,8 @@ async def show_each(
 ) -> int:
     """Ask one question of several services, and write all answers, or the one that is wanted.
 
-    In JSON all are one object with `stock`, `distribution` and `money`; CSV has room for one. Without a book, or
-    with several of which none is named, there is no money.
+    In JSON all are one object with `stock`, `distribution`, `money` and `clinic`; CSV has room for one. Without a book,
+    or with several of which none is named, there is no money; who may not read what is clinical is shown none of it.
     """
     form = form_of(operator, csv)
     if form is Form.CSV and of is None:
@@ -78,6 +84,10 @@ async def show_each(
             at = wanted if wanted is not None and wanted[0] == _STREAMS[name] else None
             try:
                 answers[name] = await opened(operator, await ask(pool, at))
+            except asyncpg.InsufficientPrivilegeError:
+                if of is not None:
+                    raise
+                sys.stderr.write(f"Of {name} nothing is shown: this login may not read it.\n")
             except NoBook:
                 if of == "money":
                     raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,21 +26,16 @@ _WHY: Final = {
 
 async def opened(operator: Operator, found: QueryResult) -> QueryResult:
     """The answer with every text of a sealed column opened, or a word in its place and a sentence that says why."""
-    places = [n for n, column in enumerate(found.columns) if column.kind == "sealed"]
+    places = {n: column.words for n, column in enumerate(found.columns) if column.kind == "sealed"}
     texts = {text for row in found.rows for n in places for text in _texts(row[n])}
     if not texts:
         return found
-    words: Mapping[str, str]
-    try:
-        words = await _read(operator, found.as_of[0].lower(), texts)
-        reasons = [_WHY[closed] for closed in Closed if closed in words.values()]
-    except (LedgerError, Unreachable, nats.errors.Error, OSError, TimeoutError) as error:
-        words = dict.fromkeys(texts, Closed.SEALED)
-        reasons = [f"(sealed): {error}"]
+    words, reasons = await texts_of(operator, found.as_of[0].lower(), texts)
     rows = [
-        tuple(_replaced(value, words) if n in places else value for n, value in enumerate(row)) for row in found.rows
+        tuple(_replaced(value, words, places[n]) if n in places else value for n, value in enumerate(row))
+        for row in found.rows
     ]
-    message = " ".join([*([found.message] if found.message else []), *reasons]) or None
+    message = " ".join(filter(None, [found.message, reasons])) or None
     return replace(found, rows=rows, message=message)
 
 
@@ -51,10 +46,13 @@ def _texts(value: Any) -> list[str]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def _replaced(value: Any, words: Mapping[str, str]) -> Any:
+def _replaced(value: Any, words: Mapping[str, str], say: Callable[[str], str] | None) -> Any:
+    if value is None:
+        return None
     if isinstance(value, list):
-        return [words.get(text, text) for text in value]
-    return value if value is None else words.get(value, value)
+        return [_replaced(text, words, say) for text in value]
+    text = words.get(value, value)
+    return text if say is None or isinstance(text, Closed) else say(text)
 
 
 async def names_of(operator: Operator, service: str, sealed: Mapping[str, str]) -> Mapping[str, str]:
@@ -63,7 +61,19 @@ async def names_of(operator: Operator, service: str, sealed: Mapping[str, str]) 
     return {id_: words[text] for id_, text in sealed.items() if not isinstance(words.get(text, Closed.SEALED), Closed)}
 
 
-async def _read(operator: Operator, service: str, texts: set[str]) -> Mapping[str, str]:
+async def texts_of(operator: Operator, service: str, texts: Iterable[str]) -> tuple[Mapping[str, str | Closed], str]:
+    """Sealed texts, opened, or why each stays closed; and the reasons in a sentence, empty when all are open."""
+    wanted = set(texts)
+    if not wanted:
+        return {}, ""
+    try:
+        words = await _read(operator, service, wanted)
+    except (LedgerError, Unreachable, nats.errors.Error, OSError, TimeoutError) as error:
+        return dict.fromkeys(wanted, Closed.SEALED), f"(sealed): {error}"
+    return words, " ".join(_WHY[closed] for closed in Closed if closed in words.values())
+
+
+async def _read(operator: Operator, service: str, texts: set[str]) -> Mapping[str, str | Closed]:
     keys = Keys(operator.folder / "keys")
     masters = keys.masters()
     if masters is None:

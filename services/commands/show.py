@@ -8,7 +8,7 @@ import asyncpg
 import typer
 
 from services import queries
-from services.commands import scans, show_books, show_both, show_giving, show_served, show_table
+from services.commands import scans, show_books, show_both, show_clinic, show_giving, show_served, show_table
 from services.commands.common import Operator, command
 from services.commands.door import Usage, new_group
 from services.commands.questions import All, AtLeast, Csv, Item, Location, show
@@ -195,7 +195,7 @@ GOODS: dict[str, Any] = {
 }  # fmt: skip
 COMMANDS: dict[str, Any] = {
     **GOODS, **show_both.COMMANDS, **show_table.COMMANDS, **show_served.COMMANDS, **show_books.COMMANDS,
-    **show_giving.COMMANDS,
+    **show_giving.COMMANDS, **show_clinic.COMMANDS,
 }  # fmt: skip
 
 

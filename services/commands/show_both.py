@@ -10,7 +10,7 @@ from services import queries
 from services.commands.book_questions import AtLeast, Book, Of, OfWhat, show_each
 from services.commands.common import Operator, command
 from services.commands.questions import All, Csv, Item, Location, item_meant
-from services.queries import QueryResult, distribution, treasury
+from services.queries import QueryResult, clinic, distribution, treasury
 from services.queries.answer import Position
 
 
@@ -46,7 +46,7 @@ async def review(
     all_: All = False, csv: Csv = False, at_least: AtLeast = None,
 ) -> int | None:  # fmt: skip
     """What somebody has to look at: facts that broke a rule or a limit, overdue transfers, households served
-    twice, counts that are off, payments that failed, refused steps.
+    twice, counts that are off, payments that failed, medicines given against a rule, broken glass, refused steps.
 
     Examples:
 
@@ -65,8 +65,12 @@ async def review(
     async def served(pool: asyncpg.Pool, wanted: Position | None) -> QueryResult:
         return await distribution.review(pool, closed=all_, at_least=wanted)
 
+    async def of_the_clinic(pool: asyncpg.Pool, wanted: Position | None) -> QueryResult:
+        return await clinic.review(pool, closed=all_, at_least=wanted)
+
     return await show_each(
-        operator, {"stock": goods, "distribution": served, "money": money}, of=of or _asked(item or location, book),
+        operator, {"stock": goods, "distribution": served, "money": money, "clinic": of_the_clinic},
+        of=of or _asked(item or location, book),
         csv=csv, at_least=at_least,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from services.commands.naming import households_named
 from services.commands.period import day
 from services.commands.questions import All, Csv
 from services.commands.status import ManagerStatus, managers_now
-from services.queries import QueryResult, distribution
+from services.queries import QueryResult, clinic, distribution
 from services.queries.answer import Position
 
 Programme = Annotated[str | None, typer.Option("--programme", metavar="PROGRAMME", help="Only this programme.")]
@@ -139,13 +139,13 @@ async def reach(
 
 @command
 async def stuck(operator: Operator, csv: Csv = False, at_least: AtLeast = None) -> int | None:
-    """What waits longer than it should, for what, and why: orders, visits, reservations, steps, process managers.
+    """What waits longer than it should, for what, and why: orders, visits, reservations, dispensings, steps, managers.
 
     Example: commons show stuck
     """
 
     async def ask(pool: asyncpg.Pool, wanted: Position | None) -> QueryResult:
-        found = await distribution.stuck(pool, at_least=wanted)
+        found = await _with_the_clinic(pool, await distribution.stuck(pool, at_least=wanted))
         try:
             managers = await managers_now(operator)
         except (Unreachable, nats.errors.Error) as error:
@@ -155,6 +155,22 @@ async def stuck(operator: Operator, csv: Csv = False, at_least: AtLeast = None) 
         return replace(found, rows=rows, message=None if rows else found.message)
 
     return await show_distribution(operator, ask, csv=csv, at_least=at_least)
+
+
+async def _with_the_clinic(pool: asyncpg.Pool, found: QueryResult) -> QueryResult:
+    """The answer with what is stuck at the clinic, for who may read that."""
+    try:
+        other = await clinic.stuck(pool)
+    except asyncpg.InsufficientPrivilegeError:
+        return replace(found, message=" ".join(filter(None, [found.message, "The clinic's is not for this login."])))
+    return replace(found, rows=sorted([*found.rows, *other.rows], key=_since),
+                   incomplete=found.incomplete or other.incomplete, reason=found.reason or other.reason,
+                   message=None if other.rows else found.message)  # fmt: skip
+
+
+def _since(row: tuple[Any, ...]) -> datetime:
+    since: datetime = row[3]
+    return since
 
 
 def _is_stuck(manager: ManagerStatus) -> bool:

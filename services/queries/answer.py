@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,11 +21,17 @@ Position = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name for programs, its title for people, and what it holds."""
+    """One column: its name for programs, its title for people, and what it holds.
+
+    A sealed column whose texts hold a value has `words`, which says an opened one in words; of a patient's record it
+    names the `part` (services/queries/clinic/roles.py), which decides for whom it is opened.
+    """
 
     name: str
     title: str
     kind: Kind = "text"
+    words: Callable[[str], str] | None = field(default=None, compare=False)
+    part: str | None = None
 
     @property
     def right(self) -> bool:

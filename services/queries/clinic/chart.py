@@ -1,0 +1,177 @@
+"""A patient's chart, in one query: theirs, and what was recorded of them under other ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from services.clinic.contract import Allergy, AllergyCategory, Check, Contact, Demographics, Order
+from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.clinic.contents import HOLDS, identity, in_words, opened, words
+from services.queries.names import checked
+from shared.errors import Corrupt
+from shared.keyreader import Closed
+from shared.sealing import is_sealed
+
+STREAM: Final = "CLINIC"
+
+WHOLE: Final = """whole AS (
+    SELECT patient FROM patients WHERE patient = $1
+    UNION SELECT p.patient FROM patients p JOIN whole w ON p.merged_into = w.patient)"""
+"""A patient, and all whose records go on as theirs; of WITH RECURSIVE."""
+
+_ENTRIES: Final = Question(
+    STREAM, "Chart", ("clinic_patients", "clinic_chart"),
+    tuple(
+        Column(name, name) for name in (
+            "patient", "kind", "within", "id", "encounter", "content", "status", "facts", "author", "occurred_at",
+            "recorded_at", "changed_at",
+        )
+    ),
+    f"""WITH RECURSIVE {WHOLE}
+    SELECT patient, 'patient' AS kind, '' AS within, patient AS id, NULL AS encounter, content,
+           CASE WHEN merged_into IS NULL THEN 'registered' ELSE 'goes on as ' || merged_into END AS status,
+           jsonb_build_object('imported_from', imported_from) AS facts, NULL AS author, registered_at AS occurred_at,
+           registered_at AS recorded_at, changed_at, 0 AS rank
+    FROM whole JOIN patients USING (patient) WHERE 'patient' = ANY($2)
+    UNION ALL
+    SELECT e.*, CASE WHEN kind IN ('allergy', 'no_known_allergy') THEN 1 ELSE 2 END
+    FROM whole JOIN chart_entries e USING (patient) WHERE e.kind = ANY($2)
+    ORDER BY rank, occurred_at DESC, kind, within, id""",  # noqa: S608  # made of constants
+    "There is no such patient, or nothing is recorded of them.",
+)  # fmt: skip
+
+
+async def entries(
+    pool: asyncpg.Pool, *, patient: str, kinds: Sequence[str], at_least: Position | None = None
+) -> QueryResult:
+    """The entries of these kinds in a chart, sealed: who it is, then allergies, then the rest, the newest first.
+
+    The columns are those of `chart_entries` (services/projections/clinic/chart.py); kind `patient` is who it is.
+    """
+    return await _ENTRIES.rows(pool, checked(patient), list(kinds), at_least=at_least)
+
+
+def sealed_in(row: Mapping[str, Any]) -> list[str]:
+    """Every sealed text of an entry: its content, and those among its facts."""
+    found = [row["content"]] if row["content"] is not None else []
+    return [*found, *_sealed(row["facts"])]
+
+
+def _sealed(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if value.startswith("sealed:") and is_sealed(value) else []
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for part in parts for text in _sealed(part)]
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+COLUMNS: Final = (
+    Column("occurred_at", "When", "moment"), Column("kind", "What"), Column("entry", "Entry"),
+    Column("status", "Status"), Column("author", "By"), Column("id", "Id"), Column("encounter", "Encounter"),
+    Column("patient", "Patient"), Column("recorded_at", "Recorded", "moment"),
+)  # fmt: skip
+
+
+def told(found: QueryResult, texts: Mapping[str, str | Closed], *, contact: bool) -> QueryResult:
+    """Entries in words. `texts` are the opened ones; `contact` says whether to tell how to reach somebody."""
+    records = found.records()
+    orders = {
+        record["id"]: value.medication.display
+        for record in records if record["kind"] == "prescription"
+        and isinstance(value := _value(record, texts), Order)
+    }  # fmt: skip
+    rows = []
+    for record in records:
+        said = {"entry": _entry(record, texts, orders, contact)} | record
+        said["kind"] = record["kind"].replace("_", " ")
+        said["status"] = (record["status"] or "").replace("_", " ")
+        rows.append(tuple(said[column.name] for column in COLUMNS))
+    return QueryResult(found.title, COLUMNS, rows, found.as_of, found.incomplete, found.reason, found.message)
+
+
+def _value(record: Mapping[str, Any], texts: Mapping[str, str | Closed]) -> Any:
+    """The value of an entry; a word that says why it is not to be had."""
+    if record["content"] is None:
+        return None
+    text = texts.get(record["content"], Closed.SEALED)
+    if isinstance(text, Closed):
+        return text
+    try:
+        return opened(record["kind"], text)
+    except Corrupt:
+        return Closed.CHANGED
+
+
+def _entry(
+    record: Mapping[str, Any], texts: Mapping[str, str | Closed], orders: Mapping[str, str], contact: bool
+) -> str:  # fmt: skip
+    facts, value = record["facts"] or {}, _value(record, texts)
+
+    def text(name: str) -> str | None:
+        return None if facts.get(name) is None else str(texts.get(facts[name], Closed.SEALED))
+
+    said: list[str | None] = [None if value is None else words(value)]
+    match record["kind"]:
+        case "patient" if isinstance(value, Demographics):
+            said = [identity(value), words(value.contact) if contact and isinstance(value.contact, Contact) else None]
+        case "no_known_allergy":
+            said = [f"no known allergy: {record['id']}"]
+        case "note":
+            said += [f"[{one['author']} added] {texts.get(one['text'], Closed.SEALED)}" for one in facts["amendments"]]
+            said.append(facts.get("attested_by") and f"attested by {facts['attested_by']}")
+        case "dispensing":
+            medicine = orders.get(facts["prescription"], facts["item"])
+            lots = ", ".join(f"lot {line['lot']}" for line in facts.get("lots", ()))
+            said = [f"{facts['quantity']:,} {medicine}", lots, *said]
+            check = facts.get("check") and texts.get(facts["check"], Closed.SEALED)
+            said.append(None if check is None else check if isinstance(check, Closed) else in_words(Check)(check))
+        case "prescription":
+            said.append(f"{facts['allotted']:,} dispensed" if facts.get("allotted") else None)
+        case "administration" | "immunization" if facts.get("lot"):
+            said.append(f"lot {facts['lot']}")
+        case "encounter":
+            said = [facts.get("class"), facts.get("clinician") and f"with {facts['clinician']}", *said]
+        case "appointment":
+            said = [f"with {facts['clinician']}, {facts['minutes']} minutes", *said]
+        case "referral":
+            said.append(text("outcome"))
+    said += [facts.get("imported_from") and f"from {facts['imported_from']}", text("reason")]
+    return "; ".join(part for part in said if part)
+
+
+# -- the allergy banner -----------------------------------------------------------------------------------------------
+
+
+def banner(found: QueryResult, texts: Mapping[str, str | Closed]) -> str:
+    """What is known of a patient's allergies, in a sentence or two: unknown is not none."""
+    standing: list[Any] = []
+    asked: dict[str, tuple[datetime, str]] = {}
+    for record in found.records():
+        if record["kind"] == "allergy" and record["status"] == "active":
+            standing.append(_value(record, texts))
+        elif record["kind"] == "no_known_allergy":
+            at = record["occurred_at"], record["author"]
+            asked[record["id"]] = max(asked.get(record["id"], at), at)
+    known = [one for one in standing if isinstance(one, Allergy)]
+    against = {str(one.category) for one in known}
+    said = []
+    if known:
+        said.append(f"ALLERGIES: {'; '.join(map(words, known))}.")
+    if len(known) < len(standing):
+        said.append(f"{len(standing) - len(known)} recorded allergies cannot be read: take none for safe.")
+    said += [
+        f"No known {category} allergy (asked {at:%Y-%m-%d} by {by})."
+        for category, (at, by) in sorted(asked.items()) if category not in against
+    ]  # fmt: skip
+    medicine = AllergyCategory.MEDICATION
+    if medicine not in asked and medicine not in against:
+        said.append("Allergies to medicines are UNKNOWN: nobody recorded having asked. Unknown is not none.")
+    return " ".join(said)
+
+
+__all__ = ["COLUMNS", "HOLDS", "STREAM", "WHOLE", "banner", "entries", "sealed_in", "told"]

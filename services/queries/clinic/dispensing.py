@@ -1,0 +1,115 @@
+"""Medicines on their way to patients: where each stands, and why it does not move on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from services.clinic.contract import Alert, Check, Order, Override
+from services.queries.answer import Column, Position, QueryResult, Question
+from services.queries.clinic.chart import STREAM
+from services.queries.clinic.day import NAME, PATIENT
+from shared.clock import utc_now
+from shared.errors import Corrupt
+from shared.heldvalue import read
+from shared.keyreader import Closed
+
+WAITS: Final = """CASE
+    WHEN d.state = 'requested' AND d.answered_at IS NULL THEN 'inventory to set its goods aside'
+    WHEN d.state = 'requested' AND d.remaining < d.quantity THEN 'goods: ' || d.quantity - d.remaining || ' are short'
+    WHEN d.state = 'requested' THEN 'to be verified'
+    WHEN d.state = 'verified' AND d.remaining < d.quantity THEN 'goods that were taken away: refuse it'
+    WHEN d.state = 'verified' THEN 'to be handed over'
+    WHEN d.state = 'dispensed' AND d.issued + d.unrecorded < d.quantity THEN 'inventory to give it out'
+    WHEN d.state IN ('refused', 'unpicked') AND d.remaining > 0 THEN 'its goods to go back'
+    END"""
+"""What a dispensing waits for, of `dispensings AS d`; null when for nothing. Open alerts are sealed."""
+
+SINCE: Final = """CASE
+    WHEN d.state = 'requested' THEN coalesce(d.freed_at, d.answered_at, d.requested_at)
+    WHEN d.state = 'verified' THEN greatest(d.verified_at, d.freed_at) ELSE d.ended_at END"""
+
+
+def _alerts_of(text: str) -> str:
+    return _kinds(lambda: [str(one.kind) for one in read(text, Check).alerts])
+
+
+def _alert(text: str) -> str:
+    return _kinds(lambda: [str(read(text, Alert).kind)])
+
+
+def _answered(text: str) -> str:
+    return _kinds(lambda: [str(read(text, Override).alert)])
+
+
+def _kinds(kinds: Any) -> str:
+    try:
+        return ",".join(kinds())
+    except Corrupt:
+        return str(Closed.CHANGED)
+
+
+def _medicine(text: str) -> str:
+    try:
+        return read(text, Order).medication.display
+    except Corrupt:
+        return str(Closed.CHANGED)
+
+
+_QUEUE: Final = Question(
+    STREAM, "Dispensing", ("clinic_patients", "clinic_dispensings", "clinic_directory", "clinic_chart"),
+    (
+        Column("dispensing", "Dispensing"), Column("waits", "Waits for"), Column("since", "Since", "moment"), PATIENT,
+        NAME, Column("medicine", "Medicine", "sealed", _medicine, "medicines"),
+        Column("alerts", "Alerts", "sealed", _alert, "medicines"),
+        Column("check", "Checked", "sealed", _alerts_of, "medicines"),
+        Column("overrides", "Answered for", "sealed", _answered, "medicines"),
+        Column("quantity", "Quantity", "number"), Column("item", "Item"), Column("item_name", "Item"),
+        Column("lots", "Lots"), Column("due_at", "Kept until", "moment"), Column("location", "Location"),
+        Column("prescription", "Prescription"), Column("prescriber", "Prescriber"), Column("state", "State"),
+    ),
+    f"""SELECT d.*, {WAITS} AS waits, {SINCE} AS since, p.content AS name, d.check_content AS check,
+               f.name AS item_name, rx.content AS medicine,
+               (SELECT string_agg(coalesce(l.lot, 'unknown') || ' ' || l.quantity, ', ')
+                FROM jsonb_to_recordset(d.lots) AS l(lot text, quantity bigint)) AS lots
+    FROM dispensings d LEFT JOIN patients p USING (patient) LEFT JOIN formulary f USING (item)
+    LEFT JOIN chart_entries rx
+        ON (rx.patient, rx.kind, rx.within, rx.id) = (d.patient, 'prescription', '', d.prescription)
+    WHERE $1 OR {WAITS} IS NOT NULL
+    ORDER BY {WAITS} IS NULL, d.due_at < $2 DESC, since, d.dispensing""",  # noqa: S608  # made of constants
+    "No medicine is on its way.",
+)  # fmt: skip
+
+
+async def queue(
+    pool: asyncpg.Pool, *, ended: bool = False, now: datetime | None = None, at_least: Position | None = None
+) -> QueryResult:  # fmt: skip
+    """Dispensings that wait for something, what nobody fetched in time on top; with `ended`, those done with too.
+
+    Which alerts are open can be said once the columns are opened: `with_open_alerts`.
+    """
+    return await _QUEUE.rows(pool, ended, now or utc_now(), at_least=at_least)
+
+
+def with_open_alerts(found: QueryResult) -> QueryResult:
+    """The opened answer with those of the alerts that nobody answered for yet, in one column."""
+    names = [column.name for column in found.columns]
+    if "check" not in names:
+        return found
+    rows = []
+    for record in found.records():
+        noted = [kind for text in (record["check"], *record["alerts"]) for kind in str(text or "").split(",") if kind]
+        answered = {kind for text in record["overrides"] for kind in str(text).split(",")}
+        still = [kind for kind in dict.fromkeys(noted) if kind not in answered]
+        record["alerts"] = [kind.replace("_", " ") for kind in still]
+        if still and record["state"] == "requested":
+            record["waits"] = " and ".join(filter(None, ["alerts to be answered for", record["waits"]]))
+        rows.append(tuple(value for name, value in record.items() if name not in ("check", "overrides")))
+    columns = tuple(
+        Column("alerts", "Open alerts") if column.name == "alerts" else column
+        for column in found.columns if column.name not in ("check", "overrides")
+    )  # fmt: skip
+    return replace(found, columns=columns, rows=rows)
