@@ -55,8 +55,15 @@ async def open_texts(nc: Client, service: str, masters: MasterKeys, texts: Itera
         for owner, standing in (await standings(nc, service)).items() if standing.stage in _STAGES
     }  # fmt: skip
     records = await _records(nc, service, sorted({part.owner for part in parts.values()} - closed.keys()))
+    ciphers: dict[tuple[str, int], AESGCM | Closed] = {}
     for text, part in parts.items():
-        found[text] = closed.get(part.owner) or _opened(service, masters, records.get(part.owner), part)
+        if part.owner in closed:
+            found[text] = closed[part.owner]
+            continue
+        key = part.owner, part.number
+        if key not in ciphers:
+            ciphers[key] = _cipher(service, masters, records.get(part.owner), part)
+        found[text] = _opened(ciphers[key], part)
     return found
 
 
@@ -81,16 +88,22 @@ async def _records(nc: Client, service: str, owners: list[str]) -> dict[str, Key
     return records
 
 
-def _opened(service: str, masters: MasterKeys, record: KeyRecord | None, part: Parts) -> str | Closed:
+def _cipher(service: str, masters: MasterKeys, record: KeyRecord | None, part: Parts) -> AESGCM | Closed:
+    """What opens the texts of an owner under one of their keys, or why they stay closed."""
     if record is None:
         return Closed.SEALED
     if record.erased:
         return Closed.ERASED
     for key in record.keys:
         if key.number == part.number:
-            cipher = AESGCM(masters.unwrap(key.master, key.wrapped, bound_to(service, part.owner, key.number)))
-            try:
-                return unseal(cipher, part)
-            except Corrupt:
-                return Closed.CHANGED
+            return AESGCM(masters.unwrap(key.master, key.wrapped, bound_to(service, part.owner, key.number)))
     return Closed.SEALED
+
+
+def _opened(cipher: AESGCM | Closed, part: Parts) -> str | Closed:
+    if isinstance(cipher, Closed):
+        return cipher
+    try:
+        return unseal(cipher, part)
+    except Corrupt:
+        return Closed.CHANGED

@@ -21,12 +21,12 @@ from typing import Any, Final
 import nats.errors
 from nats.aio.client import Client
 
-from services.clinic.contract import clinic
+from services.clinic.contract import ClinicError, clinic
 from services.commands.common import Operator
 from services.commands.door import Unreachable
 from services.local.keys import Keys
 from shared.client import CommandClient
-from shared.errors import LedgerError
+from shared.errors import CommandIdReused, Erased, Invalid, LedgerError, TooLarge
 from shared.masterkeys import MasterKeys
 from shared.message import Refused
 
@@ -36,7 +36,8 @@ REFUSED: Final = "access-refused.jsonl"
 _PATIENCE: Final = 3.0
 _AT_ONCE: Final = 50
 _FAILURES: Final = (LedgerError, Unreachable, nats.errors.Error, OSError, TimeoutError)
-_AGAIN: Final = ("BUSY", "OUTCOME_UNKNOWN")
+_FINAL: Final = {*ClinicError, Invalid.code, TooLarge.code, CommandIdReused.code, Erased.code}
+"""Refusals that the same command would meet again; after any other it is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ async def _one(nc: Client, access: Access) -> bool | None:
     try:
         await client.send(clinic.service, "RecordAccess", access.data, id=access.id)
     except Refused as error:
-        return None if error.code in _AGAIN else False
+        return False if error.code in _FINAL else None
     except _FAILURES:
         return None
     return True

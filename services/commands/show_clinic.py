@@ -10,7 +10,7 @@ import nats.errors
 import typer
 
 from services.clinic.contract import Demographics, Purpose
-from services.commands.answers import write
+from services.commands.answers import Form, write
 from services.commands.book_questions import First, Last
 from services.commands.clinic_questions import (
     AtLeast,
@@ -26,6 +26,7 @@ from services.commands.clinic_questions import (
     note,
     readable,
     show_clinic,
+    without,
 )
 from services.commands.common import Operator, command
 from services.commands.door import OK, Unreachable, Usage
@@ -123,13 +124,26 @@ async def _chart(
         said = await note(operator, looked, known, parts)
         texts, why = await texts_of(operator, "clinic", {text for record in records for text in sealed_in(record)})
     shown = told(found, texts, contact=contact)
-    if known and {"allergy", "no_known_allergy"} <= set(open_kinds):
-        shown = replace(shown, message=banner(found, texts))
+    told_of_allergies = known and {"allergy", "no_known_allergy"} <= set(open_kinds)
+    warning = banner(found, texts) if told_of_allergies else None
+    if warning is not None:
+        shown = replace(shown, message=warning)
     hidden = sorted({part for one, part in PART_OF.items() if part not in looked.sight.parts})
     if hidden and kinds is None:
         said = f"Not shown to a {str(looked.sight.role).replace('_', ' ')}: {', '.join(hidden)}. {said}".strip()
-    write(add(shown, " ".join(filter(None, [why, said]))), form)
+    shown = add(shown, " ".join(filter(None, [why, said])))
+    if form is Form.TABLE:  # what must not be overlooked is on top
+        shown = replace(_for_people(shown), title=" ".join(filter(None, [shown.title, warning])))
+    write(shown, form)
     return OK
+
+
+def _for_people(found: QueryResult) -> QueryResult:
+    """A chart as it fits into a window: days, and no ids but those of several patients; --json has it all."""
+    several = len({record["patient"] for record in found.records()}) > 1
+    found = without(found, {"id", "encounter", "recorded_at"} | (set() if several else {"patient"}))
+    columns = (Column("day", "Day", "date"), *found.columns[1:])
+    return replace(found, columns=columns, rows=[(row[0].date(), *row[1:]) for row in found.rows])
 
 
 async def _known(pool: asyncpg.Pool, patient: str) -> set[str]:

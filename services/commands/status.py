@@ -99,7 +99,9 @@ async def status_(operator: Operator) -> int | None:
 async def _look_at_nats(operator: Operator, overview: Overview) -> None:
     try:
         async with operator.nats() as nc:
-            names = dict.fromkeys([*CONTRACTS, "projections", *operator.description.get("services", {})])
+            names = dict.fromkeys(
+                [*CONTRACTS, "projections", "clinic-projections", *operator.description.get("services", {})]
+            )
             overview.services += await asyncio.gather(*(_ask(nc, name) for name in names))
             overview.streams += await _streams(nc)
     except Unreachable as error:

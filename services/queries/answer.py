@@ -61,7 +61,8 @@ class QueryResult:
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as mappings, by the columns' names."""
-        return [self.record(row) for row in self.rows]
+        names = [column.name for column in self.columns]
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
 
     def record(self, row: tuple[Any, ...]) -> dict[str, Any]:
         return dict(zip((column.name for column in self.columns), row, strict=True))

@@ -72,7 +72,7 @@ class Evening:
                 self._keep("allergy", do(c.AllergyRecorded, allergy=id, content=content, **of))
             case 2:
                 if allergy := self._one("allergy", draft):
-                    do(c.AllergyRefuted, patient=allergy.patient, allergy=allergy.allergy, reason="tested")
+                    do(c.AllergyRefuted, patient=allergy.patient, allergy=allergy.allergy, reason="proved harmless")
             case 3:
                 do(c.NoKnownAllergyAsserted, category=list(c.AllergyCategory)[draft.pick % 4], **of)
             case 4:

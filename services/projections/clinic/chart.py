@@ -108,7 +108,7 @@ class ClinicChart(ClinicProjection):
                 "content": "text", "status": "text", "facts": "jsonb", "author": "text", "occurred_at": "timestamptz",
                 "recorded_at": "timestamptz", "changed_at": "timestamptz",
             },
-            indexes=("patient, kind, occurred_at", "kind, occurred_at"),
+            indexes=("patient, kind, occurred_at",),
         ),
     )  # fmt: skip
 

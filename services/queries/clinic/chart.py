@@ -39,7 +39,7 @@ _ENTRIES: Final = Question(
     FROM whole JOIN patients USING (patient) WHERE 'patient' = ANY($2)
     UNION ALL
     SELECT e.*, CASE WHEN kind IN ('allergy', 'no_known_allergy') THEN 1 ELSE 2 END
-    FROM whole JOIN chart_entries e USING (patient) WHERE e.kind = ANY($2)
+    FROM chart_entries e WHERE e.patient = ANY(ARRAY(SELECT patient FROM whole)) AND e.kind = ANY($2)
     ORDER BY rank, occurred_at DESC, kind, within, id""",  # noqa: S608  # made of constants
     "There is no such patient, or nothing is recorded of them.",
 )  # fmt: skip

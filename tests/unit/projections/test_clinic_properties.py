@@ -107,7 +107,7 @@ def test_what_is_said_of_a_patient_stays_sealed(history: list[Draft]) -> None:
                 "cough",
                 "fever",
                 "ill'",
-                "tested",
+                "harmless",
                 "never came",
                 "seven days",
                 "Ada",
