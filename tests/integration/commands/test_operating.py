@@ -27,6 +27,23 @@ D2;2026-11-02T09:00:00Z;main;donation;nobody-knows;10;;;
 """
 
 
+def test_the_clinics_read_models_are_folded_by_the_role_that_owns_them(commons: Commons) -> None:
+    """They log in as it: the process could not become anybody else."""
+
+    async def logins() -> set[tuple[str, bool]]:
+        connection = await asyncpg.connect(commons.described["database_url"])
+        try:
+            rows = await connection.fetch("SELECT application_name, usename FROM pg_stat_activity")
+        finally:
+            await connection.close()
+        return {
+            (row["usename"], row["application_name"].startswith("projection clinic_"))
+            for row in rows if row["application_name"].startswith("projection ")
+        }  # fmt: skip
+
+    assert asyncio.run(logins()) == {("commons", False), ("commons_clinic", True)}
+
+
 def test_a_ledger_that_runs_is_well(commons: Commons) -> None:
     done = commons("status")
     assert (done.code, "All is well" in done.out) == (0, True), done.out
@@ -34,6 +51,7 @@ def test_a_ledger_that_runs_is_well(commons: Commons) -> None:
     assert told["ok"]
     assert {service["name"]: service["state"] for service in told["services"]} == {
         "inventory": "ready", "distribution": "ready", "treasury": "ready", "projections": "ready",
+        "clinic": "ready", "clinic-projections": "ready",
     }  # fmt: skip
     assert {stream["name"]: stream["differences"] for stream in told["streams"]} == {
         "DISTRIBUTION": [], "INVENTORY": [], "TREASURY": [],
