@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,6 @@ from services.local.nats import NatsServer
 from services.projections.clinic.naming import PATIENTS
 from services.projections.registry import CLINIC
 from services.projections.search import NameSearch
-from shared.contract import fields_of
-from shared.decider import Context, Decider
 from shared.masterkeys import from_file
 from shared.sealing import is_sealed
 from tests.support.club import Club, Place
@@ -39,27 +36,6 @@ ROLES = {
 }  # fmt: skip
 
 
-@dataclass
-class _Log:
-    accesses: set[str] = field(default_factory=set)
-
-
-def _decide(command: Any, log: _Log, context: Context) -> Any:
-    at = command.occurred_at or context.now
-    return c.ChartAccessed(**dict(fields_of(command)) | {"occurred_at": at})
-
-
-def _evolve(log: _Log, event: Any) -> _Log:
-    log.accesses.add(event.access)
-    return log
-
-
-access: Decider[_Log] = Decider(clinic, "access", _Log, _Log, _decide, _evolve, lambda _: [])
-"""Records whatever it is told of."""
-
-RUNNING = tuple(one for one in DECIDERS if one.category in ("patient", "practitioner", "erasure"))
-
-
 class Surroundings:
     """The clinic's service and read models in this process, and `commons` beside them."""
 
@@ -70,7 +46,7 @@ class Surroundings:
 
     @asynccontextmanager
     async def serving(self, *, records_accesses: bool = True) -> AsyncIterator[None]:
-        deciders = (*RUNNING, *((access,) if records_accesses else ()))
+        deciders = [one for one in DECIDERS if records_accesses or one.category != "access"]
         self.service = Club(clinic, deciders, self.place.settings())
         await self.service.start()
         try:

@@ -118,9 +118,16 @@ class Evening:
                 if note := self._one("signed", draft):
                     fields = {"encounter": note.encounter, "patient": note.patient, "note": note.note}
                     if draft.pick % 2:
-                        do(c.NoteAttested, **fields)
+                        do(c.NoteAttested, attested_by="osei", **fields)
                     else:
-                        do(c.NoteAmended, amendment=id, text="and a fever", needs_attestation=True, **fields)
+                        do(
+                            c.NoteAmended,
+                            amendment=id,
+                            text="and a fever",
+                            author="tam",
+                            needs_attestation=True,
+                            **fields,
+                        )
             case 19:
                 if visit := self._one("encounter", draft, last=True):
                     day = self.surgery.now.date() if draft.pick % 2 else None
@@ -174,6 +181,12 @@ class Evening:
                         do(c.AdministrationResolved, note="seen", **fields)
             case 32:
                 self.surgery.read(patient, id, break_glass=bool(draft.pick % 2))
+                said = c.Disclosure(to="the county", what="penicillin")
+                breaches = (c.ClinicError.UNKNOWN_CONSENT,) if draft.pick % 2 else ()
+                do(c.RecordDisclosed, disclosure=id, purpose=c.Purpose.LEGAL, content=said, recorded_by="osei",
+                   breaches=breaches, **of)  # fmt: skip
+                if draft.lot == 2:
+                    do(c.DisclosureReviewed, disclosure=id, note="rightly so", actor="lind", **of)
                 if draft.lot:
                     do(c.AccessReviewed, access=id, note="rightly so", actor="lind", **of)
             case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.clinic.contract import AccessReviewed, ChartAccessed, RecordDisclosed
+from services.clinic.contract import AccessReviewed, ChartAccessed, DisclosureReviewed, RecordDisclosed
 from services.projections.clinic.base import ClinicProjection
 from shared.event import Recorded
 from shared.projection import Key, Rows, Table
@@ -14,12 +14,12 @@ class ClinicAccess(ClinicProjection):
     """`access_log` has a row for each time that somebody read a chart: who, in which role, for which purpose, and which
     parts. `disclosures` is what was given to others. Sealed are `reason`, `review_note`, and the disclosures' content.
 
-    A broken glass is open for review while `reviewed_at` is null.
+    A broken glass, or a disclosure with breaches, is open for review while `reviewed_at` is null.
     """
 
     name = "clinic_access"
     version = 1
-    events = frozenset({ChartAccessed, AccessReviewed, RecordDisclosed})
+    events = frozenset({ChartAccessed, AccessReviewed, RecordDisclosed, DisclosureReviewed})
     tables = (
         Table(
             "access_log",
@@ -38,7 +38,8 @@ class ClinicAccess(ClinicProjection):
             columns={
                 "patient": "text", "disclosure": "text", "purpose": "text", "content": "text", "consent": "text",
                 "breaches": "jsonb", "disclosed_by": "text", "occurred_at": "timestamptz",
-                "recorded_at": "timestamptz",
+                "recorded_at": "timestamptz", "reviewed_at": "timestamptz", "reviewed_by": "text",
+                "review_note": "text",
             },
             indexes=("patient, occurred_at",),
         ),
@@ -47,6 +48,8 @@ class ClinicAccess(ClinicProjection):
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
         if isinstance(event.data, AccessReviewed):
             yield "access_log", (event.data.patient, event.data.access)
+        elif isinstance(event.data, DisclosureReviewed):
+            yield "disclosures", (event.data.patient, event.data.disclosure)
 
     def apply(self, event: Recorded, rows: Rows) -> None:
         match event.data:
@@ -73,7 +76,14 @@ class ClinicAccess(ClinicProjection):
                     (data.patient, data.disclosure),
                     {
                         "purpose": str(data.purpose), "content": data.content, "consent": data.consent,
-                        "breaches": [str(breach) for breach in data.breaches], "disclosed_by": event.envelope.authid,
-                        "occurred_at": data.occurred_at, "recorded_at": event.recorded_at,
+                        "breaches": [str(breach) for breach in data.breaches], "disclosed_by": data.recorded_by,
+                        "occurred_at": data.occurred_at, "recorded_at": event.recorded_at, "reviewed_at": None,
+                        "reviewed_by": None, "review_note": None,
                     },
                 )  # fmt: skip
+            case DisclosureReviewed() as data:
+                if (row := rows.get("disclosures", (data.patient, data.disclosure))) is not None:
+                    row |= {
+                        "reviewed_at": data.occurred_at, "reviewed_by": event.envelope.authid,
+                        "review_note": data.note,
+                    }  # fmt: skip

@@ -271,7 +271,7 @@ def _note(event: Recorded, rows: Rows) -> None:
             facts["signed_at"] = iso(data.occurred_at)
         case NoteAttested():
             row["status"] = "attested"
-            facts |= {"attested_by": event.envelope.authid, "attested_at": iso(data.occurred_at)}
+            facts |= {"attested_by": data.attested_by, "attested_at": iso(data.occurred_at)}
             if data.remark is not None:
                 facts["remark"] = data.remark
             facts["amendments"] = [one | {"needs_attestation": False} for one in facts["amendments"]]
@@ -281,7 +281,7 @@ def _note(event: Recorded, rows: Rows) -> None:
             facts["amendments"] = [
                 *facts["amendments"],
                 {
-                    "id": data.amendment, "text": data.text, "author": event.envelope.authid,
+                    "id": data.amendment, "text": data.text, "author": data.author,
                     "needs_attestation": data.needs_attestation, "occurred_at": iso(data.occurred_at),
                 },
             ]  # fmt: skip

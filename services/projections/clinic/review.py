@@ -9,6 +9,7 @@ from services.clinic.contract import (
     AdministrationResolved,
     AdministrationReversed,
     ClinicError,
+    DisclosureReviewed,
     DispensingResolved,
     ImmunizationGiven,
     MedicationAdministered,
@@ -39,8 +40,8 @@ class ClinicReview(ClinicProjection):
     name = "clinic_review"
     version = 1
     events = frozenset({MedicationDispensed, DispensingResolved, MedicationAdministered, ImmunizationGiven,
-                        AdministrationReversed, AdministrationResolved, RecordDisclosed, ProcessStepRefused,
-                        ProcessStepResolved})  # fmt: skip
+                        AdministrationReversed, AdministrationResolved, RecordDisclosed, DisclosureReviewed,
+                        ProcessStepRefused, ProcessStepResolved})  # fmt: skip
     tables = (
         Table(
             _ITEMS,
@@ -56,7 +57,9 @@ class ClinicReview(ClinicProjection):
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
         match event.data:
-            case DispensingResolved() | AdministrationReversed() | AdministrationResolved() as data:
+            case (
+                DispensingResolved() | AdministrationReversed() | AdministrationResolved() | DisclosureReviewed()
+            ) as data:  # fmt: skip
                 for breach in BREACHES:
                     yield _ITEMS, (_kind(breach), _subject(data))
             case ProcessStepResolved() as data:
@@ -67,7 +70,7 @@ class ClinicReview(ClinicProjection):
             case MedicationDispensed() | MedicationAdministered() | ImmunizationGiven() | RecordDisclosed() as data:
                 for breach in data.breaches:
                     _open(rows, (_kind(breach), _subject(data)), event, reason=getattr(data, "override_reason", None))
-            case DispensingResolved() | AdministrationResolved() as data:
+            case DispensingResolved() | AdministrationResolved() | DisclosureReviewed() as data:
                 for breach in BREACHES:
                     _close(rows, (_kind(breach), _subject(data)), event, "resolved", found=data.note)
             case AdministrationReversed() as data:
@@ -85,7 +88,7 @@ def _kind(breach: ClinicError) -> str:
 
 
 def _subject(data: Any) -> str:
-    if isinstance(data, RecordDisclosed):
+    if isinstance(data, RecordDisclosed | DisclosureReviewed):
         return f"disclosure:{data.patient}:{data.disclosure}"
     if isinstance(data, MedicationDispensed | DispensingResolved):
         return f"dispensing:{data.dispensing}"

@@ -38,7 +38,8 @@ _DISCLOSED: Final = Question(
         Column("occurred_at", "When", "moment"), Column("disclosed_by", "By"), Column("purpose", "Purpose"),
         Column("content", "What to whom", "sealed", in_words(Disclosure), "disclosures"),
         Column("consent", "Consent"), Column("breaches", "Against"), Column("patient", "Patient"),
-        Column("disclosure", "Disclosure"), Column("recorded_at", "Recorded", "moment"),
+        Column("disclosure", "Disclosure"), Column("reviewed_at", "Reviewed", "moment"), Column("reviewed_by", "By"),
+        Column("review_note", "Found", "sealed", None, "disclosures"), Column("recorded_at", "Recorded", "moment"),
     ),
     f"""WITH RECURSIVE {WHOLE}
     SELECT d.* FROM disclosures d WHERE d.patient = $1 OR d.patient IN (SELECT patient FROM whole)

@@ -34,7 +34,7 @@ _REVIEW: Final = Question(
         WHEN i.subject LIKE 'dispensing:%' THEN 'Look at the patient, then send ResolveDispensing.'
         WHEN i.subject LIKE 'administration:%'
             THEN 'Look at the patient, then send ResolveAdministration, or ReverseAdministration if it was not so.'
-        ELSE 'Find out on which ground it was given out.' END AS todo
+        ELSE 'Find out on which ground it was given out, then send ReviewDisclosure; not who recorded it.' END AS todo
     FROM items i WHERE $1 OR i.closed_at IS NULL
     ORDER BY i.closed_at IS NOT NULL, i.occurred_at DESC, i.kind, i.subject""",
     "Nothing waits for a review at the clinic.",

@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 
+import asyncpg
 import nats
 import pytest
 

@@ -101,10 +101,12 @@ def test_a_note_waits_for_attestation_and_so_does_what_is_added_to_it(surgery: S
     assert cut(ClinicVisits(), surgery, "signed_at", "to_attest", of="clinic_notes") == [(None, False)]
     surgery.now_is(c.NoteSigned, **note, needs_attestation=True, actor="tam")
     assert entry(surgery, "note", "n1")["status"] == "to_attest"
-    surgery.now_is(c.NoteAttested, **note)
+    surgery.now_is(c.NoteAttested, **note, attested_by="osei")
     assert entry(surgery, "note", "n1")["status"] == "attested"
     assert cut(ClinicVisits(), surgery, "to_attest", of="clinic_notes") == [False]
-    surgery.now_is(c.NoteAmended, **note, amendment="m1", text="more", needs_attestation=True, actor="tam")
+    surgery.now_is(
+        c.NoteAmended, **note, amendment="m1", text="more", author="tam", needs_attestation=True, actor="tam"
+    )
     row = entry(surgery, "note", "n1")
     assert (row["status"], row["author"], row["facts"]["attested_by"]) == ("to_attest", "tam", "osei")
     assert [(one["id"], one["author"], is_sealed(one["text"])) for one in row["facts"]["amendments"]] == [
@@ -219,3 +221,15 @@ def test_what_a_fact_broke_is_open_until_it_is_resolved_or_was_not_so(surgery: S
     surgery.now_is(c.DispensingResolved, dispensing="d1", patient="ada", note="seen to")
     surgery.now_is(c.AdministrationReversed, administration="m1", patient="ada", reason="not given")
     assert cut(ClinicReview(), surgery, "closed_by") == ["resolved", "resolved", "reversed"]
+
+
+def test_a_disclosure_against_a_rule_is_open_until_somebody_looked_into_it(surgery: Surgery) -> None:
+    content = c.Disclosure(to="the county", what="results")
+    surgery.now_is(
+        c.RecordDisclosed, patient="ada", disclosure="x1", purpose=c.Purpose.RESEARCH, content=content,
+        recorded_by="osei", breaches=(c.ClinicError.NO_PURPOSE,),
+    )  # fmt: skip
+    assert cut(ClinicReview(), surgery, "kind", "subject", "closed_at") == [("no_purpose", "disclosure:ada:x1", None)]
+    surgery.now_is(c.DisclosureReviewed, patient="ada", disclosure="x1", note="a board waived it", actor="aud")
+    assert cut(ClinicReview(), surgery, "closed_by") == ["resolved"]
+    assert cut(ClinicAccess(), surgery, "reviewed_by", of="disclosures") == ["aud"]
