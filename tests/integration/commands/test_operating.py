@@ -55,7 +55,7 @@ def test_a_ledger_that_runs_is_well(commons: Commons) -> None:
         "clinic": "ready", "clinic-projections": "ready",
     }  # fmt: skip
     assert {stream["name"]: stream["differences"] for stream in told["streams"]} == {
-        "DISTRIBUTION": [], "INVENTORY": [], "TREASURY": [],
+        "CLINIC": [], "DISTRIBUTION": [], "INVENTORY": [], "TREASURY": [],
     }  # fmt: skip
     assert {manager["failure"] for manager in told["managers"]} == {None}
 
