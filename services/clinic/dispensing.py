@@ -62,8 +62,8 @@ COLLECTED_WITHIN: Final = timedelta(days=14)
 """How long a medicine waits to be fetched, before it goes back to stock."""
 
 KEPT_FOR: Final = timedelta(days=365)
-"""How long a medicine that was handed over is kept at the most. After the US pharmacopeia's General Notices, as pharmacy
-guidance quotes them: no later than the maker's date, and one year from packing at the most."""
+"""How long a medicine that was handed over is kept at the most. After the US pharmacopeia's General Notices, as
+pharmacy guidance quotes them: no later than the maker's date, and one year from packing."""
 
 HANDLERS: Final = (Role.PHARMACIST, Role.CLINICIAN, Role.TRAINEE)
 _ANSWERERS: Final = (Role.PHARMACIST, Role.CLINICIAN)
