@@ -25,8 +25,8 @@ from services.distribution.contract import (
 )
 from services.distribution.entitlement import Entitlement, not_authorised, used_as_others
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, known_items, look, warnings
-from services.distribution.household import Household, avoided, may_collect
+from services.distribution.goods import Catalogue, known_items, look, lot_named, recalled, warnings
+from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased
 from services.distribution.order import Order, Stage, known, open_still
 from services.distribution.programme import Programme, limit_in
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
@@ -74,7 +74,7 @@ def evolve(box: Box, event: BoxEvent) -> Box:
 def reads(command: BoxCommand) -> Iterable[Ref]:
     if isinstance(command, PackBox):
         return (Ref("order", command.order), Ref("fulfilment", command.order), Ref("goods", CATALOGUE))
-    return ()
+    return (Ref("goods", CATALOGUE),) if isinstance(command, HandOutBox | UnpackBox) else ()
 
 
 def decide(command: BoxCommand, box: Box, context: Context) -> BoxEvent | None:
@@ -123,6 +123,9 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
             DistributionError.NOT_CONFIRMED, f"Order {command.order} is not confirmed. Confirm it first.",
             order=command.order,
         )  # fmt: skip
+    happened = is_late(command.occurred_at, context)
+    if not happened:
+        not_erased(placed.household, context)
     _distinct(command.lines)
     fulfilment: Fulfilment = context.read("fulfilment", command.order)
     if fulfilment.box is not None and fulfilment.box != command.box:
@@ -155,8 +158,11 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
                 f"{total} of {line.item} would be packed, and order {command.order} asks for {line.quantity}.",
                 item=line.item, quantity=total, asked=line.quantity,
             )  # fmt: skip
+    if not happened:  # what was packed is in the box: it is not handed out, or that it was is looked into
+        _not_recalled(catalogue, packed)
     household: Household = context.read("household", placed.household)
-    warned = warnings(catalogue, avoided(household, context), packed)
+    gone = is_erased(placed.household, context)  # it cannot be read what they avoid, and nobody is warned
+    warned = warnings(catalogue, frozenset() if gone else avoided(household, context), packed)
     look([one for one in warned if one not in placed.warnings], command.seen_warnings)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
@@ -189,6 +195,10 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         if not fact:
             open_still(order, packed.order)
         breaches.append(DistributionError.ORDER_ENDED)
+    if is_erased(packed.household, context):
+        if not fact:
+            not_erased(packed.household, context)
+        breaches.append(DistributionError.HOUSEHOLD_ERASED)
     if at < packed.occurred_at - TOLERANCE and not fact:
         raise rejected(
             DistributionError.CLOCK_RUNS_BACK,
@@ -196,7 +206,21 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
             "is right, hand the box out with `fact`.",
             box=command.box,
         )  # fmt: skip
-    gone = [] if packed.lines or breaches else _taken_away(packed, fulfilment)
+    catalogue: Catalogue = context.read("goods", CATALOGUE)
+    affected = recalled(catalogue, packed.packed)
+    if affected:
+        if not fact:
+            raise rejected(
+                DistributionError.RECALLED,
+                f"Box {command.box} holds what is recalled: {_told(affected)}. Unpack it, and set that aside; if the "
+                "box was handed out, record that with `fact`.",
+                box=command.box, recalled=_named(affected),
+            )  # fmt: skip
+        breaches.append(DistributionError.RECALLED)
+    gone: list[str] = []
+    if not packed.lines and box.where is Where.PACKED and order.stage is Stage.CONFIRMED:  # else nothing is set aside
+        rest = [line for line in packed.packed if all(line is not one for one, _ in affected)]
+        gone = _taken_away(rest, fulfilment)
     if gone:
         if not fact:
             raise rejected(
@@ -231,13 +255,31 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
     )  # fmt: skip
 
 
-def _taken_away(packed: BoxPacked, fulfilment: Fulfilment) -> list[str]:
-    """What in a box is not set aside for its order any more, in words."""
+def _not_recalled(catalogue: Catalogue, lines: Iterable[PackedLine]) -> None:
+    """Refuse to pack what an open recall covers, or may cover as its lot is not known."""
+    affected = recalled(catalogue, lines)
+    if affected:
+        raise rejected(
+            DistributionError.RECALLED,
+            f"Recalled: {_told(affected)}. Set it aside, and list other lots, by number and date: what is not known of "
+            "goods counts as recalled.",
+            recalled=_named(affected),
+        )
+
+
+def _told(affected: Iterable[tuple[PackedLine, str]]) -> str:
+    return " and ".join(f"{lot_named(line)} (recall {id})" for line, id in affected)
+
+
+def _named(affected: Iterable[tuple[PackedLine, str]]) -> list[dict[str, str | None]]:
+    return [{"item": line.item, "lot": line.lot, "recall": id} for line, id in affected]
+
+
+def _taken_away(lines: Iterable[PackedLine], fulfilment: Fulfilment) -> list[str]:
+    """What of a box is not set aside for its order any more, in words."""
     there = {(line.item, line.lot, line.date, line.owner): line.quantity for line in fulfilment.lots()}
     return [
-        f"{line.item} of lot {line.lot}"
-        for line in packed.packed
-        if there.get((line.item, line.lot, line.date, line.owner), 0) < line.quantity
+        lot_named(line) for line in lines if there.get((line.item, line.lot, line.date, line.owner), 0) < line.quantity
     ]
 
 

@@ -135,7 +135,7 @@ def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) ->
     announced = scheduled(session, command.session)
     catalogue: Catalogue = context.read("goods", CATALOGUE)
     known_items(catalogue, command.lines)
-    served_as_itself(household, command.household)
+    served_as_itself(household, command.household, context)
     distinct(command.lines)
     has_reason(command.override_reason)
     programme: Programme = context.read("programme", announced.programme)
@@ -162,7 +162,7 @@ def _confirm(
         return None
     open_still(order, command.order)
     household: Household = context.read("household", placed.household)
-    served_as_itself(household, placed.household)
+    served_as_itself(household, placed.household, context)
     has_reason(command.override_reason)
     programme: Programme = context.read("programme", placed.programme)
     running(programme, placed.programme)

@@ -34,7 +34,7 @@ from services.inventory.contract import (
 )
 from services.inventory.departures import medicine_for_clinic_only, pharmacist_required, unknown_reservation
 from services.inventory.lot import Lots
-from services.inventory.rules import REVIEW, covers, freed_of, local_day, quantity_of, usable_until
+from services.inventory.rules import REVIEW, freed_of, local_day, quantity_of, usable_until
 from services.inventory.shelf import Row, Stock
 from services.inventory.timeline import moment_of
 from shared.decider import Context
@@ -134,7 +134,10 @@ def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
                 recall=command.hold,
             )
         scope, named = lots.recalls[command.hold], {lot_form(lot) for lot in command.lots}
-        rows = {key: row for key, row in rows.items() if covers(scope, row.ref) or lot_form(row.ref.lot) in named}
+        rows = {
+            key: row for key, row in rows.items()
+            if scope.covers(row.ref.lot, row.ref.date) or lot_form(row.ref.lot) in named
+        }  # fmt: skip
     elif command.reason is HoldReason.QUARANTINE:
         if command.hold not in lots.quarantines:
             raise _unknown_hold(command.hold, "A hold for a quarantine bears the quarantine's id.")

@@ -14,6 +14,7 @@ from services.local.nats import NatsServer
 from services.projections.registry import DISTRIBUTION, PROJECTIONS
 from services.queries import distribution
 from services.queries.answer import QueryResult
+from shared.erasure import Stage as Erasure
 from tests.integration.test_distribution_read_models import STREAMS, busy, store
 from tests.support.hall import MONDAY, WEEK, goods, packed
 from tests.support.openings import Opening
@@ -61,6 +62,26 @@ async def following(stage: Stage, opening: Opening) -> AsyncIterator[Asked]:
 
 
 # -- at the table -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_household_that_was_erased_is_found_by_its_card_and_is_not_due(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    for household, card in (("h1", "c1"), ("h2", "c2")):
+        hall.household(household, "adult", card=card)
+    hall.record(c.PersonErased(kind="household", person="h1", stage=Erasure.ERASED, occurred_at=hall.now))
+    hall.record(c.PersonErased(kind="other", person="h2", stage=Erasure.ERASED, occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.check_in, who="c1", now=NOW)
+        assert (row["household"], row["due"], row["warnings"]) == (
+            "h1",
+            False,
+            "erased on 2026-06-01, register it anew",
+        )
+        row = await asked.one(distribution.check_in, who="c2", now=NOW)
+        assert (row["due"], row["warnings"]) == (True, None)
+        listed = await asked.records(distribution.households)
+        assert [row["erased_at"] for row in listed] == [MONDAY, None]
 
 
 async def test_a_household_is_due_as_often_as_its_programme_allows_under_whichever_id_it_was_served(

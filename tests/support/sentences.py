@@ -60,6 +60,8 @@ class World:
     locate: Mapping[str, Locate]
     states: dict[Ref, Any] = dataclasses.field(default_factory=dict)
     history: dict[Ref, list[Any]] = dataclasses.field(default_factory=dict)
+    erased: frozenset[str] = frozenset()
+    """Owners whose keys are destroyed, as `household/h-1`."""
 
     def state(self, ref: Ref) -> Any:
         return self.states[ref] if ref in self.states else self.deciders[ref.category].initial()
@@ -80,7 +82,7 @@ class World:
             event = decider.decide(
                 command,
                 self.state(Ref(spec.category, spec.aggregate(command))),
-                Context(now, actor, mandate, reads, past, blind, opened),
+                Context(now, actor, mandate, reads, past, blind, opened, self.erased.__contains__),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -118,7 +120,7 @@ class World:
         assert decider.check(state) == []
         assert _copy(decider, state) == state, "a snapshot loses something"
         history = {**self.history, ref: [*self.history.get(ref, ()), event]}
-        return World(self.deciders, self.locate, {**self.states, ref: state}, history)
+        return World(self.deciders, self.locate, {**self.states, ref: state}, history, self.erased)
 
     def folded_again(self, ref: Ref) -> Any:
         """The state of an aggregate, folded from its first event."""
@@ -155,7 +157,7 @@ def opened(text: str) -> str | None:
 
 
 def erase(owner: str) -> None:
-    """Destroy the key of an owner: what was sealed for it is never opened again."""
+    """Lose the key of an owner: what was sealed for it is never opened again."""
     for text in [text for text in _texts if text.startswith(f"sealed:1:{owner}:")]:
         del _texts[text]
 
@@ -190,6 +192,11 @@ class Given:
             return Outcome(self.world, self.world.decide(command, now, actor, mandate), None)
         except Rejected as refusal:
             return Outcome(self.world, None, refusal)
+
+    def erased(self, owner: str) -> Given:
+        """The same, once the key of an owner is destroyed."""
+        erase(owner)
+        return Given(dataclasses.replace(self.world, erased=self.world.erased | {owner}))
 
     def state(self, category: str, id: str) -> Any:
         return self.world.state(Ref(category, id))

@@ -51,7 +51,11 @@ class BoxPacked:
 
 @command(category="box", aggregate="box", makes=(BoxPacked,))
 class PackBox:
-    """Pack a box for an order. Its lots left out are those that were set aside for the order."""
+    """Pack a box for an order. Its lots left out are those that were set aside for the order.
+
+    What is recalled is refused, and so is a line without a lot, or of unknown lot, of an item that has an open recall.
+    What was packed a while ago is recorded all the same, so that its hand-out can be, and waits in the box.
+    """
 
     box: NewBoxCode
     order: OrderId
@@ -88,7 +92,7 @@ class BoxHandedOut:
 
     `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
     household was served twice), an authorisation that was over, an order that had ended, a box that was unpacked by
-    mistake, goods that were not set aside any more, as after a recall.
+    mistake, a household that was erased, goods that are recalled, or were not set aside any more.
     """
 
     box: BoxCode
@@ -111,7 +115,8 @@ class BoxHandedOut:
 class HandOutBox:
     """Hand a box out. With `fact`, or late, it reports what has happened and is recorded whatever it broke.
 
-    A box of what was set aside is refused when a recall, or somebody else, took that away since it was packed.
+    A box that holds what is recalled, or may be as its lot is not known, is refused; and a box of what was set aside
+    when somebody took that away since it was packed.
     """
 
     box: BoxCode

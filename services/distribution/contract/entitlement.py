@@ -117,8 +117,8 @@ class VisitRecorded:
 
     `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings`
     were given and seen. `breaches` are the rules that a fact broke: the limit (served twice), eligibility, a session
-    that was not open, a programme that is closed, a proxy who may not collect, a household that goes on as another.
-    `used` of `limit` times in the period are used with it.
+    that was not open, a programme that is closed, a proxy who may not collect, a household that goes on as another or
+    was erased. `used` of `limit` times in the period are used with it.
     """
 
     visit: VisitId

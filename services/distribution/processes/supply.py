@@ -1,4 +1,4 @@
-"""Follows inventory: notes its catalogue, and what it set aside, freed and gave out for orders and visits."""
+"""Follows inventory: notes its catalogue and recalls, and what it did for orders and visits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from services.distribution.contract import (
     NoteFreed,
     NoteGoods,
     NoteIssued,
+    NoteRecall,
     NoteReserved,
     PackedLine,
     ReservedGoods,
@@ -26,7 +27,9 @@ from services.inventory.contract import (
     ItemRegistered,
     ItemRetired,
     LotQuantity,
+    LotRecalled,
     Movement,
+    RecallLifted,
     ReservationExpired,
     ReservationReleased,
     StockIssued,
@@ -45,7 +48,8 @@ class Supply(Manager):
 
     name = "supply"
     reads = (
-        ItemRegistered, ItemChanged, ItemRetired, StockReserved, ReservationReleased, ReservationExpired, Movement,
+        ItemRegistered, ItemChanged, ItemRetired, LotRecalled, RecallLifted, StockReserved, ReservationReleased,
+        ReservationExpired, Movement,
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,6 +62,12 @@ class Supply(Manager):
                 yield self._goods(event, item.item, retired=False)
             case ItemRetired() as item:
                 yield self._goods(event, item.item, retired=True)
+            case LotRecalled() | RecallLifted() as said:
+                note = NoteRecall(
+                    item=said.item, recall=said.recall, revision=event.revision, scope=said.scope,
+                    open=isinstance(said, LotRecalled),
+                )  # fmt: skip
+                yield self.step(event, distribution, note, f"recall {said.item} {said.recall}")
             case StockReserved() as made:
                 order = order_of(made.reservation)
                 if order is not None:

@@ -23,8 +23,10 @@ _HOUSEHOLDS: Final = Question(
         Column("contact", "Contact", "sealed"), Column("address", "Address", "sealed"),
         Column("language", "Language", "sealed"), Column("note", "Note", "sealed"), Column("basis", "Basis", "sealed"),
         Column("registered_at", "Registered", "moment"), Column("renewed_at", "Renewed", "moment"),
+        Column("erased_at", "Erased", "moment"),
     ),
-    "SELECT * FROM households WHERE ($1::text IS NULL OR household = $1 OR card = $1 OR household = ANY($2))"
+    "SELECT * FROM households LEFT JOIN erased_households USING (household)"
+    " WHERE ($1::text IS NULL OR household = $1 OR card = $1 OR household = ANY($2))"
     " ORDER BY household",
     "There are no such households.",
 )  # fmt: skip

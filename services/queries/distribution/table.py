@@ -60,11 +60,11 @@ _CHECK_IN: Final = Question(
     ),
     {ORDERS_NOW},
     seen AS (
-        SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until,
+        SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until, x.erased_at,
                e.used, e.used_as_others, e.others, o.order_id, {STATE} AS order_state, o.box_code AS box, o.slot,
                o.claimed, o.short_of, o.warnings AS about_goods,
                o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out' AS comes_for_it
-        FROM today t JOIN households h USING (household)
+        FROM today t JOIN households h USING (household) LEFT JOIN erased_households x USING (household)
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(e.used), 0)::bigint AS used,
                    coalesce(sum(e.used) FILTER (WHERE f.member <> f.root), 0)::bigint AS used_as_others,
@@ -78,7 +78,7 @@ _CHECK_IN: Final = Question(
             ORDER BY n.stage IN ('cancelled', 'no_show'), n.placed_at DESC LIMIT 1) o ON true
     )
     SELECT s.*, CASE WHEN order_id IS NOT NULL THEN order_state END AS state,
-           session IS NOT NULL AND (eligible_until IS NULL OR eligible_until >= day)
+           session IS NOT NULL AND erased_at IS NULL AND (eligible_until IS NULL OR eligible_until >= day)
                AND (coalesce(comes_for_it AND claimed, false) OR allowed IS NULL OR used < allowed) AS due,
            (SELECT array_agg(m.allergens ORDER BY m.member) FROM members m
             WHERE m.household = s.household AND m.allergens IS NOT NULL) AS avoids,
@@ -87,6 +87,8 @@ _CHECK_IN: Final = Question(
                 SELECT FROM jsonb_array_elements(p.spans) AS span
                 WHERE s.day BETWEEN (span ->> 0)::date AND coalesce((span ->> 1)::date, 'infinity'))) AS proxies,
            nullif(concat_ws('; ',
+               CASE WHEN erased_at IS NOT NULL
+                   THEN 'erased on ' || to_char(erased_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ', register it anew' END,
                CASE WHEN session IS NULL THEN 'no session is open' END,
                CASE WHEN eligible_until < day THEN 'not eligible since ' || eligible_until END,
                CASE WHEN used >= allowed AND NOT coalesce(comes_for_it AND claimed, false)

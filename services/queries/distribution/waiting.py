@@ -31,7 +31,9 @@ _REVIEW: Final = Question(
                WHEN 'order_ended' THEN 'Its order had ended: find out what was handed out; '
                WHEN 'box_unpacked' THEN 'Find out what its order got; release hold unpacked-' || substr(r.subject, 5)
                    || ', if there is one; '
-               WHEN 'goods_taken' THEN 'Its goods may be recalled: tell the household; '
+               WHEN 'recalled' THEN 'It holds what is recalled: tell the household; '
+               WHEN 'goods_taken' THEN 'Its goods were taken away: find out why, and tell the household; '
+               WHEN 'household_erased' THEN 'The household was erased: register it anew, give it another card; '
                WHEN 'household_merged' THEN 'Serve the household that it goes on as, give it the right card; '
                WHEN 'programme_closed' THEN 'Its programme is closed: open another; '
                WHEN 'session_not_open' THEN 'Nobody had opened the doors: see that the time is right; '

@@ -140,11 +140,11 @@ def test_warnings_that_were_seen_at_ordering_are_not_asked_again_but_new_ones_ar
     changed.when(pack("b1", *of_both, seen_warnings=True)).then(BoxPacked, warnings=(stew, nuts))
     instead = pack("b1", packed(1, "peanut-butter"))
     given(*seen).when(instead).then_rejected(E.WARNING_NOT_SEEN)
-    erased = given(*seen)
+    unreadable = given(*seen)
     erase("household/yilmaz")  # what they must not eat cannot be read any more: anything with allergens warns
     unread = Warned(item="peanut-butter", warning=Warning.ALLERGENS_UNKNOWN)
-    erased.when(instead).then_rejected(E.WARNING_NOT_SEEN)
-    erased.when(replace(instead, seen_warnings=True)).then(BoxPacked, warnings=(unread,))
+    unreadable.when(instead).then_rejected(E.WARNING_NOT_SEEN)
+    unreadable.when(replace(instead, seen_warnings=True)).then(BoxPacked, warnings=(unread,))
 
 
 def test_a_merged_households_order_is_packed_and_handed_out() -> None:

@@ -44,6 +44,7 @@ from services.distribution.contract import (
     NoteBox,
     NoteFreed,
     NoteMerge,
+    NoteRecall,
     OpenSession,
     People,
     RecordNoShow,
@@ -63,6 +64,7 @@ from services.distribution.contract import (
     VisitResolved,
     VisitReversed,
 )
+from services.inventory.contract import RecallScope
 from shared.decider import Ref
 from shared.errors import Rejected
 from tests.support.distribution import (
@@ -107,6 +109,8 @@ orders = st.one_of(
     st.builds(lambda o: reserved(o), IDS),
     st.builds(lambda o, n: NoteFreed(order=o, item="rice", lots=(packed(n),)), IDS, st.integers(1, 3)),
     st.builds(lambda o, n: issued(o, n), IDS, st.integers(1, 2)),
+    st.builds(lambda r, n, begun: NoteRecall(item="rice", recall=r, revision=n, scope=RecallScope(lots=("R1",)),
+              open=begun), IDS, st.integers(1, 3), st.booleans()),
     st.builds(lambda o, b, packed: NoteBox(order=o, box=b, packed=packed), IDS, IDS, st.booleans()),
     st.builds(lambda o: FreeSlot(session="friday", order=o), IDS),
 )  # fmt: skip

@@ -378,7 +378,7 @@ def test_allergens_are_compared_however_they_are_written() -> None:
     given(*HALL, nuts).when(visit(lines=some(**{"nut-bar": 1}))).then_rejected(E.WARNING_NOT_SEEN)
 
 
-def test_an_erased_household_is_warned_of_whatever_may_have_allergens() -> None:
+def test_a_household_whose_key_is_lost_is_warned_of_whatever_may_have_allergens() -> None:
     """Nobody can tell any more what was in its records."""
     hall = given(*HALL)
     erase("household/yilmaz")
