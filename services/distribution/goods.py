@@ -86,7 +86,10 @@ def check(catalogue: Catalogue) -> list[str]:
 
 def recalled(catalogue: Catalogue, lines: Iterable[PackedLine]) -> list[tuple[PackedLine, str]]:
     """The packed goods that an open recall covers, each with the recall. A lot that is not known counts as covered,
-    be it the stock of unknown lot or the first to expire, whichever that was."""
+    be it the stock of unknown lot or the first to expire, whichever that was.
+
+    What was repacked out of recalled goods under a lot of its own is not found here: inventory holds that.
+    """
     return [
         (line, id)
         for line in lines

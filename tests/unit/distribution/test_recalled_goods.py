@@ -149,3 +149,9 @@ def test_a_box_whose_lot_nobody_knows_stays_while_any_recall_of_the_item_may_cov
     unknown = (*HALL, place(), confirm, claim(), listed(packed(lot=None)))
     given(*unknown, glass).when(hand_out()).then_rejected(E.RECALLED)
     given(*unknown, replace(glass, item="milk")).when(hand_out()).then_event()
+
+
+def test_of_a_box_that_was_unpacked_nothing_is_expected_to_be_set_aside() -> None:
+    freed = NoteFreed(order="o1", item="rice", lots=(packed(),))
+    unpacked = given(*PACKED, UnpackBox(box="b1", reason="Not wanted."), freed)
+    unpacked.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.BOX_UNPACKED,))
