@@ -116,7 +116,7 @@ class Contract:
         self._by_type: dict[str, Callable[[bytes | msgspec.Raw], Any]] = {}
         self._upcasters: dict[tuple[type, int], Upcaster] = {}
         self._sealed: dict[type, SealedFields] = {}
-        self._owners: dict[type, tuple[Sealed, ...]] = {}
+        self._marks: dict[type, tuple[Sealed, ...]] = {}
         self._frozen = False
 
     # -- declaring ------------------------------------------------------------------------------------------------
@@ -171,8 +171,8 @@ class Contract:
         """Check the contract as a whole and build its decoders.
 
         Raises TypeError when a version of an event has no way to the newest one, when a command's field does not come
-        back in an event that the command makes, when a bulk command is not whole, when a command lacks the field that
-        says whose key seals its event, or when its field is of another type than what the event seals.
+        back in an event that the command makes, when a bulk command is not whole, when an event lacks the field that
+        says whose key seals it, or when a command's field is of another type than what the event seals.
         """
         for spec in self.events.values():
             for version in range(1, spec.version):
@@ -192,7 +192,7 @@ class Contract:
                 raise TypeError(f"{command.name} needs both `cut` and `results`, or neither")
             if command.cut is not None and "parts" not in {f.name for f in dataclasses.fields(command.cls)}:
                 raise TypeError(f"{command.name} is cut into parts, and has no field `parts` that says into how many")
-            self._find_owners(command)
+            self._check_sealed(command)
         self._frozen = True
 
     def _find_sealed(self, spec: EventSpec) -> None:
@@ -202,20 +202,14 @@ class Contract:
             if unknown:
                 raise TypeError(f"{spec.name} is sealed under the keys of fields that it lacks: {sorted(unknown)}")
             self._sealed[spec.cls] = fields
+            self._marks[spec.cls] = tuple(sorted(fields.marks(), key=lambda mark: (mark.of, mark.kind)))
 
-    def _find_owners(self, command: CommandSpec) -> None:
-        marks = {mark for made in command.makes if made in self._sealed for mark in self._sealed[made].marks()}
-        missing = {mark.of for mark in marks} - {f.name for f in dataclasses.fields(command.cls)}
-        if missing:
-            raise TypeError(
-                f"{command.name} lacks the fields under whose keys its events are sealed: {sorted(missing)}"
-            )
+    def _check_sealed(self, command: CommandSpec) -> None:
         hints = get_type_hints(command.cls, include_extras=True)
         for made in command.makes:
             for name, mark in self._sealed[made].own if made in self._sealed else ():
                 if name in hints and not takes(hints[name], mark):
                     raise TypeError(f"{command.name}.{name} is not of the type that {made.__name__}.{name} seals")
-        self._owners[command.cls] = tuple(sorted(marks, key=lambda mark: (mark.of, mark.kind)))
 
     def _old_decoder(self, spec: EventSpec, version: int) -> Callable[[bytes | msgspec.Raw], Any]:
         steps = [self._upcasters[spec.cls, v] for v in range(version, spec.version)]
@@ -254,9 +248,9 @@ class Contract:
         """The personal fields of an event, or None."""
         return self._sealed.get(type(event))
 
-    def owners_of(self, command: object) -> tuple[str, ...]:
-        """The owners whose keys seal what a command leads to: `party/p-12`."""
-        owners = (mark.owner(command) for mark in self._owners[type(command)])
+    def owners_of(self, event: object) -> tuple[str, ...]:
+        """The owners whose keys seal an event: `party/p-12`."""
+        owners = (mark.owner(event) for mark in self._marks.get(type(event), ()))
         return tuple(owner for owner in owners if owner is not None)
 
     def decode(self, type_: str, data: bytes | msgspec.Raw) -> Any:

@@ -144,6 +144,8 @@ def sealed(contract: Contract, event: Any) -> Any:
         if mark.holds is not None:
             _integers_only(msgspec.json.decode(text))
             assert read(text, mark.holds) == content, "what was sealed does not come back"
+        if mark.remark and mark.owner(event) is None:
+            return text
         made = f"sealed:1:{mark.owner(event)}:{path}:{secrets.token_urlsafe(60 + len(text.encode()))}"
         _texts[made] = text
         return made
