@@ -28,12 +28,12 @@ AtLeast = Annotated[
 
 async def show_distribution(
     operator: Operator, ask: Callable[[asyncpg.Pool, Position | None], Awaitable[QueryResult]], *, csv: bool,
-    at_least: str | None,
+    at_least: str | None, told: Callable[[QueryResult], QueryResult] | None = None,
 ) -> int:  # fmt: skip
-    """Ask a question about distribution and write the answer."""
+    """Ask a question about distribution and write the answer; `told` puts into words what was sealed in it."""
     form = form_of(operator, csv)
     wanted = position(at_least, STREAM)
     async with operator.database() as pool:
         found = await opened(operator, await ask(pool, wanted))
-    write(found, form)
+    write(found if told is None else told(found), form)
     return OK

@@ -44,7 +44,7 @@ async def check_in(
         found = await distribution.check_in(pool, who=who, named=named.households, session=session, at_least=wanted)
         return named.told(found)
 
-    return await show_distribution(operator, ask, csv=csv, at_least=at_least)
+    return await show_distribution(operator, ask, csv=csv, at_least=at_least, told=distribution.check_in_told)
 
 
 @command
@@ -73,7 +73,7 @@ async def packing(
     return await show_distribution(
         operator,
         lambda pool, wanted: distribution.packing(pool, session=session, packed=all_, at_least=wanted),
-        csv=csv, at_least=at_least,
+        csv=csv, at_least=at_least, told=distribution.packing_told,
     )  # fmt: skip
 
 

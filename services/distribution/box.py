@@ -16,16 +16,19 @@ from services.distribution.contract import (
     DistributionError,
     HandOutBox,
     HandOutResolved,
+    OrderPlaced,
     PackBox,
     PackedLine,
     ResolveHandOut,
     UnpackBox,
+    Warned,
     distribution,
     entitlement_id,
+    warnings_in,
 )
 from services.distribution.entitlement import Entitlement, not_authorised, used_as_others
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, known_items, look, lot_named, recalled, warnings
+from services.distribution.goods import Catalogue, known_items, look, lot_named, recalled, said, warnings
 from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased
 from services.distribution.order import Order, Stage, known, open_still
 from services.distribution.programme import Programme, limit_in
@@ -91,17 +94,18 @@ def decide(command: BoxCommand, box: Box, context: Context) -> BoxEvent | None:
             catalogue: Catalogue = context.read("goods", CATALOGUE)
             cold = {id for id, goods in catalogue.items.items() if goods.chilled}
             return BoxUnpacked(
-                box=command.box, order=packed.order, reason=command.reason, site=packed.site, packed=packed.packed,
+                box=command.box, order=packed.order, reason=command.reason, household=packed.household,
+                site=packed.site, packed=packed.packed,
                 quarantine=tuple(dict.fromkeys(line.item for line in packed.packed if line.item in cold)),
                 occurred_at=at,
             )  # fmt: skip
         case HandOutBox():
             return _hand_out(command, box, context, at)
         case ResolveHandOut():
-            _there(box, command.box)
+            packed = _there(box, command.box)
             if not waits(box.review, f"Box {command.box}"):
                 return None
-            return HandOutResolved(box=command.box, note=command.note, occurred_at=at)
+            return HandOutResolved(box=command.box, note=command.note, household=packed.household, occurred_at=at)
 
 
 def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPacked | None:
@@ -163,12 +167,19 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     household: Household = context.read("household", placed.household)
     gone = is_erased(placed.household, context)  # it cannot be read what they avoid, and nobody is warned
     warned = warnings(catalogue, frozenset() if gone else avoided(household, context), packed)
-    look([one for one in warned if one not in placed.warnings], command.seen_warnings)
+    seen = _seen(placed, context)
+    look([one for one in warned if one not in seen], command.seen_warnings)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
-        people=placed.people, warnings=warned,
+        people=placed.people, warnings=said(warned, packed),
     )  # fmt: skip
+
+
+def _seen(placed: OrderPlaced, context: Context) -> tuple[Warned, ...]:
+    """The warnings that were seen when an order was placed; none when nobody can read any more which they were."""
+    text = None if placed.warnings is None else context.unseal(placed.warnings)
+    return () if text is None else warnings_in(text)
 
 
 def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> BoxHandedOut | None:

@@ -30,7 +30,7 @@ from services.distribution.contract import (
     fulfilment_of_visit,
 )
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
+from services.distribution.goods import Catalogue, distinct, known_items, look, said, warnings
 from services.distribution.household import (
     Household,
     avoided,
@@ -266,7 +266,7 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
         look(warned, command.seen_warnings)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,
-        warnings=warned, breaches=breaches, used=before + 1,
+        warnings=None if household is None else said(warned, goods), breaches=breaches, used=before + 1,
         limit=None if limit is None else limit.times,
     )  # fmt: skip
 

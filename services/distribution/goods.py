@@ -17,6 +17,7 @@ from services.distribution.contract import (
     Warned,
     Warning,  # noqa: A004 - the field's own word
     distribution,
+    warnings_said,
 )
 from services.distribution.refusals import rejected, when
 from services.inventory.contract import RecallScope, lot_form
@@ -147,6 +148,11 @@ def warnings(
         elif goods.allergens & avoided:
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGEN)
     return tuple(found.values())
+
+
+def said(warned: Iterable[Warned], lines: Iterable[ItemLine | PackedLine]) -> str:
+    """The warnings about goods of a household, to be sealed: there is a text whether there is a warning or not."""
+    return warnings_said(warned, [line.item for line in lines])
 
 
 def look(warned: Iterable[Warned], seen: bool) -> None:

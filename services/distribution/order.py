@@ -25,7 +25,7 @@ from services.distribution.contract import (
     entitlement_id,
 )
 from services.distribution.entitlement import Entitlement, has_reason, limit_reached, not_eligible, used_as_others
-from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
+from services.distribution.goods import Catalogue, distinct, known_items, look, said, warnings
 from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
 from services.distribution.programme import Programme, bundle_for, limit_on, period_of, running
 from services.distribution.refusals import local_day, rejected, when
@@ -122,8 +122,7 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
 
 def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) -> OrderPlaced | None:
     if order.placed is not None:
-        before = order.placed
-        if all(value == getattr(before, name) for name, value in fields_of(command) if name != "occurred_at"):
+        if _same(command, order.placed, context):
             return None
         raise rejected(
             DistributionError.ALREADY_EXISTS, f"There is an order {command.order} already. Choose another id.",
@@ -151,8 +150,20 @@ def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) ->
     look(warned, command.seen_warnings)
     return OrderPlaced(
         **(dict(fields_of(command)) | {"occurred_at": at}), goods=goods, programme=announced.programme,
-        period=period_of(programme, day), site=announced.site, people=household.people, warnings=warned,
+        period=period_of(programme, day), site=announced.site, people=household.people,
+        warnings=said(warned, goods),
     )  # fmt: skip
+
+
+def _same(command: PlaceOrder, placed: OrderPlaced, context: Context) -> bool:
+    """Whether a command asks for what was ordered already; a reason that nobody can read any more is as any other."""
+    for name, value in fields_of(command):
+        before = getattr(placed, name)
+        if name == "override_reason" and None not in (before, value):
+            before = context.unseal(before) or value
+        if name != "occurred_at" and value != before:
+            return False
+    return True
 
 
 def _confirm(

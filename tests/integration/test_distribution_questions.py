@@ -132,8 +132,8 @@ async def test_an_unpacked_box_that_was_handed_out_is_to_be_looked_into_and_so_i
     hall.household("h1", "adult")
     hall.confirm(hall.order("o1", "h1", goods(rice=1)).data)
     first = hall.pack("b1", "o1", "h1", packed("rice", 1, "A"))
-    unpacked = {"order": "o1", "reason": "x", "site": "hall", "packed": first.data.packed, "occurred_at": hall.now}
-    hall.record(c.BoxUnpacked(box="b1", **unpacked))
+    unpacked = {"order": "o1", "household": "h1", "site": "hall", "packed": first.data.packed}
+    hall.record(c.BoxUnpacked(box="b1", **unpacked, reason="x", occurred_at=hall.now))
     hall.later(minutes=1)
     hall.pack("b2", "o1", "h1", packed("rice", 1, "A"))
     hall.hand_out(first, breaches=(c.DistributionError.BOX_UNPACKED,))

@@ -93,8 +93,8 @@ class Opening:
                 box = self._packed.pop(draft.pick % len(self._packed)).data
                 self.hall.record(
                     c.BoxUnpacked(
-                        box=box.box, order=box.order, reason="not fetched", site=box.site, packed=box.packed,
-                        occurred_at=self.hall.now,
+                        box=box.box, order=box.order, reason="not fetched", household=box.household, site=box.site,
+                        packed=box.packed, occurred_at=self.hall.now,
                     )
                 )  # fmt: skip
             case 12:

@@ -5,7 +5,7 @@ Units: a quantity is an integer in the item's base unit (each, g, ml). Dates are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
@@ -14,12 +14,41 @@ from pydantic import AfterValidator, Field
 
 from services.inventory.contract import LotNumber
 from shared.contract import Contract, value
+from shared.personal import Sealed
 from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text
 
 __all__ = [
-    "ANONYMOUS", "MAX_LINES", "AgeBand", "Amount", "BoxCode", "Date", "Delta", "DistributionError", "Id", "ItemLine",
-    "Moment", "NewBoxCode", "NewOrderId", "Note", "OrderId", "PackedLine", "People", "Period", "Quantity", "Revision",
-    "Text", "VisitId", "Warned", "Warning", "command", "distribution", "event", "value",
+    "ANONYMOUS",
+    "MAX_LINES",
+    "REMARK",
+    "AgeBand",
+    "Amount",
+    "BoxCode",
+    "Date",
+    "Delta",
+    "DistributionError",
+    "Id",
+    "ItemLine",
+    "Moment",
+    "NewBoxCode",
+    "NewOrderId",
+    "Note",
+    "OrderId",
+    "PackedLine",
+    "People",
+    "Period",
+    "Quantity",
+    "Revision",
+    "Text",
+    "VisitId",
+    "Warned",
+    "Warning",
+    "command",
+    "distribution",
+    "event",
+    "value",
+    "warnings_in",
+    "warnings_said",
 ]  # fmt: skip
 
 distribution: Final = Contract("distribution")
@@ -47,6 +76,10 @@ MAX_LINES: Final = 60
 
 ANONYMOUS: Final = "anonymous"
 """Stands for the household in the id of an entitlement when nobody is named."""
+
+REMARK: Final = Sealed(of="household", remark=True)
+"""Marks what is said in words beside a household: sealed under its key, in clear where nobody is named, and never read
+again once the household was erased (docs/decisions/0024)."""
 
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
@@ -210,3 +243,26 @@ class Warned:
 
     item: Id
     warning: Warning
+
+
+_NO_WARNING: Final = "none"
+_LONGEST: Final = max(len(warning) for warning in Warning)
+
+
+def warnings_said(warned: Iterable[Warned], items: Iterable[str]) -> str:
+    """Warnings about some of these items as one text, which events seal: which of its goods a household may not eat.
+
+    Words with a blank between, each an item, `=` and the warning: `rice=allergens_unknown stew=allergen`; `none` where
+    there is no warning. Blanks fill it up to what it would be if every item warned, so that the length of what is
+    sealed says nothing either.
+    """
+    text = " ".join(f"{one.item}={one.warning}" for one in warned)
+    return (text or _NO_WARNING).ljust(sum(len(item) + _LONGEST + 2 for item in set(items)))
+
+
+def warnings_in(text: str) -> tuple[Warned, ...]:
+    """The warnings in such a text, once it is opened. Raises ValueError for any other."""
+    if text.strip() == _NO_WARNING:
+        return ()
+    pairs = (word.partition("=") for word in text.split())
+    return tuple(Warned(item=item, warning=Warning(warning)) for item, _, warning in pairs)

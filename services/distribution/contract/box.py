@@ -11,6 +11,7 @@ from pydantic import Field
 
 from services.distribution.contract.base import (
     MAX_LINES,
+    REMARK,
     BoxCode,
     DistributionError,
     Id,
@@ -21,7 +22,6 @@ from services.distribution.contract.base import (
     PackedLine,
     People,
     Period,
-    Warned,
     command,
     event,
 )
@@ -31,7 +31,8 @@ from services.distribution.contract.base import (
 class BoxPacked:
     """Goods were packed for an order: `packed`, by lot. They stay in the box until it is handed out or unpacked.
 
-    `lines` is what the packer listed; nothing when the box holds just what was set aside.
+    `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are
+    written as those of OrderPlaced.
     """
 
     box: BoxCode
@@ -45,7 +46,7 @@ class BoxPacked:
     session: Id
     site: Id
     people: People
-    warnings: tuple[Warned, ...] = ()
+    warnings: Annotated[str | None, REMARK] = None
     occurred_at: Moment
 
 
@@ -70,7 +71,8 @@ class BoxUnpacked:
 
     box: BoxCode
     order: OrderId
-    reason: Note
+    reason: Annotated[str, REMARK]
+    household: Id
     site: Id
     packed: tuple[PackedLine, ...]
     quarantine: tuple[Id, ...] = ()
@@ -129,11 +131,12 @@ class HandOutBox:
 class HandOutResolved:
     """Somebody looked into a box that was handed out against a rule, and closed its review.
 
-    `note` says what was found, and names nobody.
+    `note` says what was found.
     """
 
     box: BoxCode
-    note: Note
+    note: Annotated[str, REMARK]
+    household: Id
     occurred_at: Moment
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from services.distribution.contract.base import (
     ANONYMOUS,
     MAX_LINES,
+    REMARK,
     DistributionError,
     Id,
     ItemLine,
@@ -26,7 +27,6 @@ from services.distribution.contract.base import (
     Period,
     Text,
     VisitId,
-    Warned,
     command,
     event,
 )
@@ -61,7 +61,7 @@ class EntitlementClaimed:
     programme: Id
     period: Period
     claim: Id
-    override_reason: Note | None = None
+    override_reason: Annotated[str | None, REMARK] = None
     asked_by: Text | None = None
     fact: bool = False
     used: int
@@ -94,7 +94,7 @@ class EntitlementReleased:
     programme: Id
     period: Period
     claim: Id
-    reason: Note
+    reason: Annotated[str, REMARK]
     used: int
     occurred_at: Moment
 
@@ -116,9 +116,10 @@ class VisitRecorded:
     """A household, or somebody who gave no name, was served at the table: `goods`, for so many people (`served`).
 
     `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings`
-    were given and seen. `breaches` are the rules that a fact broke: the limit (served twice), eligibility, a session
-    that was not open, a programme that is closed, a proxy who may not collect, a household that goes on as another or
-    was erased. `used` of `limit` times in the period are used with it.
+    were given and seen, written as those of OrderPlaced; null of somebody who gave no name. `breaches` are the rules
+    that a fact broke: the limit (served twice), eligibility, a session that was not open, a programme that is closed, a
+    proxy who may not collect, a household that goes on as another or was erased. `used` of `limit` times in the period
+    are used with it.
     """
 
     visit: VisitId
@@ -129,13 +130,13 @@ class VisitRecorded:
     lines: tuple[ItemLine, ...] = ()
     people: People | None = None
     collected_by: Id | None = None
-    override_reason: Note | None = None
+    override_reason: Annotated[str | None, REMARK] = None
     seen_warnings: bool = False
     fact: bool = False
     site: Id
     goods: tuple[ItemLine, ...]
     served: People
-    warnings: tuple[Warned, ...] = ()
+    warnings: Annotated[str | None, REMARK] = None
     breaches: tuple[DistributionError, ...] = ()
     used: int
     limit: int | None = None
@@ -178,7 +179,7 @@ class VisitReversed:
     household: Id | None = None
     programme: Id
     period: Period
-    reason: Note
+    reason: Annotated[str, REMARK]
     session: Id
     site: Id
     used: int
@@ -199,14 +200,13 @@ class ReverseVisit:
 
 @event(category="entitlement")
 class VisitResolved:
-    """Somebody looked into a visit that broke a rule, and closed its review. `note` says what was found, and
-    names nobody."""
+    """Somebody looked into a visit that broke a rule, and closed its review. `note` says what was found."""
 
     visit: VisitId
     household: Id | None = None
     programme: Id
     period: Period
-    note: Note
+    note: Annotated[str, REMARK]
     occurred_at: Moment
 
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from services.distribution.contract.base import (
     MAX_LINES,
+    REMARK,
     BoxCode,
     Id,
     ItemLine,
@@ -23,7 +24,6 @@ from services.distribution.contract.base import (
     OrderId,
     People,
     Period,
-    Warned,
     command,
     event,
 )
@@ -33,7 +33,8 @@ from services.distribution.contract.base import (
 class OrderPlaced:
     """A household asked for goods at a session. `goods` is what it is to get: `lines`, or the standard box.
 
-    `warnings` were given and seen; `site` is where the goods leave from.
+    `warnings` were given and seen: words with blanks between and behind, an item, `=` and `allergen` or
+    `allergens_unknown` each (`rice=allergens_unknown stew=allergen`), or `none`. `site` is where the goods leave from.
     """
 
     order: OrderId
@@ -42,13 +43,13 @@ class OrderPlaced:
     slot: Moment | None = None
     lines: tuple[ItemLine, ...] = ()
     seen_warnings: bool = False
-    override_reason: Note | None = None
+    override_reason: Annotated[str | None, REMARK] = None
     goods: tuple[ItemLine, ...]
     programme: Id
     period: Period
     site: Id
     people: People
-    warnings: tuple[Warned, ...] = ()
+    warnings: Annotated[str | None, REMARK] = None
     occurred_at: Moment
 
 
@@ -78,7 +79,7 @@ class OrderConfirmed:
     site: Id
     goods: tuple[ItemLine, ...]
     people: People
-    override_reason: Note | None = None
+    override_reason: Annotated[str | None, REMARK] = None
     due_at: Moment
     occurred_at: Moment
 
@@ -100,7 +101,7 @@ class OrderCancelled:
     """An order is not wanted any more."""
 
     order: OrderId
-    reason: Note
+    reason: Annotated[str, REMARK]
     household: Id
     session: Id
     occurred_at: Moment

@@ -125,8 +125,8 @@ class Fulfilling(Manager):
         """Of those, the ones that give goods out, by fulfilment and item."""
         self._movements: dict[str, list[IssuedGoods]] = {}
         """What was given out for each visit, by the id of its fulfilment."""
-        self._reversed: dict[str, str] = {}
-        """Visits that were reversed, and why, by the same ids."""
+        self._reversed: set[str] = set()
+        """Visits that were reversed, by the same ids."""
 
     def react(self, event: Recorded) -> Iterable[Step]:
         match event.data:
@@ -153,9 +153,9 @@ class Fulfilling(Manager):
                 yield from self._visited(event, visited)
             case VisitReversed() as undone:
                 visit = fulfilment_of_visit(undone.visit)
-                self._reversed[visit] = undone.reason
+                self._reversed.add(visit)
                 for issued in self._movements.pop(visit, ()):
-                    yield self._reverse(event, issued, visit, undone.reason)
+                    yield self._reverse(event, issued, visit)
             case SessionClosed() as closed:
                 for order in closed.no_shows:
                     yield self._no_show(event, order)
@@ -190,9 +190,11 @@ class Fulfilling(Manager):
     def _confirmed(self, event: Recorded, confirmed: OrderConfirmed) -> Iterable[Step]:
         self._order(confirmed.order).confirmed = confirmed
         heapq.heappush(self._due, (confirmed.due_at, event.sequence, confirmed.order, Cause.of(event)))
+        overridden = confirmed.override_reason is not None  # why is sealed, and is not copied into a command
         claim = ClaimEntitlement(
             household=confirmed.household, programme=confirmed.programme, period=confirmed.period,
-            claim=confirmed.order, override_reason=confirmed.override_reason, asked_by=event.envelope.authid,
+            claim=confirmed.order, asked_by=event.envelope.authid,
+            override_reason=f"As said when order {confirmed.order} was confirmed." if overridden else None,
         )  # fmt: skip
         yield self._watched(self.step(event, distribution, claim), confirmed.order)
         for line in confirmed.goods:
@@ -244,7 +246,7 @@ class Fulfilling(Manager):
                     if order is not None:
                         order.reserved.discard(issued.item)
                     elif goods.order in self._reversed:  # it was reversed before its goods were known to have left
-                        yield self._reverse(event, issued, goods.order, self._reversed[goods.order])
+                        yield self._reverse(event, issued, goods.order)
                     else:
                         self._movements.setdefault(goods.order, []).append(issued)
 
@@ -340,9 +342,9 @@ class Fulfilling(Manager):
         self._issuing[fulfilment, issue.item] = step.id(self.name)
         return step
 
-    def _reverse(self, cause: Recorded, issued: IssuedGoods, visit: str, reason: str) -> Step:
+    def _reverse(self, cause: Recorded, issued: IssuedGoods, visit: str) -> Step:
         undo = ReverseMovement(
-            item=issued.item, location=issued.site, movement=issued.movement, reason=" ".join(reason.split())[:200]
+            item=issued.item, location=issued.site, movement=issued.movement, reason="The visit was taken back."
         )
         met = InventoryError.ALREADY_REVERSED
         name = f"reverse {issued.item} {issued.movement}"

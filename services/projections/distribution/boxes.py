@@ -37,7 +37,7 @@ def packed_lots(lines: Iterable[PackedLine]) -> dict[tuple[str, str], dict[str, 
 class Boxes(DistributionProjection):
     """`boxes` has a row for each code: packed, unpacked or handed_out. `box_lots` is what was packed, by lot.
 
-    `collected_by` is who came for the household, `breaches` the rules that its hand-out broke.
+    `collected_by` is who came for the household, `breaches` the rules that its hand-out broke. `reason` is sealed.
     """
 
     name = "boxes"

@@ -37,11 +37,13 @@ class Orders(DistributionProjection):
     answered for: `asked` less `short` was set aside, `remaining` still is, of `lots`; `issued` was given out,
     `unrecorded` of it beyond inventory's ledger; `freed` is free again.
 
+    Sealed are `warnings`, `reason` and `override_reason`.
+
     Its box is in the read model `boxes`, its claim in `entitlements`.
     """
 
     name = "orders"
-    version = 2
+    version = 3
     events = events_of("order") | {GoodsReserved, GoodsFreed, GoodsIssued}
     tables = (
         Table(
@@ -49,7 +51,7 @@ class Orders(DistributionProjection):
             key=("order_id",),
             columns={
                 "order_id": "text", "household": "text", "programme": "text", "period": "text", "session": "text",
-                "site": "text", "slot": "timestamptz", "stage": "text", "goods": "jsonb", "warnings": "jsonb", **BANDS,
+                "site": "text", "slot": "timestamptz", "stage": "text", "goods": "jsonb", "warnings": "text", **BANDS,
                 "placed_at": "timestamptz", "confirmed_at": "timestamptz", "due_at": "timestamptz",
                 "ended_at": "timestamptz", "box": "text", "reason": "text", "override_reason": "text",
                 "placed_by": "text",
@@ -99,9 +101,8 @@ def _place(event: Recorded, data: OrderPlaced, rows: Rows) -> None:
         {
             "household": data.household, "programme": data.programme, "period": data.period, "session": data.session,
             "site": data.site, "slot": data.slot, "stage": "placed", "goods": quantities(data.goods),
-            "warnings": [{"item": one.item, "warning": str(one.warning)} for one in data.warnings],
-            **by_age(data.people), "placed_at": data.occurred_at, "confirmed_at": None, "due_at": None,
-            "ended_at": None, "box": None, "reason": None, "override_reason": data.override_reason,
+            "warnings": data.warnings, **by_age(data.people), "placed_at": data.occurred_at, "confirmed_at": None,
+            "due_at": None, "ended_at": None, "box": None, "reason": None, "override_reason": data.override_reason,
             "placed_by": event.envelope.authid,
         },
     )  # fmt: skip

@@ -31,6 +31,7 @@ class DistributionReview(DistributionProjection):
     """A row for each item to review; open while `closed_at` is null. `closed_by` says what closed it: reversed (the
     visit was taken back), or resolved (somebody has seen to it, and said so: ResolveVisit, ResolveHandOut,
     ResolveCount, and ResolveStep for a refused step). `note` is what they found, `period` that of a visit.
+    What is said of a household, in `detail` and `note`, is sealed; what names none is in clear.
 
     `kind` limit_reached is a household that was served more often than it may be. What is seen by the clock, such as an
     order that nothing happens to, is listed by another query (services/queries/distribution/waiting.py).

@@ -60,8 +60,8 @@ _ORDERS: Final = Question(
         Column("reserved", "Set aside", "number"), Column("short", "Short", "number"),
         Column("packed", "Packed", "number"), Column("issued", "Given out", "number"), Column("slot", "Slot", "moment"),
         Column("due_at", "Kept until", "moment"), Column("programme", "Programme"), Column("period", "Period"),
-        Column("reason", "Why"), Column("override_reason", "Override"), Column("placed_at", "Placed", "moment"),
-        Column("ended_at", "Ended", "moment"), Column("placed_by", "By"),
+        Column("reason", "Why", "sealed"), Column("override_reason", "Override", "sealed"),
+        Column("placed_at", "Placed", "moment"), Column("ended_at", "Ended", "moment"), Column("placed_by", "By"),
     ),
     f"""WITH {ORDERS_NOW}
     SELECT o.order_id, o.household, h.name, o.session, {STATE} AS state, {WAITS} AS waits,
@@ -98,7 +98,7 @@ async def orders(
 ) -> QueryResult:  # fmt: skip
     """Orders that wait for something, the newest first, with what and since when; with `ended`, those done with too.
 
-    Figures are sums over the items, each in its base unit.
+    Figures are sums over the items, each in its base unit: which goods a household got stands on no screen.
     """
     return await _ORDERS.rows(
         pool, checked(session), checked(household), checked(order), ended, at_least=at_least

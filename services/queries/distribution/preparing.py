@@ -17,7 +17,7 @@ _PACKING: Final = Question(
         Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("box", "Box"), Column("item", "Item"),
         Column("name", "Name"), Column("quantity", "Pick", "quantity"), Column("unit", "Unit"), Column("lot", "Lot"),
         Column("date", "Date", "date"), Column("owner", "Owner"), Column("short", "Short", "quantity"),
-        Column("warning", "Look"), Column("state", "State"),
+        Column("warning", "Look", "sealed"), Column("state", "State"),
     ),
     f"""WITH {ORDERS_NOW}, {GOODS},
     asked AS (
@@ -34,8 +34,7 @@ _PACKING: Final = Question(
            coalesce(goods.name, o.item) AS name, l.quantity, goods.unit, l.lot, l.date, l.owner,
            CASE WHEN f.answered_at IS NULL THEN o.wanted ELSE nullif(o.wanted - coalesce(f.remaining, 0), 0) END
                AS short,
-           (SELECT replace(w ->> 'warning', '_', ' ') FROM jsonb_array_elements(o.warnings) AS w
-            WHERE w ->> 'item' = o.item) AS warning,
+           o.warnings AS warning,
            CASE WHEN o.box_state = 'packed' THEN 'packed' WHEN f.answered_at IS NULL THEN 'not set aside yet'
                 WHEN l.quantity IS NULL THEN 'nothing there' ELSE 'to pack' END AS state
     FROM asked o LEFT JOIN lines l USING (order_id, item)
@@ -105,7 +104,8 @@ async def packing(
 ) -> QueryResult:
     """A row for each lot to pick for each confirmed order of a session; with `packed`, also what is in boxes already.
 
-    `short` is what was asked for and is not set aside.
+    `short` is what was asked for and is not set aside; `warning` holds those of the order, sealed, until `packing_told`
+    puts that of the row's item into words.
     """
     return await _PACKING.rows(pool, checked(session), packed, at_least=at_least)
 

@@ -10,6 +10,7 @@ import asyncpg
 
 from services.queries.answer import Column, Position, QueryResult, Question
 from services.queries.distribution.parts import LIMIT, ORDER_MODELS, ORDERS_NOW, PERIOD, STATE, STREAM, WAITS
+from services.queries.distribution.warned import OF_GOODS
 from services.queries.names import checked
 from shared.clock import utc_now
 
@@ -27,7 +28,8 @@ _CHECK_IN: Final = Question(
         Column("due", "Due", "flag"), Column("order_id", "Order"), Column("state", "State"), Column("box", "Box"),
         Column("slot", "Slot", "moment"), Column("used", "Used", "number"), Column("allowed", "Of", "number"),
         Column("period", "Period"), Column("session", "Session"), Column("programme", "Programme"),
-        Column("warnings", "Look"), Column("avoids", "Avoids", "sealed"), *_PEOPLE,
+        Column("warnings", "Look"), Column(OF_GOODS, "Goods to look at", "sealed"),
+        Column("avoids", "Avoids", "sealed"), *_PEOPLE,
         Column("eligible_until", "Eligible until", "date"), Column("proxies", "May collect"),
     ),
     f"""WITH RECURSIVE led AS (
@@ -62,7 +64,7 @@ _CHECK_IN: Final = Question(
     seen AS (
         SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until, x.erased_at,
                e.used, e.used_as_others, e.others, o.order_id, {STATE} AS order_state, o.box_code AS box, o.slot,
-               o.claimed, o.short_of, o.warnings AS about_goods,
+               o.claimed, o.short_of, o.warnings AS {OF_GOODS},
                o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out' AS comes_for_it
         FROM today t JOIN households h USING (household) LEFT JOIN erased_households x USING (household)
         CROSS JOIN LATERAL (
@@ -96,9 +98,7 @@ _CHECK_IN: Final = Question(
                CASE WHEN used_as_others > 0 THEN 'of them ' || used_as_others || ' as ' || others END,
                CASE WHEN found_as IS NOT NULL THEN found_as || ' goes on as ' || household END,
                CASE WHEN comes_for_it AND NOT coalesce(claimed, false) THEN 'its order has no claim' END,
-               CASE WHEN comes_for_it AND short_of > 0 THEN short_of || ' items are short' END,
-               (SELECT string_agg((w ->> 'item') || ' ' || replace(w ->> 'warning', '_', ' '), ', ')
-                FROM jsonb_array_elements(about_goods) AS w)), '') AS warnings
+               CASE WHEN comes_for_it AND short_of > 0 THEN short_of || ' items are short' END), '') AS warnings
     FROM seen s ORDER BY household, session""",  # noqa: S608  # made of constants
     "There is no such household. Check the card, or register it with `commons send distribution RegisterHousehold`.",
 )  # fmt: skip
@@ -128,7 +128,7 @@ async def check_in(
     """Who somebody is, by card or id, or as the households that a search by name found (`named`), and are they due.
 
     A row for each household and session: the open ones, or the one that is said. `due` is whether it may be served
-    there now; `warnings` say why not, and what to look at.
+    there now; `warnings` say why not, and what to look at. `check_in_told` adds the warnings about the order's goods.
     """
     checked(who)
     return await _CHECK_IN.rows(pool, who, list(named), checked(session), now or utc_now(), at_least=at_least)

@@ -20,9 +20,9 @@ _REVIEW: Final = Question(
         Column("kind", "What"), Column("subject", "Where to look"), Column("household", "Household"),
         Column("programme", "Programme"), Column("period", "Period"), Column("session", "Session"),
         Column("site", "Site"), Column("figure", "Figure", "number"), Column("occurred_at", "When", "moment"),
-        Column("recorded_at", "Recorded", "moment"), Column("detail", "Detail"), Column("actor", "By"),
+        Column("recorded_at", "Recorded", "moment"), Column("detail", "Detail", "sealed"), Column("actor", "By"),
         Column("todo", "To do"), Column("closed_at", "Closed", "moment"), Column("closed_by", "Closed by"),
-        Column("note", "What was found"),
+        Column("note", "What was found", "sealed"),
     ),
     """SELECT r.*, CASE r.kind
                WHEN 'limit_reached' THEN 'Find out why it was served twice; '

@@ -83,8 +83,10 @@ def test_an_order_is_seen_from_the_card_to_the_recall_that_finds_its_box(commons
     assert (row["household"], row["name"], row["due"], row["state"]) == ("fam-1", "Family 9001", True, "to pack")
     assert (row["used"], row["allowed"], row["avoids"]) == (1, 1, ["peanuts"])
     assert "chickpeas" in row["warnings"]
+    assert "goods_warnings" not in row
     row = one(commons, "packing", "s1")
     assert (row["item"], row["lot"], row["quantity"], row["short"]) == ("chickpeas", "CP-7", 2, None)
+    assert row["warning"] == "allergens unknown"
     assert one(commons, "route", "s1")["address"] == "1 High Street"
 
     send(commons, "PackBox", box="bx-1", order="or-1", seen_warnings=True)
@@ -112,6 +114,14 @@ def test_an_order_is_seen_from_the_card_to_the_recall_that_finds_its_box(commons
     seen = {name: twice[name] for name in ("visit", "household", "programme")} | {"period": items[0]["period"]}
     send(commons, "ResolveVisit", **seen, note="They came for a neighbour.")
     until(lambda: commons("show", "review", "--json").json["distribution"]["rows"] == [])
+    (item,) = commons("show", "review", "--all", "--json").json["distribution"]["rows"]
+    assert item["note"] == "They came for a neighbour."
+    meal = {"site": "main", "date": "2026-03-02", "meal": "lunch"}
+    send(commons, "DeliverMeals", **meal, delivery="d1", quantity=1)
+    send(commons, "CertifyCount", **meal, discrepancy=-1, reason="One was dropped.")
+    items = until(lambda: commons("show", "review", "--json").json["distribution"]["rows"])
+    assert [item["detail"] for item in items] == ["One was dropped."], "of nobody, in clear"
+    send(commons, "ResolveCount", **meal, note="Seen to.")
     until(lambda: len(show(commons, "reach", "cp7")) == 3)
 
     commons.send("RecallLot", "--item", "chickpeas", "--recall", "rc-1", "--set", 'scope={"lots":["CP-7"]}',

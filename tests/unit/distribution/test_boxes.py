@@ -39,6 +39,7 @@ from services.distribution.contract import (
     UnpackBox,
     Warned,
     Warning,  # noqa: A004 - the field's own word
+    warnings_said,
 )
 from tests.support.distribution import (
     CATALOGUED,
@@ -77,7 +78,8 @@ R2 = packed(1, lot="R2")
 
 def test_a_box_is_what_is_set_aside_for_its_order() -> None:
     boxed = given(*ORDERED).when(pack()).then(
-        BoxPacked, packed=(packed(),), lines=(), household="yilmaz", site="hall", warnings=()
+        BoxPacked, packed=(packed(),), lines=(), household="yilmaz", site="hall",
+        warnings=warnings_said((), ["rice"]),
     )  # fmt: skip
     boxed.when(pack()).then_nothing()
 
@@ -132,19 +134,24 @@ def test_warnings_that_were_seen_at_ordering_are_not_asked_again_but_new_ones_ar
     nuts = Warned(item="rice", warning=Warning.ALLERGEN)
     seen = (*HALL, place(lines=some(stew=1, rice=1), seen_warnings=True), confirm)
     of_both = (packed(1, "stew"), packed(1))
-    given(*seen).when(pack("b1", *of_both)).then(BoxPacked, warnings=(stew,))
+    given(*seen).when(pack("b1", *of_both)).then(BoxPacked, warnings=warnings_said([stew], ["stew", "rice"]))
     changed = given(*seen, replace(CATALOGUED[0], revision=2, allergens=("peanuts",)))
     changed.when(pack("b1", *of_both)).then_rejected(
         E.WARNING_NOT_SEEN, warnings=[{"item": "rice", "warning": "allergen"}]
     )
-    changed.when(pack("b1", *of_both, seen_warnings=True)).then(BoxPacked, warnings=(stew, nuts))
+    changed.when(pack("b1", *of_both, seen_warnings=True)).then(
+        BoxPacked, warnings=warnings_said([stew, nuts], ["stew", "rice"])
+    )
     instead = pack("b1", packed(1, "peanut-butter"))
     given(*seen).when(instead).then_rejected(E.WARNING_NOT_SEEN)
     unreadable = given(*seen)
     erase("household/yilmaz")  # what they must not eat cannot be read any more: anything with allergens warns
     unread = Warned(item="peanut-butter", warning=Warning.ALLERGENS_UNKNOWN)
     unreadable.when(instead).then_rejected(E.WARNING_NOT_SEEN)
-    unreadable.when(replace(instead, seen_warnings=True)).then(BoxPacked, warnings=(unread,))
+    unreadable.when(replace(instead, seen_warnings=True)).then(
+        BoxPacked, warnings=warnings_said([unread], ["peanut-butter"])
+    )
+    unreadable.when(pack("b1", packed(1, "stew"))).then_rejected(E.WARNING_NOT_SEEN)  # nor what was seen at ordering
 
 
 def test_a_merged_households_order_is_packed_and_handed_out() -> None:
@@ -239,7 +246,7 @@ def test_a_fact_about_a_box_says_which() -> None:
 def test_a_box_handed_out_against_a_rule_waits_until_somebody_has_looked_into_it() -> None:
     resolve = ResolveHandOut(box="b1", note="It was there on Friday, and the no-show was a slip.")
     late = given(*PACKED, RecordNoShow(order="o1"), release, hand_out(fact=True))
-    seen = late.when(resolve).then(HandOutResolved, note=resolve.note)
+    seen = late.when(resolve).then(HandOutResolved, note=resolve.note, household="yilmaz")
     seen.when(resolve).then_nothing()
     seen.when(hand_out()).then_nothing()
     given(*PACKED, hand_out()).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
@@ -274,7 +281,7 @@ def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
 def test_an_unpacked_box_sends_what_must_be_kept_cold_to_be_looked_at() -> None:
     cold = (packed(1), packed(2, "milk", "M1"), packed(1, "milk", "M2"))
     boxed = given(*HALL, place(lines=some(rice=1, milk=3)), confirm, pack("b1", *cold))
-    gone = boxed.when(unpack).then(BoxUnpacked, packed=cold, quarantine=("milk",), site="hall")
+    gone = boxed.when(unpack).then(BoxUnpacked, packed=cold, quarantine=("milk",), site="hall", household="yilmaz")
     gone.when(unpack).then_nothing()
     given(*PACKED, cancel).when(unpack).then(BoxUnpacked, quarantine=())
 

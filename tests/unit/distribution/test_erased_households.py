@@ -21,6 +21,7 @@ from services.distribution.contract import (
     OrderCancelled,
     RenewEligibility,
     VisitRecorded,
+    warnings_said,
 )
 from tests.support.distribution import (
     HALL,
@@ -85,7 +86,7 @@ def test_that_it_was_served_is_recorded_and_looked_into() -> None:
 
 def test_nobody_is_warned_for_it_as_nobody_knows_what_it_avoids() -> None:
     served = visit(lines=some(stew=1), fact=True)
-    given(*HALL).erased(OWNER).when(served).then(VisitRecorded, warnings=())
+    given(*HALL).erased(OWNER).when(served).then(VisitRecorded, warnings=warnings_said((), ["stew"]))
 
 
 def test_its_order_can_still_be_cancelled() -> None:

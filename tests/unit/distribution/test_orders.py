@@ -44,6 +44,7 @@ from services.distribution.contract import (
     SlotFreed,
     Warned,
     Warning,  # noqa: A004 - the field's own word
+    warnings_said,
 )
 from tests.support.distribution import (
     CATALOGUED,
@@ -66,6 +67,7 @@ from tests.support.distribution import (
     visit,
     yilmaz,
 )
+from tests.support.sentences import erase
 
 E = DistributionError
 cancel = CancelOrder(order="o1", reason="Not needed.")
@@ -82,11 +84,23 @@ slotted = replace(friday, slot_minutes=30, slot_capacity=1)
 def test_an_order_is_the_standard_box_for_the_week_of_its_session() -> None:
     placed = given(*HALL).when(place()).then(
         OrderPlaced, goods=some(rice=2), programme="box", period=WEEK, site="hall",
-        people=People(child=1, senior=1, unknown=2), warnings=(),
+        people=People(child=1, senior=1, unknown=2), warnings=warnings_said((), ["rice"]),
     )  # fmt: skip
     placed.when(place()).then_nothing()
     placed.when(place(household="okafor")).then_rejected(E.ALREADY_EXISTS, order="o1")
     given(*HALL).when(place(lines=some(milk=4))).then(OrderPlaced, goods=some(milk=4))
+
+
+def test_an_order_that_says_why_again_is_the_same_and_one_that_says_something_else_is_another() -> None:
+    why = place(override_reason="A fire.")
+    placed = given(*HALL, why)
+    placed.when(why).then_nothing()
+    placed.when(place(override_reason="A flood.")).then_rejected(E.ALREADY_EXISTS)
+    placed.when(place()).then_rejected(E.ALREADY_EXISTS)
+    given(*HALL, place()).when(why).then_rejected(E.ALREADY_EXISTS)
+    erase("household/yilmaz")  # nobody can tell any more
+    placed.when(place(override_reason="A flood.")).then_nothing()
+    placed.when(place()).then_rejected(E.ALREADY_EXISTS)
 
 
 def test_an_order_is_confirmed_until_two_hours_after_the_session() -> None:
@@ -123,7 +137,9 @@ def test_eligibility_is_asked_for_the_day_of_the_session_when_placed_and_when_co
 def test_warnings_are_seen_before_an_order_is_placed() -> None:
     given(*HALL).when(place(lines=some(stew=1))).then_rejected(E.WARNING_NOT_SEEN)
     warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
-    given(*HALL).when(place(lines=some(stew=1), seen_warnings=True)).then(OrderPlaced, warnings=warned)
+    given(*HALL).when(place(lines=some(stew=1), seen_warnings=True)).then(
+        OrderPlaced, warnings=warnings_said(warned, ["stew"])
+    )
 
 
 @pytest.mark.parametrize(
