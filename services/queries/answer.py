@@ -21,11 +21,16 @@ Position = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name for programs, its title for people, and what it holds."""
+    """One column: its name for programs, its title for people, and what it holds.
+
+    `rank` is how much a person needs it: 1 is what a screen is looked at for, 4 what is seldom asked. Where there is
+    no room for all, the highest go first.
+    """
 
     name: str
     title: str
     kind: Kind = "text"
+    rank: int = 2
 
     @property
     def right(self) -> bool:

@@ -14,10 +14,11 @@ from services.queries.names import checked
 _PACKING: Final = Question(
     STREAM, "Packing sheet", ("orders", "boxes", "entitlements", "visits_served"),
     (
-        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("box", "Box"), Column("item", "Item"),
-        Column("name", "Name"), Column("quantity", "Pick", "quantity"), Column("unit", "Unit"), Column("lot", "Lot"),
-        Column("date", "Date", "date"), Column("owner", "Owner"), Column("short", "Short", "quantity"),
-        Column("warning", "Look", "sealed"), Column("state", "State"),
+        Column("slot", "Slot", "moment"), Column("order_id", "Order", rank=1), Column("box", "Box", rank=3),
+        Column("item", "Item"), Column("name", "Name", rank=1), Column("quantity", "Pick", "quantity", rank=1),
+        Column("unit", "Unit"), Column("lot", "Lot", rank=1), Column("date", "Date", "date", rank=1),
+        Column("owner", "Owner", rank=3), Column("short", "Short", "quantity"),
+        Column("warning", "Look", "sealed", rank=1), Column("state", "State"),
     ),
     f"""WITH {ORDERS_NOW}, {GOODS},
     asked AS (
@@ -48,9 +49,10 @@ _PACKING: Final = Question(
 _ROUTE: Final = Question(
     STREAM, "Route", ("households", *ORDER_MODELS),
     (
-        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("box", "Box"), Column("state", "State"),
-        Column("household", "Household"), Column("name", "Name", "sealed"), Column("address", "Address", "sealed"),
-        Column("contact", "Contact", "sealed"), Column("language", "Language", "sealed"),
+        Column("slot", "Slot", "moment"), Column("order_id", "Order", rank=1), Column("box", "Box", rank=1),
+        Column("state", "State", rank=3), Column("household", "Household", rank=3),
+        Column("name", "Name", "sealed", rank=1), Column("address", "Address", "sealed", rank=1),
+        Column("contact", "Contact", "sealed", rank=1), Column("language", "Language", "sealed", rank=3),
         Column("note", "Note", "sealed"),
     ),
     f"""WITH {ORDERS_NOW}
@@ -73,13 +75,15 @@ _SESSION: Final = """SELECT s.session, s.name, s.programme, p.name AS programme_
                coalesce(sum(child + adult + senior + unknown), 0)::bigint AS people
         FROM served v WHERE v.session = s.session) v"""
 _SESSION_COLUMNS: Final = (
-    Column("session", "Session"), Column("name", "Name"), Column("programme", "Programme"), Column("site", "Site"),
-    Column("starts_at", "Starts", "moment"), Column("ends_at", "Ends", "moment"), Column("state", "State"),
-    Column("capacity", "Capacity", "number"), Column("booked", "Expected", "number"),
-    Column("boxes", "Boxes handed out", "number"), Column("visits", "Visits", "number"),
-    Column("no_shows", "No-shows", "number"), Column("households", "Households", "number"),
-    Column("people", "People", "number"), Column("slot_minutes", "Slot (min)", "number"),
-    Column("opened_at", "Opened", "moment"), Column("closed_at", "Closed", "moment"), Column("note", "Note"),
+    Column("session", "Session", rank=1), Column("name", "Name", rank=3), Column("programme", "Programme", rank=3),
+    Column("site", "Site", rank=3), Column("starts_at", "Starts", "moment", rank=1),
+    Column("ends_at", "Ends", "moment", rank=3), Column("state", "State", rank=1),
+    Column("capacity", "Capacity", "number", rank=3), Column("booked", "Expected", "number", rank=1),
+    Column("boxes", "Boxes handed out", "number", rank=1), Column("visits", "Visits", "number"),
+    Column("no_shows", "No-shows", "number"), Column("households", "Households", "number", rank=1),
+    Column("people", "People", "number", rank=1), Column("slot_minutes", "Slot (min)", "number", rank=4),
+    Column("opened_at", "Opened", "moment", rank=4), Column("closed_at", "Closed", "moment", rank=4),
+    Column("note", "Note", rank=3),
 )  # fmt: skip
 _SESSION_MODELS: Final = ("sessions", "programmes", "visits_served", "orders")
 

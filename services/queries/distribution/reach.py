@@ -46,12 +46,14 @@ _LOTS: Final = f"""({_covered("box", "box", "reach_box_lots", "lot_key")}
 _REACH: Final = Question(
     STREAM, "Reached", ("recall_reach_boxes", "households"),
     (
-        Column("kind", "What"), Column("holder", "Box or visit"), Column("state", "State"),
-        Column("household", "Household"), Column("name", "Name", "sealed"), Column("contact", "Contact", "sealed"),
-        Column("item", "Item"), Column("lot", "Lot"), Column("date", "Date", "date"),
-        Column("quantity", "Quantity", "number"), Column("certainty", "Lot"), Column("since", "Since", "moment"),
-        Column("session", "Session"), Column("site", "Site"), Column("collected_by", "Collected by"),
-        Column("order_id", "Order"), Column("todo", "To do"),
+        Column("kind", "What"), Column("holder", "Box or visit", rank=1), Column("state", "State"),
+        Column("household", "Household", rank=1), Column("name", "Name", "sealed", rank=1),
+        Column("contact", "Contact", "sealed"), Column("item", "Item", rank=3), Column("lot", "Lot", rank=1),
+        Column("date", "Date", "date", rank=3), Column("quantity", "Quantity", "number"),
+        Column("certainty", "Certainty"), Column("since", "Since", "moment", rank=3),
+        Column("session", "Session", rank=4), Column("site", "Site", rank=4),
+        Column("collected_by", "Collected by", rank=3), Column("order_id", "Order", rank=4),
+        Column("todo", "To do", rank=1),
     ),
     f"""WITH RECURSIVE {_SEED},
     made AS (

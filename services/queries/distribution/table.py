@@ -15,8 +15,9 @@ from services.queries.names import checked
 from shared.clock import utc_now
 
 _PEOPLE: Final = (
-    Column("size", "Size", "number"), Column("child", "Under 18", "number"), Column("adult", "18-59", "number"),
-    Column("senior", "60+", "number"), Column("unknown", "Age unknown", "number"),
+    Column("size", "Size", "number", rank=3), Column("child", "Under 18", "number", rank=4),
+    Column("adult", "18-59", "number", rank=4), Column("senior", "60+", "number", rank=4),
+    Column("unknown", "Age unknown", "number", rank=4),
 )  # fmt: skip
 
 # Who was found may go on as another household; that one is served. A claim of an order that is still to be handed out
@@ -24,13 +25,14 @@ _PEOPLE: Final = (
 _CHECK_IN: Final = Question(
     STREAM, "Check-in", ("households", "sessions", "programmes", *ORDER_MODELS),
     (
-        Column("household", "Household"), Column("name", "Name", "sealed"), Column("card", "Card"),
-        Column("due", "Due", "flag"), Column("order_id", "Order"), Column("state", "State"), Column("box", "Box"),
-        Column("slot", "Slot", "moment"), Column("used", "Used", "number"), Column("allowed", "Of", "number"),
-        Column("period", "Period"), Column("session", "Session"), Column("programme", "Programme"),
-        Column("warnings", "Look"), Column(OF_GOODS, "Goods to look at", "sealed"),
-        Column("avoids", "Avoids", "sealed"), *_PEOPLE,
-        Column("eligible_until", "Eligible until", "date"), Column("proxies", "May collect"),
+        Column("household", "Household", rank=1), Column("name", "Name", "sealed", rank=1),
+        Column("card", "Card", rank=3), Column("due", "Due", "flag", rank=1), Column("order_id", "Order"),
+        Column("state", "State"), Column("box", "Box"), Column("slot", "Slot", "moment", rank=3),
+        Column("used", "Used", "number"), Column("allowed", "Of", "number"), Column("period", "Period", rank=3),
+        Column("session", "Session", rank=1), Column("programme", "Programme", rank=3),
+        Column("warnings", "Look", rank=1), Column(OF_GOODS, "Goods to look at", "sealed", rank=1),
+        Column("avoids", "Avoids", "sealed", rank=1), *_PEOPLE,
+        Column("eligible_until", "Eligible until", "date", rank=3), Column("proxies", "May collect"),
     ),
     f"""WITH RECURSIVE led AS (
         SELECT household AS found_as, household, merged_into FROM households
@@ -106,10 +108,10 @@ _CHECK_IN: Final = Question(
 _QUEUE: Final = Question(
     STREAM, "Queue", ("sessions", "households", *ORDER_MODELS),
     (
-        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("household", "Household"),
-        Column("name", "Name", "sealed"), Column("card", "Card"), Column("state", "State"), Column("box", "Box"),
-        Column("waits", "Waits"), Column("short", "Short of", "number"), Column("site", "Site"),
-        *_PEOPLE[:1], Column("placed_at", "Placed", "moment"),
+        Column("slot", "Slot", "moment"), Column("order_id", "Order", rank=1), Column("household", "Household"),
+        Column("name", "Name", "sealed", rank=1), Column("card", "Card", rank=3), Column("state", "State", rank=3),
+        Column("box", "Box", rank=1), Column("waits", "Waits", rank=1), Column("short", "Short of", "number"),
+        Column("site", "Site", rank=4), *_PEOPLE[:1], Column("placed_at", "Placed", "moment", rank=4),
     ),
     f"""WITH {ORDERS_NOW}
     SELECT o.slot, o.order_id, o.household, h.name, h.card, {STATE} AS state, o.box_code AS box, {WAITS} AS waits,

@@ -17,12 +17,14 @@ PATIENCE: Final = timedelta(minutes=1)
 _REVIEW: Final = Question(
     STREAM, "To review in distribution", ("distribution_review", "boxes", "orders"),
     (
-        Column("kind", "What"), Column("subject", "Where to look"), Column("household", "Household"),
-        Column("programme", "Programme"), Column("period", "Period"), Column("session", "Session"),
-        Column("site", "Site"), Column("figure", "Figure", "number"), Column("occurred_at", "When", "moment"),
-        Column("recorded_at", "Recorded", "moment"), Column("detail", "Detail", "sealed"), Column("actor", "By"),
-        Column("todo", "To do"), Column("closed_at", "Closed", "moment"), Column("closed_by", "Closed by"),
-        Column("note", "What was found", "sealed"),
+        Column("kind", "What", rank=1), Column("subject", "Where to look", rank=1),
+        Column("household", "Household", rank=1), Column("programme", "Programme", rank=3), Column("period", "Period"),
+        Column("session", "Session", rank=3), Column("site", "Site", rank=3),
+        Column("figure", "Figure", "number", rank=3), Column("occurred_at", "When", "moment"),
+        Column("recorded_at", "Recorded", "moment", rank=4), Column("detail", "Detail", "sealed"),
+        Column("actor", "By", rank=3),
+        Column("todo", "To do", rank=1), Column("closed_at", "Closed", "moment", rank=3),
+        Column("closed_by", "Closed by", rank=3), Column("note", "What was found", "sealed"),
     ),
     """SELECT r.*, CASE r.kind
                WHEN 'limit_reached' THEN 'Find out why it was served twice; '
@@ -53,8 +55,8 @@ _REVIEW: Final = Question(
 _STUCK: Final = Question(
     STREAM, "Stuck", ("sessions", "visits_served", "reservations", "distribution_review", *ORDER_MODELS),
     (
-        Column("what", "What"), Column("id", "Id"), Column("waits", "Waits for"), Column("since", "Since", "moment"),
-        Column("why", "Why"), Column("todo", "To do"),
+        Column("what", "What"), Column("id", "Id", rank=1), Column("waits", "Waits for", rank=1),
+        Column("since", "Since", "moment"), Column("why", "Why"), Column("todo", "To do", rank=1),
     ),
     f"""WITH {ORDERS_NOW},
     waiting AS (
