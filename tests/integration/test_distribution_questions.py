@@ -100,7 +100,7 @@ async def test_a_household_is_due_as_often_as_its_programme_allows_under_whichev
         assert row["warnings"] == "of them 1 as h1; h1 goes on as h2"
         hall.later(hours=1)
         row = await asked.one(distribution.check_in, who="h3", now=NOW)
-        assert (row["due"], row["warnings"]) == (False, "not eligible since 2026-05-31")
+        assert (row["due"], row["warnings"]) == (False, "was eligible until 2026-05-31")
         assert await asked.records(distribution.check_in, who="nobody", now=NOW) == []
 
 
@@ -186,6 +186,64 @@ async def test_what_nobody_follows_up_is_stuck(stage: Stage) -> None:
             ("reservation", "d-gone rice at store", "an order"), ("visit", "v1", "inventory to give rice out"),
             ("order", "o1", "its claim"), ("order", box.order, "its box to be unpacked"),
         }  # fmt: skip
+
+
+async def test_what_two_households_have_is_one_s_after_they_were_merged_on_either_card(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    hall.household("h1", "adult", card="c1")
+    hall.household("h2", "adult", card="c2")
+    hall.confirm(hall.order("o1", "h1", goods(rice=1)).data)
+    hall.later(minutes=1)
+    hall.confirm(hall.order("o2", "h2", goods(rice=1)).data)
+    hall.hand_out(hall.pack("b1", "o1", "h1", packed("rice", 1, "A")))
+    for household, allergens in (("h1", "milk"), ("h2", "peanuts")):
+        hall.record(
+            c.MemberAdded(household=household, member="m9", band=c.AgeBand.CHILD, allergens=allergens, size=2,
+                          occurred_at=hall.now)
+        )  # fmt: skip
+    hall.record(c.HouseholdsMerged(household="h2", into="h1", reason="twice", occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        for card in ("c1", "c2"):
+            row = await asked.one(distribution.check_in, who=card, now=NOW)
+            assert (row["household"], row["order_id"], row["state"]) == ("h1", "o2", "to pack"), card
+            assert len(row["avoids"]) == 2
+
+
+async def test_a_card_that_two_households_have_is_to_be_looked_into_until_one_has_another_or_they_are_one(
+    stage: Stage,
+) -> None:
+    made = Opening()
+    hall = made.hall
+    for household, card in (("h1", "k1"), ("h2", None), ("h3", "k1"), ("h4", "k4"), ("h5", "k4"), ("h6", "k6"),
+                            ("h7", "k6")):  # fmt: skip
+        hall.household(household, "adult", card=card)
+    hall.record(c.HouseholdsMerged(household="h5", into="h4", reason="twice", occurred_at=hall.now))
+    hall.record(c.HouseholdChanged(household="h7", card="k7", occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.review)
+        assert (row["kind"], row["subject"], row["detail"]) == ("card_shared", "card:k1", "card k1 is on h1 and h3")
+        assert "ChangeHousehold" in row["todo"] and "ResolveVisit" not in row["todo"]
+        rows = await asked.records(distribution.check_in, who="k1", now=NOW)
+        assert [(row["household"], row["warnings"]) for row in rows] == [
+            ("h1", "card k1 is also on h3"), ("h3", "card k1 is also on h1"),
+        ]  # fmt: skip
+        assert (await asked.one(distribution.check_in, who="k4", now=NOW))["warnings"] == "h5 goes on as h4"
+
+
+async def test_a_session_counts_households_once_and_who_gave_no_name_apart(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    for household in ("h1", "h2", "h3"):
+        hall.household(household, "adult")
+    for visit, household in (("v1", "h1"), ("v2", "h2"), ("v3", None), ("v4", None), ("v5", "h3"), ("v6", "h3")):
+        hall.visit(visit, household)
+    hall.record(c.HouseholdsMerged(household="h1", into="h2", reason="twice", occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.session, session="monday")
+        assert (row["visits"], row["households"], row["anonymous"], row["people"]) == (6, 2, 2, 6)
+        (listed,) = await asked.records(distribution.sessions)
+        assert listed["households"] == 2
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------

@@ -20,8 +20,8 @@ _PEOPLE: Final = (
     Column("unknown", "Age unknown", "number", rank=4),
 )  # fmt: skip
 
-# Who was found may go on as another household; that one is served. A claim of an order that is still to be handed out
-# is what the household comes for, and no reason to send it away.
+# Who was found may go on as another household; that one is served, with the orders and allergens of both. A claim of an
+# order that is still to be handed out is what the household comes for, and no reason to send it away.
 _CHECK_IN: Final = Question(
     STREAM, "Check-in", ("households", "sessions", "programmes", *ORDER_MODELS),
     (
@@ -56,6 +56,12 @@ _CHECK_IN: Final = Question(
         SELECT household AS root, household AS member FROM found
         UNION SELECT f.root, h.household FROM family f JOIN households h ON h.merged_into = f.member
     ),
+    shared AS (
+        SELECT f.root, 'card ' || m.card || ' is also on ' || string_agg(DISTINCT o.household, ', ') AS card
+        FROM family f JOIN households m ON m.household = f.member JOIN households o ON o.card = m.card
+        WHERE NOT EXISTS (SELECT FROM family g WHERE g.root = f.root AND g.member = o.household)
+        GROUP BY f.root, m.card
+    ),
     today AS (
         SELECT found.*, t.session, t.programme, t.times AS allowed,
                coalesce(t.day, ($4::timestamptz AT TIME ZONE 'UTC')::date) AS day,
@@ -78,14 +84,17 @@ _CHECK_IN: Final = Question(
                 ON (e.household, e.programme, e.period) = (f.member, t.programme, t.period)
             WHERE f.root = t.household) e
         LEFT JOIN LATERAL (
-            SELECT * FROM orders_now n WHERE (n.household, n.session) = (t.household, t.session)
-            ORDER BY n.stage IN ('cancelled', 'no_show'), n.placed_at DESC LIMIT 1) o ON true
+            SELECT n.* FROM family f JOIN orders_now n ON (n.household, n.session) = (f.member, t.session)
+            WHERE f.root = t.household
+            ORDER BY n.stage IN ('cancelled', 'no_show'), n.stage = 'completed' OR coalesce(n.box_state, '') = 'handed_out',
+                     n.placed_at DESC LIMIT 1) o ON true
     )
     SELECT s.*, CASE WHEN order_id IS NOT NULL THEN order_state END AS state,
            session IS NOT NULL AND erased_at IS NULL AND (eligible_until IS NULL OR eligible_until >= day)
                AND (coalesce(comes_for_it AND claimed, false) OR allowed IS NULL OR used < allowed) AS due,
-           (SELECT array_agg(m.allergens ORDER BY m.member) FROM members m
-            WHERE m.household = s.household AND m.allergens IS NOT NULL) AS avoids,
+           (SELECT array_agg(m.allergens ORDER BY m.household <> s.household, m.household, m.member)
+            FROM family f JOIN members m ON m.household = f.member
+            WHERE f.root = s.household AND m.allergens IS NOT NULL) AS avoids,
            (SELECT array_agg(p.proxy ORDER BY p.proxy) FROM proxies p
             WHERE p.household = s.household AND EXISTS (
                 SELECT FROM jsonb_array_elements(p.spans) AS span
@@ -94,11 +103,12 @@ _CHECK_IN: Final = Question(
                CASE WHEN erased_at IS NOT NULL
                    THEN 'erased on ' || to_char(erased_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ', register it anew' END,
                CASE WHEN session IS NULL THEN 'no session is open' END,
-               CASE WHEN eligible_until < day THEN 'not eligible since ' || eligible_until END,
+               CASE WHEN eligible_until < day THEN 'was eligible until ' || eligible_until END,
                CASE WHEN used >= allowed AND NOT coalesce(comes_for_it AND claimed, false)
                    THEN 'served ' || used || ' of ' || allowed || ' times in ' || period END,
                CASE WHEN used_as_others > 0 THEN 'of them ' || used_as_others || ' as ' || others END,
                CASE WHEN found_as IS NOT NULL THEN found_as || ' goes on as ' || household END,
+               (SELECT string_agg(card, '; ' ORDER BY card) FROM shared WHERE root = household),
                CASE WHEN comes_for_it AND NOT coalesce(claimed, false) THEN 'its order has no claim' END,
                CASE WHEN comes_for_it AND short_of > 0 THEN short_of || ' items are short' END), '') AS warnings
     FROM seen s ORDER BY household, session""",  # noqa: S608  # made of constants
