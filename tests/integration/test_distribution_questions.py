@@ -330,3 +330,16 @@ async def test_a_recall_reaches_what_it_covers_and_what_was_made_of_it(stage: St
         rows = await asked.records(distribution.reach, what="l7")
         assert {row["holder"] for row in rows} == {"gone", "v1", "made", "unknown"}
         assert await asked.records(distribution.reach, what="L9") == []
+        rows = await asked.records(distribution.reach, what="gone")
+        assert [(row["recall"], row["certainty"]) for row in rows] == [
+            ("all", "known"), ("all", "known"), ("by-date", "known"), ("by-date", "possibly"), ("by-lot", "known"),
+            ("by-lot", "known"),
+        ]  # fmt: skip
+        assert {row["recall"] for row in await asked.records(distribution.reach, what="here")} == {"all"}
+        assert {row["recall"] for row in await asked.records(distribution.reach, what="v1")} == {
+            "all", "by-date", "by-lot",
+        }  # fmt: skip
+        made_of_it = await asked.records(distribution.reach, what="made")
+        assert [(row["recall"], row["item"], row["certainty"]) for row in made_of_it] == [
+            ("all", "milk", "known"), ("by-date", "milk", "possibly"), ("by-lot", "milk", "known"),
+        ]  # fmt: skip

@@ -86,8 +86,9 @@ _CHECK_IN: Final = Question(
         LEFT JOIN LATERAL (
             SELECT n.* FROM family f JOIN orders_now n ON (n.household, n.session) = (f.member, t.session)
             WHERE f.root = t.household
-            ORDER BY n.stage IN ('cancelled', 'no_show'), n.stage = 'completed' OR coalesce(n.box_state, '') = 'handed_out',
-                     n.placed_at DESC LIMIT 1) o ON true
+            ORDER BY n.stage IN ('cancelled', 'no_show'),
+                     n.stage = 'completed' OR coalesce(n.box_state = 'handed_out', false), n.placed_at DESC LIMIT 1
+        ) o ON true
     )
     SELECT s.*, CASE WHEN order_id IS NOT NULL THEN order_state END AS state,
            session IS NOT NULL AND erased_at IS NULL AND (eligible_until IS NULL OR eligible_until >= day)

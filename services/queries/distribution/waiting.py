@@ -50,7 +50,7 @@ _REVIEW: Final = Question(
                WHEN 'household_merged' THEN 'Serve the household that it goes on as, give it the right card; '
                WHEN 'programme_closed' THEN 'Its programme is closed: open another; '
                WHEN 'session_not_open' THEN 'Nobody had opened the doors: see that the time is right; '
-               WHEN 'card_shared' THEN 'Give one of them another card with ChangeHousehold, or merge what is one household.'
+               WHEN 'card_shared' THEN 'Give one another card (ChangeHousehold), or merge them if they are one.'
                WHEN 'count_off' THEN 'Look for the cause, the certificate stands; '
                WHEN 'step_refused' THEN 'Do by hand what it was meant to do; '
                ELSE 'Look into it; ' END || CASE
