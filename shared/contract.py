@@ -36,7 +36,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import Corrupt, Invalid, UnknownCommand
 from shared.personal import Sealed, SealedFields, sealed_fields, takes
-from shared.types import ID_PATTERN, TEXT_PATTERN
+from shared.types import shape_of
 
 FILLED: Final = frozenset({"date", "occurred_at"})
 """Fields that a decision fills in when a command leaves them out; all others come back in its event as they were."""
@@ -302,16 +302,58 @@ _PLAINLY: Final = {
     "missing": "is required",
     "missing_keyword_only_argument": "is required",
 }
-_SHAPES: Final = {
-    ID_PATTERN: "an id is 1 to 64 letters, digits, hyphens and underscores, and begins with a letter or digit",
-    TEXT_PATTERN: "a text has no control characters, and is not blank",
-}
+_ID: Final = "an id is 1 to {length} letters, digits, hyphens and underscores, and begins with a letter or digit"
 """What pydantic says in the words of Python and of regular expressions, in plain ones."""
+
+_MEANT: Final[Mapping[str, str]] = {
+    "greater_than_equal": "is at least {ge:,}",
+    "less_than_equal": "is at most {le:,}",
+    "string_type": "is a text",
+    "string_too_long": "has at most {max_length:,} characters",
+    "string_too_short": "has at least {min_length:,} character(s)",
+    "int_type": "is a whole number",
+    "int_parsing": "is a whole number",
+    "int_from_float": "is a whole number",
+    "bool_type": "is true or false",
+    "tuple_type": "is a list",
+    "list_type": "is a list",
+    "dataclass_type": "is a record of named fields",
+    "dataclass_exact_type": "is a record of named fields",
+    "too_long": "has at most {max_length:,} entries",
+    "too_short": "has at least {min_length:,} entries",
+    "enum": "is {expected}",
+    "literal_error": "is {expected}",
+    "date_from_datetime_parsing": "there is no such day",
+    "date_parsing": "there is no such day",
+}
+"""What a value must be, by the kind of error and its bounds."""
+
+_SHORT_ID: Final = re.compile(r"\^\[A-Za-z0-9\]\[A-Za-z0-9_-\]\{0,(\d+)\}\$")
+
+
+def id_length(pattern: str) -> int | None:
+    """How long an id of a pattern may be; None when it is not the pattern of ids."""
+    found = _SHORT_ID.fullmatch(pattern)
+    return None if found is None else int(found[1]) + 1
+
 
 _UNREADABLE = (
     msgspec.DecodeError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 """What decoders raise, and upcasters that meet data which they were not written for."""
+
+
+def _said(item: Mapping[str, Any]) -> str:
+    """What is wrong with one field, in plain words."""
+    kind, context = str(item["type"]), item.get("ctx", {})
+    if kind == "string_pattern_mismatch":
+        pattern = str(context["pattern"])
+        if (length := id_length(pattern)) is not None:
+            return _ID.format(length=length)
+        return shape_of(pattern) or str(item["msg"])
+    if kind in _MEANT:
+        return _MEANT[kind].format(**context)
+    return _PLAINLY.get(kind) or str(item["msg"]).removeprefix("Value error, ")
 
 
 def _invalid(name: str, error: ValidationError) -> Invalid:
@@ -323,9 +365,7 @@ def _invalid(name: str, error: ValidationError) -> Invalid:
     found = [item for item in found if item["type"] != "too_short" or tuple(item["loc"]) not in deeper]
     for item in found[:_SHOWN]:
         where = ".".join(str(part) for part in item["loc"]) or "the whole"
-        message = _PLAINLY.get(item["type"]) or item["msg"].removeprefix("Value error, ")
-        if item["type"] == "string_pattern_mismatch":
-            message = _SHAPES.get(item["ctx"]["pattern"], message)
+        message = _said(item)
         given = repr(item.get("input"))
         shown = f" (given {given[:60]}{'…' if len(given) > 60 else ''})" if item["type"] != "missing" else ""
         lines.append(f"{where}: {message}{shown}")

@@ -143,9 +143,23 @@ async def send(
         emit(reply_as_json(reply))
     else:
         print_reply(reply)
+        if reply.event is not None and (gone := _left_out(spec, data)):
+            console().print(Text(f"Left out, and so not known any more: {', '.join(gone)}."), style="yellow")
     if wait is not None:
         await wait_for_model(operator, wait, reply.stream, reply.sequence, timeout=patience)
     return None
+
+
+def _left_out(spec: CommandSpec, data: dict[str, Any]) -> list[str]:
+    """The fields that a command ends by leaving them out, as it replaces what is known as a whole."""
+    if "as a whole" not in (inspect.getdoc(spec.cls) or ""):
+        return []
+    kept = {"occurred_at", *(name for name, value in data.items() if value is not None)}
+    return [
+        field.name.replace("_", " ")
+        for field in fields_of_command(spec)
+        if not field.required and field.name not in kept
+    ]
 
 
 def reply_as_json(reply: Reply) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from services.inventory.contract import LotNumber
 from shared.contract import Contract, value
 from shared.personal import Sealed
-from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text
+from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text, shaped
 
 __all__ = [
     "ANONYMOUS", "MAX_LINES", "REMARK", "AgeBand", "Amount", "BoxCode", "Date", "Delta", "DistributionError", "Id",
@@ -168,8 +168,15 @@ NewBoxCode = NewOrderId
 """The code of a box that is to be: inventory gives its goods out under it."""
 
 Period = Annotated[
-    str, Field(pattern=r"^\d{4}(-W\d\d|-\d\d(-\d\d)?)?$"), Meta(max_length=10)
-]  # fmt: skip
+    str,
+    Field(
+        pattern=shaped(
+            r"^\d{4}(-W\d\d|-\d\d(-\d\d)?)?$",
+            "a period is a week, as 2026-W47, or a month, as 2026-11, or a day, or a year",
+        )
+    ),
+    Meta(max_length=10),
+]
 """The time that a limit is for, as ISO 8601 writes it: a year, a month, a week (2026-W47) or a day."""
 
 

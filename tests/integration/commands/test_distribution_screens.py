@@ -160,6 +160,13 @@ def test_a_household_is_found_by_name_until_its_key_is_destroyed_and_no_name_is_
         assert found("zab") == ["fam-2"]
         assert sorted(found("yil")) == ["fam-1", "fam-2"]
         assert found("yilmaz") == found("beyde") == []
+        assert found("zübeyde yı") == found("ç zub") == ["fam-1"]
+        assert found("yildun z") == ["fam-2"]
+        assert found("yildun b") == []
+        for screen in ("households", "check-in"):
+            done = commons("show", screen, "yi ç")
+            assert "at least 3 letters" in done.out and "egister" not in done.out, done
+            assert commons("show", screen, "yilmaz").out.startswith(("There is no such", "There are no"))
         assert [row["name"] for row in show(commons, "check-in", "çelik")] == [name]
 
         assert commons("keys", "erase", "distribution", "household/fam-1", "--yes").code == 0
@@ -208,9 +215,17 @@ def table(commons: Commons, name: str, *items: str, limit: int | None = 1) -> st
 
 def test_a_household_is_served_in_one_scan_and_told_which_option_answers_a_refusal(commons: Commons) -> None:
     commons.send(
-        "RegisterItem", "--item", "halva", "--name", "Halva", "--unit", "each", "--set", 'allergens=["sesame-seeds"]'
+        "RegisterItem",
+        "--item",
+        "at-table-halva",
+        "--name",
+        "Halva",
+        "--unit",
+        "each",
+        "--set",
+        'allergens=["sesame-seeds"]',
     )
-    session = table(commons, "scan", "halva")
+    session = table(commons, "scan", "at-table-halva")
     send(
         commons, "RegisterHousehold", household="scan-h", card="S-1", name="Family Scan", size=2,
         members=[{"member": "m1", "band": "adult", "allergens": "sesame-seeds, milk"}],
@@ -225,12 +240,12 @@ def test_a_household_is_served_in_one_scan_and_told_which_option_answers_a_refus
     done = commons("serve", "S-1", "--session", session, "--seen-warnings", "--visit", "once", "--json")
     assert done.code == 0, done
     assert done.json["check_in"]["avoids"] == ["sesame-seeds", "milk"]
-    assert done.json["event"]["data"]["goods"] == [{"item": "halva", "quantity": 1}]
+    assert done.json["event"]["data"]["goods"] == [{"item": "at-table-halva", "quantity": 1}]
     again = commons("serve", "S-1", "--session", session, "--seen-warnings", "--visit", "once", "--json")
     assert (again.code, again.json["sequence"], again.json["repeated"]) == (0, done.json["sequence"], True)
     twice = commons("serve", "S-1", "--session", session, "--seen-warnings")
     assert twice.code == 1 and "LIMIT_REACHED" in twice.err and "--override-reason" in twice.err
-    reason = ("--seen-warnings", "--override-reason", "visitors", "--lines", "halva=2", "--people", "adult=4")
+    reason = ("--seen-warnings", "--override-reason", "visitors", "--lines", "at-table-halva=2", "--people", "adult=4")
     done = commons("serve", "scan-h", "--session", session, *reason, "--json")
     assert done.code == 0, done
     assert done.json["event"]["data"]["served"] == {"child": 0, "adult": 4, "senior": 0, "unknown": 0}
@@ -250,12 +265,14 @@ def test_a_household_is_served_in_one_scan_and_told_which_option_answers_a_refus
 def test_a_household_whose_box_waits_gets_the_box_and_one_whose_order_is_to_be_packed_waits_for_it(
     commons: Commons,
 ) -> None:
-    commons.send("RegisterItem", "--item", "bulgur", "--name", "Bulgur", "--unit", "each", "--set", "allergens=[]")
     commons.send(
-        "ReceiveStock", "--item", "bulgur", "--location", "main", "--source", "donation", "--lot", "BG-1",
+        "RegisterItem", "--item", "at-table-bulgur", "--name", "Bulgur", "--unit", "each", "--set", "allergens=[]"
+    )
+    commons.send(
+        "ReceiveStock", "--item", "at-table-bulgur", "--location", "main", "--source", "donation", "--lot", "BG-1",
         "--quantity", "50",
     )  # fmt: skip
-    session = table(commons, "waits", "bulgur", limit=None)
+    session = table(commons, "waits", "at-table-bulgur", limit=None)
     send(commons, "RegisterHousehold", household="waits-h", card="W-1", size=1)
     send(commons, "PlaceOrder", order="waits-o", household="waits-h", session=session)
     send(commons, "ConfirmOrder", order="waits-o")
@@ -264,7 +281,7 @@ def test_a_household_whose_box_waits_gets_the_box_and_one_whose_order_is_to_be_p
     assert done.code == 1 and "ORDER_WAITS" in done.err and "waits-o" in done.err
     send(commons, "PackBox", box="waits-b", order="waits-o")
     until(lambda: one(commons, "check-in", "W-1", "--session", session)["state"] == "packed")
-    assert commons("serve", "W-1", "--session", session, "--lines", "bulgur=1").code == 2
+    assert commons("serve", "W-1", "--session", session, "--lines", "at-table-bulgur=1").code == 2
     done = commons("serve", "W-1", "--session", session)
     assert done.code == 0, done
     assert "Box waits-b of order waits-o waits for it." in done.out and "BoxHandedOut" in done.out
@@ -272,8 +289,11 @@ def test_a_household_whose_box_waits_gets_the_box_and_one_whose_order_is_to_be_p
 
 
 def test_who_cannot_be_served_at_one_table_is_told_why(commons: Commons) -> None:
-    commons.send("RegisterItem", "--item", "oats", "--name", "Oats", "--unit", "each", "--set", "allergens=[]")
-    first, second = table(commons, "where-a", "oats", limit=None), table(commons, "where-b", "oats", limit=None)
+    commons.send("RegisterItem", "--item", "at-table-oats", "--name", "Oats", "--unit", "each", "--set", "allergens=[]")
+    first, second = (
+        table(commons, "where-a", "at-table-oats", limit=None),
+        table(commons, "where-b", "at-table-oats", limit=None),
+    )
     for household in ("where-1", "where-2"):
         send(commons, "RegisterHousehold", household=household, card="TWICE", size=1)
     until(lambda: len(show(commons, "check-in", "TWICE", "--session", first)) == 2)
@@ -284,7 +304,7 @@ def test_who_cannot_be_served_at_one_table_is_told_why(commons: Commons) -> None
     assert "where-2" in str(commons("serve", "where-2", "--session", first, "--json").json["data"]["household"])
     assert "No household has the card" in commons("serve", "nobody", "--session", first).err
     assert "There is no session 'where-c-1'. Near it: " in commons("serve", "TWICE", "--session", "where-c-1").err
-    for wrong in ((), ("TWICE", "--anonymous"), ("TWICE", "--lines", "oats"), ("TWICE", "--people", "2"),
+    for wrong in ((), ("TWICE", "--anonymous"), ("TWICE", "--lines", "at-table-oats"), ("TWICE", "--people", "2"),
                   ("TWICE", "--visit", "a b"), ("TWICE", "--occurred-at", "today")):  # fmt: skip
         assert commons("serve", *wrong).code == 2, wrong
     kinds = {row["kind"]: row for row in commons("show", "review", "--json").json["distribution"]["rows"]}
@@ -296,8 +316,10 @@ def test_who_cannot_be_served_at_one_table_is_told_why(commons: Commons) -> None
 def test_an_answer_that_does_not_come_leaves_the_command_that_asks_for_it_without_serving_twice(
     commons: Commons,
 ) -> None:
-    commons.send("RegisterItem", "--item", "beans", "--name", "Beans", "--unit", "each", "--set", "allergens=[]")
-    session = table(commons, "lost", "beans", limit=None)
+    commons.send(
+        "RegisterItem", "--item", "at-table-beans", "--name", "Beans", "--unit", "each", "--set", "allergens=[]"
+    )
+    session = table(commons, "lost", "at-table-beans", limit=None)
     send(commons, "RegisterHousehold", household="lost-h", card="L-1", size=1)
     until(lambda: show(commons, "check-in", "L-1", "--session", session))
     lost: list[str] = []
@@ -315,13 +337,26 @@ def test_an_answer_that_does_not_come_leaves_the_command_that_asks_for_it_withou
     with pytest.MonkeyPatch.context() as patch:
         client = Operator.client
         patch.setattr(Operator, "client", lambda *given, **more: Deaf(client(*given, **more)))
-        done = commons("serve", "L-1", "--session", session, "--lines", "beans=3")
+        done = commons("serve", "L-1", "--session", session, "--lines", "at-table-beans=3")
         assert done.code == 3 and "Do not scan again" in done.err
         lost.append(done.err.strip().splitlines()[-1].strip())
     assert lost[0].startswith(f"commons serve lost-h --session {session} --visit ")
     again = commons(*shlex.split(lost[0])[1:], "--json")
     assert again.code == 0 and again.json["repeated"] is True, again
     until(lambda: one(commons, "session", session)["visits"] == 1)
+
+
+def test_what_is_known_no_more_is_said_by_a_command_that_replaces_it_as_a_whole(commons: Commons) -> None:
+    send(commons, "RegisterHousehold", household="gone-1", card="G-1", name="Ana", size=1)
+    done = commons("send", "distribution", "ChangeHousehold", "--household", "gone-1", "--name", "Ana", "--note", "x")
+    assert "Left out, and so not known any more: card, contact, address, language." in " ".join(done.out.split())
+    whole = ("--card", "G-1", "--contact", "1", "--address", "2", "--language", "3")
+    done = commons(
+        "send", "distribution", "ChangeHousehold", "--household", "gone-1", "--name", "Ana", "--note", "x", *whole
+    )
+    assert done.code == 0 and "Left out" not in done.out
+    done = commons("send", "distribution", "RenewEligibility", "--household", "gone-1")
+    assert done.code == 0 and "Left out" not in done.out
 
 
 def test_ids_that_nothing_has_are_said_to_be_unknown(commons: Commons) -> None:
