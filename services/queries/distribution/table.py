@@ -30,7 +30,7 @@ _CHECK_IN: Final = Question(
         Column("state", "State"), Column("box", "Box"), Column("slot", "Slot", "moment", rank=3),
         Column("used", "Used", "number"), Column("allowed", "Of", "number"), Column("period", "Period", rank=3),
         Column("session", "Session", rank=1), Column("programme", "Programme", rank=3),
-        Column("warnings", "Look", rank=1), Column(OF_GOODS, "Goods to look at", "sealed", rank=1),
+        Column("warnings", "Look", rank=1), Column(OF_GOODS, "Goods to look at", "sealed", rank=3),
         Column("avoids", "Avoids", "sealed", rank=1), *_PEOPLE,
         Column("eligible_until", "Eligible until", "date", rank=3), Column("proxies", "May collect"),
     ),
