@@ -1,9 +1,9 @@
-"""Boxes: packed for an order, unpacked, handed out. A box's code is used once."""
+"""Boxes: packed for an order, unpacked, handed out, and back when that was a mistake. A box's code is used once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -16,10 +16,13 @@ from services.distribution.contract import (
     DistributionError,
     HandOutBox,
     HandOutResolved,
+    HandOutReversed,
     OrderPlaced,
     PackBox,
     PackedLine,
     ResolveHandOut,
+    ReverseHandOut,
+    Stage,
     UnpackBox,
     Warned,
     distribution,
@@ -30,7 +33,7 @@ from services.distribution.entitlement import Entitlement, not_authorised, used_
 from services.distribution.fulfilment import Fulfilment
 from services.distribution.goods import Catalogue, known_items, look, lot_named, recalled, said, warnings
 from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased
-from services.distribution.order import Order, Stage, known, open_still
+from services.distribution.order import Order, known, open_still
 from services.distribution.programme import Programme, limit_in
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
 from services.inventory.contract import lot_form
@@ -49,16 +52,19 @@ class Where(StrEnum):
 
 @dataclass
 class Box:
-    """A box; `packed` is what was put into it. `review` says whether a rule that its hand-out broke waits for somebody;
-    None when it broke none."""
+    """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
+    its hand-outs were reversed. `review` says whether a rule that its hand-out broke waits for somebody; None when it
+    broke none."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
+    reversed: int = 0
+    unpacked: BoxUnpacked | None = None
 
 
-BoxCommand = PackBox | UnpackBox | HandOutBox | ResolveHandOut
-BoxEvent = BoxPacked | BoxUnpacked | BoxHandedOut | HandOutResolved
+BoxCommand = PackBox | UnpackBox | HandOutBox | ReverseHandOut | ResolveHandOut
+BoxEvent = BoxPacked | BoxUnpacked | BoxHandedOut | HandOutReversed | HandOutResolved
 
 
 def evolve(box: Box, event: BoxEvent) -> Box:
@@ -66,9 +72,12 @@ def evolve(box: Box, event: BoxEvent) -> Box:
         case BoxPacked():
             box.packed, box.where = event, Where.PACKED
         case BoxUnpacked():
-            box.where = Where.UNPACKED
+            box.where, box.unpacked = Where.UNPACKED, event
         case BoxHandedOut():
             box.where, box.review = Where.HANDED_OUT, True if event.breaches else None
+        case HandOutReversed():
+            box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
+            box.review = None if box.review is None else False
         case HandOutResolved():
             box.review = False
     return box
@@ -101,6 +110,8 @@ def decide(command: BoxCommand, box: Box, context: Context) -> BoxEvent | None:
             )  # fmt: skip
         case HandOutBox():
             return _hand_out(command, box, context, at)
+        case ReverseHandOut():
+            return _reverse(command, box, at)
         case ResolveHandOut():
             packed = _there(box, command.box)
             if not waits(box.review, f"Box {command.box}"):
@@ -202,9 +213,11 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
     household: Household = context.read("household", packed.household)
     claims: Entitlement = context.read("entitlement", entitlement_id(packed.household, packed.programme, packed.period))
     fulfilment: Fulfilment = context.read("fulfilment", packed.order)
-    if order.stage is not Stage.CONFIRMED:
+    # Completed by this very box, whose hand-out was reversed, it is about to be what it was before.
+    stage = order.before if order.stage is Stage.COMPLETED and order.box == command.box else order.stage
+    if stage is not Stage.CONFIRMED:
         if not fact:
-            open_still(order, packed.order)
+            open_still(replace(order, stage=stage), packed.order)
         breaches.append(DistributionError.ORDER_ENDED)
     if is_erased(packed.household, context):
         if not fact:
@@ -229,7 +242,8 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
             )  # fmt: skip
         breaches.append(DistributionError.RECALLED)
     gone: list[str] = []
-    if not packed.lines and box.where is Where.PACKED and order.stage is Stage.CONFIRMED:  # else nothing is set aside
+    set_aside = box.where is Where.PACKED and not box.reversed and stage is Stage.CONFIRMED
+    if set_aside and not packed.lines:
         rest = [line for line in packed.packed if all(line is not one for one, _ in affected)]
         gone = _taken_away(rest, fulfilment)
     if gone:
@@ -263,6 +277,26 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,
         packed=packed.packed, people=packed.people, claimed=claimed, breaches=tuple(breaches),
+        hand_out=box.reversed + 1, apart=() if box.unpacked is None else box.unpacked.quarantine,
+    )  # fmt: skip
+
+
+def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed | None:
+    packed = _there(box, command.box)
+    if box.where is not Where.HANDED_OUT:
+        if box.reversed:
+            return None
+        unpacked = "was unpacked, and" if box.where is Where.UNPACKED else "is here and"
+        raise rejected(
+            DistributionError.NOT_HANDED_OUT,
+            f"Box {command.box} {unpacked} was never handed out: there is nothing to reverse. Check its label.",
+            box=command.box,
+        )  # fmt: skip
+    return HandOutReversed(
+        box=command.box, reason=command.reason, hand_out=box.reversed + 1, unpacked=box.unpacked is not None,
+        order=packed.order,
+        household=packed.household, programme=packed.programme, period=packed.period, session=packed.session,
+        site=packed.site, occurred_at=at,
     )  # fmt: skip
 
 
@@ -316,7 +350,11 @@ def _there(box: Box, id: str) -> BoxPacked:
 
 
 def _gone(id: str) -> Exception:
-    return rejected(DistributionError.BOX_GONE, f"Box {id} was handed out.", box=id)
+    return rejected(
+        DistributionError.BOX_GONE,
+        f"Box {id} was handed out. If it is here still, take that back first, with ReverseHandOut.",
+        box=id,
+    )  # fmt: skip
 
 
 def check(box: Box) -> list[str]:

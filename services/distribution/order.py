@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from services.distribution.contract import (
     CATALOGUE,
     CancelOrder,
     CompleteOrder,
+    CompletionReversed,
     ConfirmOrder,
     DistributionError,
     NoShowRecorded,
@@ -21,6 +21,8 @@ from services.distribution.contract import (
     OrderPlaced,
     PlaceOrder,
     RecordNoShow,
+    ReverseCompletion,
+    Stage,
     distribution,
     entitlement_id,
 )
@@ -34,28 +36,22 @@ from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 
 
-class Stage(StrEnum):
-    """How far an order has come; what is packed for it is in its box."""
-
-    NONE = "none"
-    PLACED = "placed"
-    CONFIRMED = "confirmed"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-    NO_SHOW = "no_show"
-
-
 @dataclass
 class Order:
-    """An order; `placed` is None before it is. Its period is that of its confirmation, once it is confirmed."""
+    """An order; `placed` is None before it is. Its period is that of its confirmation, once it is confirmed. `box` is
+    the one that completed it, and `before` how far it had come by then; `due_at` is until when it waits, `ended_at`
+    when it was cancelled or nobody came."""
 
     placed: OrderPlaced | None = None
     stage: Stage = Stage.NONE
     box: str | None = None
+    before: Stage = Stage.NONE
+    due_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
-OrderCommand = PlaceOrder | ConfirmOrder | CancelOrder | RecordNoShow | CompleteOrder
-OrderEvent = OrderPlaced | OrderConfirmed | OrderCancelled | NoShowRecorded | OrderCompleted
+OrderCommand = PlaceOrder | ConfirmOrder | CancelOrder | RecordNoShow | CompleteOrder | ReverseCompletion
+OrderEvent = OrderPlaced | OrderConfirmed | OrderCancelled | NoShowRecorded | OrderCompleted | CompletionReversed
 
 
 def evolve(order: Order, event: OrderEvent) -> Order:
@@ -63,15 +59,17 @@ def evolve(order: Order, event: OrderEvent) -> Order:
         case OrderPlaced():
             order.placed, order.stage = event, Stage.PLACED
         case OrderConfirmed():
-            order.stage = Stage.CONFIRMED
+            order.stage, order.due_at = Stage.CONFIRMED, event.due_at
             if order.placed is not None:
                 order.placed = replace(order.placed, period=event.period)
         case OrderCancelled():
-            order.stage = Stage.CANCELLED
+            order.stage, order.ended_at = Stage.CANCELLED, event.occurred_at
         case NoShowRecorded():
-            order.stage = Stage.NO_SHOW
+            order.stage, order.ended_at = Stage.NO_SHOW, event.occurred_at
         case OrderCompleted():
-            order.stage, order.box = Stage.COMPLETED, event.box
+            order.before, order.stage, order.box = order.stage, Stage.COMPLETED, event.box
+        case CompletionReversed():
+            order.stage, order.box = event.stage, None
     return order
 
 
@@ -118,6 +116,20 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
                 order=command.order, box=command.box, household=placed.household, session=placed.session,
                 occurred_at=at,
             )  # fmt: skip
+        case ReverseCompletion():
+            return _reverse(command, order, placed, at)
+
+
+def _reverse(
+    command: ReverseCompletion, order: Order, placed: OrderPlaced, at: datetime
+) -> CompletionReversed | None:  # fmt: skip
+    if order.stage is not Stage.COMPLETED or order.box != command.box:
+        return None
+    return CompletionReversed(
+        order=command.order, box=command.box, household=placed.household, programme=placed.programme,
+        period=placed.period, session=placed.session, slot=placed.slot, stage=order.before, due_at=order.due_at,
+        ended_at=order.ended_at, occurred_at=at,
+    )  # fmt: skip
 
 
 def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) -> OrderPlaced | None:

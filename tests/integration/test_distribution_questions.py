@@ -142,7 +142,7 @@ async def test_an_unpacked_box_that_was_handed_out_is_to_be_looked_into_and_so_i
     async with following(stage, made) as asked:
         row = await asked.one(distribution.review)
         assert (row["kind"], row["subject"]) == ("box_unpacked", "box:b1")
-        assert "release hold unpacked-b1, if there is one; then send ResolveHandOut." in row["todo"]
+        assert "release hold unpacked-b1, if there is one; reverse the hand-out if it is here" in row["todo"]
         (row,) = [row for row in await asked.records(distribution.stuck, now=NOW) if row["what"] == "order"]
         assert (row["waits"], row["why"]) == ("its box to be unpacked", "box b2 of an order that ended")
 
@@ -157,7 +157,7 @@ async def test_what_a_household_comes_for_is_no_second_serving(stage: Stage) -> 
     hall.record(c.EntitlementClaimed(**claim, used=1, limit=1, claimed_by="fulfilling"))
     lots = (packed("rice", 1, "A"),)
     reserved = c.ReservedGoods(item="rice", asked=2, short=1, lots=lots)
-    hall.record(c.GoodsReserved(order="o1", goods=(reserved,), occurred_at=hall.now))
+    hall.record(c.GoodsReserved(order="o1", site="hall", goods=(reserved,), occurred_at=hall.now))
     async with following(stage, made) as asked:
         row = await asked.one(distribution.check_in, who="h1", now=NOW)
         assert (row["due"], row["used"], row["state"], row["warnings"]) == (True, 1, "to pack", "1 items are short")
@@ -267,13 +267,14 @@ def _by_hand(made: Opening, first: date, last: date) -> dict[str, int]:
     """The report of the programme, from the events alone."""
     events = made.hall.events
     undone = {event.data.visit for event in events if isinstance(event.data, c.VisitReversed)}
+    here = {event.data.box for event in events if isinstance(event.data, c.HandOutReversed)}
     facts: list[tuple[datetime, Any, c.People, Mapping[str, int]]] = []
     for event in events:
         data = event.data
         if isinstance(data, c.VisitRecorded) and data.visit not in undone:
             who = data.household or ("visit", data.visit)
             facts.append((data.occurred_at, who, data.served, {line.item: line.quantity for line in data.goods}))
-        elif isinstance(data, c.BoxHandedOut):
+        elif isinstance(data, c.BoxHandedOut) and data.box not in here:
             lines: dict[str, int] = {}
             for line in data.packed:
                 lines[line.item] = lines.get(line.item, 0) + line.quantity

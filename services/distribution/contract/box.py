@@ -22,6 +22,7 @@ from services.distribution.contract.base import (
     PackedLine,
     People,
     Period,
+    Revision,
     command,
     event,
 )
@@ -94,7 +95,9 @@ class BoxHandedOut:
 
     `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
     household was served twice), an authorisation that was over, an order that had ended, a box that was unpacked by
-    mistake, a household that was erased, goods that are recalled, or were not set aside any more.
+    mistake, a household that was erased, goods that are recalled, or were not set aside any more. `hand_out` counts the
+    hand-outs of this box: more than one when one was reversed. `apart` are the items that were held under a lot of
+    their own when it was unpacked.
     """
 
     box: BoxCode
@@ -110,6 +113,8 @@ class BoxHandedOut:
     fact: bool = False
     claimed: bool
     breaches: tuple[DistributionError, ...] = ()
+    hand_out: Revision = 1
+    apart: tuple[Id, ...] = ()
     occurred_at: Moment
 
 
@@ -118,12 +123,43 @@ class HandOutBox:
     """Hand a box out. With `fact`, or late, it reports what has happened and is recorded whatever it broke.
 
     A box that holds what is recalled, or may be as its lot is not known, is refused; and a box of what was set aside
-    when somebody took that away since it was packed.
+    when somebody took that away since it was packed. Of one whose hand-out was reversed nothing is set aside any more.
     """
 
     box: BoxCode
     collected_by: Id | None = None
     fact: bool = False
+    occurred_at: Moment | None = None
+
+
+@event(category="box")
+class HandOutReversed:
+    """A box was not handed out: it is here, packed, and may be handed out to whom it is for; or `unpacked`, as it was
+    before.
+
+    `hand_out` is which of its hand-outs was reversed. Its goods come back into stock, and are not set aside again; the
+    claim of its order goes on.
+    """
+
+    box: BoxCode
+    reason: Annotated[str, REMARK]
+    hand_out: Revision = 1
+    unpacked: bool = False
+    order: OrderId
+    household: Id
+    programme: Id
+    period: Period
+    session: Id
+    site: Id
+    occurred_at: Moment
+
+
+@command(category="box", aggregate="box", makes=(HandOutReversed,))
+class ReverseHandOut:
+    """Take a hand-out back that was recorded by mistake, as when the wrong box was scanned."""
+
+    box: BoxCode
+    reason: Note
     occurred_at: Moment | None = None
 
 
@@ -142,7 +178,8 @@ class HandOutResolved:
 
 @command(category="box", aggregate="box", makes=(HandOutResolved,))
 class ResolveHandOut:
-    """Close the review of a box that was handed out against a rule; the hand-out stands."""
+    """Close the review of a box that was handed out against a rule; the hand-out stands. Who finds that it is still
+    here reverses it instead."""
 
     box: BoxCode
     note: Note
@@ -150,6 +187,6 @@ class ResolveHandOut:
 
 
 __all__ = [
-    "BoxHandedOut", "BoxPacked", "BoxUnpacked", "HandOutBox", "HandOutResolved", "PackBox", "ResolveHandOut",
-    "UnpackBox",
+    "BoxHandedOut", "BoxPacked", "BoxUnpacked", "HandOutBox", "HandOutResolved", "HandOutReversed", "PackBox",
+    "ResolveHandOut", "ReverseHandOut", "UnpackBox",
 ]  # fmt: skip

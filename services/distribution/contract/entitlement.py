@@ -53,7 +53,8 @@ def of_visit(command: Any) -> str:
 class EntitlementClaimed:
     """A household is to be served once; `used` of `limit` times in the period are claimed with it (None: no limit).
 
-    `claim` is the order that it is for, or `box-` and the code of a box that was handed out without one. An override
+    `claim` is the order that it is for, or `box-` and the code of a box that was handed out without one (`box2-` when
+    it was handed out anew after a reversal). An override
     says by whose word (`claimed_by`) and why. With `fact` the household has been served already: nothing is refused.
     """
 

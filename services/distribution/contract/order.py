@@ -1,13 +1,15 @@
 """Commands and events of `order`: what one household is to get at one session.
 
     PlaceOrder -> OrderPlaced -> ConfirmOrder -> OrderConfirmed -> (box.py) packed and handed out
-    CancelOrder -> OrderCancelled, RecordNoShow -> NoShowRecorded, and by the fulfilment process OrderCompleted
+    CancelOrder -> OrderCancelled, RecordNoShow -> NoShowRecorded, and by the fulfilment process OrderCompleted, and
+    CompletionReversed when the box was not handed out after all
 
 When it is confirmed, the fulfilment process claims the entitlement and sets the goods aside in inventory.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -27,6 +29,17 @@ from services.distribution.contract.base import (
     command,
     event,
 )
+
+
+class Stage(StrEnum):
+    """How far an order has come; what is packed for it is in its box."""
+
+    NONE = "none"
+    PLACED = "placed"
+    CONFIRMED = "confirmed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no_show"
 
 
 @event(category="order")
@@ -154,7 +167,35 @@ class CompleteOrder:
     occurred_at: Moment | None = None
 
 
+@event(category="order")
+class CompletionReversed:
+    """An order was not handed out in `box` after all, and is what it was before (`stage`): confirmed, and to be handed
+    out until `due_at`, or ended at `ended_at`."""
+
+    order: OrderId
+    box: BoxCode
+    household: Id
+    programme: Id
+    period: Period
+    session: Id
+    slot: Moment | None = None
+    stage: Stage
+    due_at: Moment | None = None
+    ended_at: Moment | None = None
+    occurred_at: Moment
+
+
+@command(category="order", aggregate="order", makes=(CompletionReversed,))
+class ReverseCompletion:
+    """Note that a box of an order was not handed out after all; sent by the fulfilment process. An order that another
+    box completed stays completed."""
+
+    order: OrderId
+    box: BoxCode
+    occurred_at: Moment | None = None
+
+
 __all__ = [
-    "CancelOrder", "CompleteOrder", "ConfirmOrder", "NoShowRecorded", "OrderCancelled", "OrderCompleted",
-    "OrderConfirmed", "OrderPlaced", "PlaceOrder", "RecordNoShow",
+    "CancelOrder", "CompleteOrder", "CompletionReversed", "ConfirmOrder", "NoShowRecorded", "OrderCancelled",
+    "OrderCompleted", "OrderConfirmed", "OrderPlaced", "PlaceOrder", "RecordNoShow", "ReverseCompletion", "Stage",
 ]  # fmt: skip

@@ -17,7 +17,9 @@ from typing import Any, Final
 
 from services.distribution.contract import (
     BoxHandedOut,
+    CompletionReversed,
     EligibilityRenewed,
+    HandOutReversed,
     HouseholdRegistered,
     HouseholdsMerged,
     HouseholdsUnmerged,
@@ -28,6 +30,7 @@ from services.distribution.contract import (
     PersonErased,
     ProgrammeOpened,
     RecallNoted,
+    Stage,
     VisitRecorded,
     VisitReversed,
     distribution,
@@ -69,9 +72,9 @@ class Erasing(erasing.Erasing):
     whose eligibility was declared were served."""
 
     reads = (
-        Happened, OrderPlaced, OrderCancelled, NoShowRecorded, OrderCompleted, BoxHandedOut, VisitRecorded,
-        VisitReversed, RecallNoted, HouseholdRegistered, EligibilityRenewed, HouseholdsMerged, HouseholdsUnmerged,
-        ProgrammeOpened,
+        Happened, OrderPlaced, OrderCancelled, NoShowRecorded, OrderCompleted, CompletionReversed, BoxHandedOut,
+        HandOutReversed, VisitRecorded, VisitReversed, RecallNoted, HouseholdRegistered, EligibilityRenewed,
+        HouseholdsMerged, HouseholdsUnmerged, ProgrammeOpened,
     )  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
@@ -98,7 +101,7 @@ class Erasing(erasing.Erasing):
 
     def _touched(self, event: Any) -> Iterator[str]:
         match event:
-            case OrderPlaced():
+            case OrderPlaced() | CompletionReversed(stage=Stage.PLACED | Stage.CONFIRMED):
                 self._orders.setdefault(event.household, set()).add(event.order)
                 yield event.household
             case OrderCancelled() | NoShowRecorded() | OrderCompleted():
@@ -114,6 +117,8 @@ class Erasing(erasing.Erasing):
                 yield from self._serve(household, f"visit {event.visit}", event.programme, event.occurred_at)
             case VisitReversed(household=str() as household):
                 yield from self._take_back(household, f"visit {event.visit}")
+            case HandOutReversed():
+                yield from self._take_back(event.household, f"box {event.box}")
             case RecallNoted():
                 recalls = self._recalls.setdefault(event.item, {})
                 if event.revision > recalls.get(event.recall, (0, None))[0]:

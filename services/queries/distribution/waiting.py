@@ -57,7 +57,7 @@ _REVIEW: Final = Question(
                WHEN r.kind = 'card_shared' THEN ''
                WHEN r.kind = 'step_refused' THEN 'then send ResolveStep.'
                WHEN r.kind = 'count_off' THEN 'then send ResolveCount.'
-               WHEN r.subject LIKE 'box:%' THEN 'then send ResolveHandOut.'
+               WHEN r.subject LIKE 'box:%' THEN 'reverse the hand-out if it is here still, or send ResolveHandOut.'
                ELSE 'reverse the visit if it was not so, or send ResolveVisit.' END AS todo
     FROM items r WHERE $1 OR r.closed_at IS NULL
     ORDER BY r.closed_at IS NOT NULL, r.occurred_at DESC, r.kind, r.subject""",  # noqa: S608  # made of constants

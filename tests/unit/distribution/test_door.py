@@ -36,7 +36,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "NoteIssued": {"order": "o", "goods": [{"item": "i", "quantity": 1, "site": "s", "movement": 1}]},
     "NoteMerge": {"household": "h", "other": "o", "merged": True},
     "NoteRecall": {"item": "i", "recall": "r", "revision": 1, "scope": {}, "open": True},
-    "NoteReserved": {"order": "o", "goods": [{"item": "i", "asked": 2, "lots": LINES, "short": 0}]},
+    "NoteReserved": {"order": "o", "site": "s", "goods": [{"item": "i", "asked": 2, "lots": LINES, "short": 0}]},
+    "NoteReversal": {"order": "o"},
     "OpenProgramme": {"programme": "p", "name": "P", "kind": "box"},
     "OpenSession": {"session": "s"},
     "PackBox": {"box": "b", "order": "o"},
@@ -51,6 +52,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "ResolveHandOut": {"box": "b", "note": "x"},
     "ResolveStep": {"step": "s", "note": "Done."},
     "ResolveVisit": {"visit": "v", "programme": "p", "period": "2026-W47", "note": "x"},
+    "ReverseCompletion": {"order": "o", "box": "b"},
+    "ReverseHandOut": {"box": "b", "reason": "x"},
     "ReverseVisit": {"visit": "v", "programme": "p", "period": "2026-W47", "reason": "x"},
     "RevokeProxy": {"household": "h", "proxy": "p"},
     "ScheduleSession": {

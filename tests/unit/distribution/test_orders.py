@@ -16,6 +16,7 @@ from services.distribution.contract import (
     CloseProgramme,
     CloseSession,
     CompleteOrder,
+    CompletionReversed,
     ConfirmOrder,
     DistributionError,
     Every,
@@ -35,6 +36,7 @@ from services.distribution.contract import (
     ProgrammeOpened,
     RecordNoShow,
     RenewEligibility,
+    ReverseCompletion,
     SessionClosed,
     SessionOpened,
     SessionScheduled,
@@ -42,6 +44,7 @@ from services.distribution.contract import (
     SetLimit,
     SlotBooked,
     SlotFreed,
+    Stage,
     Warned,
     Warning,  # noqa: A004 - the field's own word
     warnings_said,
@@ -50,6 +53,7 @@ from tests.support.distribution import (
     CATALOGUED,
     HALL,
     NOW,
+    ORDERED,
     PROGRAMME,
     WEEK,
     at,
@@ -410,3 +414,32 @@ def test_two_programmes_share_nothing() -> None:
     evening = replace(friday, session="evening", programme="soup")
     hall = given(*HALL, soup, evening, OpenSession(session="evening"), visit())
     hall.when(visit("v2", programme="soup", session="evening", lines=some(rice=1))).then_event()
+
+
+# -- a box that was not handed out after all --------------------------------------------------------------------------
+
+
+def test_an_order_whose_box_is_here_still_is_what_it_was_before() -> None:
+    undo = ReverseCompletion(order="o1", box="b1")
+    handed = given(*ORDERED, complete)
+    back = handed.when(undo).then(
+        CompletionReversed, stage=Stage.CONFIRMED, due_at=at(13), ended_at=None, household="yilmaz", session="friday"
+    )
+    back.when(undo).then_nothing()
+    back.when(RecordNoShow(order="o1")).then_event()
+    back.when(CompleteOrder(order="o1", box="b2")).then_event()
+    handed.when(replace(undo, box="b2")).then_nothing()
+    given(*ORDERED).when(undo).then_nothing()
+    given(*HALL).when(undo).then_rejected(E.UNKNOWN_ORDER, order="o1")
+    late = given(*ORDERED, RecordNoShow(order="o1", occurred_at=at(9)), complete)
+    late.when(undo).then(CompletionReversed, stage=Stage.NO_SHOW, ended_at=at(9))
+
+
+def test_an_order_that_is_expected_again_is_seen_by_whoever_closes_the_session() -> None:
+    book, free = BookSlot(session="friday", order="o1"), FreeSlot(session="friday", order="o1", served=True)
+    freed = given(*HALL, book, free)
+    again = freed.when(replace(book, again=True)).then_event()
+    again.when(replace(book, again=True)).then_nothing()
+    again.when(CloseSession(session="friday")).then_rejected(E.ORDERS_OPEN, orders=1)
+    again.when(free).then_event().when(CloseSession(session="friday")).then_event()
+    given(*HALL, book, free, CloseSession(session="friday")).when(replace(book, again=True)).then_event()

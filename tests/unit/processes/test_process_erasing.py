@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.distribution.contract import (
+    CompletionReversed,
     EligibilityRenewed,
     ErasureRequested,
     HouseholdsMerged,
@@ -20,6 +21,7 @@ from services.distribution.contract import (
     RecallNoted,
     VisitReversed,
 )
+from services.distribution.contract import Stage as OrderStage
 from services.distribution.processes import Erasing as OfHouseholds
 from services.inventory.contract import UNKNOWN, RecallScope
 from services.inventory.processes import Erasing as OfDonors
@@ -112,10 +114,11 @@ def test_an_open_order_ties_a_household_until_it_is_handed_out_cancelled_or_nobo
     for order in ("o-1", "o-2", "o-3"):
         hall.order(order, "h-1", goods(rice=1))
     ends: dict[str, Any] = {"household": "h-1", "session": "monday", "occurred_at": hall.now}
-    expected = [{"o-1", "o-2", "o-3"}, {"o-2", "o-3"}, {"o-3"}, set()]
+    back = {**ends, "order": "o-3", "box": "B1", "programme": "box", "period": WEEK}
+    expected = [{"o-1", "o-2", "o-3"}, {"o-2", "o-3"}, {"o-3"}, set(), {"o-3"}]
     for end in (
         None, OrderCancelled(order="o-1", reason="ill", **ends), NoShowRecorded(order="o-2", **ends),
-        OrderCompleted(order="o-3", box="B1", **ends),
+        OrderCompleted(order="o-3", box="B1", **ends), CompletionReversed(stage=OrderStage.CONFIRMED, **back),
     ):  # fmt: skip
         if end is not None:
             hall.record(end)

@@ -165,7 +165,7 @@ def test_an_order_shows_its_stage_and_what_inventory_answered_for_its_lines(hall
     hall.confirm(placed.data)
     lots = (packed("rice", 1, "A", date=date(2026, 7, 1)),)
     reserved = c.ReservedGoods(item="rice", asked=2, short=1, lots=lots)
-    hall.record(c.GoodsReserved(order="o1", goods=(reserved,), occurred_at=hall.now))
+    hall.record(c.GoodsReserved(order="o1", site="hall", goods=(reserved,), occurred_at=hall.now))
     assert cut(Orders(), hall, "order_id", "stage", "goods", "due_at") == [
         ("o1", "confirmed", {"rice": 2, "milk": 1000}, MONDAY + timedelta(hours=6))
     ]
@@ -176,13 +176,13 @@ def test_an_order_shows_its_stage_and_what_inventory_answered_for_its_lines(hall
     ]
     some = (packed("milk", 300, "M"), packed("milk", 700, "N"))
     reserved = c.ReservedGoods(item="milk", asked=1000, short=0, lots=some)
-    hall.record(c.GoodsReserved(order="o1", goods=(reserved,), occurred_at=hall.now))
+    hall.record(c.GoodsReserved(order="o1", site="hall", goods=(reserved,), occurred_at=hall.now))
     taken = {"lots": (packed("milk", 200, "N"),), "quantity": 200, "remaining": 800}
     hall.record(c.GoodsFreed(order="o1", item="milk", **taken, occurred_at=hall.now))
     milk = table(Orders(), hall.events, "fulfilment_lines")[0]
     assert [(lot["lot"], lot["quantity"]) for lot in milk["lots"]] == [("M", 300), ("N", 500)]
     assert (milk["remaining"], milk["freed"]) == (800, 200)
-    issued = c.IssuedGoods(item="rice", quantity=1, site="hall", movement=3)
+    issued = c.IssuedGoods(item="rice", quantity=1, site="hall", movement=3, reserved=True)
     hall.record(c.GoodsIssued(order="o1", goods=(issued,), occurred_at=hall.now))
     hall.record(c.OrderCompleted(order="o1", box="b1", household="h1", session="monday", occurred_at=hall.now))
     assert cut(Orders(), hall, "stage", "box") == [("completed", "b1")]
@@ -227,6 +227,44 @@ def test_a_box_leads_to_its_lots_and_to_whose_hands_it_is_in(hall: Hall) -> None
     assert cut(Boxes(), hall, "box", "item", "lot", "lot_form", "quantity", of="box_lots") == [
         ("b1", "milk", None, "", 500), ("b1", "rice", "l-7", "L7", 3), ("b2", "rice", "B", "B", 1)
     ]  # fmt: skip
+
+
+def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(hall: Hall) -> None:
+    placed = hall.order("o1", "h1", goods(rice=2))
+    hall.confirm(placed.data)
+    hall.record(c.SlotBooked(session="monday", order="o1", occurred_at=hall.now))
+    stored = hall.pack("b1", "o1", "h1", packed("rice", 2, "A"))
+    broken = {"breaches": (c.DistributionError.LIMIT_REACHED,), "fact": True, "collected_by": "p"}
+    hall.hand_out(stored, **broken)
+    issued = c.IssuedGoods(item="rice", quantity=2, site="hall", movement=3, unrecorded=1)
+    given = {"order": "o1", "box": "b1", "goods": (issued,), "occurred_at": hall.now}
+    hall.record(c.GoodsIssued(**given))
+    done = {"order": "o1", "box": "b1", "household": "h1", "session": "monday", "occurred_at": hall.now}
+    hall.record(c.OrderCompleted(**done))
+    hall.record(c.SlotFreed(session="monday", order="o1", served=True, occurred_at=hall.now))
+    hall.later(minutes=5)
+    at = {"occurred_at": hall.now}
+    hall.record(c.HandOutReversed(**done | at, **IN, reason="the wrong box", site="hall"))
+    hall.record(c.ReversalNoted(**given | at))
+    hall.record(c.CompletionReversed(**done | at, **IN, stage=c.Stage.CONFIRMED, due_at=hall.now))
+    hall.record(c.SlotBooked(session="monday", order="o1", again=True, **at))
+
+    assert cut(Boxes(), hall, "state", "ended_at", "collected_by", "breaches", "reversed_at") == [
+        ("packed", None, None, [], hall.now)
+    ]  # fmt: skip
+    assert cut(Orders(), hall, "stage", "ended_at", "box") == [("confirmed", None, None)]
+    assert cut(Orders(), hall, "issued", "unrecorded", of="fulfilment_lines") == [(0, 0)]
+    assert cut(Sessions(), hall, "booked", "served") == [(1, 0)]
+    assert cut(Sessions(), hall, "freed_at", "served", of="bookings") == [(None, None)]
+    assert cut(VisitsServed(), hall, "id") == []
+    assert cut(DistributionReview(), hall, "kind", "closed_by") == [("limit_reached", "reversed")]
+    (reach,) = table(RecallReachBoxes(), hall.events, "reach_boxes")
+    assert (reach["state"], reach["since"], reach["collected_by"]) == ("packed", hall.now, None)
+    hall.record(c.GoodsIssued(**given | at, reversed=True))
+    assert cut(Orders(), hall, "issued", of="fulfilment_lines") == [0]
+    hall.hand_out(stored, **broken, hand_out=2)
+    assert cut(VisitsServed(), hall, "id") == ["b1"]
+    assert cut(DistributionReview(), hall, "kind", "closed_by") == [("limit_reached", None)]
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------
