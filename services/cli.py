@@ -28,6 +28,7 @@ class Commons(Door):
         ),
         "keys": Part("services.commands.keys", "The keys under which personal data is sealed; erasure.", RUN),
         "erase": Part("services.commands.erase", "Forget a person for good, when two people agree.", RUN),
+        "serve": Part("services.commands.serve", "Serve a household at the table, in one scan of its card.", RECORD),
         "send": Part("services.commands.send", "Send a command to a service.", RECORD),
         "describe": Part("services.commands.send", "What can be sent: services, commands and their fields.", RECORD),
         "import": Part("services.commands.imports", "Import a file: items, recalls, statements and more.", RECORD),

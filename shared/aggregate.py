@@ -93,8 +93,15 @@ class Ticket:
     """Aggregates that its decision was found to read beside those that its command names."""
     lacks: tuple[str, int] | None = None
     """A key that was found to be needed to open what it compares or decides on: its owner and number."""
+    unkeyed: tuple[str, ...] = ()
+    """The owners who need a key first, so that what was decided of them can be sealed."""
     looked_at: int = 0
     """The sequence at which an event of the same id was looked for; two ids may have one key."""
+
+    def wants_more(self, known: tuple[Ref, ...]) -> bool:
+        """Whether its decision was found to need something that must be read first; `known` are its further reads so
+        far."""
+        return self.more_reads != known or self.lacks is not None or bool(self.unkeyed)
 
 
 @dataclass(eq=False)

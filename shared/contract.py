@@ -36,7 +36,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import Corrupt, Invalid, UnknownCommand
 from shared.personal import Sealed, SealedFields, sealed_fields, takes
-from shared.types import ID_PATTERN, TEXT_PATTERN
+from shared.types import shape_of
 
 FILLED: Final = frozenset({"date", "occurred_at"})
 """Fields that a decision fills in when a command leaves them out; all others come back in its event as they were."""
@@ -116,7 +116,7 @@ class Contract:
         self._by_type: dict[str, Callable[[bytes | msgspec.Raw], Any]] = {}
         self._upcasters: dict[tuple[type, int], Upcaster] = {}
         self._sealed: dict[type, SealedFields] = {}
-        self._owners: dict[type, tuple[Sealed, ...]] = {}
+        self._marks: dict[type, tuple[Sealed, ...]] = {}
         self._frozen = False
 
     # -- declaring ------------------------------------------------------------------------------------------------
@@ -171,8 +171,8 @@ class Contract:
         """Check the contract as a whole and build its decoders.
 
         Raises TypeError when a version of an event has no way to the newest one, when a command's field does not come
-        back in an event that the command makes, when a bulk command is not whole, when a command lacks the field that
-        says whose key seals its event, or when its field is of another type than what the event seals.
+        back in an event that the command makes, when a bulk command is not whole, when an event lacks the field that
+        says whose key seals it, or when a command's field is of another type than what the event seals.
         """
         for spec in self.events.values():
             for version in range(1, spec.version):
@@ -192,7 +192,7 @@ class Contract:
                 raise TypeError(f"{command.name} needs both `cut` and `results`, or neither")
             if command.cut is not None and "parts" not in {f.name for f in dataclasses.fields(command.cls)}:
                 raise TypeError(f"{command.name} is cut into parts, and has no field `parts` that says into how many")
-            self._find_owners(command)
+            self._check_sealed(command)
         self._frozen = True
 
     def _find_sealed(self, spec: EventSpec) -> None:
@@ -202,20 +202,14 @@ class Contract:
             if unknown:
                 raise TypeError(f"{spec.name} is sealed under the keys of fields that it lacks: {sorted(unknown)}")
             self._sealed[spec.cls] = fields
+            self._marks[spec.cls] = tuple(sorted(fields.marks(), key=lambda mark: (mark.of, mark.kind)))
 
-    def _find_owners(self, command: CommandSpec) -> None:
-        marks = {mark for made in command.makes if made in self._sealed for mark in self._sealed[made].marks()}
-        missing = {mark.of for mark in marks} - {f.name for f in dataclasses.fields(command.cls)}
-        if missing:
-            raise TypeError(
-                f"{command.name} lacks the fields under whose keys its events are sealed: {sorted(missing)}"
-            )
+    def _check_sealed(self, command: CommandSpec) -> None:
         hints = get_type_hints(command.cls, include_extras=True)
         for made in command.makes:
             for name, mark in self._sealed[made].own if made in self._sealed else ():
                 if name in hints and not takes(hints[name], mark):
                     raise TypeError(f"{command.name}.{name} is not of the type that {made.__name__}.{name} seals")
-        self._owners[command.cls] = tuple(sorted(marks, key=lambda mark: (mark.of, mark.kind)))
 
     def _old_decoder(self, spec: EventSpec, version: int) -> Callable[[bytes | msgspec.Raw], Any]:
         steps = [self._upcasters[spec.cls, v] for v in range(version, spec.version)]
@@ -254,9 +248,9 @@ class Contract:
         """The personal fields of an event, or None."""
         return self._sealed.get(type(event))
 
-    def owners_of(self, command: object) -> tuple[str, ...]:
-        """The owners whose keys seal what a command leads to: `party/p-12`."""
-        owners = (mark.owner(command) for mark in self._owners[type(command)])
+    def owners_of(self, event: object) -> tuple[str, ...]:
+        """The owners whose keys seal an event: `party/p-12`."""
+        owners = (mark.owner(event) for mark in self._marks.get(type(event), ()))
         return tuple(owner for owner in owners if owner is not None)
 
     def decode(self, type_: str, data: bytes | msgspec.Raw) -> Any:
@@ -308,16 +302,58 @@ _PLAINLY: Final = {
     "missing": "is required",
     "missing_keyword_only_argument": "is required",
 }
-_SHAPES: Final = {
-    ID_PATTERN: "an id is 1 to 64 letters, digits, hyphens and underscores, and begins with a letter or digit",
-    TEXT_PATTERN: "a text has no control characters, and is not blank",
-}
+_ID: Final = "an id is 1 to {length} letters, digits, hyphens and underscores, and begins with a letter or digit"
 """What pydantic says in the words of Python and of regular expressions, in plain ones."""
+
+_MEANT: Final[Mapping[str, str]] = {
+    "greater_than_equal": "is at least {ge:,}",
+    "less_than_equal": "is at most {le:,}",
+    "string_type": "is a text",
+    "string_too_long": "has at most {max_length:,} characters",
+    "string_too_short": "has at least {min_length:,} character(s)",
+    "int_type": "is a whole number",
+    "int_parsing": "is a whole number",
+    "int_from_float": "is a whole number",
+    "bool_type": "is true or false",
+    "tuple_type": "is a list",
+    "list_type": "is a list",
+    "dataclass_type": "is a record of named fields",
+    "dataclass_exact_type": "is a record of named fields",
+    "too_long": "has at most {max_length:,} entries",
+    "too_short": "has at least {min_length:,} entries",
+    "enum": "is {expected}",
+    "literal_error": "is {expected}",
+    "date_from_datetime_parsing": "there is no such day",
+    "date_parsing": "there is no such day",
+}
+"""What a value must be, by the kind of error and its bounds."""
+
+_SHORT_ID: Final = re.compile(r"\^\[A-Za-z0-9\]\[A-Za-z0-9_-\]\{0,(\d+)\}\$")
+
+
+def id_length(pattern: str) -> int | None:
+    """How long an id of a pattern may be; None when it is not the pattern of ids."""
+    found = _SHORT_ID.fullmatch(pattern)
+    return None if found is None else int(found[1]) + 1
+
 
 _UNREADABLE = (
     msgspec.DecodeError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
 )  # fmt: skip
 """What decoders raise, and upcasters that meet data which they were not written for."""
+
+
+def _said(item: Mapping[str, Any]) -> str:
+    """What is wrong with one field, in plain words."""
+    kind, context = str(item["type"]), item.get("ctx", {})
+    if kind == "string_pattern_mismatch":
+        pattern = str(context["pattern"])
+        if (length := id_length(pattern)) is not None:
+            return _ID.format(length=length)
+        return shape_of(pattern) or str(item["msg"])
+    if kind in _MEANT:
+        return _MEANT[kind].format(**context)
+    return _PLAINLY.get(kind) or str(item["msg"]).removeprefix("Value error, ")
 
 
 def _invalid(name: str, error: ValidationError) -> Invalid:
@@ -329,9 +365,7 @@ def _invalid(name: str, error: ValidationError) -> Invalid:
     found = [item for item in found if item["type"] != "too_short" or tuple(item["loc"]) not in deeper]
     for item in found[:_SHOWN]:
         where = ".".join(str(part) for part in item["loc"]) or "the whole"
-        message = _PLAINLY.get(item["type"]) or item["msg"].removeprefix("Value error, ")
-        if item["type"] == "string_pattern_mismatch":
-            message = _SHAPES.get(item["ctx"]["pattern"], message)
+        message = _said(item)
         given = repr(item.get("input"))
         shown = f" (given {given[:60]}{'…' if len(given) > 60 else ''})" if item["type"] != "missing" else ""
         lines.append(f"{where}: {message}{shown}")

@@ -65,16 +65,22 @@ class Erasing(Manager):
 
     @abstractmethod
     def tie(self, event: Any) -> Iterable[Person]:
-        """Remember what an event ties somebody to, or frees them from; gives those for whom anything changed."""
+        """Remember what an event ties somebody to, or frees them from; gives those for whom anything changed.
+
+        It is shown the erasures' own events too: that somebody is erased may free another.
+        """
 
     @abstractmethod
     def obstacles(self, person: Person) -> tuple[Obstacle, ...]:
         """What needs somebody's data, by all events that were seen."""
 
+    def under_way(self) -> list[Person]:
+        """Those whose erasure was asked for, and is not carried out."""
+        return [person for person, found in self._open.items() if found.stage in (Stage.REQUESTED, Stage.APPROVED)]
+
     def react(self, event: Recorded) -> Iterable[Step]:
         if isinstance(event.data, Happened):
             yield from self._erasure(event, event.data)
-            return
         for person in self.tie(event.data):
             found = self._open.get(person)
             if found is not None and found.stage in (Stage.REQUESTED, Stage.APPROVED):

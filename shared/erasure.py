@@ -47,7 +47,7 @@ class Stage(StrEnum):
 class Obstacle:
     """What still needs a person's data: `what` it is (open orders, open dues), and some of `which` they are.
 
-    With `last`, they were named in the books on that day, and it stands until the years of keeping them are over.
+    With `last`, records that are kept name them on that day last, and it stands until the years of keeping are over.
     """
 
     what: Text
@@ -171,14 +171,15 @@ REFUSALS: Final = (
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What an operator has set: how long after its approval an erasure is carried out, and how many years, from the
-    end of the year, the books keep whom they name."""
+    end of the year, a service's records keep whom they name."""
 
     delay: timedelta = timedelta(days=30)
     years: int = 10
 
     @classmethod
-    def of(cls, settings: Settings) -> Terms:
-        return cls(timedelta(days=settings.erasure_delay_days), settings.retention_years)
+    def of(cls, settings: Settings, years: int) -> Terms:
+        """The terms of a service whose records are kept for so many years."""
+        return cls(timedelta(days=settings.erasure_delay_days), years)
 
     def until(self, obstacle: Obstacle) -> date | None:
         """The last day on which an obstacle stands; None when only an event ends it."""

@@ -186,9 +186,10 @@ class Handler:
                 await self.cache.load(entry)
                 ticket = entry.undecided[0]
                 await self._find_first(entry, ticket)
-                if self._lacks_key(ticket):
+                if ticket.unkeyed:
                     assert self.vault is not None
-                    await self.vault.ensure(self.contract.owners_of(ticket.command))
+                    await self.vault.ensure(ticket.unkeyed)
+                    ticket.unkeyed = ()
                 if ticket.lacks is not None:
                     assert self.vault is not None
                     await self.vault.look_for(*ticket.lacks)
@@ -196,7 +197,7 @@ class Handler:
                 known = ticket.more_reads
                 others = [ref for ref in self._reads(entry, ticket) if ref != entry.ref]
                 async with self.cache.reading(others):
-                    while self._is_next(entry, ticket) and ticket.more_reads == known and ticket.lacks is None:
+                    while self._is_next(entry, ticket) and not ticket.wants_more(known):
                         if missing := recall(self.cache, entry, ticket):
                             await fetch(self.cache, self.store, ticket, missing)
                         else:
@@ -239,7 +240,6 @@ class Handler:
         reads = self._reads(entry, ticket)
         return (
             self._stored_before(entry, ticket) is not None
-            or self._lacks_key(ticket)
             or any(ref != entry.ref and self.cache.in_memory(ref) is None for ref in reads)
             or bool(recall(self.cache, entry, ticket))
         )
@@ -248,12 +248,6 @@ class Handler:
         """The other aggregates that a ticket's decision reads, as far as is known."""
         reads = entry.decider.reads(ticket.command)
         return (*reads, *ticket.more_reads) if ticket.more_reads else reads
-
-    def _lacks_key(self, ticket: Ticket) -> bool:
-        """Whether a key has to be made before what a ticket leads to can be sealed."""
-        if self.vault is None or isinstance(ticket.event, Recorded):
-            return False
-        return not all(map(self.vault.knows, self.contract.owners_of(ticket.command)))
 
     async def _find_first(self, entry: Aggregate, ticket: Ticket) -> None:
         """Fetch the event that an earlier command of the same id made, if there is one."""
@@ -307,6 +301,11 @@ class Handler:
         if event is None:
             self._answer_nothing(entry, ticket, None)
             return
+        if unkeyed := self._unkeyed(event):
+            ticket.unkeyed = unkeyed
+            entry.undecided.appendleft(ticket)
+            self.wake(entry)
+            return
         try:
             event, raw = self._writing.written(entry, ticket, event, now)
         except LedgerError as refusal:
@@ -334,6 +333,13 @@ class Handler:
         if self.cache.snapshot_every and entry.snapshot_due(self.cache.snapshot_every):
             entry.take_snapshot()
         self.committer.submit(Append(entry, raw, meta.traceparent))
+
+    def _unkeyed(self, event: Any) -> tuple[str, ...]:
+        """The owners who need a key before an event can be sealed: only now is it known whose event it is, and that it
+        will be, so nobody has a key who was never accepted."""
+        if self.vault is None:
+            return ()
+        return tuple(owner for owner in self.contract.owners_of(event) if not self.vault.knows(owner))
 
     def _read_more(self, entry: Aggregate, ticket: Ticket, ref: Ref) -> None:
         """Have a ticket decided again, in its place, when an aggregate is read that its decision asked for."""

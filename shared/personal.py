@@ -9,6 +9,8 @@ The decider gives the event with the name as it was typed; the kernel seals it u
 event is folded, hashed and stored (vault.py). So states, snapshots, the stream and the read models hold the sealed text
 alone. A command that makes the event declares the same field with its ordinary type (Text, Note).
 
+The decision says whose the text is: a command need not name them.
+
 A value class that commands and events share, such as a line of a statement, marks its field too, with a type that
 bounds what is typed and not what is stored: `payee: Annotated[PersonalText, Sealed(of="statement")]`.
 
@@ -58,11 +60,17 @@ class Sealed:
     """Marks a field as personal. `of` names the field of the whole event that holds the id of the person (or of another
     owner, such as a bank statement) under whose key it is sealed; the owner is then `<of>/<id>`, or `<kind>/<id>` where
     the field has another name than the kind of owner that it holds the id of. `holds` is the value, or the tuple of
-    values, that is sealed as JSON; None of a text."""
+    values, that is sealed as JSON; None of a text.
+
+    A `remark` is about what happened, and that is recorded whoever it happened to: of nobody (the id is None) it stands
+    in clear, and of somebody who was erased it is sealed under a key that nobody keeps, so that no word of it is ever
+    read. What is no remark says who somebody is, and is refused when they were erased.
+    """
 
     of: str
     kind: str = ""
     holds: Any = None
+    remark: bool = False
 
     def owner(self, event: object) -> str | None:
         """Whose key seals the field in an event, or in what a command leads to: `party/p-12`; None without an id."""
@@ -81,13 +89,16 @@ class Sealed:
         made: dict[str, Any] = dict(handler(core_schema))
         if handler.mode == "validation":
             return made
-        sealed: dict[str, Any] = {"type": "string", "format": "sealed", "pattern": SEALED_PATTERN}
+        sealed: dict[str, Any] = {"type": "string", "format": "sealed"}
+        if not self.remark:
+            sealed["pattern"] = SEALED_PATTERN
         if self.holds is not None:
             held = made["anyOf"][0] if "anyOf" in made else made
             sealed |= {"contentMediaType": "application/json", "contentSchema": held}
         if "anyOf" in made:
             sealed = {"anyOf": [sealed, {"type": "null"}]}
-        return sealed | {"description": f"Personal: encrypted under the key of {self.kind or self.of}/<id>."}
+        unless = f"; in clear where {self.of} is null" if self.remark else ""
+        return sealed | {"description": f"Personal: encrypted under the key of {self.kind or self.of}/<id>{unless}."}
 
 
 Change = Callable[[Sealed, str, Any], Any]

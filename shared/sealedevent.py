@@ -36,7 +36,10 @@ def sealed(event: Any, event_id: str, contract: Contract, vault: Vault | None) -
         raise LedgerError(f"{type(event).__name__} has personal fields, and there is no vault to seal them.")
 
     def seal(mark: Sealed, field: str, content: Any) -> str:
-        return vault.seal(str(mark.owner(event)), event_id, field, written(mark, field, content))
+        owner, text = mark.owner(event), written(mark, field, content)
+        if owner is None and mark.remark:
+            return text
+        return vault.seal(str(owner), event_id, field, text, remark=mark.remark)
 
     return fields.replace(event, seal)
 
@@ -48,7 +51,9 @@ def opened(event: Any, event_id: str, contract: Contract, vault: Vault | None) -
         return event
 
     def unseal(mark: Sealed, field: str, text: str) -> Any:
-        found = vault.unseal(text, owner=mark.owner(event), event_id=event_id, field=field)
+        owner = mark.owner(event)
+        in_clear = owner is None and mark.remark
+        found = text if in_clear else vault.unseal(text, owner=owner, event_id=event_id, field=field)
         if found is None:
             return ANYTHING
         return found if mark.holds is None else read(found, mark.holds)

@@ -52,6 +52,10 @@ class Settings(BaseModel):
     """Days between the approval of a person's erasure and the destruction of their key."""
     retention_years: int = Field(10, alias="COMMONS_RETENTION_YEARS", ge=0, le=100)
     """Years, from the end of the year, for which the treasury keeps who is named in its books."""
+    retention_years_served: int = Field(4, alias="COMMONS_RETENTION_YEARS_SERVED", ge=0, le=100)
+    """Years, from the end of the year, for which distribution keeps a household that was served by an eligibility that
+    was declared. Four calendar years hold three from the close of a US federal fiscal year, on 30 September (7 CFR
+    251.10(a), TEFAP), whenever in it that was."""
     fhir_base: str | None = Field(None, alias="COMMONS_FHIR_BASE", pattern=r"^https?://[^\s?#]+$")
     """The address of the FHIR API as clients know it, /fhir included; else that which a request was sent to."""
     fhir_trust_actor: bool = Field(False, alias="COMMONS_FHIR_TRUST_ACTOR")

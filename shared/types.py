@@ -20,6 +20,20 @@ MAX_INTEGER: Final = 2**53 - 1
 FIRST_YEAR: Final = 1900
 LAST_YEAR: Final = 2199
 
+_SHAPES: Final[dict[str, str]] = {}
+
+
+def shaped(pattern: str, words: str) -> str:
+    """A pattern, remembered with the words in which it is told to who typed something else."""
+    _SHAPES[pattern] = words
+    return pattern
+
+
+def shape_of(pattern: str) -> str | None:
+    """The words of a pattern; None when it has none."""
+    return _SHAPES.get(pattern)
+
+
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 """One NATS subject token, safe in a file name and a URL: letters, digits, hyphen and underscore, 64 characters."""
 
@@ -27,7 +41,10 @@ COMMAND_ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_:./-]{0,127}$"
 """A caller's own name for one command: a UUID, or a line number of an import."""
 
 # No control characters (category Cc), and no blank text: \S somewhere in it.
-TEXT_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$"
+TEXT_PATTERN: Final = shaped(
+    r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$",
+    "a text has no control characters, and is not blank",
+)
 
 Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=64), Meta(max_length=64)]
 """An aggregate's id, chosen by the caller."""
@@ -37,7 +54,9 @@ CommandId = Annotated[str, Field(pattern=COMMAND_ID_PATTERN, max_length=128), Me
 Text = Annotated[str, Field(pattern=TEXT_PATTERN, min_length=1, max_length=200), Meta(min_length=1, max_length=200)]
 """A short line of text for people."""
 
-NOTE_PATTERN: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+NOTE_PATTERN: Final = shaped(
+    r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "a text has no control characters but tabs and line breaks"
+)
 """No control characters but tab and line break: PostgreSQL's text cannot hold a NUL, and terminals act on others."""
 
 Note = Annotated[str, Field(pattern=NOTE_PATTERN, min_length=1, max_length=2000), Meta(min_length=1, max_length=2000)]

@@ -143,11 +143,18 @@ class Vault:
                 self._making[owner].add_done_callback(partial(self._made, owner))
         await asyncio.gather(*(asyncio.shield(self._making[owner]) for owner in missing))
 
-    def seal(self, owner: str, event_id: str, field: str, text: str) -> str:
-        """A text sealed under its owner's newest key. Raises Erased when the owner's keys were destroyed."""
+    def seal(self, owner: str, event_id: str, field: str, text: str, *, remark: bool = False) -> str:
+        """A text sealed under its owner's newest key.
+
+        Raises Erased when the owner's keys were destroyed; a remark (personal.py) is then sealed under a key that is
+        thrown away.
+        """
         ciphers = self._ciphers.get(owner)
         if ciphers is None:
             raise LedgerError(f"{owner} has no key, so nothing of it can be recorded.", owner=owner)
+        if not ciphers and remark:
+            thrown_away = AESGCM(secrets.token_bytes(KEY_BYTES))
+            return seal(thrown_away, secrets.randbelow(10**9 - 1) + 1, owner, event_id, field, text)
         if not ciphers:
             raise Erased(
                 f"What was known of {owner} was erased, and nothing new is recorded under that id. "

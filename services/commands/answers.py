@@ -86,7 +86,10 @@ def _table(found: QueryResult) -> None:
 def _grid(found: QueryResult) -> None:
     """The rows; a column that is empty throughout is left out."""
     shown = [i for i in range(len(found.columns)) if any(row[i] not in _EMPTY for row in found.rows)]
-    heads = [Head(found.columns[i].title, found.columns[i].right) for i in shown]
+    heads = [
+        Head(column.title, column.right, column.rank, column.kind == "moment")
+        for column in (found.columns[i] for i in shown)
+    ]
 
     def texts(rows: Iterable[tuple[Any, ...]]) -> list[list[Text]]:
         return [

@@ -15,7 +15,7 @@ from services.commands.door import Usage
 from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.treasury.contract import treasury
-from shared.contract import CommandSpec, Contract
+from shared.contract import CommandSpec, Contract, id_length
 from shared.types import ID_PATTERN, MAX_INTEGER
 
 CONTRACTS: Final[Mapping[str, Contract]] = {
@@ -51,6 +51,56 @@ _OF_MONEY: Final = """
     A `fact` has happened, so limits do not stop it, and what it breaks is reviewed.
 """
 """Words for fields of the treasury that its commands have in common; a command's own docstring goes before them."""
+
+_OF_DISTRIBUTION: Final = """
+    The `household` by its id, which says nothing of who it is.
+    The `programme` by its id.
+    The `session` by its id: one opening at one place.
+    The `period` that the day is in, by the programme's limit: a week as 2026-W47, a month as 2026-11, a day or a year.
+    The `order` by its id.
+    The `box` by the code on its label.
+    The `visit` by its id.
+    The `site` by its id, where it happens.
+    The `date` at the site, as 2026-11-20.
+    The proxy who came for the household (`collected_by`); left out, it came itself.
+    An `override_reason` says why it goes on all the same; without it, a limit or an end of eligibility refuses it.
+    With `seen_warnings` somebody has seen the warnings about allergens, and goes on.
+    A `fact` has happened: it is recorded whatever it broke, and somebody looks at it.
+    The `member` by their id in the household.
+    The `proxy` by their id in the household: who may collect for it.
+    The `card` by its code, which stands in clear.
+    The `name`, as people say it.
+    The `contact` by which it is reached, sealed.
+    The `address` that boxes are brought to, sealed.
+    The `language` that is spoken, sealed.
+    The `diet` that is kept, sealed.
+    The `allergens` that are avoided, in inventory's words with commas between, sealed.
+    The last day on which it is eligible (`eligible_until`); left out, there is no end.
+    The first day (`since`).
+    The last day (`until`); left out, there is no end.
+    The `slot` that it is for, by its beginning.
+    The moment at which it begins (`starts_at`).
+    The moment at which it ends (`ends_at`).
+    The `lot` as it is printed; left out, the one that expires first.
+    The `owner` of the goods: a programme's id, where they are its own.
+    The number under 18 (`child`).
+    The number from 18 to 59 (`adult`).
+    The number of 60 and over (`senior`).
+    The number of unknown age (`unknown`).
+    The `basis` of its eligibility: income, a programme it is in, a declaration, sealed.
+    The `signature`, or the mark that was made, sealed.
+    The `claim` by its id: that of its order.
+    The `step` by its id, as it is listed.
+"""
+"""The same for distribution."""
+
+_OF_MEALS: Final = """
+    The `quantity` of meals.
+    The `delivery` by its id, so that a repeat counts once.
+    The `discard` by its id, so that a repeat counts once.
+    The person who took it in (`received_by`), by an id.
+"""
+"""The same for meal counts."""
 
 
 class Kind(Enum):
@@ -113,12 +163,21 @@ def summary(spec: CommandSpec) -> str:
 def fields_of_command(spec: CommandSpec) -> tuple[Field, ...]:
     """The fields of a command: forms from its JSON Schema, words from the docstrings of it and of its events."""
     schema = spec.schema()
-    shared = [_OF_MONEY] if treasury.commands.get(spec.name) is spec else []
+    shared = _shared_words(spec)
     docs = [*_docs_of(spec.cls), *shared, *(doc for cls in spec.makes for doc in _docs_of(cls))]
     defs = dict(schema.get("$defs", {}))
     for cls in _records_in(spec.cls):
         defs[cls.__name__] = {**defs.get(cls.__name__, {}), "docs": [*_docs_of(cls), *shared]}
     return _fields(schema, defs, docs)
+
+
+def _shared_words(spec: CommandSpec) -> list[str]:
+    """Words for the fields that the commands of a service have in common."""
+    if treasury.commands.get(spec.name) is spec:
+        return [_OF_MONEY]
+    if distribution.commands.get(spec.name) is spec:
+        return [*([_OF_MEALS] if spec.category == "meal_count" else []), _OF_DISTRIBUTION]
+    return []
 
 
 def _docs_of(cls: type) -> list[str]:
@@ -203,8 +262,8 @@ def _plain(schema: Mapping[str, Any]) -> str:
             return "date, as 2026-11-20"
         case {"format": "date-time"}:
             return "moment, as 2026-11-20T09:30:00Z"
-        case {"pattern": pattern} if pattern == ID_PATTERN:
-            return "id"
+        case {"pattern": pattern} if (length := id_length(pattern)) is not None:
+            return "id" if pattern == ID_PATTERN else f"id ≤ {length}"
         case {"maxLength": limit}:
             return f"text ≤ {limit}"
         case {"enum": _}:

@@ -176,7 +176,8 @@ def _ledger_error(error: BaseException) -> LedgerError:
     if isinstance(error, LedgerError):
         return error
     if isinstance(error, TyperException):
-        return Usage(f"{error.format_message().rstrip('.')}. `--help` says what may be given.")
+        said = error.format_message().rstrip(".").replace(": Value error, ", ": ")
+        return Usage(f"{said}. `--help` says what may be given.")
     if isinstance(error, asyncpg.InterfaceError | asyncpg.PostgresConnectionError | asyncpg.OperatorInterventionError):
         return Unreachable(f"PostgreSQL is not there, or not yet: {error}. Try again when it is back.")
     if isinstance(error, nats.errors.Error):

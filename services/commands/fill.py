@@ -15,6 +15,7 @@ import msgspec
 
 from services.commands.contracts import Field, Kind
 from services.commands.door import Usage
+from services.commands.flags import sample
 from services.commands.money import typed_amount
 from shared.errors import Invalid, TooLarge
 from shared.message import MAX_COMMAND_BYTES
@@ -175,11 +176,15 @@ def _value(field: Field, text: str) -> Any:
     try:
         read = _decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Usage(
-            f"{field.name} is {_article(field.form)}; {text[:60]!r} cannot be read as that ({error}).",
-            field=field.name,
-        ) from error  # fmt: skip
+        wanted = _as_json(field) if field.kind in (Kind.RECORD, Kind.RECORDS, Kind.LIST) else _article(field.form)
+        raise Usage(f"{field.name} is {wanted}; {text[:60]!r} cannot be read as that.", field=field.name) from error
     return [read] if field.kind is Kind.RECORDS and isinstance(read, dict) else read
+
+
+def _as_json(field: Field) -> str:
+    """What a field of lists or records is written like."""
+    what = field.form if field.kind is Kind.RECORD else f"a {field.form}"
+    return f"{what}, written as JSON between single quotes, as {sample(field)}"
 
 
 def _article(form: str) -> str:

@@ -129,11 +129,12 @@ def _metavar(field: Field) -> tuple[str | None, str]:
 
 def example(contract: Contract, spec: CommandSpec, fields: tuple[Field, ...]) -> str:
     """A line to start from, made of the required fields."""
-    parts = [f"--{f.name.replace('_', '-')} {_sample(f)}" for f in fields if f.required and f.kind is not Kind.FLAG]
+    parts = [f"--{f.name.replace('_', '-')} {sample(f)}" for f in fields if f.required and f.kind is not Kind.FLAG]
     return f"Example: commons send {contract.service} {spec.name} {' '.join(parts)}".replace("[", r"\[")
 
 
-def _sample(field: Field) -> str:
+def sample(field: Field) -> str:
+    """What may be typed for a field."""
     if field.kind in (Kind.RECORD, Kind.RECORDS):
         samples = {Kind.NUMBER: "10", Kind.MONEY: "12.50"}
         inner = ", ".join(f'"{f.name}": {samples.get(f.kind, "…")}' for f in field.fields if f.required)

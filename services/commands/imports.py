@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import asyncpg
 import typer
 
 from services.commands import imports_fhir, imports_treasury
 from services.commands.common import Operator, command
-from services.commands.door import Usage, new_group
+from services.commands.door import Unreachable, Usage, new_group
 from services.commands.importing import DryRun, File, import_lines, must_exist
 from services.distribution.contract import distribution
 from services.imports.catalogue import Catalogue
@@ -73,9 +75,10 @@ async def households(
     """
     must_exist(file)
     try:
-        form = Form((on or utc_now()).date(), column_map(columns or (), USUAL, EXAMPLE), date_format)
+        by_hand = column_map(columns or (), USUAL, EXAMPLE)
     except Unreadable as error:
         raise Usage(f"{error}.") from None
+    form = Form((on or utc_now()).date(), by_hand, date_format, await _cards(operator))
     return await import_lines(
         operator, file, lambda: read_households(file, form), distribution, dry_run=dry_run, concurrency=concurrency
     )
@@ -136,6 +139,19 @@ async def donors(operator: Operator, file: File, dry_run: DryRun = False, concur
     return await import_lines(
         operator, file, lambda: read_donors(file), inventory, dry_run=dry_run, concurrency=concurrency
     )
+
+
+async def _cards(operator: Operator) -> dict[str, str]:
+    """The cards of households that are registered, as the read model knows them; a dry run may be without a ledger."""
+    try:
+        async with operator.database() as pool:
+            found = await pool.fetch(
+                "SELECT card, household FROM read.households WHERE card IS NOT NULL AND merged_into IS NULL"
+            )
+    except (Unreachable, asyncpg.UndefinedTableError) as error:
+        sys.stderr.write(f"Cards are compared within the file alone. {getattr(error, 'detail', error)}\n")
+        return {}
+    return {row["card"]: row["household"] for row in found}
 
 
 async def _catalogue(operator: Operator, file: Path | None) -> Catalogue:

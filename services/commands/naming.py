@@ -13,7 +13,7 @@ from services.commands.common import Operator
 from services.commands.door import Unreachable
 from services.local.keys import Keys
 from services.queries import QueryResult
-from shared.blind import meant, token, words
+from shared.blind import LETTERS, meant, token, words
 from shared.errors import LedgerError
 from shared.keyreader import Closed, index_key, open_texts
 from shared.readmodel import read
@@ -32,16 +32,16 @@ class Named:
     note: str | None = None
 
     def told(self, found: QueryResult) -> QueryResult:
-        """An answer that says what stood in the way."""
-        return (
-            found if self.note is None else replace(found, message=" ".join(filter(None, [found.message, self.note])))
-        )
+        """An answer that says what stood in the way, in place of that there is no such household: nobody knows."""
+        return found if self.note is None else replace(found, message=self.note)
 
 
 async def households_named(operator: Operator, pool: asyncpg.Pool, text: str) -> Named:
     """The households of which each word begins a word of some name: its own, a member's, or who may collect for it.
 
-    A card's code, or a household's id, is not looked for among names.
+    The index has the first three letters of each word: those words of at least as many find who may be meant, and the
+    others are compared when the names are opened. Are all shorter, only names that have just those words are found. A
+    card's code, or a household's id, is not looked for among names.
     """
     reading = await read(pool, "households", "SELECT FROM households WHERE card = $1 OR household = $1 LIMIT 1", text)
     asked = words(text[:200])
@@ -55,7 +55,8 @@ async def households_named(operator: Operator, pool: asyncpg.Pool, text: str) ->
             key = await index_key(nc, SERVICE, masters)
             if key is None:
                 return Named()
-            candidates = await _candidates(pool, sorted({token(key, word) for word in asked}))
+            long = [word for word in asked if len(word) >= LETTERS]
+            candidates = await _candidates(pool, sorted({token(key, word) for word in long or asked}))
             names = await _sealed_names(pool, candidates[:_MOST])
             opened = await open_texts(nc, SERVICE, masters, [name for found in names.values() for name in found])
     except (LedgerError, Unreachable, nats.errors.Error, OSError, TimeoutError) as error:
@@ -63,6 +64,8 @@ async def households_named(operator: Operator, pool: asyncpg.Pool, text: str) ->
     readable = {text: words(name) for text, name in opened.items() if not isinstance(name, Closed)}
     found = [id for id, sealed in names.items() if meant(asked, [w for t in sealed for w in readable.get(t, ())])]
     note = f"More than {_MOST} names begin so: type more letters." if len(candidates) > _MOST else None
+    if not long and not found:
+        note = f"Type at least {LETTERS} letters of the beginning of a name: fewer find only a name that short."
     return Named(tuple(found), note)
 
 

@@ -40,10 +40,9 @@ async def opened(operator: Operator, found: QueryResult) -> QueryResult:
 
 
 def _texts(value: Any) -> list[str]:
-    """The sealed texts of a cell: none, one, or a list."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list) else [value]
+    """The sealed texts of a cell: none, one, or a list. What is said of nobody stands there in clear."""
+    texts = value if isinstance(value, list) else [value]
+    return [text for text in texts if text is not None and text.startswith("sealed:")]
 
 
 def _replaced(value: Any, words: Mapping[str, str], say: Callable[[str], str] | None) -> Any:

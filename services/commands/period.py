@@ -78,6 +78,14 @@ def day(option: str, text: str | None) -> date | None:
     return found
 
 
+def span(first: str | None, last: str | None) -> tuple[date | None, date | None]:
+    """The days that --from and --to mean, each None when it is open. Raises Usage for what is none, or goes back."""
+    start, end = day("--from", first), day("--to", last)
+    if start is not None and end is not None and start > end:
+        raise Usage(f"--from {start} is after --to {end}.")
+    return start, end
+
+
 def recorded_by(text: str | None) -> datetime | None:
     """The moment that --recorded means: a day is meant up to its end, in UTC. Raises Usage when it is neither."""
     if text is None or len(text) <= len("2026-11-20"):

@@ -14,6 +14,7 @@ from services.commands.door import REFUSED, Usage, new_group
 from services.commands.exporting import whole
 from services.commands.render import emit
 from services.exports.labels import SHEETS, Label, as_pdf, as_svg
+from services.queries.distribution.known import must_be_known
 from services.queries.distribution.printing import BoxLabel, cards, labels_of_boxes, labels_of_session
 
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,47}")
@@ -74,10 +75,15 @@ async def _labels(operator: Operator, session: str | None, boxes: str | None, ne
     if new is not None:
         return [Label(f"b-{''.join(secrets.choice(_LETTERS) for _ in range(7))}") for _ in range(new)]
     codes = [code.strip() for code in boxes.split(",") if code.strip()] if boxes is not None else []
+    if twice := sorted({code for code in codes if codes.count(code) > 1}):
+        raise Usage(
+            f"--boxes names {', '.join(twice[:5])} more than once: two boxes with one code cannot be told apart."
+        )
     if wrong := [code for code in codes if not _CODE.fullmatch(code)]:
         raise Usage(f"A box code has letters, digits, hyphens, at most 48; {wrong[0][:60]!r} is none.")
     async with operator.database() as pool:
         if session is not None:
+            await must_be_known(pool, "session", session)
             return [_of_box(box) for box in await labels_of_session(pool, session)]
         if boxes is not None:
             return [_of_box(box) for box in await labels_of_boxes(pool, codes)]

@@ -140,20 +140,36 @@ async def send(
     async with operator.nats() as nc:
         reply = await _answer(operator.client(nc, patience=patience), contract.service, spec.name, data, name)
     if operator.as_json:
-        answer: dict[str, Any] = {
-            "status": reply.status,
-            "stream": reply.stream,
-            "sequence": reply.sequence,
-            "repeated": reply.repeated,
-        }
-        if reply.results is not None:
-            answer |= {"results": reply.results, "counts": reply.counts}
-        emit(answer | ({"event": reply.event} if reply.event else {}))
+        emit(reply_as_json(reply))
     else:
         print_reply(reply)
+        if reply.event is not None and (gone := _left_out(spec, data)):
+            console().print(Text(f"Left out, and so not known any more: {', '.join(gone)}."), style="yellow")
     if wait is not None:
         await wait_for_model(operator, wait, reply.stream, reply.sequence, timeout=patience)
     return None
+
+
+def _left_out(spec: CommandSpec, data: dict[str, Any]) -> list[str]:
+    """The fields that a command ends by leaving them out, as it replaces what is known as a whole."""
+    if "as a whole" not in (inspect.getdoc(spec.cls) or ""):
+        return []
+    kept = {"occurred_at", *(name for name, value in data.items() if value is not None)}
+    return [
+        field.name.replace("_", " ")
+        for field in fields_of_command(spec)
+        if not field.required and field.name not in kept
+    ]
+
+
+def reply_as_json(reply: Reply) -> dict[str, Any]:
+    """A service's answer as a JSON-ready mapping."""
+    answer: dict[str, Any] = {
+        "status": reply.status, "stream": reply.stream, "sequence": reply.sequence, "repeated": reply.repeated,
+    }  # fmt: skip
+    if reply.results is not None:
+        answer |= {"results": reply.results, "counts": reply.counts}
+    return answer | ({"event": reply.event} if reply.event else {})
 
 
 async def _answer(client: CommandClient, service: str, command: str, data: dict[str, Any], id: str) -> Reply:

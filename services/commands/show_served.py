@@ -15,7 +15,7 @@ from services.commands.common import Operator, command
 from services.commands.distribution_questions import AtLeast, show_distribution
 from services.commands.door import Unreachable
 from services.commands.naming import households_named
-from services.commands.period import day
+from services.commands.period import day, span
 from services.commands.questions import All, Csv
 from services.commands.status import ManagerStatus, managers_now
 from services.queries import QueryResult, clinic, distribution
@@ -81,7 +81,7 @@ async def orders(
         lambda pool, wanted: distribution.orders(
             pool, session=session, household=household, order=order, ended=all_, at_least=wanted
         ),
-        csv=csv, at_least=at_least,
+        csv=csv, at_least=at_least, of={"session": session, "household": household},
     )  # fmt: skip
 
 
@@ -94,11 +94,11 @@ async def served(
 
     Example: commons show served --from 2026-11-01 --to 2026-11-30 --csv
     """
-    start, end = day("--from", first), day("--to", last)
+    start, end = span(first, last)
     return await show_distribution(
         operator,
         lambda pool, wanted: distribution.served(pool, first=start, last=end, programme=programme, at_least=wanted),
-        csv=csv, at_least=at_least,
+        csv=csv, at_least=at_least, of={"programme": programme},
     )  # fmt: skip
 
 
@@ -113,23 +113,29 @@ async def meals(
     Example: commons show meals --site school --date 2026-11-20
     """
     only = day("--date", date)
-    start, end = only or day("--from", first), only or day("--to", last)
+    start, end = (only, only) if only is not None else span(first, last)
     return await show_distribution(
         operator, lambda pool, wanted: distribution.meals(pool, site=site, first=start, last=end, at_least=wanted),
-        csv=csv, at_least=at_least,
+        csv=csv, at_least=at_least, of={"site": site},
     )  # fmt: skip
 
 
 @command
 async def reach(
     operator: Operator,
-    what: Annotated[str, typer.Argument(metavar="LOT|RECALL", help="A lot's number, or a recall.")],
+    what: Annotated[str, typer.Argument(metavar="LOT|RECALL|BOX", help="A lot's number, a recall, or a box.")],
     item: Annotated[str | None, typer.Option("--item", metavar="ITEM", help="Only this item, by its id.")] = None,
     csv: Csv = False, at_least: AtLeast = None,
 ) -> int | None:  # fmt: skip
     """The boxes and households that a recall, or a lot, reached; boxes that can still be kept back are on top.
 
-    Example: commons show reach F-1234-2026
+    Of a box, or a visit: the recalls that reached it.
+
+    Examples:
+
+    commons show reach F-1234-2026
+
+    commons show reach B-1001
     """
     return await show_distribution(
         operator, lambda pool, wanted: distribution.reach(pool, what=what, item=item, at_least=wanted), csv=csv,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import asyncpg
@@ -44,7 +46,23 @@ async def check_in(
         found = await distribution.check_in(pool, who=who, named=named.households, session=session, at_least=wanted)
         return named.told(found)
 
-    return await show_distribution(operator, ask, csv=csv, at_least=at_least)
+    return await show_distribution(
+        operator, ask, csv=csv, at_least=at_least, of={"session": session}, told=check_in_told
+    )
+
+
+def check_in_told(opened: QueryResult) -> QueryResult:
+    """A check-in with its warnings in words, and with what is avoided as a list of allergens, each once, where it was a
+    text for each member."""
+    found = distribution.check_in_told(opened)
+    place = next(n for n, column in enumerate(found.columns) if column.name == "avoids")
+
+    def apart(texts: Sequence[str] | None) -> list[str] | None:
+        words = [word.strip() for text in texts or () for word in text.split(",")]
+        return list(dict.fromkeys(word for word in words if word)) or None
+
+    rows = [(*row[:place], apart(row[place]), *row[place + 1 :]) for row in found.rows]
+    return replace(found, rows=rows)
 
 
 @command
@@ -58,7 +76,7 @@ async def queue(
     return await show_distribution(
         operator,
         lambda pool, wanted: distribution.queue(pool, session=session, ended=all_, at_least=wanted),
-        csv=csv, at_least=at_least,
+        csv=csv, at_least=at_least, of={"session": session},
     )  # fmt: skip
 
 
@@ -73,7 +91,7 @@ async def packing(
     return await show_distribution(
         operator,
         lambda pool, wanted: distribution.packing(pool, session=session, packed=all_, at_least=wanted),
-        csv=csv, at_least=at_least,
+        csv=csv, at_least=at_least, of={"session": session}, told=distribution.packing_told,
     )  # fmt: skip
 
 
@@ -85,7 +103,7 @@ async def route(operator: Operator, session: Session, csv: Csv = False, at_least
     """
     return await show_distribution(
         operator, lambda pool, wanted: distribution.route(pool, session=session, at_least=wanted), csv=csv,
-        at_least=at_least,
+        at_least=at_least, of={"session": session},
     )  # fmt: skip
 
 
@@ -97,7 +115,7 @@ async def session(operator: Operator, session: Session, csv: Csv = False, at_lea
     """
     return await show_distribution(
         operator, lambda pool, wanted: distribution.session(pool, session=session, at_least=wanted), csv=csv,
-        at_least=at_least,
+        at_least=at_least, of={"session": session},
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from shared.settings import Settings
 
 
 def service(settings: Settings) -> Service:
-    terms = Terms.of(settings)
+    terms = Terms.of(settings, settings.retention_years_served)
     return Service(
         distribution, deciders_under(terms), settings, managers(terms), following=((inventory, following_inventory()),)
     )

@@ -1,9 +1,9 @@
-"""Boxes: packed for an order, unpacked, handed out. A box's code is used once."""
+"""Boxes: packed for an order, unpacked, handed out, and back when that was a mistake. A box's code is used once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -16,18 +16,24 @@ from services.distribution.contract import (
     DistributionError,
     HandOutBox,
     HandOutResolved,
+    HandOutReversed,
+    OrderPlaced,
     PackBox,
     PackedLine,
     ResolveHandOut,
+    ReverseHandOut,
+    Stage,
     UnpackBox,
+    Warned,
     distribution,
     entitlement_id,
+    warnings_in,
 )
 from services.distribution.entitlement import Entitlement, not_authorised, used_as_others
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, known_items, look, warnings
-from services.distribution.household import Household, avoided, may_collect
-from services.distribution.order import Order, Stage, known, open_still
+from services.distribution.goods import Catalogue, known_items, look, lot_named, recalled, said, warnings
+from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased
+from services.distribution.order import Order, known, open_still
 from services.distribution.programme import Programme, limit_in
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
 from services.inventory.contract import lot_form
@@ -46,16 +52,19 @@ class Where(StrEnum):
 
 @dataclass
 class Box:
-    """A box; `packed` is what was put into it. `review` says whether a rule that its hand-out broke waits for somebody;
-    None when it broke none."""
+    """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
+    its hand-outs were reversed. `review` says whether a rule that its hand-out broke waits for somebody; None when it
+    broke none."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
+    reversed: int = 0
+    unpacked: BoxUnpacked | None = None
 
 
-BoxCommand = PackBox | UnpackBox | HandOutBox | ResolveHandOut
-BoxEvent = BoxPacked | BoxUnpacked | BoxHandedOut | HandOutResolved
+BoxCommand = PackBox | UnpackBox | HandOutBox | ReverseHandOut | ResolveHandOut
+BoxEvent = BoxPacked | BoxUnpacked | BoxHandedOut | HandOutReversed | HandOutResolved
 
 
 def evolve(box: Box, event: BoxEvent) -> Box:
@@ -63,9 +72,12 @@ def evolve(box: Box, event: BoxEvent) -> Box:
         case BoxPacked():
             box.packed, box.where = event, Where.PACKED
         case BoxUnpacked():
-            box.where = Where.UNPACKED
+            box.where, box.unpacked = Where.UNPACKED, event
         case BoxHandedOut():
             box.where, box.review = Where.HANDED_OUT, True if event.breaches else None
+        case HandOutReversed():
+            box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
+            box.review = None if box.review is None else False
         case HandOutResolved():
             box.review = False
     return box
@@ -74,7 +86,7 @@ def evolve(box: Box, event: BoxEvent) -> Box:
 def reads(command: BoxCommand) -> Iterable[Ref]:
     if isinstance(command, PackBox):
         return (Ref("order", command.order), Ref("fulfilment", command.order), Ref("goods", CATALOGUE))
-    return ()
+    return (Ref("goods", CATALOGUE),) if isinstance(command, HandOutBox | UnpackBox) else ()
 
 
 def decide(command: BoxCommand, box: Box, context: Context) -> BoxEvent | None:
@@ -91,17 +103,20 @@ def decide(command: BoxCommand, box: Box, context: Context) -> BoxEvent | None:
             catalogue: Catalogue = context.read("goods", CATALOGUE)
             cold = {id for id, goods in catalogue.items.items() if goods.chilled}
             return BoxUnpacked(
-                box=command.box, order=packed.order, reason=command.reason, site=packed.site, packed=packed.packed,
+                box=command.box, order=packed.order, reason=command.reason, household=packed.household,
+                site=packed.site, packed=packed.packed,
                 quarantine=tuple(dict.fromkeys(line.item for line in packed.packed if line.item in cold)),
                 occurred_at=at,
             )  # fmt: skip
         case HandOutBox():
             return _hand_out(command, box, context, at)
+        case ReverseHandOut():
+            return _reverse(command, box, at)
         case ResolveHandOut():
-            _there(box, command.box)
+            packed = _there(box, command.box)
             if not waits(box.review, f"Box {command.box}"):
                 return None
-            return HandOutResolved(box=command.box, note=command.note, occurred_at=at)
+            return HandOutResolved(box=command.box, note=command.note, household=packed.household, occurred_at=at)
 
 
 def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPacked | None:
@@ -123,6 +138,9 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
             DistributionError.NOT_CONFIRMED, f"Order {command.order} is not confirmed. Confirm it first.",
             order=command.order,
         )  # fmt: skip
+    happened = is_late(command.occurred_at, context)
+    if not happened:
+        not_erased(placed.household, context)
     _distinct(command.lines)
     fulfilment: Fulfilment = context.read("fulfilment", command.order)
     if fulfilment.box is not None and fulfilment.box != command.box:
@@ -155,14 +173,24 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
                 f"{total} of {line.item} would be packed, and order {command.order} asks for {line.quantity}.",
                 item=line.item, quantity=total, asked=line.quantity,
             )  # fmt: skip
+    if not happened:  # what was packed is in the box: it is not handed out, or that it was is looked into
+        _not_recalled(catalogue, packed)
     household: Household = context.read("household", placed.household)
-    warned = warnings(catalogue, avoided(household, context), packed)
-    look([one for one in warned if one not in placed.warnings], command.seen_warnings)
+    gone = is_erased(placed.household, context)  # it cannot be read what they avoid, and nobody is warned
+    warned = warnings(catalogue, frozenset() if gone else avoided(household, context), packed)
+    seen = _seen(placed, context)
+    look([one for one in warned if one not in seen], command.seen_warnings)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
-        people=placed.people, warnings=warned,
+        people=placed.people, warnings=said(warned, packed),
     )  # fmt: skip
+
+
+def _seen(placed: OrderPlaced, context: Context) -> tuple[Warned, ...]:
+    """The warnings that were seen when an order was placed; none when nobody can read any more which they were."""
+    text = None if placed.warnings is None else context.unseal(placed.warnings)
+    return () if text is None else warnings_in(text)
 
 
 def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> BoxHandedOut | None:
@@ -185,10 +213,16 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
     household: Household = context.read("household", packed.household)
     claims: Entitlement = context.read("entitlement", entitlement_id(packed.household, packed.programme, packed.period))
     fulfilment: Fulfilment = context.read("fulfilment", packed.order)
-    if order.stage is not Stage.CONFIRMED:
+    # Completed by this very box, whose hand-out was reversed, it is about to be what it was before.
+    stage = order.before if order.stage is Stage.COMPLETED and order.box == command.box else order.stage
+    if stage is not Stage.CONFIRMED:
         if not fact:
-            open_still(order, packed.order)
+            open_still(replace(order, stage=stage), packed.order)
         breaches.append(DistributionError.ORDER_ENDED)
+    if is_erased(packed.household, context):
+        if not fact:
+            not_erased(packed.household, context)
+        breaches.append(DistributionError.HOUSEHOLD_ERASED)
     if at < packed.occurred_at - TOLERANCE and not fact:
         raise rejected(
             DistributionError.CLOCK_RUNS_BACK,
@@ -196,7 +230,22 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
             "is right, hand the box out with `fact`.",
             box=command.box,
         )  # fmt: skip
-    gone = [] if packed.lines or breaches else _taken_away(packed, fulfilment)
+    catalogue: Catalogue = context.read("goods", CATALOGUE)
+    affected = recalled(catalogue, packed.packed)
+    if affected:
+        if not fact:
+            raise rejected(
+                DistributionError.RECALLED,
+                f"Box {command.box} holds what is recalled: {_told(affected)}. Unpack it, and set that aside; if the "
+                "box was handed out, record that with `fact`.",
+                box=command.box, recalled=_named(affected),
+            )  # fmt: skip
+        breaches.append(DistributionError.RECALLED)
+    gone: list[str] = []
+    set_aside = box.where is Where.PACKED and not box.reversed and stage is Stage.CONFIRMED
+    if set_aside and not packed.lines:
+        rest = [line for line in packed.packed if all(line is not one for one, _ in affected)]
+        gone = _taken_away(rest, fulfilment)
     if gone:
         if not fact:
             raise rejected(
@@ -228,16 +277,54 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,
         packed=packed.packed, people=packed.people, claimed=claimed, breaches=tuple(breaches),
+        hand_out=box.reversed + 1, apart=() if box.unpacked is None else box.unpacked.quarantine,
     )  # fmt: skip
 
 
-def _taken_away(packed: BoxPacked, fulfilment: Fulfilment) -> list[str]:
-    """What in a box is not set aside for its order any more, in words."""
+def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed | None:
+    packed = _there(box, command.box)
+    if box.where is not Where.HANDED_OUT:
+        if box.reversed:
+            return None
+        unpacked = "was unpacked, and" if box.where is Where.UNPACKED else "is here and"
+        raise rejected(
+            DistributionError.NOT_HANDED_OUT,
+            f"Box {command.box} {unpacked} was never handed out: there is nothing to reverse. Check its label.",
+            box=command.box,
+        )  # fmt: skip
+    return HandOutReversed(
+        box=command.box, reason=command.reason, hand_out=box.reversed + 1, unpacked=box.unpacked is not None,
+        order=packed.order,
+        household=packed.household, programme=packed.programme, period=packed.period, session=packed.session,
+        site=packed.site, occurred_at=at,
+    )  # fmt: skip
+
+
+def _not_recalled(catalogue: Catalogue, lines: Iterable[PackedLine]) -> None:
+    """Refuse to pack what an open recall covers, or may cover as its lot is not known."""
+    affected = recalled(catalogue, lines)
+    if affected:
+        raise rejected(
+            DistributionError.RECALLED,
+            f"Recalled: {_told(affected)}. Set it aside, and list other lots, by number and date: what is not known of "
+            "goods counts as recalled.",
+            recalled=_named(affected),
+        )
+
+
+def _told(affected: Iterable[tuple[PackedLine, str]]) -> str:
+    return " and ".join(f"{lot_named(line)} (recall {id})" for line, id in affected)
+
+
+def _named(affected: Iterable[tuple[PackedLine, str]]) -> list[dict[str, str | None]]:
+    return [{"item": line.item, "lot": line.lot, "recall": id} for line, id in affected]
+
+
+def _taken_away(lines: Iterable[PackedLine], fulfilment: Fulfilment) -> list[str]:
+    """What of a box is not set aside for its order any more, in words."""
     there = {(line.item, line.lot, line.date, line.owner): line.quantity for line in fulfilment.lots()}
     return [
-        f"{line.item} of lot {line.lot}"
-        for line in packed.packed
-        if there.get((line.item, line.lot, line.date, line.owner), 0) < line.quantity
+        lot_named(line) for line in lines if there.get((line.item, line.lot, line.date, line.owner), 0) < line.quantity
     ]
 
 
@@ -263,7 +350,11 @@ def _there(box: Box, id: str) -> BoxPacked:
 
 
 def _gone(id: str) -> Exception:
-    return rejected(DistributionError.BOX_GONE, f"Box {id} was handed out.", box=id)
+    return rejected(
+        DistributionError.BOX_GONE,
+        f"Box {id} was handed out. If it is here still, take that back first, with ReverseHandOut.",
+        box=id,
+    )  # fmt: skip
 
 
 def check(box: Box) -> list[str]:

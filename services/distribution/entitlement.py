@@ -30,8 +30,16 @@ from services.distribution.contract import (
     fulfilment_of_visit,
 )
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
-from services.distribution.household import Household, avoided, eligible, may_collect, registered, served_as_itself
+from services.distribution.goods import Catalogue, distinct, known_items, look, said, warnings
+from services.distribution.household import (
+    Household,
+    avoided,
+    eligible,
+    is_erased,
+    may_collect,
+    registered,
+    served_as_itself,
+)
 from services.distribution.programme import Limit, Programme, bundle_for, known, limit_in, limit_on, period_of, running
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
 from services.distribution.session import Session, not_open, scheduled
@@ -161,7 +169,7 @@ def _claim(
     known(programme, command.programme)
     if not command.fact:
         household: Household = context.read("household", command.household)
-        served_as_itself(household, command.household)
+        served_as_itself(household, command.household, context)
         has_reason(command.override_reason)
         running(programme, command.programme)
         if limit is not None and over and command.override_reason is None:
@@ -220,7 +228,7 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
     catalogue: Catalogue = context.read("goods", CATALOGUE)
     known_items(catalogue, command.lines)
     if household is not None and not fact:
-        served_as_itself(household, command.household or ANONYMOUS)
+        served_as_itself(household, command.household or ANONYMOUS, context)
     served = command.people or (household.people if household is not None else None)
     if served is None or not served.total:
         raise rejected(
@@ -251,12 +259,14 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
     breaches = _breaches(command, before, limit, household, programme, session, context, at, fact)
     goods = command.lines or bundle_for(programme, command.programme, served.total)
     known_items(catalogue, goods)
-    warned = warnings(catalogue, avoided(household, context) if household is not None else frozenset(), goods)
+    gone = DistributionError.HOUSEHOLD_ERASED in breaches  # it cannot be read what they avoid, and nobody is warned
+    avoid = avoided(household, context) if household is not None and not gone else frozenset[str]()
+    warned = warnings(catalogue, avoid, goods)
     if not fact:
         look(warned, command.seen_warnings)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,
-        warnings=warned, breaches=breaches, used=before + 1,
+        warnings=None if household is None else said(warned, goods), breaches=breaches, used=before + 1,
         limit=None if limit is None else limit.times,
     )  # fmt: skip
 
@@ -277,6 +287,8 @@ def _breaches(
     if household is None:
         return tuple(found)
     assert command.household is not None
+    if is_erased(command.household, context):
+        found.append(DistributionError.HOUSEHOLD_ERASED)
     if household.merged_into is not None:
         found.append(DistributionError.HOUSEHOLD_MERGED)
     day = local_day(at, programme.utc_offset)

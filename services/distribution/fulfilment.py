@@ -11,11 +11,14 @@ from services.distribution.contract import (
     GoodsFreed,
     GoodsIssued,
     GoodsReserved,
+    IssuedGoods,
     NoteBox,
     NoteFreed,
     NoteIssued,
     NoteReserved,
+    NoteReversal,
     PackedLine,
+    ReversalNoted,
     distribution,
 )
 from services.distribution.refusals import rejected, when
@@ -40,10 +43,13 @@ class LineState:
 
 @dataclass
 class Fulfilment:
-    """What became of an order's goods, by item; `box` is where they are packed."""
+    """What became of an order's goods, by item; `box` is where they are packed. `given` is what left for each hand-out,
+    or for the visit, and `reversed` are those that were taken back."""
 
     lines: dict[str, LineState] = field(default_factory=dict)
     box: str | None = None
+    given: dict[str, list[IssuedGoods]] = field(default_factory=dict)
+    reversed: set[str] = field(default_factory=set)
 
     def line(self, item: str) -> LineState:
         """The line of an item, made when nothing was known of it."""
@@ -61,8 +67,13 @@ def _without(lots: tuple[PackedLine, ...], taken: tuple[PackedLine, ...]) -> tup
     return tuple(replace(line, quantity=quantity) for line, quantity in left if quantity > 0)
 
 
-FulfilmentCommand = NoteReserved | NoteFreed | NoteIssued | NoteBox
-FulfilmentEvent = GoodsReserved | GoodsFreed | GoodsIssued | BoxNoted
+def _hand_out(noted: NoteIssued | NoteReversal | GoodsIssued | ReversalNoted) -> str:
+    """Names a hand-out of a box; empty for a visit."""
+    return "" if noted.box is None else f"{noted.hand_out} {noted.box}"
+
+
+FulfilmentCommand = NoteReserved | NoteFreed | NoteIssued | NoteReversal | NoteBox
+FulfilmentEvent = GoodsReserved | GoodsFreed | GoodsIssued | ReversalNoted | BoxNoted
 
 
 def evolve(fulfilment: Fulfilment, event: FulfilmentEvent) -> Fulfilment:
@@ -79,9 +90,16 @@ def evolve(fulfilment: Fulfilment, event: FulfilmentEvent) -> Fulfilment:
         case GoodsIssued():
             for issued in event.goods:
                 line = fulfilment.line(issued.item)
-                line.issued += issued.quantity
                 line.movements.append(issued.movement)
-                line.lots = ()
+                if issued.reserved:
+                    line.lots = ()
+                if not event.reversed:
+                    line.issued += issued.quantity
+                    fulfilment.given.setdefault(_hand_out(event), []).append(issued)
+        case ReversalNoted():
+            fulfilment.reversed.add(_hand_out(event))
+            for issued in fulfilment.given.pop(_hand_out(event), ()):
+                fulfilment.line(issued.item).issued -= issued.quantity
     return fulfilment
 
 
@@ -104,7 +122,13 @@ def decide(command: FulfilmentCommand, fulfilment: Fulfilment, context: Context)
                 one for one in dict.fromkeys(command.goods)
                 if one.item not in lines or one.movement not in lines[one.item].movements
             )  # fmt: skip
-            return GoodsIssued(**(fields | {"goods": issued})) if issued else None
+            back = _hand_out(command) in fulfilment.reversed
+            return GoodsIssued(**(fields | {"goods": issued}), reversed=back) if issued else None
+        case NoteReversal():
+            hand_out = _hand_out(command)
+            if hand_out in fulfilment.reversed:
+                return None
+            return ReversalNoted(**fields, goods=tuple(fulfilment.given.get(hand_out, ())))
         case NoteBox():
             if command.packed and fulfilment.box not in (None, command.box):
                 raise rejected(

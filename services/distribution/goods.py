@@ -1,4 +1,4 @@
-"""Goods: what distribution knows of inventory's items, noted from inventory's own events."""
+"""Goods: what distribution knows of inventory's items and recalls, noted from inventory's own events."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from services.distribution.contract import (
     GoodsNoted,
     ItemLine,
     NoteGoods,
+    NoteRecall,
     PackedLine,
+    RecallNoted,
     Warned,
     Warning,  # noqa: A004 - the field's own word
     distribution,
+    warnings_said,
 )
 from services.distribution.refusals import rejected, when
+from services.inventory.contract import RecallScope, lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider
 
@@ -34,31 +38,70 @@ class Goods:
     retired: bool
 
 
+@dataclass(slots=True)
+class Recall:
+    """A recall of an item: what it covers, None once it was lifted."""
+
+    revision: int
+    scope: RecallScope | None
+
+
 @dataclass
 class Catalogue:
-    """All items, by id."""
+    """All items, by id, and of each the recalls that there were. A note that comes late finds a newer revision."""
 
     items: dict[str, Goods] = field(default_factory=dict)
+    recalls: dict[str, dict[str, Recall]] = field(default_factory=dict)
 
 
-def evolve(catalogue: Catalogue, event: GoodsNoted) -> Catalogue:
-    catalogue.items[event.item] = Goods(
-        event.revision, event.name, event.unit, event.weight,
-        None if event.allergens is None else frozenset(event.allergens), event.chilled, event.retired,
-    )  # fmt: skip
+def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted) -> Catalogue:
+    match event:
+        case GoodsNoted():
+            catalogue.items[event.item] = Goods(
+                event.revision, event.name, event.unit, event.weight,
+                None if event.allergens is None else frozenset(event.allergens), event.chilled, event.retired,
+            )  # fmt: skip
+        case RecallNoted():
+            recalls = catalogue.recalls.setdefault(event.item, {})
+            recalls[event.recall] = Recall(event.revision, event.scope if event.open else None)
     return catalogue
 
 
-def decide(command: NoteGoods, catalogue: Catalogue, context: Context) -> GoodsNoted | None:
-    known = catalogue.items.get(command.item)
+def decide(
+    command: NoteGoods | NoteRecall, catalogue: Catalogue, context: Context
+) -> GoodsNoted | RecallNoted | None:  # fmt: skip
+    known: Goods | Recall | None
+    if isinstance(command, NoteGoods):
+        known = catalogue.items.get(command.item)
+    else:
+        known = catalogue.recalls.get(command.item, {}).get(command.recall)
     if known is not None and command.revision <= known.revision:
         return None
-    at = when(command.occurred_at, context)
-    return GoodsNoted(**(dict(fields_of(command)) | {"occurred_at": at}))
+    fields = dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}
+    return GoodsNoted(**fields) if isinstance(command, NoteGoods) else RecallNoted(**fields)
 
 
 def check(catalogue: Catalogue) -> list[str]:
     return [f"{id} was noted without a revision" for id, goods in catalogue.items.items() if goods.revision < 1]
+
+
+def recalled(catalogue: Catalogue, lines: Iterable[PackedLine]) -> list[tuple[PackedLine, str]]:
+    """The packed goods that an open recall covers, each with the recall. A lot that is not known counts as covered,
+    be it the stock of unknown lot or the first to expire, whichever that was.
+
+    What was repacked out of recalled goods under a lot of its own is not found here: inventory holds that.
+    """
+    return [
+        (line, id)
+        for line in lines
+        for id, recall in catalogue.recalls.get(line.item, {}).items()
+        if recall.scope is not None and recall.scope.covers(line.lot, line.date)
+    ]
+
+
+def lot_named(line: PackedLine) -> str:
+    """Packed goods in a sentence."""
+    return f"{line.item} of lot {line.lot}" if lot_form(line.lot) else f"{line.item} of unknown lot"
 
 
 def known_items(catalogue: Catalogue, lines: Iterable[ItemLine | PackedLine]) -> None:
@@ -105,6 +148,11 @@ def warnings(
         elif goods.allergens & avoided:
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGEN)
     return tuple(found.values())
+
+
+def said(warned: Iterable[Warned], lines: Iterable[ItemLine | PackedLine]) -> str:
+    """The warnings about goods of a household, to be sealed: there is a text whether there is a warning or not."""
+    return warnings_said(warned, [line.item for line in lines])
 
 
 def look(warned: Iterable[Warned], seen: bool) -> None:

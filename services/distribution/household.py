@@ -135,16 +135,19 @@ def decide(command: HouseholdCommand, household: Household, context: Context) ->
     registered(household, command.household)
     match command:
         case ChangeHousehold():
+            not_erased(command.household, context)
             return HouseholdChanged(**fields)
         case AddMember():
-            return _add(command, household, fields)
+            return _add(command, household, context, fields)
         case RemoveMember():
             return _remove(command, household, at)
         case AuthoriseProxy():
+            not_erased(command.household, context)
             return _authorise(command, household, fields)
         case RevokeProxy():
             return ProxyRevoked(**fields) if _standing(household, command.proxy) else None
         case RenewEligibility():
+            not_erased(command.household, context)
             return EligibilityRenewed(**fields)
         case MergeHouseholds():
             return _merge(command, household, context, fields)
@@ -179,7 +182,7 @@ def _may_be_registered(command: RegisterHousehold, household: Household) -> None
         raise rejected(DistributionError.DUPLICATE_LINE, "A member is listed twice. Give each an id of their own.")
 
 
-def _add(command: AddMember, household: Household, fields: dict[str, object]) -> MemberAdded:
+def _add(command: AddMember, household: Household, context: Context, fields: dict[str, object]) -> MemberAdded:
     if command.member in household.members:
         raise rejected(
             DistributionError.ALREADY_EXISTS,
@@ -187,6 +190,7 @@ def _add(command: AddMember, household: Household, fields: dict[str, object]) ->
             "another id.",
             member=command.member,
         )  # fmt: skip
+    not_erased(command.household, context)
     size = household.size if command.counted_already else household.size + 1
     if size > MAX_MEMBERS or len(household.members) >= size:
         what = f"at most {MAX_MEMBERS} live in one" if size > MAX_MEMBERS else "all who live there are listed already"
@@ -245,6 +249,8 @@ def _merge(
         return None
     into: Household = context.read("household", command.into)
     registered(into, command.into)
+    for id in (command.household, command.into):
+        not_erased(id, context)
     for id, one in ((command.household, household), (command.into, into)):
         if one.merged_into is not None:
             raise rejected(
@@ -267,9 +273,24 @@ def registered(household: Household, id: str) -> None:
         )  # fmt: skip
 
 
-def served_as_itself(household: Household, id: str) -> None:
-    """Refuse a household that is unknown, or goes on as another one."""
+def is_erased(id: str, context: Context) -> bool:
+    """Whether a household was erased: its key is destroyed, or was never made and never will be."""
+    return context.erased(f"household/{id}")
+
+
+def not_erased(id: str, context: Context) -> None:
+    """Refuse a household that was erased: nobody knows any more who is served, or may decide for it."""
+    if is_erased(id, context):
+        raise rejected(
+            DistributionError.HOUSEHOLD_ERASED, f"Household {id} was erased. Register it anew, under another id.",
+            household=id,
+        )  # fmt: skip
+
+
+def served_as_itself(household: Household, id: str, context: Context) -> None:
+    """Refuse a household that is unknown, was erased, or goes on as another one."""
     registered(household, id)
+    not_erased(id, context)
     if household.merged_into is not None:
         raise rejected(
             DistributionError.HOUSEHOLD_MERGED, f"Household {id} goes on as {household.merged_into}. Serve that one.",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from services.distribution.contract import (
     CATALOGUE,
     CancelOrder,
     CompleteOrder,
+    CompletionReversed,
     ConfirmOrder,
     DistributionError,
     NoShowRecorded,
@@ -21,11 +21,13 @@ from services.distribution.contract import (
     OrderPlaced,
     PlaceOrder,
     RecordNoShow,
+    ReverseCompletion,
+    Stage,
     distribution,
     entitlement_id,
 )
 from services.distribution.entitlement import Entitlement, has_reason, limit_reached, not_eligible, used_as_others
-from services.distribution.goods import Catalogue, distinct, known_items, look, warnings
+from services.distribution.goods import Catalogue, distinct, known_items, look, said, warnings
 from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
 from services.distribution.programme import Programme, bundle_for, limit_on, period_of, running
 from services.distribution.refusals import local_day, rejected, when
@@ -34,28 +36,22 @@ from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 
 
-class Stage(StrEnum):
-    """How far an order has come; what is packed for it is in its box."""
-
-    NONE = "none"
-    PLACED = "placed"
-    CONFIRMED = "confirmed"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-    NO_SHOW = "no_show"
-
-
 @dataclass
 class Order:
-    """An order; `placed` is None before it is. Its period is that of its confirmation, once it is confirmed."""
+    """An order; `placed` is None before it is. Its period is that of its confirmation, once it is confirmed. `box` is
+    the one that completed it, and `before` how far it had come by then; `due_at` is until when it waits, `ended_at`
+    when it was cancelled or nobody came."""
 
     placed: OrderPlaced | None = None
     stage: Stage = Stage.NONE
     box: str | None = None
+    before: Stage = Stage.NONE
+    due_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
-OrderCommand = PlaceOrder | ConfirmOrder | CancelOrder | RecordNoShow | CompleteOrder
-OrderEvent = OrderPlaced | OrderConfirmed | OrderCancelled | NoShowRecorded | OrderCompleted
+OrderCommand = PlaceOrder | ConfirmOrder | CancelOrder | RecordNoShow | CompleteOrder | ReverseCompletion
+OrderEvent = OrderPlaced | OrderConfirmed | OrderCancelled | NoShowRecorded | OrderCompleted | CompletionReversed
 
 
 def evolve(order: Order, event: OrderEvent) -> Order:
@@ -63,15 +59,17 @@ def evolve(order: Order, event: OrderEvent) -> Order:
         case OrderPlaced():
             order.placed, order.stage = event, Stage.PLACED
         case OrderConfirmed():
-            order.stage = Stage.CONFIRMED
+            order.stage, order.due_at = Stage.CONFIRMED, event.due_at
             if order.placed is not None:
                 order.placed = replace(order.placed, period=event.period)
         case OrderCancelled():
-            order.stage = Stage.CANCELLED
+            order.stage, order.ended_at = Stage.CANCELLED, event.occurred_at
         case NoShowRecorded():
-            order.stage = Stage.NO_SHOW
+            order.stage, order.ended_at = Stage.NO_SHOW, event.occurred_at
         case OrderCompleted():
-            order.stage, order.box = Stage.COMPLETED, event.box
+            order.before, order.stage, order.box = order.stage, Stage.COMPLETED, event.box
+        case CompletionReversed():
+            order.stage, order.box = event.stage, None
     return order
 
 
@@ -118,12 +116,25 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
                 order=command.order, box=command.box, household=placed.household, session=placed.session,
                 occurred_at=at,
             )  # fmt: skip
+        case ReverseCompletion():
+            return _reverse(command, order, placed, at)
+
+
+def _reverse(
+    command: ReverseCompletion, order: Order, placed: OrderPlaced, at: datetime
+) -> CompletionReversed | None:  # fmt: skip
+    if order.stage is not Stage.COMPLETED or order.box != command.box:
+        return None
+    return CompletionReversed(
+        order=command.order, box=command.box, household=placed.household, programme=placed.programme,
+        period=placed.period, session=placed.session, slot=placed.slot, stage=order.before, due_at=order.due_at,
+        ended_at=order.ended_at, occurred_at=at,
+    )  # fmt: skip
 
 
 def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) -> OrderPlaced | None:
     if order.placed is not None:
-        before = order.placed
-        if all(value == getattr(before, name) for name, value in fields_of(command) if name != "occurred_at"):
+        if _same(command, order.placed, context):
             return None
         raise rejected(
             DistributionError.ALREADY_EXISTS, f"There is an order {command.order} already. Choose another id.",
@@ -135,7 +146,7 @@ def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) ->
     announced = scheduled(session, command.session)
     catalogue: Catalogue = context.read("goods", CATALOGUE)
     known_items(catalogue, command.lines)
-    served_as_itself(household, command.household)
+    served_as_itself(household, command.household, context)
     distinct(command.lines)
     has_reason(command.override_reason)
     programme: Programme = context.read("programme", announced.programme)
@@ -151,8 +162,20 @@ def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) ->
     look(warned, command.seen_warnings)
     return OrderPlaced(
         **(dict(fields_of(command)) | {"occurred_at": at}), goods=goods, programme=announced.programme,
-        period=period_of(programme, day), site=announced.site, people=household.people, warnings=warned,
+        period=period_of(programme, day), site=announced.site, people=household.people,
+        warnings=said(warned, goods),
     )  # fmt: skip
+
+
+def _same(command: PlaceOrder, placed: OrderPlaced, context: Context) -> bool:
+    """Whether a command asks for what was ordered already; a reason that nobody can read any more is as any other."""
+    for name, value in fields_of(command):
+        before = getattr(placed, name)
+        if name == "override_reason" and None not in (before, value):
+            before = context.unseal(before) or value
+        if name != "occurred_at" and value != before:
+            return False
+    return True
 
 
 def _confirm(
@@ -162,7 +185,7 @@ def _confirm(
         return None
     open_still(order, command.order)
     household: Household = context.read("household", placed.household)
-    served_as_itself(household, placed.household)
+    served_as_itself(household, placed.household, context)
     has_reason(command.override_reason)
     programme: Programme = context.read("programme", placed.programme)
     running(programme, placed.programme)

@@ -55,6 +55,7 @@ def evolve(session: Session, event: SessionEvent) -> Session:
             session.closed_at = event.occurred_at
         case SlotBooked():
             session.booked[event.order] = event.slot
+            session.freed.discard(event.order)
         case SlotFreed():
             session.booked.pop(event.order, None)
             session.freed.add(event.order)
@@ -81,11 +82,12 @@ def decide(command: SessionCommand, session: Session, context: Context) -> Sessi
         case CloseSession():
             return _close(command, session, at)
         case BookSlot():
-            if command.order in session.booked or command.order in session.freed:
+            if command.order in session.booked or (command.order in session.freed and not command.again):
                 return None
-            if session.closed_at is not None:
+            if session.closed_at is not None and not command.again:
                 raise _closed(command.session, session)
-            has_room(session, command.session, command.slot)  # two orders may have been placed for the last place
+            if not command.again:
+                has_room(session, command.session, command.slot)  # two orders may have been placed for the last place
             return SlotBooked(**fields)
         case FreeSlot():
             return None if command.order in session.freed else SlotFreed(**fields)

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from services.exports.epcis_names import Names
-from services.exports.epcis_parts import Goods, Moved, Part, absorbed, held_on_arrival, hold, moved, movement
+from services.exports.epcis_parts import Goods, Moved, Part, absorbed, held_at_once, hold, moved, movement
 from services.inventory.contract import (
     CountApproved,
     HoldReleased,
@@ -25,6 +25,7 @@ from services.inventory.contract import (
     MovementReversed,
     StockHeld,
     StockReceived,
+    StockRepacked,
     TemperatureRecorded,
     TransferReceived,
 )
@@ -93,8 +94,8 @@ class Translator:
         if isinstance(data, CountApproved):
             self._counts[event.subject, data.count] = data.effective_at
         parts = movement(data, moved(data.moves), self._names) + self._absorbed(event, data)
-        if isinstance(data, StockReceived | TransferReceived):
-            parts += held_on_arrival(data, self._names)
+        if isinstance(data, StockReceived | StockRepacked | TransferReceived):
+            parts += held_at_once(data, self._names)
         written = self._written(event, parts)
         self._keep((event.subject, event.revision), data, parts, written)
         return written

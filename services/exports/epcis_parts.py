@@ -185,8 +185,8 @@ def absorbed(data: Movement, counted_at: datetime, names: Names) -> list[Part]:
     return list(say.adjusted(opposite, AdjustReason.COUNTING_ERROR, _papers(names, count=data.absorbed_by)))
 
 
-def held_on_arrival(data: StockReceived | TransferReceived, names: Names) -> list[Part]:
-    """Holds that began with an arrival. They stand whatever becomes of the receipt."""
+def held_at_once(data: StockReceived | StockRepacked | TransferReceived, names: Names) -> list[Part]:
+    """Holds that began with an arrival, or with goods set apart. They stand whatever becomes of a receipt."""
     return [
         _seen(data, "holding", HELD_AS.get(hold.reason, "non_sellable_other"), hold.lots, hold.hold, names)
         for hold in data.holds

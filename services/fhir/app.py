@@ -6,7 +6,7 @@
 
 Every answer, refusals too, is a resource that was checked as R4 before it left. There are three routes, and all that
 FHIR asks of headers, errors and pages is its own; so this is an ASGI application beside FastStream's, with no framework
-between (docs/decisions/0024-fhir.md).
+between (docs/decisions/0027-fhir.md).
 
 Who reads is named in X-Commons-Actor. It is believed only where that is set up, behind a proxy that knows who it is;
 else everything but /metadata is refused. What for is said in X-Commons-Purpose.

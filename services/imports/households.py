@@ -28,32 +28,38 @@ from shared.types import is_id
 
 USUAL: Final[Usual] = {
     "household": ("household", "household_id", "household_no", "household_number", "hh", "hh_id", "family_id",
-                  "case_id", "client_id", "haushalt", "foyer"),
-    "card": ("card", "card_no", "card_number", "card_code", "barcode", "karte"),
+                  "case_id", "client_id", "haushalt", "haushaltsnummer", "foyer", "hogar"),
+    "card": ("card", "card_no", "card_number", "card_code", "barcode", "karte", "kartennummer", "carte", "tarjeta"),
     "household_name": ("household_name", "family_name", "family", "haushaltsname"),
     "name": ("name", "full_name", "contact_name", "client_name", "person_name", "member_name", "nom", "nombre"),
-    "first_name": ("first_name", "given_name", "vorname", "prénom"),
-    "last_name": ("last_name", "surname", "nachname"),
-    "phone": ("phone", "telephone", "mobile", "phone_number", "telefon"),
-    "email": ("email", "e_mail", "email_address"),
-    "contact": ("contact", "kontakt"),
-    "address": ("address", "street_address", "adresse"),
-    "language": ("language", "preferred_language", "sprache", "langue"),
-    "note": ("note", "notes", "comment", "comments", "bemerkung"),
-    "size": ("size", "household_size", "family_size", "people", "persons", "members", "personen"),
-    "children": ("children", "kids", "under_18", "0_17", "minors", "kinder", "enfants"),
-    "adults": ("adults", "18_59", "erwachsene", "adultes"),
-    "seniors": ("seniors", "60+", "65+", "over_60", "over_65", "elderly", "older_adults", "senioren"),
+    "first_name": ("first_name", "given_name", "vorname", "prénom", "prenom"),
+    "last_name": ("last_name", "surname", "nachname", "nom_de_famille", "apellido", "apellidos"),
+    "phone": ("phone", "telephone", "mobile", "phone_number", "telefon", "téléphone", "teléfono", "telefono"),
+    "email": ("email", "e_mail", "email_address", "courriel", "correo"),
+    "contact": ("contact", "kontakt", "contacto"),
+    "address": ("address", "street_address", "adresse", "anschrift", "dirección", "direccion"),
+    "language": ("language", "preferred_language", "sprache", "langue", "idioma"),
+    "note": ("note", "notes", "comment", "comments", "bemerkung", "notiz", "remarque", "nota", "notas"),
+    "size": ("size", "household_size", "family_size", "people", "persons", "members", "personen", "größe", "groesse",
+             "haushaltsgröße", "haushaltsgroesse", "personenzahl", "anzahl_personen", "taille", "taille_du_foyer",
+             "personnes", "nombre_de_personnes", "tamaño", "tamano", "personas", "número_de_personas", "integrantes"),
+    "children": ("children", "kids", "under_18", "0_17", "minors", "kinder", "enfants", "niños", "ninos", "menores"),
+    "adults": ("adults", "18_59", "erwachsene", "adultes", "adultos"),
+    "seniors": ("seniors", "60+", "65+", "over_60", "over_65", "elderly", "older_adults", "senioren", "aînés",
+                "personnes_âgées", "mayores"),
     "basis": ("basis", "eligibility", "eligible_by", "reason", "eligibility_basis"),
-    "signature": ("signature", "signed", "unterschrift"),
-    "eligible_until": ("eligible_until", "valid_until", "expires", "expiry", "recertify_by", "gültig_bis"),
+    "signature": ("signature", "signed", "unterschrift", "firma"),
+    "eligible_until": ("eligible_until", "valid_until", "expires", "expiry", "recertify_by", "gültig_bis",
+                       "gueltig_bis", "berechtigt_bis", "valable_jusqu'au", "válido_hasta", "valido_hasta"),
     "person": ("person", "person_id", "member", "member_id", "individual_id"),
-    "age": ("age", "alter"),
+    "age": ("age", "alter", "âge", "edad"),
     "born": ("born", "birth_year", "year_of_birth", "yob", "birth_date", "birthdate", "date_of_birth", "dob",
-             "geburtsdatum", "geburtsjahr"),
-    "band": ("band", "age_band", "age_group", "altersgruppe"),
-    "diet": ("diet", "dietary_needs", "dietary_requirements", "dietary_restrictions", "ernährung"),
-    "allergens": ("allergens", "allergies", "allergy", "food_allergies", "intolerances", "allergien", "allergene"),
+             "geburtsdatum", "geburtsjahr", "date_de_naissance", "année_de_naissance", "fecha_de_nacimiento",
+             "año_de_nacimiento"),
+    "band": ("band", "age_band", "age_group", "altersgruppe", "tranche_d'âge", "grupo_de_edad"),
+    "diet": ("diet", "dietary_needs", "dietary_requirements", "dietary_restrictions", "ernährung", "régime", "dieta"),
+    "allergens": ("allergens", "allergies", "allergy", "food_allergies", "intolerances", "allergien", "allergene",
+                  "allergènes", "alergias", "alérgenos"),
 }  # fmt: skip
 """The columns of both layouts, in lower case and with underscores, as headers are compared."""
 
@@ -68,11 +74,15 @@ _COUNTED: Final = {"children": AgeBand.CHILD, "adults": AgeBand.ADULT, "seniors"
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a file is to be read: columns by hand, the day for which ages are reckoned, and the form of dates."""
+    """How a file is to be read: columns by hand, the day for which ages are reckoned, and the form of dates.
+
+    `cards` are those of households that are registered, with whose each is.
+    """
 
     on: date
     columns: Mapping[str, str] = field(default_factory=dict)
     date_format: str | None = None
+    cards: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_households(path: Path, form: Form) -> Iterator[Read]:
@@ -134,6 +144,7 @@ class _Reading:
         self.persons = persons
         self.orders = orders
         self.rows: dict[str, list[Row]] = {}
+        self.cards = dict(form.cards)
 
     def take(self, row: Row) -> None:
         self.rows.setdefault(row.cells["household"], []).append(row)
@@ -149,6 +160,10 @@ class _Reading:
                 continue
             yield Planned(found[0].line, "RegisterHousehold", data, command_id("household", household), what)
             yield from asked
+            card = data.get("card")
+            if card is not None and (other := self.cards.setdefault(card, household)) != household:
+                reason = f"has the card of household {other} too; give one of them another with ChangeHousehold"
+                yield ForAPerson(found[0].line, what, reason, card)
 
     def _household(self, household: str, found: list[Row], asked: list[Read], what: str) -> dict[str, Any]:
         first = found[0]
@@ -158,7 +173,11 @@ class _Reading:
                 "no name"
             )  # fmt: skip
         said = self._agreed(found)
-        members = self._listed(found, asked, what) if self.persons else self._counted(first, asked, what)
+        if self.persons:
+            members = self._listed(found, asked, what)
+            counted = len(members)
+        else:
+            members, counted = self._counted(first, asked, what)
         data: dict[str, Any] = {"household": household} | {name: said[name] for name in _TEXTS if name in said}
         if name := said.get("household_name") or _name(first.cells):
             data["name"] = name
@@ -172,9 +191,9 @@ class _Reading:
             data["eligible_until"] = _at(
                 first, lambda: days.read_day(said["eligible_until"], self.orders["eligible_until"]).isoformat()
             )
-        size = _at(first, lambda: whole(said["size"])) if "size" in said else len(members)
+        size = _at(first, lambda: whole(said["size"])) if "size" in said else counted
         if not 1 <= size <= MAX_MEMBERS:
-            missing = " (no size and no ages are given)" if "size" not in said and not members else ""
+            missing = " (no size and no ages are given)" if "size" not in said and not counted else ""
             raise _Held(first, f"a household of {size}{missing}; 1 to {MAX_MEMBERS} live in one")
         if len(members) > size:
             raise _Held(first, f"its size is {size}, and {len(members)} are listed; count all who live there")
@@ -192,10 +211,11 @@ class _Reading:
                 raise _Held(row, f"is on line {found[0].line} already, with other facts; nothing of it is taken")
         return said
 
-    def _counted(self, row: Row, asked: list[Read], what: str) -> list[dict[str, Any]]:
-        """Members out of the numbers of children, adults and seniors.
+    def _counted(self, row: Row, asked: list[Read], what: str) -> tuple[list[dict[str, Any]], int]:
+        """Members out of the numbers of children, adults and seniors, and how many these are.
 
-        Whose diet and allergens a row of a whole household means is not said; they stand with the first member.
+        Whose diet and allergens a row of a whole household means is not said; they stand with the first member, or with
+        one of unknown age where none is counted: how many live there is not known by that.
         """
         members: list[dict[str, Any]] = []
         for name, band in _COUNTED.items():
@@ -204,10 +224,11 @@ class _Reading:
                 if count > MAX_MEMBERS:
                     raise _Held(row, f"{count} {name}; 1 to {MAX_MEMBERS} live in a household")
                 members += [{"member": f"m{len(members) + n}", "band": band} for n in range(1, count + 1)]
+        counted = len(members)
         if kept := self._kept(row, asked, what):
             members = members or [{"member": "m1", "band": AgeBand.UNKNOWN}]
             members[0] |= kept
-        return members
+        return members, counted
 
     def _listed(self, found: list[Row], asked: list[Read], what: str) -> list[dict[str, Any]]:
         """Members out of the rows of persons; without ids of their own they are numbered as they stand."""
@@ -234,8 +255,11 @@ class _Reading:
     def _kept(row: Row, asked: list[Read], what: str) -> dict[str, str]:
         labels, unknown = allergens(row.cells.get("allergens", ""))
         if unknown:
-            reason = "has an allergen of another name than the catalogue's; it warns of items that say just this"
-            asked.append(ForAPerson(row.line, what, reason))
+            reason = (
+                "has an allergen that is none of the known words, so it warns only of items that list just this word; "
+                "write the known word in the file, or give the items this one"
+            )
+            asked.append(ForAPerson(row.line, what, reason, ", ".join(unknown)[:160]))
         kept = {"diet": row.cells.get("diet", ""), "allergens": ", ".join(labels)}
         return {name: text for name, text in kept.items() if text}
 

@@ -18,7 +18,8 @@ class Report:
 
     `new` and `unchanged` are what the ledger answered; in a dry run `valid` counts what would be sent. `stopped` says
     why the import ended early: the same file may then be imported again, and goes on where it stopped. `notes` are
-    sentences about the file as a whole. `counts` says the counts in words of the file's own, when all of it was taken.
+    sentences about the file as a whole. `other_facts` are those refused lines whose thing is registered already, as
+    something else than the file says. `counts` says the counts in words of the file's own, when all of it was taken.
     """
 
     file: str
@@ -27,6 +28,7 @@ class Report:
     new: int = 0
     unchanged: int = 0
     refused: int = 0
+    other_facts: int = 0
     for_a_person: int = 0
     counts: str | None = None
     stopped: str | None = None
@@ -67,7 +69,8 @@ class Report:
         else:
             counts = [f"{self.new} new", f"{self.unchanged} unchanged"]
         if self.counts is None or not self.ok:
-            counts.append(f"{self.refused} refused")
+            otherwise = f" ({self.other_facts} registered with other facts)" if self.other_facts else ""
+            counts.append(f"{self.refused} refused{otherwise}")
         if self.for_a_person:
             counts.append(f"{self.for_a_person} for a person")
         text = [f"{self.file}: {', '.join(counts)}", *self.notes]

@@ -25,6 +25,16 @@ T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Told after each command how many are done, of how many."""
 
+_REGISTERED: Final = frozenset({"COMMAND_ID_REUSED", "ALREADY_EXISTS"})
+"""Refusals of what is there already, and not as the file has it."""
+
+_CHANGED_BY: Final[Mapping[tuple[str, str], str]] = {
+    ("RegisterHousehold", "size"): "AddMember or RemoveMember",
+    ("RegisterHousehold", "members"): "AddMember or RemoveMember",
+    **{("RegisterHousehold", name): "RenewEligibility" for name in ("eligible_until", "basis", "signature")},
+}
+"""What changes a field of what was registered, where it is not the command named so."""
+
 _TRIES: Final = 6
 _PAUSE: Final = 0.1
 _AHEAD: Final = 8
@@ -113,13 +123,27 @@ class _Sending:
             if error.status >= 500:
                 self.report.stopped = self.report.stopped or f"line {command.line}, {command.what}: {error.detail}"
                 return
-            self.report.refuse(Refused(command.line, f"{error.code}: {error.detail}", command.what))
+            if str(error.code) in _REGISTERED and command.command.startswith("Register"):
+                self.report.other_facts += 1
+                reason = _otherwise(command, self.contract, error)
+            else:
+                reason = f"{error.code}: {error.detail}"
+            self.report.refuse(Refused(command.line, reason, command.what))
         else:
             self.report.new += answer == "accepted"
             self.report.unchanged += answer == "unchanged"
         self.done += 1
         if self.progress is not None:
             self.progress(self.done, self.total)
+
+
+def _otherwise(command: Planned, contract: Contract, error: LedgerError) -> str:
+    """That what a line registers is registered with other facts, and the command that changes it."""
+    differs = error.problem().get("field")
+    change = f"Change{command.command.removeprefix('Register')}"
+    change = _CHANGED_BY.get((command.command, str(differs)), change if change in contract.commands else "")
+    which = f" ({str(differs).replace('_', ' ')})" if differs else ""
+    return f"is registered with other facts{which}" + (f"; change it with {change}" if change else "")
 
 
 async def persistently(send: Callable[[], Awaitable[T]]) -> T:

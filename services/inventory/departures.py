@@ -62,7 +62,7 @@ def issue(command: IssueStock, basis: Basis) -> StockIssued:
         drawing.breaches.add(Breach.RESERVATION_ENDED)
     if id is None and not command.lines:
         raise Rejected(InventoryError.INCOMPLETE_LINE, "Say what to issue: lines, or a reservation.")
-    _distinct_picks(command.lines)
+    distinct_picks(command.lines)
     _lawful(basis, command.item, command.purpose, drawing, live)
     if reservation is not None and not command.lines:
         drawing.take_all_of(reservation)
@@ -97,7 +97,7 @@ def dispatch(command: DispatchTransfer, basis: Basis, destination: Location, man
                 location=command.destination,
             )
         breaches.add(Breach.LOCATION_CLOSED)
-    _distinct_picks(command.lines)
+    distinct_picks(command.lines)
     to_quarantine = destination.kind is LocationKind.QUARANTINE
     if basis.facts.controlled and not to_quarantine:
         if live:
@@ -124,7 +124,7 @@ def dispatch(command: DispatchTransfer, basis: Basis, destination: Location, man
 
 def dispose(command: DisposeStock, basis: Basis) -> StockDisposed:
     """Goods are destroyed or thrown away, whatever their state."""
-    _distinct_picks(command.lines)
+    distinct_picks(command.lines)
     if command.reason in _NO_REASON_TO_DISPOSE:
         raise Rejected(
             InventoryError.REASON_REQUIRED,
@@ -155,7 +155,7 @@ def repack(command: RepackStock, basis: Basis, others: dict[str, Item]) -> Stock
         breaches |= admitted(basis, command.location, item, state.retired_at, fact=not live)
     for item in {line.item for line in command.into}:
         distinct([line for line in command.into if line.item == item])
-    _distinct_picks(command.lines)
+    distinct_picks(command.lines)
     for item, state in others.items():
         if registered(state, item).controlled:
             if live:
@@ -241,13 +241,14 @@ def medicine_for_clinic_only(item: str, purpose: Purpose) -> Rejected:
 
 
 def _take_any(basis: Basis, lines: Sequence[PickLine]) -> Drawing:
-    _distinct_picks(lines)
+    distinct_picks(lines)
     drawing = Drawing(basis, any_state=True, unfit_first=True)
     drawing.take(lines)
     return drawing
 
 
-def _distinct_picks(lines: Sequence[PickLine]) -> None:
+def distinct_picks(lines: Sequence[PickLine]) -> None:
+    """Refuse lines that ask for the same goods."""
     seen: set[tuple[str | None, date | None, str | None]] = set()
     for number, line in enumerate(lines, start=1):
         key = (None if line.lot is None else lot_form(line.lot), line.date, line.owner)

@@ -42,7 +42,7 @@ class Lots:
 
     def recalled(self, ref: LotRef) -> list[str]:
         """The open recalls that cover goods."""
-        return [id for id, scope in self.recalls.items() if rules.covers(scope, ref)] if self.recalls else []
+        return [id for id, scope in self.recalls.items() if scope.covers(ref.lot, ref.date)] if self.recalls else []
 
     def quarantined(self, ref: LotRef) -> list[str]:
         """The open quarantines of a lot."""

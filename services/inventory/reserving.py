@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
@@ -9,10 +10,11 @@ from typing import Final
 
 from services.inventory.allocation import Drawing, unfit
 from services.inventory.arrivals import controlled
-from services.inventory.basis import Basis, said
+from services.inventory.basis import Basis, effect, said
 from services.inventory.contract import (
     MAX_MOVES,
     PHARMACIST,
+    UNKNOWN,
     ExpireReservation,
     FreedLine,
     Freeing,
@@ -20,21 +22,30 @@ from services.inventory.contract import (
     HoldReleased,
     HoldStock,
     InventoryError,
+    LotNumber,
     LotRef,
     PickLine,
     Purpose,
     ReleaseHold,
     ReleaseReservation,
+    RepackLine,
     ReservationExpired,
     ReservationReleased,
     ReserveStock,
+    SetApart,
     StockHeld,
+    StockRepacked,
     StockReserved,
     lot_form,
 )
-from services.inventory.departures import medicine_for_clinic_only, pharmacist_required, unknown_reservation
+from services.inventory.departures import (
+    distinct_picks,
+    medicine_for_clinic_only,
+    pharmacist_required,
+    unknown_reservation,
+)
 from services.inventory.lot import Lots
-from services.inventory.rules import REVIEW, covers, freed_of, local_day, quantity_of, usable_until
+from services.inventory.rules import REVIEW, freed_of, local_day, quantity_of, ref_key, usable_until
 from services.inventory.shelf import Row, Stock
 from services.inventory.timeline import moment_of
 from shared.decider import Context
@@ -134,7 +145,10 @@ def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
                 recall=command.hold,
             )
         scope, named = lots.recalls[command.hold], {lot_form(lot) for lot in command.lots}
-        rows = {key: row for key, row in rows.items() if covers(scope, row.ref) or lot_form(row.ref.lot) in named}
+        rows = {
+            key: row for key, row in rows.items()
+            if scope.covers(row.ref.lot, row.ref.date) or lot_form(row.ref.lot) in named
+        }  # fmt: skip
     elif command.reason is HoldReason.QUARANTINE:
         if command.hold not in lots.quarantines:
             raise _unknown_hold(command.hold, "A hold for a quarantine bears the quarantine's id.")
@@ -160,6 +174,52 @@ def hold(command: HoldStock, basis: Basis) -> StockHeld | None:
         id for id, reservation in stock.reservations.items() if any(key in fresh for key in reservation.lots)
     )
     return StockHeld(**said(command), occurred_at=basis.at, held=held, reservations=within[:MAX_MOVES])
+
+
+def set_apart(command: SetApart, basis: Basis) -> StockRepacked | StockHeld | None:
+    """Hold so much of some lots; the lots whole when it cannot be taken from them."""
+    distinct_picks(command.lines)
+    whole = HoldStock(
+        item=command.item, location=command.location, note=command.note, hold=command.hold,
+        reason=HoldReason.INSPECTION, lots=tuple(dict.fromkeys(line.lot or UNKNOWN for line in command.lines)),
+    )  # fmt: skip
+    _check_id(whole, basis.stock, basis.lots)
+    if command.hold in basis.stock.holds:
+        return None
+    drawing = Drawing(basis, live=True)
+    try:
+        drawing.take(replace(line, reason="they are set apart") for line in command.lines)  # whatever ends sooner
+        there = not drawing.unrecorded and basis.absorbed_by is None
+    except Rejected:
+        there = False
+    if not there:
+        held = hold(whole, basis)
+        return held and replace(held, lines=command.lines, apart=command.apart)
+    into = _renamed(drawing.taken, basis.stock, command.apart)
+    refs = {ref_key(ref): ref for ref in into}
+    changes = drawing.changes()
+    for ref, quantity in into.items():
+        changes[ref_key(ref)] = changes.get(ref_key(ref), 0) + quantity
+    return StockRepacked(
+        item=command.item, location=command.location, note=command.note, lines=command.lines,
+        into=tuple(
+            RepackLine(
+                item=command.item, lot=ref.lot, date=ref.date, date_kind=ref.date_kind, owner=ref.owner,
+                quantity=quantity,
+            )
+            for ref, quantity in into.items()
+        ),
+        apart=command.apart, hold=command.hold,
+        **effect(basis, changes, refs=refs, **drawing.told()),
+    )  # fmt: skip
+
+
+def _renamed(taken: dict[str, int], stock: Stock, lot: LotNumber) -> dict[LotRef, int]:
+    """What was taken by date and owner, under another lot number."""
+    renamed: Counter[LotRef] = Counter()
+    for key, quantity in taken.items():
+        renamed[replace(stock.rows[key].ref, lot=lot)] += quantity
+    return renamed
 
 
 def release_hold(command: ReleaseHold, basis: Basis, mandate: str | None) -> HoldReleased | None:

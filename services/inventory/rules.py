@@ -1,9 +1,8 @@
-"""Rules that several deciders share: moments, dates, lot numbers, what a recall covers, and weights."""
+"""Rules that several deciders share: moments, dates, lot numbers and weights."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
 from typing import Final
 
 from services.inventory.contract import (
@@ -13,10 +12,8 @@ from services.inventory.contract import (
     Freeing,
     InventoryError,
     ItemFacts,
-    LotNumber,
     LotQuantity,
     LotRef,
-    RecallScope,
     lot_form,
 )
 from shared.decider import Context
@@ -99,27 +96,6 @@ def usable_until(ref: LotRef, facts: ItemFacts) -> date | None:
     if ref.date_kind is DateKind.BEST_BEFORE and not (facts.medicine or facts.infant_formula):
         return ref.date + timedelta(days=facts.best_before_extension)
     return ref.date
-
-
-def covers(scope: RecallScope, ref: LotRef) -> bool:
-    """Whether a recall covers goods. What is not known of them counts as covered."""
-    dated = scope.first_date is not None or scope.last_date is not None
-    if not scope.lots and not dated:
-        return True
-    if scope.lots:
-        form = lot_form(ref.lot)
-        if not form or form in _forms(scope.lots):
-            return True
-    if dated:
-        if ref.date is None:
-            return True
-        return (scope.first_date or date.min) <= ref.date <= (scope.last_date or date.max)
-    return False
-
-
-@lru_cache(maxsize=1024)
-def _forms(lots: tuple[LotNumber, ...]) -> frozenset[str]:
-    return frozenset(lot_form(lot) for lot in lots)
 
 
 def weight(quantity: int, facts: ItemFacts) -> int | None:

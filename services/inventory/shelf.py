@@ -241,7 +241,7 @@ def _move(stock: Stock, event: Movement) -> None:
     if event.freed:
         _free(stock, event.freed)
     match event:
-        case StockReceived():
+        case StockReceived() | StockRepacked():
             for hold in event.holds:
                 _hold(stock, hold)
         case StockIssued(reservation=str() as reservation):

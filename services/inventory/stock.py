@@ -34,6 +34,7 @@ from services.inventory.contract import (
     ReserveStock,
     ReturnToSupplier,
     ReverseMovement,
+    SetApart,
     StockCommand,
     inventory,
     stock_id,
@@ -41,7 +42,7 @@ from services.inventory.contract import (
 from services.inventory.departures import adjust, dispatch, dispose, issue, repack, return_
 from services.inventory.location import known
 from services.inventory.mending import approve, correct, reverse
-from services.inventory.reserving import expire, hold, release, release_hold, reserve
+from services.inventory.reserving import expire, hold, release, release_hold, reserve, set_apart
 from services.inventory.shelf import Stock, StockChange, check, evolve
 from shared.decider import Context, Decider, Ref
 
@@ -99,6 +100,8 @@ def decide(command: StockCommand, stock: Stock, context: Context) -> StockChange
             return approve(command, basis, context.read("count", command.count), context.actor)
         case HoldStock():
             return hold(command, basis)
+        case SetApart():
+            return set_apart(command, basis)
         case ReleaseHold():
             return release_hold(command, basis, context.mandate)
     raise TypeError(f"{type(command).__name__} is not a command of stock")

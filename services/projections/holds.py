@@ -16,6 +16,7 @@ from services.inventory.contract import (
     RecallLifted,
     StockHeld,
     StockReceived,
+    StockRepacked,
     TransferReceived,
     lot_form,
 )
@@ -33,7 +34,7 @@ class Holds(InventoryProjection):
     name = "holds"
     version = 1
     events = frozenset(
-        {StockHeld, HoldReleased, StockReceived, TransferReceived}
+        {StockHeld, HoldReleased, StockReceived, StockRepacked, TransferReceived}
         | {LotRecalled, RecallLifted, LotQuarantined, LotReleased}
     )
     tables = (
@@ -75,7 +76,7 @@ class Holds(InventoryProjection):
         match event.data:
             case StockHeld() | HoldReleased() as data:
                 yield "holds", (data.hold, data.item, data.location)
-            case StockReceived() | TransferReceived() as data:
+            case StockReceived() | StockRepacked() | TransferReceived() as data:
                 for hold in data.holds:
                     yield "holds", (hold.hold, data.item, data.location)
             case LotReleased() as data:
@@ -90,7 +91,7 @@ class Holds(InventoryProjection):
                 row = rows.get("holds", (data.hold, data.item, data.location))
                 if row is not None:
                     row["reservations"] = sorted({*row["reservations"], *data.reservations})
-            case StockReceived() | TransferReceived() as data:
+            case StockReceived() | StockRepacked() | TransferReceived() as data:
                 for hold in data.holds:
                     _begin(rows, data, hold)
             case HoldReleased() as data:
@@ -124,7 +125,7 @@ class Holds(InventoryProjection):
                 _end(rows, "recalls", (data.item, data.recall), data)
 
 
-def _begin(rows: Rows, data: StockHeld | StockReceived | TransferReceived, hold: LotHold) -> None:
+def _begin(rows: Rows, data: StockHeld | StockReceived | StockRepacked | TransferReceived, hold: LotHold) -> None:
     """Begin a hold, or let one that stands cover more."""
     key = (hold.hold, data.item, data.location)
     row = rows.get("holds", key)

@@ -17,6 +17,7 @@ from services.inventory.contract import (
     ReservationReleased,
     StockHeld,
     StockReceived,
+    StockRepacked,
     StockReserved,
     TransferReceived,
 )
@@ -72,7 +73,7 @@ class StockOnHand(InventoryProjection):
                 for move in data.moves:
                     _row(rows, data, move)["on_hand"] = move.on_hand
                 _free(rows, data, data.freed)
-                if isinstance(data, StockReceived | TransferReceived):
+                if isinstance(data, StockReceived | StockRepacked | TransferReceived):
                     for hold in data.holds:
                         _hold(rows, data, hold.hold, hold.lots)
             case StockReserved():
@@ -99,7 +100,7 @@ def _refs(data: StockData) -> Iterator[LotRef]:
         case Movement():
             yield from data.moves
             yield from data.freed
-            if isinstance(data, StockReceived | TransferReceived):
+            if isinstance(data, StockReceived | StockRepacked | TransferReceived):
                 for hold in data.holds:
                     yield from hold.lots
         case StockReserved():

@@ -13,7 +13,7 @@ from shared.readmodel import Reading, read
 Kind = Literal["text", "quantity", "weight", "number", "temperature", "money", "date", "moment", "flag", "sealed"]
 """What a column holds. A quantity is in the unit that the row's `unit` says, money in the minor unit of the row's
 `unit`, a weight in g, a temperature in tenths of a degree Celsius; a moment is in UTC. A sealed text is personal, and
-opens under its owner's key."""
+opens under its owner's key; where nobody is named, such a column may hold a text in clear."""
 
 Position = tuple[str, int]
 """A stream and a sequence in it, as the answer to a command gives them."""
@@ -23,6 +23,9 @@ Position = tuple[str, int]
 class Column:
     """One column: its name for programs, its title for people, and what it holds.
 
+    `rank` is how much a person needs it: 1 is what a screen is looked at for, 4 what is seldom asked. Where there is
+    no room for all, the highest go first.
+
     A sealed column whose texts hold a value has `words`, which says an opened one in words; of a patient's record it
     names the `part` (services/queries/clinic/roles.py), which decides for whom it is opened.
     """
@@ -30,6 +33,7 @@ class Column:
     name: str
     title: str
     kind: Kind = "text"
+    rank: int = 2
     words: Callable[[str], str] | None = field(default=None, compare=False)
     part: str | None = None
 

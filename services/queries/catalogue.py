@@ -12,12 +12,12 @@ from services.queries.goods import GoodsQuestion
 _ITEMS: Final = GoodsQuestion(
     "Items", ("catalogue",),
     (
-        Column("item", "Item"), Column("name", "Name"), Column("unit", "Unit"), Column("brand", "Brand"),
-        Column("category", "Category"), Column("gtin", "Barcode"), Column("net_weight", "Net weight (g)", "weight"),
-        Column("storage", "Storage"), Column("allergens", "Allergens"),
-        Column("best_before_extension", "Extension (days)", "number"), Column("medicine", "Medicine", "flag"),
-        Column("controlled", "Controlled", "flag"), Column("minimum_level", "Minimum", "quantity"),
-        Column("retired_at", "Retired", "moment"),
+        Column("item", "Item", rank=1), Column("name", "Name", rank=1), Column("unit", "Unit"),
+        Column("brand", "Brand", rank=3), Column("category", "Category", rank=3), Column("gtin", "Barcode", rank=3),
+        Column("net_weight", "Net weight (g)", "weight"), Column("storage", "Storage"),
+        Column("allergens", "Allergens", rank=1), Column("best_before_extension", "Extension (days)", "number", rank=4),
+        Column("medicine", "Medicine", "flag"), Column("controlled", "Controlled", "flag", rank=3),
+        Column("minimum_level", "Minimum", "quantity"), Column("retired_at", "Retired", "moment", rank=3),
     ),
     "SELECT * FROM items WHERE ($1::text IS NULL OR item = $1) AND ($2::text IS NULL OR true)"
     " AND ($3 OR retired_at IS NULL) ORDER BY lower(name), item",
@@ -27,11 +27,11 @@ _ITEMS: Final = GoodsQuestion(
 _LOCATIONS: Final = GoodsQuestion(
     "Locations", ("catalogue",),
     (
-        Column("location", "Location"), Column("name", "Name"), Column("kind", "Kind"), Column("storage", "Storage"),
-        Column("minimum", "Lowest", "temperature"), Column("maximum", "Highest", "temperature"),
-        Column("utc_offset", "Minutes east of UTC", "number"),
-        Column("self_approval", "Self-approval (%)", "number"), Column("opened_at", "Opened", "moment"),
-        Column("closed_at", "Closed", "moment"),
+        Column("location", "Location", rank=1), Column("name", "Name", rank=1), Column("kind", "Kind", rank=1),
+        Column("storage", "Storage"), Column("minimum", "Lowest", "temperature"),
+        Column("maximum", "Highest", "temperature"), Column("utc_offset", "Minutes east of UTC", "number", rank=4),
+        Column("self_approval", "Self-approval (%)", "number", rank=4), Column("opened_at", "Opened", "moment", rank=4),
+        Column("closed_at", "Closed", "moment", rank=3),
     ),
     "SELECT * FROM locations WHERE ($1::text IS NULL OR true) AND ($2::text IS NULL OR location = $2)"
     " AND ($3 OR closed_at IS NULL) ORDER BY lower(name), location",

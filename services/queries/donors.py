@@ -12,9 +12,9 @@ from services.queries.goods import GoodsQuestion
 _QUESTION: Final = GoodsQuestion(
     "Donors", ("donors",),
     (
-        Column("donor", "Donor"), Column("name", "Name", "sealed"), Column("kind", "Kind"),
-        Column("contact", "Contact", "sealed"), Column("address", "Address", "sealed"),
-        Column("note", "Note", "sealed"), Column("registered_at", "Registered", "moment"),
+        Column("donor", "Donor", rank=1), Column("name", "Name", "sealed", rank=1), Column("kind", "Kind", rank=3),
+        Column("contact", "Contact", "sealed", rank=1), Column("address", "Address", "sealed"),
+        Column("note", "Note", "sealed"), Column("registered_at", "Registered", "moment", rank=4),
     ),
     "SELECT * FROM donors WHERE ($1::text IS NULL OR true) AND ($2::text IS NULL OR true)"
     " AND ($3::text IS NULL OR donor = $3) ORDER BY donor",

@@ -18,11 +18,12 @@ MAX_DAYS: Final = 36_500
 _QUESTION: Final = GoodsQuestion(
     "Expiring stock", MODELS,
     (
-        Column("due", "When"), Column("days_left", "Days left", "number"), Column("last_day", "Last day", "date"),
-        Column("item", "Item"), Column("name", "Name"), Column("location", "Location"), Column("lot", "Lot"),
-        Column("date", "Date", "date"), Column("date_kind", "Kind of date"), Column("owner", "Owner"),
-        Column("on_hand", "On hand", "quantity"), Column("reserved", "Reserved", "quantity"), Column("unit", "Unit"),
-        Column("why", "Not given out"),
+        Column("due", "When", rank=1), Column("days_left", "Days left", "number", rank=1),
+        Column("last_day", "Last day", "date"), Column("item", "Item", rank=3), Column("name", "Name", rank=1),
+        Column("location", "Location", rank=1), Column("lot", "Lot", rank=1), Column("date", "Date", "date", rank=4),
+        Column("date_kind", "Kind of date", rank=4), Column("owner", "Owner", rank=3),
+        Column("on_hand", "On hand", "quantity", rank=1), Column("reserved", "Reserved", "quantity"),
+        Column("unit", "Unit"), Column("why", "Not given out"),
     ),
     f"""WITH {SHELF}
     SELECT CASE WHEN last_day < today THEN 'past' WHEN last_day <= today + 7 THEN 'within 7 days'

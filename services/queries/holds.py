@@ -13,10 +13,10 @@ from services.queries.shelf import COVERED
 _HOLDS: Final = GoodsQuestion(
     "Holds and quarantines", ("holds", "stock_on_hand", "catalogue"),
     (
-        Column("hold", "Hold"), Column("reason", "Reason"), Column("item", "Item"), Column("name", "Name"),
-        Column("location", "Location"), Column("lots", "Lots"), Column("on_hand", "On hand", "quantity"),
-        Column("unit", "Unit"), Column("begun_at", "Since", "moment"), Column("ended_at", "Ended", "moment"),
-        Column("note", "Note"),
+        Column("hold", "Hold", rank=1), Column("reason", "Reason", rank=1), Column("item", "Item", rank=1),
+        Column("name", "Name", rank=3), Column("location", "Location"), Column("lots", "Lots", rank=1),
+        Column("on_hand", "On hand", "quantity", rank=1), Column("unit", "Unit", rank=3),
+        Column("begun_at", "Since", "moment"), Column("ended_at", "Ended", "moment"), Column("note", "Note"),
     ),
     """WITH found AS (
         SELECT h.hold, h.reason, h.item, h.location, h.begun_at, h.ended_at, h.note,
@@ -39,13 +39,14 @@ _HOLDS: Final = GoodsQuestion(
 _RECALLS: Final = GoodsQuestion(
     "Recalls", ("holds", "stock_on_hand", "movements", "transfers", "catalogue"),
     (
-        Column("recall", "Recall"), Column("item", "Item"), Column("name", "Name"), Column("classification", "Class"),
-        Column("scope", "Covers"), Column("reason", "Reason"), Column("issued_by", "Issued by"),
-        Column("notice", "Notice"), Column("begun_at", "Since", "moment"), Column("ended_at", "Lifted", "moment"),
-        Column("on_hand", "On hand", "quantity"), Column("not_held", "Not held", "quantity"),
-        Column("in_transit", "In transit", "quantity"), Column("given_out", "Given out", "quantity"),
+        Column("recall", "Recall", rank=1), Column("item", "Item", rank=1), Column("name", "Name", rank=3),
+        Column("classification", "Class"), Column("scope", "Covers"), Column("reason", "Reason"),
+        Column("issued_by", "Issued by", rank=4), Column("notice", "Notice", rank=4),
+        Column("begun_at", "Since", "moment", rank=3), Column("ended_at", "Lifted", "moment"),
+        Column("on_hand", "On hand", "quantity", rank=1), Column("not_held", "Not held", "quantity", rank=1),
+        Column("in_transit", "In transit", "quantity"), Column("given_out", "Given out", "quantity", rank=1),
         Column("recipients", "Recipients", "number"), Column("removed", "Disposed or returned", "quantity"),
-        Column("unit", "Unit"),
+        Column("unit", "Unit", rank=3),
     ),
     f"""SELECT r.*, coalesce(i.name, r.item) AS name, i.unit,
            coalesce(nullif(concat_ws(', ',

@@ -15,10 +15,10 @@ from shared.clock import utc_now
 _QUESTION: Final = GoodsQuestion(
     "Below the minimum level", (*MODELS, "transfers"),
     (
-        Column("item", "Item"), Column("name", "Name"), Column("minimum", "Minimum", "quantity"),
-        Column("usable", "Usable", "quantity"), Column("short", "Short", "quantity"),
-        Column("on_hand", "On hand", "quantity"), Column("held", "Held", "quantity"),
-        Column("past_date", "Past date", "quantity"), Column("in_transit", "In transit", "quantity"),
+        Column("item", "Item"), Column("name", "Name", rank=1), Column("minimum", "Minimum", "quantity"),
+        Column("usable", "Usable", "quantity", rank=1), Column("short", "Short", "quantity", rank=1),
+        Column("on_hand", "On hand", "quantity", rank=3), Column("held", "Held", "quantity", rank=3),
+        Column("past_date", "Past date", "quantity", rank=3), Column("in_transit", "In transit", "quantity"),
         Column("unit", "Unit"),
     ),
     f"""WITH {SHELF},

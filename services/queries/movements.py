@@ -20,12 +20,13 @@ MAX_ROWS: Final = 100_000
 _QUESTION: Final = GoodsQuestion(
     "Movements", ("movements",),
     (
-        Column("effective_at", "When", "moment"), Column("location", "Location"), Column("revision", "No.", "number"),
-        Column("kind", "Movement"), Column("change", "Change", "quantity"), Column("running", "On hand", "quantity"),
-        Column("unit", "Unit"), Column("lots", "Lots"), Column("party", "From or to"), Column("reason", "Why"),
+        Column("effective_at", "When", "moment", rank=1), Column("location", "Location"),
+        Column("revision", "No.", "number", rank=1), Column("kind", "Movement", rank=1),
+        Column("change", "Change", "quantity", rank=1), Column("running", "On hand", "quantity", rank=1),
+        Column("unit", "Unit", rank=3), Column("lots", "Lots"), Column("party", "From or to"), Column("reason", "Why"),
         Column("state", "State"), Column("breaches", "Broke"), Column("unrecorded", "Beyond ledger", "quantity"),
-        Column("recorded_at", "Recorded", "moment"), Column("actor", "By"), Column("note", "Note"),
-        Column("sequence", "Event", "number"),
+        Column("recorded_at", "Recorded", "moment", rank=4), Column("actor", "By", rank=3),
+        Column("note", "Note", rank=3), Column("sequence", "Event", "number", rank=4),
     ),
     """WITH moved AS (
         SELECT m.location, m.revision, m.effective_at, m.absorbed_by IS NOT NULL AS absorbed,

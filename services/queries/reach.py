@@ -14,11 +14,11 @@ from services.queries.shelf import CERTAIN, COVERED
 _QUESTION: Final = GoodsQuestion(
     "Reached by the recall", ("holds", "movements", "catalogue"),
     (
-        Column("recall", "Recall"), Column("recipient", "Recipient"), Column("purpose", "Purpose"),
-        Column("item", "Item"), Column("name", "Name"), Column("lot", "Lot"), Column("date", "Date", "date"),
-        Column("quantity", "Quantity", "quantity"), Column("unit", "Unit"), Column("location", "From"),
-        Column("effective_at", "When", "moment"), Column("certainty", "Lot"),
-        Column("revision", "No.", "number"),
+        Column("recall", "Recall"), Column("recipient", "Recipient", rank=1), Column("purpose", "Purpose", rank=3),
+        Column("item", "Item", rank=3), Column("name", "Name", rank=1), Column("lot", "Lot", rank=1),
+        Column("date", "Date", "date", rank=3), Column("quantity", "Quantity", "quantity", rank=1),
+        Column("unit", "Unit"), Column("location", "From"), Column("effective_at", "When", "moment"),
+        Column("certainty", "Certainty", rank=1), Column("revision", "No.", "number", rank=4),
     ),
     f"""WITH RECURSIVE affected AS (
         SELECT r.recall, x.item, x.lot_key, x.lot_form, {CERTAIN} AS certain

@@ -15,12 +15,13 @@ from shared.clock import utc_now
 _QUESTION: Final = GoodsQuestion(
     "To review", ("review", "stock_on_hand", "transfers", "holds", "catalogue"),
     (
-        Column("kind", "What"), Column("item", "Item"), Column("name", "Name"), Column("location", "Location"),
-        Column("subject", "Where to look"), Column("revision", "No.", "number"),
-        Column("quantity", "Figure", "quantity"), Column("occurred_at", "When", "moment"),
-        Column("short_at", "Short since", "moment"), Column("recorded_at", "Recorded", "moment"),
-        Column("detail", "Detail"), Column("actor", "By"), Column("todo", "To do"),
-        Column("closed_at", "Closed", "moment"), Column("closed_by", "Closed by"),
+        Column("kind", "What", rank=1), Column("item", "Item", rank=1), Column("name", "Name", rank=3),
+        Column("location", "Location", rank=1), Column("subject", "Where to look", rank=3),
+        Column("revision", "No.", "number", rank=4), Column("quantity", "Figure", "quantity"),
+        Column("occurred_at", "When", "moment"), Column("short_at", "Short since", "moment", rank=3),
+        Column("recorded_at", "Recorded", "moment", rank=4), Column("detail", "Detail"), Column("actor", "By", rank=3),
+        Column("todo", "To do", rank=1), Column("closed_at", "Closed", "moment", rank=3),
+        Column("closed_by", "Closed by", rank=3),
     ),
     """WITH seen AS (
         SELECT kind, subject, item, location, revision, quantity, occurred_at, short_at, recorded_at, detail, actor,

@@ -17,21 +17,21 @@ from shared.clock import utc_now
 By = Literal["location", "lot", "item"]
 
 _FIGURES: Final = (
-    Column("on_hand", "On hand", "quantity"),
+    Column("on_hand", "On hand", "quantity", rank=1),
     Column("reserved", "Reserved", "quantity"),
     Column("held", "Held", "quantity"),
     Column("past_date", "Past date", "quantity"),
-    Column("available", "Available", "quantity"),
+    Column("available", "Available", "quantity", rank=1),
     Column("unit", "Unit"),
 )
-_ITEM: Final = (Column("item", "Item"), Column("name", "Name"))
-_PLACE: Final = (Column("location", "Location"),)
+_ITEM: Final = (Column("item", "Item"), Column("name", "Name", rank=1))
+_PLACE: Final = (Column("location", "Location", rank=1),)
 _SUMS: Final = (
     "sum(on_hand)::bigint AS on_hand, sum(reserved)::bigint AS reserved, sum(stopped)::bigint AS held,"
     " sum(past)::bigint AS past_date, sum(available)::bigint AS available, min(unit) AS unit, min(date) AS first_date"
 )
 _WHERE: Final = "FROM judged WHERE ($4::text IS NULL OR lot_form = $4) AND ($5::text IS NULL OR owner = $5)"
-_FIRST: Final = Column("first_date", "First date", "date")
+_FIRST: Final = Column("first_date", "First date", "date", rank=3)
 
 QUESTIONS: Final[dict[By, GoodsQuestion]] = {
     "location": GoodsQuestion(
@@ -48,8 +48,9 @@ QUESTIONS: Final[dict[By, GoodsQuestion]] = {
     "lot": GoodsQuestion(
         "Stock on hand by lot", MODELS,
         (
-            *_ITEM, *_PLACE, Column("lot", "Lot"), Column("date", "Date", "date"), Column("date_kind", "Kind of date"),
-            Column("owner", "Owner"), *_FIGURES, Column("why", "Not given out"),
+            *_ITEM, *_PLACE, Column("lot", "Lot", rank=1), Column("date", "Date", "date", rank=1),
+            Column("date_kind", "Kind of date", rank=4), Column("owner", "Owner", rank=3), *_FIGURES,
+            Column("why", "Not given out"),
         ),
         f"WITH {SHELF} SELECT item, name, location, lot, date, date_kind, owner, on_hand, reserved, stopped AS held,"
         f" past AS past_date, available, unit, why {_WHERE}"

@@ -18,11 +18,12 @@ from shared.errors import Invalid
 _QUESTION: Final = GoodsQuestion(
     "Trace", ("movements", "stock_on_hand", "transfers", "catalogue"),
     (
-        Column("step", "Step"), Column("item", "Item"), Column("name", "Name"), Column("lot", "Lot"),
-        Column("date", "Date", "date"), Column("location", "Location"), Column("quantity", "Quantity", "quantity"),
-        Column("unit", "Unit"), Column("party", "From or to"), Column("reason", "What for"),
-        Column("effective_at", "When", "moment"), Column("relation", "Relation"), Column("certainty", "Lot"),
-        Column("revision", "No.", "number"),
+        Column("step", "Step", rank=1), Column("item", "Item", rank=3), Column("name", "Name"), Column("lot", "Lot"),
+        Column("date", "Date", "date", rank=3), Column("location", "Location", rank=1),
+        Column("quantity", "Quantity", "quantity", rank=1), Column("unit", "Unit"),
+        Column("party", "From or to", rank=1), Column("reason", "What for", rank=3),
+        Column("effective_at", "When", "moment", rank=1), Column("relation", "Relation"),
+        Column("certainty", "Certainty", rank=1), Column("revision", "No.", "number", rank=4),
     ),
     """WITH RECURSIVE seed AS (
         SELECT DISTINCT item, lot_form FROM movement_lots WHERE lot_form = $3 AND ($1::text IS NULL OR item = $1)

@@ -14,11 +14,12 @@ from shared.clock import utc_now
 _QUESTION: Final = GoodsQuestion(
     "In transit", ("transfers", "catalogue"),
     (
-        Column("transfer", "Transfer"), Column("item", "Item"), Column("name", "Name"), Column("origin", "From"),
-        Column("destination", "To"), Column("lot", "Lot"), Column("date", "Date", "date"), Column("owner", "Owner"),
-        Column("quantity", "Quantity", "quantity"), Column("unit", "Unit"),
-        Column("dispatched_at", "Dispatched", "moment"), Column("expected_by", "Expected by", "moment"),
-        Column("overdue", "Overdue", "flag"),
+        Column("transfer", "Transfer", rank=1), Column("item", "Item", rank=1), Column("name", "Name", rank=3),
+        Column("origin", "From"), Column("destination", "To", rank=1), Column("lot", "Lot", rank=3),
+        Column("date", "Date", "date", rank=4), Column("owner", "Owner", rank=4),
+        Column("quantity", "Quantity", "quantity", rank=1), Column("unit", "Unit"),
+        Column("dispatched_at", "Dispatched", "moment", rank=3), Column("expected_by", "Expected by", "moment", rank=1),
+        Column("overdue", "Overdue", "flag", rank=1),
     ),
     """SELECT t.*, coalesce(i.name, t.item) AS name, coalesce(t.expected_by < $3, false) AS overdue
     FROM in_transit t LEFT JOIN items i USING (item)

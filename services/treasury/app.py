@@ -12,7 +12,7 @@ from shared.settings import Settings
 
 
 def service(settings: Settings) -> Service:
-    terms = Terms.of(settings)
+    terms = Terms.of(settings, settings.retention_years)
     return Service(treasury, deciders_under(terms), settings, managers(terms))
 
 

@@ -14,6 +14,7 @@ from services.local.nats import NatsServer
 from services.projections.registry import DISTRIBUTION, PROJECTIONS
 from services.queries import distribution
 from services.queries.answer import QueryResult
+from shared.erasure import Stage as Erasure
 from tests.integration.test_distribution_read_models import STREAMS, busy, store
 from tests.support.hall import MONDAY, WEEK, goods, packed
 from tests.support.openings import Opening
@@ -63,6 +64,26 @@ async def following(stage: Stage, opening: Opening) -> AsyncIterator[Asked]:
 # -- at the table -----------------------------------------------------------------------------------------------------
 
 
+async def test_a_household_that_was_erased_is_found_by_its_card_and_is_not_due(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    for household, card in (("h1", "c1"), ("h2", "c2")):
+        hall.household(household, "adult", card=card)
+    hall.record(c.PersonErased(kind="household", person="h1", stage=Erasure.ERASED, occurred_at=hall.now))
+    hall.record(c.PersonErased(kind="other", person="h2", stage=Erasure.ERASED, occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.check_in, who="c1", now=NOW)
+        assert (row["household"], row["due"], row["warnings"]) == (
+            "h1",
+            False,
+            "erased on 2026-06-01, register it anew",
+        )
+        row = await asked.one(distribution.check_in, who="c2", now=NOW)
+        assert (row["due"], row["warnings"]) == (True, None)
+        listed = await asked.records(distribution.households)
+        assert [row["erased_at"] for row in listed] == [MONDAY, None]
+
+
 async def test_a_household_is_due_as_often_as_its_programme_allows_under_whichever_id_it_was_served(
     stage: Stage,
 ) -> None:
@@ -79,7 +100,7 @@ async def test_a_household_is_due_as_often_as_its_programme_allows_under_whichev
         assert row["warnings"] == "of them 1 as h1; h1 goes on as h2"
         hall.later(hours=1)
         row = await asked.one(distribution.check_in, who="h3", now=NOW)
-        assert (row["due"], row["warnings"]) == (False, "not eligible since 2026-05-31")
+        assert (row["due"], row["warnings"]) == (False, "was eligible until 2026-05-31")
         assert await asked.records(distribution.check_in, who="nobody", now=NOW) == []
 
 
@@ -111,8 +132,8 @@ async def test_an_unpacked_box_that_was_handed_out_is_to_be_looked_into_and_so_i
     hall.household("h1", "adult")
     hall.confirm(hall.order("o1", "h1", goods(rice=1)).data)
     first = hall.pack("b1", "o1", "h1", packed("rice", 1, "A"))
-    unpacked = {"order": "o1", "reason": "x", "site": "hall", "packed": first.data.packed, "occurred_at": hall.now}
-    hall.record(c.BoxUnpacked(box="b1", **unpacked))
+    unpacked = {"order": "o1", "household": "h1", "site": "hall", "packed": first.data.packed}
+    hall.record(c.BoxUnpacked(box="b1", **unpacked, reason="x", occurred_at=hall.now))
     hall.later(minutes=1)
     hall.pack("b2", "o1", "h1", packed("rice", 1, "A"))
     hall.hand_out(first, breaches=(c.DistributionError.BOX_UNPACKED,))
@@ -121,7 +142,7 @@ async def test_an_unpacked_box_that_was_handed_out_is_to_be_looked_into_and_so_i
     async with following(stage, made) as asked:
         row = await asked.one(distribution.review)
         assert (row["kind"], row["subject"]) == ("box_unpacked", "box:b1")
-        assert "release hold unpacked-b1, if there is one; then send ResolveHandOut." in row["todo"]
+        assert "release hold unpacked-b1, if there is one; reverse the hand-out if it is here" in row["todo"]
         (row,) = [row for row in await asked.records(distribution.stuck, now=NOW) if row["what"] == "order"]
         assert (row["waits"], row["why"]) == ("its box to be unpacked", "box b2 of an order that ended")
 
@@ -136,7 +157,7 @@ async def test_what_a_household_comes_for_is_no_second_serving(stage: Stage) -> 
     hall.record(c.EntitlementClaimed(**claim, used=1, limit=1, claimed_by="fulfilling"))
     lots = (packed("rice", 1, "A"),)
     reserved = c.ReservedGoods(item="rice", asked=2, short=1, lots=lots)
-    hall.record(c.GoodsReserved(order="o1", goods=(reserved,), occurred_at=hall.now))
+    hall.record(c.GoodsReserved(order="o1", site="hall", goods=(reserved,), occurred_at=hall.now))
     async with following(stage, made) as asked:
         row = await asked.one(distribution.check_in, who="h1", now=NOW)
         assert (row["due"], row["used"], row["state"], row["warnings"]) == (True, 1, "to pack", "1 items are short")
@@ -167,6 +188,64 @@ async def test_what_nobody_follows_up_is_stuck(stage: Stage) -> None:
         }  # fmt: skip
 
 
+async def test_what_two_households_have_is_one_s_after_they_were_merged_on_either_card(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    hall.household("h1", "adult", card="c1")
+    hall.household("h2", "adult", card="c2")
+    hall.confirm(hall.order("o1", "h1", goods(rice=1)).data)
+    hall.later(minutes=1)
+    hall.confirm(hall.order("o2", "h2", goods(rice=1)).data)
+    hall.hand_out(hall.pack("b1", "o1", "h1", packed("rice", 1, "A")))
+    for household, allergens in (("h1", "milk"), ("h2", "peanuts")):
+        hall.record(
+            c.MemberAdded(household=household, member="m9", band=c.AgeBand.CHILD, allergens=allergens, size=2,
+                          occurred_at=hall.now)
+        )  # fmt: skip
+    hall.record(c.HouseholdsMerged(household="h2", into="h1", reason="twice", occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        for card in ("c1", "c2"):
+            row = await asked.one(distribution.check_in, who=card, now=NOW)
+            assert (row["household"], row["order_id"], row["state"]) == ("h1", "o2", "to pack"), card
+            assert len(row["avoids"]) == 2
+
+
+async def test_a_card_that_two_households_have_is_to_be_looked_into_until_one_has_another_or_they_are_one(
+    stage: Stage,
+) -> None:
+    made = Opening()
+    hall = made.hall
+    for household, card in (("h1", "k1"), ("h2", None), ("h3", "k1"), ("h4", "k4"), ("h5", "k4"), ("h6", "k6"),
+                            ("h7", "k6")):  # fmt: skip
+        hall.household(household, "adult", card=card)
+    hall.record(c.HouseholdsMerged(household="h5", into="h4", reason="twice", occurred_at=hall.now))
+    hall.record(c.HouseholdChanged(household="h7", card="k7", occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.review)
+        assert (row["kind"], row["subject"], row["detail"]) == ("card_shared", "card:k1", "card k1 is on h1 and h3")
+        assert "ChangeHousehold" in row["todo"] and "ResolveVisit" not in row["todo"]
+        rows = await asked.records(distribution.check_in, who="k1", now=NOW)
+        assert [(row["household"], row["warnings"]) for row in rows] == [
+            ("h1", "card k1 is also on h3"), ("h3", "card k1 is also on h1"),
+        ]  # fmt: skip
+        assert (await asked.one(distribution.check_in, who="k4", now=NOW))["warnings"] == "h5 goes on as h4"
+
+
+async def test_a_session_counts_households_once_and_who_gave_no_name_apart(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    for household in ("h1", "h2", "h3"):
+        hall.household(household, "adult")
+    for visit, household in (("v1", "h1"), ("v2", "h2"), ("v3", None), ("v4", None), ("v5", "h3"), ("v6", "h3")):
+        hall.visit(visit, household)
+    hall.record(c.HouseholdsMerged(household="h1", into="h2", reason="twice", occurred_at=hall.now))
+    async with following(stage, made) as asked:
+        row = await asked.one(distribution.session, session="monday")
+        assert (row["visits"], row["households"], row["anonymous"], row["people"]) == (6, 2, 2, 6)
+        (listed,) = await asked.records(distribution.sessions)
+        assert listed["households"] == 2
+
+
 # -- reports ----------------------------------------------------------------------------------------------------------
 
 
@@ -188,13 +267,14 @@ def _by_hand(made: Opening, first: date, last: date) -> dict[str, int]:
     """The report of the programme, from the events alone."""
     events = made.hall.events
     undone = {event.data.visit for event in events if isinstance(event.data, c.VisitReversed)}
+    here = {event.data.box for event in events if isinstance(event.data, c.HandOutReversed)}
     facts: list[tuple[datetime, Any, c.People, Mapping[str, int]]] = []
     for event in events:
         data = event.data
         if isinstance(data, c.VisitRecorded) and data.visit not in undone:
             who = data.household or ("visit", data.visit)
             facts.append((data.occurred_at, who, data.served, {line.item: line.quantity for line in data.goods}))
-        elif isinstance(data, c.BoxHandedOut):
+        elif isinstance(data, c.BoxHandedOut) and data.box not in here:
             lines: dict[str, int] = {}
             for line in data.packed:
                 lines[line.item] = lines.get(line.item, 0) + line.quantity
@@ -251,3 +331,16 @@ async def test_a_recall_reaches_what_it_covers_and_what_was_made_of_it(stage: St
         rows = await asked.records(distribution.reach, what="l7")
         assert {row["holder"] for row in rows} == {"gone", "v1", "made", "unknown"}
         assert await asked.records(distribution.reach, what="L9") == []
+        rows = await asked.records(distribution.reach, what="gone")
+        assert [(row["recall"], row["certainty"]) for row in rows] == [
+            ("all", "known"), ("all", "known"), ("by-date", "known"), ("by-date", "possibly"), ("by-lot", "known"),
+            ("by-lot", "known"),
+        ]  # fmt: skip
+        assert {row["recall"] for row in await asked.records(distribution.reach, what="here")} == {"all"}
+        assert {row["recall"] for row in await asked.records(distribution.reach, what="v1")} == {
+            "all", "by-date", "by-lot",
+        }  # fmt: skip
+        made_of_it = await asked.records(distribution.reach, what="made")
+        assert [(row["recall"], row["item"], row["certainty"]) for row in made_of_it] == [
+            ("all", "milk", "known"), ("by-date", "milk", "possibly"), ("by-lot", "milk", "known"),
+        ]  # fmt: skip

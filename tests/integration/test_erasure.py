@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ import pytest
 from nats.js.api import ConsumerInfo
 from nats.js.client import JetStreamContext
 
+from services.distribution.contract import distribution
+from services.distribution.deciders import deciders_under as of_distribution
+from services.distribution.processes import following_inventory
+from services.distribution.processes import managers as managers_of_distribution
 from services.inventory.contract import inventory
 from services.inventory.deciders import deciders_under
 from services.inventory.processes import managers
@@ -22,7 +26,7 @@ from services.local.nats import NatsServer
 from shared.command import Answer, CommandMeta
 from shared.decider import Ref
 from shared.erasure import Stage, Terms
-from shared.errors import Rejected
+from shared.errors import Erased, LedgerError, Rejected
 from shared.event import decode
 from shared.keybucket import KeyBucket
 from shared.keyreader import Closed, open_texts
@@ -62,18 +66,28 @@ class Place:
         )  # fmt: skip
 
 
-class Shop(Service):
-    """The service, with a shorter way to send to it."""
+class Counter(Service):
+    """A service, with a shorter way to send to it."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(inventory, deciders_under(place.terms), place.settings(), managers(place.terms))
-        self.place = place
-        self.sent = 0
+    sent = 0
 
     async def send(self, name: str, data: dict[str, Any], actor: str = "sam") -> Answer:
         self.sent += 1
         meta = CommandMeta(id=f"{id(self)}-{self.sent}", actor=actor)
-        return await self.handler.handle(inventory.parse(name, data), meta)
+        return await self.handler.handle(self.contract.parse(name, data), meta)
+
+    async def refusal(self, name: str, data: dict[str, Any], actor: str = "sam") -> str:
+        with pytest.raises(LedgerError) as refused:
+            await self.send(name, data, actor)
+        return str(refused.value.code)
+
+
+class Shop(Counter):
+    """Inventory, where Ana is a donor."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(inventory, deciders_under(place.terms), place.settings(), managers(place.terms))
+        self.place = place
 
     async def stage(self, person: str = "ana") -> tuple[Stage, bool]:
         state, _ = await self.handler.state(Ref("erasure", f"donor:{person}"))
@@ -99,11 +113,6 @@ class Shop(Service):
     async def shown(self, sealed: str) -> str | Closed:
         """What somebody who looks at a read model sees of a sealed text."""
         return (await open_texts(self.nc, "inventory", from_file(self.place.masters), [sealed]))[sealed]
-
-    async def refusal(self, name: str, data: dict[str, Any], actor: str = "sam") -> str:
-        with pytest.raises(Rejected) as refused:
-            await self.send(name, data, actor)
-        return str(refused.value.code)
 
 
 @asynccontextmanager
@@ -323,3 +332,142 @@ async def test_an_erasure_that_goes_on_while_they_are_read_holds_nobody_up(
 
         monkeypatch.setattr(JetStreamContext.PullSubscription, "consumer_info", go_on_first)
         assert (await standings(shop.nc, "inventory"))[OWNER].stage is Stage.APPROVED
+
+
+# -- households -------------------------------------------------------------------------------------------------------
+
+
+def household(id: str) -> dict[str, Any]:
+    return {"kind": "household", "person": id}
+
+
+class Hall(Counter):
+    """Distribution beside inventory."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(
+            distribution, of_distribution(place.terms), place.settings(), managers_of_distribution(place.terms),
+            following=((inventory, following_inventory()),),
+        )  # fmt: skip
+
+    async def standing(self, id: str, *obstacles: str) -> None:
+        """Until just these are what the service noted to stand against the erasure of a household."""
+
+        def so(erasure: Any) -> bool:
+            return erasure.obstacles is not None and [one.what for one in erasure.obstacles] == [*obstacles]
+
+        await self.until("erasure", f"household:{id}", so)
+
+    async def until(self, category: str, id: str, condition: Callable[[Any], object]) -> None:
+        """Until the state of an aggregate is so."""
+        async with asyncio.timeout(10):
+            while not condition((await self.handler.state(Ref(category, id)))[0]):
+                await asyncio.sleep(0.02)
+
+    async def erase(self, id: str) -> None:
+        await self.send("RequestErasure", household(id) | {"reason": "asked"}, "sam")
+        await self.standing(id)
+        await self.send("ApproveErasure", household(id), "kim")
+        await self.until("erasure", f"household:{id}", lambda erasure: erasure.acknowledged)
+
+    def visit(self, id: str, who: str, **more: Any) -> dict[str, Any]:
+        line = {"item": "rice", "quantity": 1}
+        of = {"programme": "box", "period": f"{datetime.now(UTC):%G-W%V}", "session": "today"}
+        return {"visit": id, "household": who, "lines": [line], **of, **more}
+
+    async def open_doors(self) -> None:
+        """A programme and its session, open now; two households that are one, and one by itself."""
+        now = datetime.now(UTC)
+        await self.send("OpenProgramme", {"programme": "box", "name": "Box", "kind": "box"})
+        times = {"starts_at": (now - timedelta(hours=1)).isoformat(), "ends_at": (now + timedelta(hours=9)).isoformat()}
+        await self.send(
+            "ScheduleSession", {"session": "today", "programme": "box", "site": "store", "name": "T"} | times
+        )
+        await self.send("OpenSession", {"session": "today"})
+        for id in ("h-1", "h-2", "h-3"):
+            await self.send("RegisterHousehold", {"household": id, "name": f"Name of {id}", "size": 1})
+        await self.until("goods", "catalogue", lambda catalogue: "rice" in catalogue.items)
+
+
+@asynccontextmanager
+async def beside(place: Place) -> AsyncIterator[tuple[Shop, Hall]]:
+    """Both services."""
+    async with running(place) as shop:
+        hall = Hall(place)
+        await hall.start()
+        try:
+            yield shop, hall
+        finally:
+            await hall.stop()
+
+
+@asynccontextmanager
+async def open_hall(place: Place) -> AsyncIterator[tuple[Shop, Hall]]:
+    """Both services, rice in the store, and the doors open."""
+    async with beside(place) as (shop, hall):
+        await shop.send("RegisterItem", {"item": "rice", "name": "Rice", "unit": "each", "allergens": []})
+        await shop.send("OpenLocation", {"location": "store", "name": "Store", "kind": "site"})
+        lines = [{"lot": lot, "quantity": 5} for lot in ("A", "B")]
+        await shop.send("ReceiveStock", {"item": "rice", "location": "store", "source": "donation", "lines": lines})
+        await hall.open_doors()
+        yield shop, hall
+
+
+async def test_a_household_is_kept_while_a_recall_of_what_it_got_is_open_and_others_go_on_as_it(place: Place) -> None:
+    async with open_hall(place) as (shop, hall):
+        await hall.send("RecordVisit", hall.visit("v-1", "h-1"))
+        await hall.send("MergeHouseholds", {"household": "h-2", "into": "h-1", "reason": "twice"})
+        await shop.send("RecallLot", {"item": "rice", "recall": "r-1", "scope": {"lots": ["A"]}, "reason": "glass"})
+        await hall.until("goods", "catalogue", lambda catalogue: catalogue.recalls)
+        await hall.send("RequestErasure", household("h-1") | {"reason": "asked"}, "sam")
+        await hall.standing("h-1", "open recalls of what it got", "others that go on as it")
+        with pytest.raises(Rejected, match="open recalls of what it got: r-1; others that go on as it: h-2"):
+            await hall.send("ApproveErasure", household("h-1"), "kim")
+        await shop.send("LiftRecall", {"item": "rice", "recall": "r-1", "reason": "withdrawn"})
+        await hall.standing("h-1", "others that go on as it")
+        await hall.erase("h-2")
+        await hall.standing("h-1")
+        await hall.send("ApproveErasure", household("h-1"), "kim")
+        await hall.until("erasure", "household:h-1", lambda erasure: erasure.acknowledged)
+
+
+async def test_a_household_that_was_served_by_a_declaration_is_kept_for_the_years_that_were_set(place: Place) -> None:
+    place.terms = Terms(delay=timedelta(), years=4)
+    async with open_hall(place) as (_, hall):
+        await hall.send("RenewEligibility", {"household": "h-1", "basis": "income", "signature": "X"})
+        for id in ("h-1", "h-2"):
+            await hall.send("RecordVisit", hall.visit(f"v-{id}", id))
+        await hall.send("RequestErasure", household("h-1") | {"reason": "asked"}, "sam")
+        await hall.standing("h-1", "served by an eligibility that was declared")
+        until = f"{datetime.now(UTC).year + 4}-12-31"
+        with pytest.raises(Rejected, match=f"which is kept for 4 years, until {until}"):
+            await hall.send("ApproveErasure", household("h-1"), "kim")
+        await hall.erase("h-2")
+
+
+async def test_a_household_that_was_erased_is_served_only_as_a_fact_and_after_a_restart_too(place: Place) -> None:
+    async with open_hall(place) as (_, hall):
+        await hall.send("RegisterHousehold", {"household": "h-4", "size": 1})  # nothing of it was ever sealed
+        for id in ("h-1", "h-4"):
+            await hall.erase(id)
+    async with beside(place) as (_, hall):
+        for id in ("h-1", "h-4"):
+            assert await hall.refusal("RecordVisit", hall.visit(f"v-{id}", id)) == "HOUSEHOLD_ERASED"
+            placed = {"order": f"o-{id}", "household": id, "session": "today", "lines": hall.visit("", "")["lines"]}
+            assert await hall.refusal("PlaceOrder", placed) == "HOUSEHOLD_ERASED"
+            named = {"household": id, "member": "m", "name": "Ana"}
+            assert await hall.refusal("AddMember", named) == "HOUSEHOLD_ERASED"
+            again = {"household": id, "name": "Ana", "size": 1}
+            assert await hall.refusal("RegisterHousehold", again) == "ALREADY_EXISTS"
+            assert (await hall.send("RecordVisit", hall.visit(f"v-{id}", id, fact=True))).status == ACCEPTED
+
+
+async def test_nothing_is_sealed_under_a_key_that_was_destroyed_and_the_service_goes_on(place: Place) -> None:
+    """As `commons keys erase` destroys one of an id that nobody has."""
+    async with open_hall(place) as (_, hall):
+        assert hall._vault is not None
+        await hall._vault.destroy("household/h-9")
+        new = {"household": "h-9", "name": "Ana", "size": 1}
+        with pytest.raises(Erased, match=r"household/h-9 was erased, and nothing new is recorded under that id"):
+            await hall.send("RegisterHousehold", new)
+        assert (await hall.send("RegisterHousehold", new | {"household": "h-10"})).status == ACCEPTED

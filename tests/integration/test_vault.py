@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from services.local.nats import NatsServer
+from shared.command import Answer
 from shared.decider import Ref
 from shared.errors import CommandIdReused, Corrupt, Erased, LedgerError, Rejected
 from shared.event import FIRST_PREVHASH
 from shared.sealing import is_sealed
 from shared.store import chain
-from tests.support.club import Club, Join, Name, Place, Visit, club, event_of, running
+from tests.support.club import Club, GiveLocker, Join, Name, Place, TakeLocker, Visit, club, event_of, running
 from tests.support.club import Member as MemberState
 
 
@@ -110,6 +111,65 @@ async def test_the_same_name_has_the_same_index_and_another_has_another(place: P
         assert again == marks[0] and len(again) == 32
         assert service.handler.vault is not None
         assert service.handler.vault.blind("other", "ana ruiz") != again
+
+
+# -- remarks ----------------------------------------------------------------------------------------------------------
+
+TAKEN = TakeLocker(locker="l-1", why="Found the key of Bo's.")
+
+
+async def _why(service: Club, answer: Answer) -> str | None:
+    text = event_of(answer).why
+    return service.opened(text) if is_sealed(text) else text
+
+
+async def test_a_remark_is_sealed_for_whom_the_decision_named_whoever_made_the_key(place: Place) -> None:
+    """The command does not say whose locker it is, and the other process has never heard of the member."""
+    async with running(place) as service, running(place) as other:
+        await service.send(ANA, "1")
+        await service.send(GiveLocker(locker="l-1", member="m-1"), "2")
+        taken = await other.send(TAKEN, "3")
+        assert is_sealed(event_of(taken).why) and b"Found" not in (taken.event or b"")
+        assert await _why(service, taken) == TAKEN.why
+        assert (await service.send(TAKEN, "3")).event == taken.event
+        with pytest.raises(CommandIdReused):
+            await service.send(TakeLocker(locker="l-1", why="No reason."), "3")
+
+
+async def test_a_key_is_made_for_whoever_has_none_once_something_is_decided_of_them(place: Place) -> None:
+    async with running(place) as service:
+        assert service.handler.vault is not None
+        await service.send(GiveLocker(locker="l-1", member="m-5"), "1")
+        assert not service.handler.vault.knows("member/m-5")
+        assert await _why(service, await service.send(TAKEN, "2")) == TAKEN.why
+        await service.send(Join(member="m-6", name="Cy"), "3")
+        with pytest.raises(Rejected):
+            await service.send(Join(member="m-6", name="Cy"), "4")
+
+
+async def test_a_remark_about_nobody_stands_in_clear_and_is_compared(place: Place) -> None:
+    async with running(place) as service:
+        await service.send(GiveLocker(locker="l-1"), "1")
+        taken = await service.send(TAKEN, "2")
+        assert event_of(taken).why == TAKEN.why
+    async with running(place) as service:
+        assert (await service.send(TAKEN, "2")).event == taken.event
+        with pytest.raises(CommandIdReused) as refused:
+            await service.send(TakeLocker(locker="l-1", why="No reason."), "2")
+        assert refused.value.facts["field"] == "why"
+
+
+async def test_what_happened_to_who_was_erased_is_recorded_and_what_is_said_of_it_is_never_read(place: Place) -> None:
+    async with running(place) as service:
+        await service.send(ANA, "1")
+        await service.send(GiveLocker(locker="l-1", member="m-1"), "2")
+        await _erase(service, "m-1")
+        taken = await service.send(TAKEN, "3")
+        assert is_sealed(event_of(taken).why) and await _why(service, taken) is None
+    async with running(place) as service:
+        assert await _why(service, taken) is None
+        assert (await service.send(TAKEN, "3")).event == taken.event
+        assert service.handler.vault is not None and service.handler.vault.erased("member/m-1")
 
 
 # -- erasure ----------------------------------------------------------------------------------------------------------

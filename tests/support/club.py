@@ -74,6 +74,39 @@ class Name:
     name: Text
 
 
+@club.event(category="locker")
+class LockerGiven:
+    """A member has a locker, or a guest whom nobody knows."""
+
+    locker: Id
+    member: Id | None = None
+
+
+@club.command(category="locker", aggregate="locker", makes=(LockerGiven,))
+class GiveLocker:
+    """Give a locker to a member, or to a guest."""
+
+    locker: Id
+    member: Id | None = None
+
+
+@club.event(category="locker")
+class LockerTaken:
+    """A locker was taken back, and why."""
+
+    locker: Id
+    why: Annotated[str, Sealed(of="member", remark=True)]
+    member: Id | None = None
+
+
+@club.command(category="locker", aggregate="locker", makes=(LockerTaken,))
+class TakeLocker:
+    """Take a locker back: it knows whose it is."""
+
+    locker: Id
+    why: Text
+
+
 club.freeze()
 
 
@@ -107,6 +140,23 @@ def _check(state: Member) -> list[str]:
     return [f"{name} stands there for all to read" for name in state.names if not name.startswith("sealed:")]
 
 
+@dataclass
+class Locker:
+    member: str | None = None
+
+
+def _decide_locker(command: Any, state: Locker, _: Context) -> Any:
+    if isinstance(command, GiveLocker):
+        return LockerGiven(locker=command.locker, member=command.member)
+    return LockerTaken(locker=command.locker, why=command.why, member=state.member)
+
+
+def _evolve_locker(state: Locker, event: Any) -> Locker:
+    state.member = event.member
+    return state
+
+
+lockers: Decider[Locker] = Decider(club, "locker", Locker, Locker, _decide_locker, _evolve_locker, lambda _: [])
 members: Decider[Member] = Decider(club, "member", Member, Member, _decide, _evolve, _check)
 
 
@@ -156,7 +206,7 @@ class Club(Service):
 
 @asynccontextmanager
 async def running(place: Place) -> AsyncIterator[Club]:
-    service = Club(club, [members], place.settings())
+    service = Club(club, [members, lockers], place.settings())
     await service.start()
     try:
         yield service

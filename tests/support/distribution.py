@@ -143,13 +143,13 @@ def reserved(id: str = "o1", *lots: PackedLine, item: str = "rice", asked: int =
     """What inventory set aside: all of the standard box unless told otherwise."""
     lots = lots or (packed(asked, item),)
     short = asked - sum(lot.quantity for lot in lots)
-    return NoteReserved(order=id, goods=(ReservedGoods(item=item, asked=asked, lots=lots, short=short),))
+    return NoteReserved(order=id, site="hall", goods=(ReservedGoods(item=item, asked=asked, lots=lots, short=short),))
 
 
 def issued(id: str = "o1", movement: int = 7, quantity: int = 2) -> NoteIssued:
     """What inventory gave out of the rice."""
-    goods = IssuedGoods(item="rice", quantity=quantity, site="hall", movement=movement)
-    return NoteIssued(order=id, goods=(goods,))
+    goods = IssuedGoods(item="rice", quantity=quantity, site="hall", movement=movement, reserved=True)
+    return NoteIssued(order=id, box="b1", goods=(goods,))
 
 
 def pack(id: str = "b1", *lines: PackedLine, order: str = "o1", **more: Any) -> PackBox:

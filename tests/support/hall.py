@@ -23,6 +23,7 @@ from services.distribution.contract import (
     distribution,
     entitlement_id,
 )
+from shared.erasure import erasure_id
 from shared.event import FIRST_PREVHASH, Envelope, Recorded, decode, encode, event_id, sha256, timestamp
 from tests.support.sentences import sealed
 
@@ -90,6 +91,8 @@ class Hall:
                 return f"{event.site}:{event.date}"
             case "goods":
                 return "catalogue"
+            case "erasure":
+                return erasure_id(event)
         return str(getattr(event, _ID[category]))
 
     # -- the usual furniture --------------------------------------------------------------------------------------

@@ -92,7 +92,8 @@ MAKERS: tuple[Maker, ...] = (
     ),
     lambda d, at: ("ReleaseReservation", {**at, "reservation": f"r{d.id}"}),
     lambda d, at: ("HoldStock", {**at, "hold": f"h{d.id}", "reason": "damage", "lots": [LOTS[d.lot] or "UNKNOWN"]}),
-    lambda d, at: ("ReleaseHold", {**at, "hold": f"h{d.id}"}),
+    lambda d, at: ("SetApart", {**at, "hold": f"u{d.id}", "apart": f"U{d.id}", "lines": [_pick(d)]}),
+    lambda d, at: ("ReleaseHold", {**at, "hold": f"{'hu'[d.date % 2]}{d.id}"}),
     lambda d, at: ("RecallLot", {"item": "rice", "recall": "rc", "scope": {"lots": ["B"]}, "reason": "glass"}),
     lambda d, at: ("HoldStock", {**at, "hold": "rc", "reason": "recall"}),
     lambda d, at: (

@@ -30,7 +30,7 @@ class Draft(NamedTuple):
 
 
 drafts = st.builds(
-    Draft, st.integers(0, 15), st.integers(0, 4), st.integers(0, 1), st.integers(0, 2), st.integers(1, 9),
+    Draft, st.integers(0, 16), st.integers(0, 4), st.integers(0, 1), st.integers(0, 2), st.integers(1, 9),
     st.integers(0, 30), st.integers(0, 200),
 )  # fmt: skip
 histories = st.lists(drafts, min_size=15, max_size=60)
@@ -46,6 +46,7 @@ class Opening:
         self._visits: list[Recorded] = []
         self._issues: list[Recorded] = []
         self._packed: list[Recorded] = []
+        self._out: list[c.BoxHandedOut] = []
         self._orders: list[c.OrderPlaced] = []
         self._registered: list[str] = []
         self._recalled = 0
@@ -88,13 +89,22 @@ class Opening:
                 people = c.People(adult=draft.quantity % 3 + 1, child=draft.quantity % 2)
                 self._packed.append(self.hall.pack(f"b{number}", order.order, order.household, line, people=people))
             case 9 | 10 if self._packed:
-                self.hall.hand_out(self._packed.pop(draft.pick % len(self._packed)))
+                self._out.append(self.hall.hand_out(self._packed.pop(draft.pick % len(self._packed))).data)
+            case 16 if self._out:
+                box = self._out.pop(draft.pick % len(self._out))
+                self.hall.record(
+                    c.HandOutReversed(
+                        box=box.box, reason="the wrong box", order=box.order, household=box.household,
+                        programme=box.programme, period=box.period, session=box.session, site=box.site,
+                        occurred_at=self.hall.now,
+                    )
+                )  # fmt: skip
             case 11 if self._packed:
                 box = self._packed.pop(draft.pick % len(self._packed)).data
                 self.hall.record(
                     c.BoxUnpacked(
-                        box=box.box, order=box.order, reason="not fetched", site=box.site, packed=box.packed,
-                        occurred_at=self.hall.now,
+                        box=box.box, order=box.order, reason="not fetched", household=box.household, site=box.site,
+                        packed=box.packed, occurred_at=self.hall.now,
                     )
                 )  # fmt: skip
             case 12:

@@ -62,6 +62,8 @@ class World:
     locate: Mapping[str, Locate]
     states: dict[Ref, Any] = dataclasses.field(default_factory=dict)
     history: dict[Ref, list[Any]] = dataclasses.field(default_factory=dict)
+    erased: frozenset[str] = frozenset()
+    """Owners whose keys are destroyed, as `household/h-1`."""
 
     def state(self, ref: Ref) -> Any:
         return self.states[ref] if ref in self.states else self.deciders[ref.category].initial()
@@ -82,7 +84,7 @@ class World:
             event = decider.decide(
                 command,
                 self.state(Ref(spec.category, spec.aggregate(command))),
-                Context(now, actor, mandate, reads, past, blind, self._opened, self.erased),
+                Context(now, actor, mandate, reads, past, blind, self._opened, self.is_erased),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -95,13 +97,13 @@ class World:
             assert said is None or getattr(event, field.name) == said, f"{field.name} did not come back"
         return event
 
-    def erased(self, owner: str) -> bool:
+    def is_erased(self, owner: str) -> bool:
         """Whether an owner's key is destroyed: at once, when the events say that they are erased."""
         ref = Ref(CATEGORY, owner.replace("/", ":"))
-        return CATEGORY in self.deciders and self.state(ref).stage is Stage.ERASED
+        return owner in self.erased or (CATEGORY in self.deciders and self.state(ref).stage is Stage.ERASED)
 
     def _opened(self, text: str) -> str | None:
-        return None if self.erased(text.split(":")[2]) else opened(text)
+        return None if self.is_erased(text.split(":")[2]) else opened(text)
 
     def _recalled(self, wanted: Iterable[tuple[Ref, str]]) -> Iterable[tuple[tuple[Ref, str], Past]]:
         """The newest event of an aggregate that bears each name, as the kernel finds it."""
@@ -115,7 +117,7 @@ class World:
     def after(self, event: Any) -> World:
         """The world once an event is folded as the kernel would fold it, from its bytes. This world stays as it is."""
         contract = next(iter(self.deciders.values())).contract
-        event = sealed(contract, event, self.erased)
+        event = sealed(contract, event, self.is_erased)
         spec = contract.spec_of(event)
         raw = msgspec.json.encode(event)
         assert len(raw) < 59_000, "the event is too large"
@@ -128,7 +130,7 @@ class World:
         assert decider.check(state) == []
         assert _copy(decider, state) == state, "a snapshot loses something"
         history = {**self.history, ref: [*self.history.get(ref, ()), event]}
-        return World(self.deciders, self.locate, {**self.states, ref: state}, history)
+        return World(self.deciders, self.locate, {**self.states, ref: state}, history, self.erased)
 
     def folded_again(self, ref: Ref) -> Any:
         """The state of an aggregate, folded from its first event."""
@@ -148,11 +150,13 @@ def sealed(contract: Contract, event: Any, erased: Callable[[str], bool] = lambd
     def change(mark: Sealed, path: str, content: Any) -> str:
         if isinstance(content, str) and is_sealed(content):
             return content
-        assert not erased(str(mark.owner(event))), f"{path} is to be sealed for somebody who was erased"
+        assert mark.remark or not erased(str(mark.owner(event))), f"{path} is to be sealed for somebody who was erased"
         text = written(mark, path, content)
         if mark.holds is not None:
             _integers_only(msgspec.json.decode(text))
             assert read(text, mark.holds) == content, "what was sealed does not come back"
+        if mark.remark and mark.owner(event) is None:
+            return text
         made = f"sealed:1:{mark.owner(event)}:{path}:{secrets.token_urlsafe(60 + len(text.encode()))}"
         _texts[made] = text
         return made
@@ -166,7 +170,7 @@ def opened(text: str) -> str | None:
 
 
 def erase(owner: str) -> None:
-    """Destroy the key of an owner: what was sealed for it is never opened again."""
+    """Lose the key of an owner: what was sealed for it is never opened again."""
     for text in [text for text in _texts if text.startswith(f"sealed:1:{owner}:")]:
         del _texts[text]
 
@@ -213,6 +217,11 @@ class Given:
             return Outcome(self.world, self.world.decide(command, now, actor, mandate), None)
         except Rejected as refusal:
             return Outcome(self.world, None, refusal)
+
+    def erased(self, owner: str) -> Given:
+        """The same, once the key of an owner is destroyed."""
+        erase(owner)
+        return Given(dataclasses.replace(self.world, erased=self.world.erased | {owner}))
 
     def state(self, category: str, id: str) -> Any:
         return self.world.state(Ref(category, id))

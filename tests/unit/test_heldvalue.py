@@ -160,7 +160,7 @@ def test_a_command_that_has_another_type_than_is_sealed_is_refused(field: Any) -
 
 
 def test_an_owner_of_a_text_and_of_values_is_one() -> None:
-    assert ward.owners_of(RecordAllergy(patient="p-1", allergy="a", content=NUTS)) == ("patient/p-1",)
+    assert ward.owners_of(AllergyRecorded(patient="p-1", allergy="a", content=NUTS)) == ("patient/p-1",)
 
 
 # -- what consumers and senders are told ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Units: a quantity is an integer in the item's base unit (each, g, ml). Dates are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
@@ -14,12 +14,14 @@ from pydantic import AfterValidator, Field
 
 from services.inventory.contract import LotNumber
 from shared.contract import Contract, value
-from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text
+from shared.personal import Sealed
+from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text, shaped
 
 __all__ = [
-    "ANONYMOUS", "MAX_LINES", "AgeBand", "Amount", "BoxCode", "Date", "Delta", "DistributionError", "Id", "ItemLine",
-    "Moment", "NewBoxCode", "NewOrderId", "Note", "OrderId", "PackedLine", "People", "Period", "Quantity", "Revision",
-    "Text", "VisitId", "Warned", "Warning", "command", "distribution", "event", "value",
+    "ANONYMOUS", "MAX_LINES", "REMARK", "AgeBand", "Amount", "BoxCode", "Date", "Delta", "DistributionError", "Id",
+    "ItemLine", "Moment", "NewBoxCode", "NewOrderId", "Note", "OrderId", "PackedLine", "People", "Period",
+    "Quantity", "Revision", "Text", "VisitId", "Warned", "Warning", "command", "distribution", "event", "value",
+    "warnings_in", "warnings_said",
 ]  # fmt: skip
 
 distribution: Final = Contract("distribution")
@@ -48,6 +50,10 @@ MAX_LINES: Final = 60
 ANONYMOUS: Final = "anonymous"
 """Stands for the household in the id of an entitlement when nobody is named."""
 
+REMARK: Final = Sealed(of="household", remark=True)
+"""Marks what is said in words beside a household: sealed under its key, in clear where nobody is named, and never read
+again once the household was erased (docs/decisions/0024)."""
+
 
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
@@ -71,9 +77,11 @@ class DistributionError(StrEnum):
     NOTHING_TO_REVIEW = "NOTHING_TO_REVIEW"
     BOX_UNPACKED = "BOX_UNPACKED"
     BOX_GONE = "BOX_GONE"
+    NOT_HANDED_OUT = "NOT_HANDED_OUT"
     ORDER_ENDED = "ORDER_ENDED"
     NOT_CONFIRMED = "NOT_CONFIRMED"
     SAME_HOUSEHOLD = "SAME_HOUSEHOLD"
+    HOUSEHOLD_ERASED = "HOUSEHOLD_ERASED"
     HOUSEHOLD_MERGED = "HOUSEHOLD_MERGED"
     NOT_MERGED = "NOT_MERGED"
     HOUSEHOLD_SIZE = "HOUSEHOLD_SIZE"
@@ -98,6 +106,7 @@ class DistributionError(StrEnum):
     NOT_RESERVED = "NOT_RESERVED"
     BOX_EMPTY = "BOX_EMPTY"
     BEYOND_ORDER = "BEYOND_ORDER"
+    RECALLED = "RECALLED"
     GOODS_TAKEN = "GOODS_TAKEN"
     WRONG_RECIPIENT = "WRONG_RECIPIENT"
     UNKNOWN_CLAIM = "UNKNOWN_CLAIM"
@@ -160,8 +169,15 @@ NewBoxCode = NewOrderId
 """The code of a box that is to be: inventory gives its goods out under it."""
 
 Period = Annotated[
-    str, Field(pattern=r"^\d{4}(-W\d\d|-\d\d(-\d\d)?)?$"), Meta(max_length=10)
-]  # fmt: skip
+    str,
+    Field(
+        pattern=shaped(
+            r"^\d{4}(-W\d\d|-\d\d(-\d\d)?)?$",
+            "a period is a week, as 2026-W47, or a month, as 2026-11, or a day, or a year",
+        )
+    ),
+    Meta(max_length=10),
+]
 """The time that a limit is for, as ISO 8601 writes it: a year, a month, a week (2026-W47) or a day."""
 
 
@@ -208,3 +224,26 @@ class Warned:
 
     item: Id
     warning: Warning
+
+
+_NO_WARNING: Final = "none"
+_LONGEST: Final = max(len(warning) for warning in Warning)
+
+
+def warnings_said(warned: Iterable[Warned], items: Iterable[str]) -> str:
+    """Warnings about some of these items as one text, which events seal: which of its goods a household may not eat.
+
+    Words with a blank between, each an item, `=` and the warning: `rice=allergens_unknown stew=allergen`; `none` where
+    there is no warning. Blanks fill it up to what it would be if every item warned, so that the length of what is
+    sealed says nothing either.
+    """
+    text = " ".join(f"{one.item}={one.warning}" for one in warned)
+    return (text or _NO_WARNING).ljust(sum(len(item) + _LONGEST + 2 for item in set(items)))
+
+
+def warnings_in(text: str) -> tuple[Warned, ...]:
+    """The warnings in such a text, once it is opened. Raises ValueError for any other."""
+    if text.strip() == _NO_WARNING:
+        return ()
+    pairs = (word.partition("=") for word in text.split())
+    return tuple(Warned(item=item, warning=Warning(warning)) for item, _, warning in pairs)

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from services.distribution.contract.base import (
     MAX_LINES,
+    REMARK,
     BoxCode,
     DistributionError,
     Id,
@@ -21,7 +22,7 @@ from services.distribution.contract.base import (
     PackedLine,
     People,
     Period,
-    Warned,
+    Revision,
     command,
     event,
 )
@@ -31,7 +32,8 @@ from services.distribution.contract.base import (
 class BoxPacked:
     """Goods were packed for an order: `packed`, by lot. They stay in the box until it is handed out or unpacked.
 
-    `lines` is what the packer listed; nothing when the box holds just what was set aside.
+    `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are
+    written as those of OrderPlaced.
     """
 
     box: BoxCode
@@ -45,13 +47,17 @@ class BoxPacked:
     session: Id
     site: Id
     people: People
-    warnings: tuple[Warned, ...] = ()
+    warnings: Annotated[str | None, REMARK] = None
     occurred_at: Moment
 
 
 @command(category="box", aggregate="box", makes=(BoxPacked,))
 class PackBox:
-    """Pack a box for an order. Its lots left out are those that were set aside for the order."""
+    """Pack a box for an order. Its lots left out are those that were set aside for the order.
+
+    What is recalled is refused, and so is a line without a lot, or of unknown lot, of an item that has an open recall.
+    What was packed a while ago is recorded all the same, so that its hand-out can be, and waits in the box.
+    """
 
     box: NewBoxCode
     order: OrderId
@@ -66,7 +72,8 @@ class BoxUnpacked:
 
     box: BoxCode
     order: OrderId
-    reason: Note
+    reason: Annotated[str, REMARK]
+    household: Id
     site: Id
     packed: tuple[PackedLine, ...]
     quarantine: tuple[Id, ...] = ()
@@ -88,7 +95,9 @@ class BoxHandedOut:
 
     `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
     household was served twice), an authorisation that was over, an order that had ended, a box that was unpacked by
-    mistake, goods that were not set aside any more, as after a recall.
+    mistake, a household that was erased, goods that are recalled, or were not set aside any more. `hand_out` counts the
+    hand-outs of this box: more than one when one was reversed. `apart` are the items that were held under a lot of
+    their own when it was unpacked.
     """
 
     box: BoxCode
@@ -104,6 +113,8 @@ class BoxHandedOut:
     fact: bool = False
     claimed: bool
     breaches: tuple[DistributionError, ...] = ()
+    hand_out: Revision = 1
+    apart: tuple[Id, ...] = ()
     occurred_at: Moment
 
 
@@ -111,7 +122,8 @@ class BoxHandedOut:
 class HandOutBox:
     """Hand a box out. With `fact`, or late, it reports what has happened and is recorded whatever it broke.
 
-    A box of what was set aside is refused when a recall, or somebody else, took that away since it was packed.
+    A box that holds what is recalled, or may be as its lot is not known, is refused; and a box of what was set aside
+    when somebody took that away since it was packed. Of one whose hand-out was reversed nothing is set aside any more.
     """
 
     box: BoxCode
@@ -121,20 +133,53 @@ class HandOutBox:
 
 
 @event(category="box")
-class HandOutResolved:
-    """Somebody looked into a box that was handed out against a rule, and closed its review.
+class HandOutReversed:
+    """A box was not handed out: it is here, packed, and may be handed out to whom it is for; or `unpacked`, as it was
+    before.
 
-    `note` says what was found, and names nobody.
+    `hand_out` is which of its hand-outs was reversed. Its goods come back into stock, and are not set aside again; the
+    claim of its order goes on.
     """
 
     box: BoxCode
-    note: Note
+    reason: Annotated[str, REMARK]
+    hand_out: Revision = 1
+    unpacked: bool = False
+    order: OrderId
+    household: Id
+    programme: Id
+    period: Period
+    session: Id
+    site: Id
+    occurred_at: Moment
+
+
+@command(category="box", aggregate="box", makes=(HandOutReversed,))
+class ReverseHandOut:
+    """Take a hand-out back that was recorded by mistake, as when the wrong box was scanned."""
+
+    box: BoxCode
+    reason: Note
+    occurred_at: Moment | None = None
+
+
+@event(category="box")
+class HandOutResolved:
+    """Somebody looked into a box that was handed out against a rule, and closed its review.
+
+    `note` says what was found.
+    """
+
+    box: BoxCode
+    note: Annotated[str, REMARK]
+    household: Id
     occurred_at: Moment
 
 
 @command(category="box", aggregate="box", makes=(HandOutResolved,))
 class ResolveHandOut:
-    """Close the review of a box that was handed out against a rule; the hand-out stands."""
+    """Close the review of a box that was handed out against a rule; the hand-out stands. Who finds that it is still
+    here reverses it instead."""
 
     box: BoxCode
     note: Note
@@ -142,6 +187,6 @@ class ResolveHandOut:
 
 
 __all__ = [
-    "BoxHandedOut", "BoxPacked", "BoxUnpacked", "HandOutBox", "HandOutResolved", "PackBox", "ResolveHandOut",
-    "UnpackBox",
+    "BoxHandedOut", "BoxPacked", "BoxUnpacked", "HandOutBox", "HandOutResolved", "HandOutReversed", "PackBox",
+    "ResolveHandOut", "ReverseHandOut", "UnpackBox",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from pydantic import Field
 from services.distribution.contract.base import (
     ANONYMOUS,
     MAX_LINES,
+    REMARK,
     DistributionError,
     Id,
     ItemLine,
@@ -26,7 +27,6 @@ from services.distribution.contract.base import (
     Period,
     Text,
     VisitId,
-    Warned,
     command,
     event,
 )
@@ -53,7 +53,8 @@ def of_visit(command: Any) -> str:
 class EntitlementClaimed:
     """A household is to be served once; `used` of `limit` times in the period are claimed with it (None: no limit).
 
-    `claim` is the order that it is for, or `box-` and the code of a box that was handed out without one. An override
+    `claim` is the order that it is for, or `box-` and the code of a box that was handed out without one (`box2-` when
+    it was handed out anew after a reversal). An override
     says by whose word (`claimed_by`) and why. With `fact` the household has been served already: nothing is refused.
     """
 
@@ -61,7 +62,7 @@ class EntitlementClaimed:
     programme: Id
     period: Period
     claim: Id
-    override_reason: Note | None = None
+    override_reason: Annotated[str | None, REMARK] = None
     asked_by: Text | None = None
     fact: bool = False
     used: int
@@ -94,7 +95,7 @@ class EntitlementReleased:
     programme: Id
     period: Period
     claim: Id
-    reason: Note
+    reason: Annotated[str, REMARK]
     used: int
     occurred_at: Moment
 
@@ -116,9 +117,10 @@ class VisitRecorded:
     """A household, or somebody who gave no name, was served at the table: `goods`, for so many people (`served`).
 
     `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings`
-    were given and seen. `breaches` are the rules that a fact broke: the limit (served twice), eligibility, a session
-    that was not open, a programme that is closed, a proxy who may not collect, a household that goes on as another.
-    `used` of `limit` times in the period are used with it.
+    were given and seen, written as those of OrderPlaced; null of somebody who gave no name. `breaches` are the rules
+    that a fact broke: the limit (served twice), eligibility, a session that was not open, a programme that is closed, a
+    proxy who may not collect, a household that goes on as another or was erased. `used` of `limit` times in the period
+    are used with it.
     """
 
     visit: VisitId
@@ -129,13 +131,13 @@ class VisitRecorded:
     lines: tuple[ItemLine, ...] = ()
     people: People | None = None
     collected_by: Id | None = None
-    override_reason: Note | None = None
+    override_reason: Annotated[str | None, REMARK] = None
     seen_warnings: bool = False
     fact: bool = False
     site: Id
     goods: tuple[ItemLine, ...]
     served: People
-    warnings: tuple[Warned, ...] = ()
+    warnings: Annotated[str | None, REMARK] = None
     breaches: tuple[DistributionError, ...] = ()
     used: int
     limit: int | None = None
@@ -178,7 +180,7 @@ class VisitReversed:
     household: Id | None = None
     programme: Id
     period: Period
-    reason: Note
+    reason: Annotated[str, REMARK]
     session: Id
     site: Id
     used: int
@@ -199,14 +201,13 @@ class ReverseVisit:
 
 @event(category="entitlement")
 class VisitResolved:
-    """Somebody looked into a visit that broke a rule, and closed its review. `note` says what was found, and
-    names nobody."""
+    """Somebody looked into a visit that broke a rule, and closed its review. `note` says what was found."""
 
     visit: VisitId
     household: Id | None = None
     programme: Id
     period: Period
-    note: Note
+    note: Annotated[str, REMARK]
     occurred_at: Moment
 
 

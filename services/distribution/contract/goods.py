@@ -1,7 +1,7 @@
 """Commands and events of `goods`: what distribution knows of inventory's items. There is one aggregate, `catalogue`.
 
-A process manager follows inventory's catalogue and notes here what warnings and reports need: a decision reads nothing
-of another service.
+A process manager follows inventory's catalogue and its recalls, and notes here what warnings, boxes and reports need: a
+decision reads nothing of another service.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from services.distribution.contract.base import Id, Moment, Revision, Text, command, event
+from services.inventory.contract import RecallScope
 
 CATALOGUE: Final = "catalogue"
 """The id of the one aggregate: a decision looks items up that it learns of only while it decides."""
@@ -54,4 +55,31 @@ class NoteGoods:
     occurred_at: Moment | None = None
 
 
-__all__ = ["CATALOGUE", "GoodsNoted", "NoteGoods"]
+@event(category="goods")
+class RecallNoted:
+    """A recall of an item is open in inventory, or (`open` false) was lifted; `scope` is what it covers, or covered.
+
+    `revision` is that of the event of the item's lots.
+    """
+
+    item: Id
+    recall: Id
+    revision: Revision
+    scope: RecallScope
+    open: bool
+    occurred_at: Moment
+
+
+@command(category="goods", aggregate=_catalogue, makes=(RecallNoted,))
+class NoteRecall:
+    """Note that a recall is open, or was lifted; sent by a process manager."""
+
+    item: Id
+    recall: Id
+    revision: Revision
+    scope: RecallScope
+    open: bool
+    occurred_at: Moment | None = None
+
+
+__all__ = ["CATALOGUE", "GoodsNoted", "NoteGoods", "NoteRecall", "RecallNoted"]

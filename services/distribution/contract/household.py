@@ -1,8 +1,8 @@
 """Commands and events of `household`: who is fed. What is personal is sealed under the household's own key.
 
 Clear are an opaque id, a card's code, the size and the age bands of its members, and until when it is eligible: what
-reports and the table need. Everything else (names, contact, diet, allergens, the basis of eligibility) is sealed, and
-when the key is destroyed the reports of the past still hold.
+reports and the table need. Everything else (names, contact, diet, allergens, the basis of eligibility, and every reason
+in words) is sealed, and when the key is destroyed the reports of the past still hold.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from services.distribution.contract.base import (
+    REMARK,
     AgeBand,
     Date,
     Id,
@@ -236,7 +237,7 @@ class HouseholdsMerged:
 
     household: Id
     into: Id
-    reason: Note
+    reason: Annotated[str, REMARK]
     occurred_at: Moment
 
 
@@ -256,7 +257,7 @@ class HouseholdsUnmerged:
 
     household: Id
     into: Id
-    reason: Note
+    reason: Annotated[str, REMARK]
     occurred_at: Moment
 
 

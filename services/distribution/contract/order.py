@@ -1,19 +1,22 @@
 """Commands and events of `order`: what one household is to get at one session.
 
     PlaceOrder -> OrderPlaced -> ConfirmOrder -> OrderConfirmed -> (box.py) packed and handed out
-    CancelOrder -> OrderCancelled, RecordNoShow -> NoShowRecorded, and by the fulfilment process OrderCompleted
+    CancelOrder -> OrderCancelled, RecordNoShow -> NoShowRecorded, and by the fulfilment process OrderCompleted, and
+    CompletionReversed when the box was not handed out after all
 
 When it is confirmed, the fulfilment process claims the entitlement and sets the goods aside in inventory.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
 from services.distribution.contract.base import (
     MAX_LINES,
+    REMARK,
     BoxCode,
     Id,
     ItemLine,
@@ -23,17 +26,28 @@ from services.distribution.contract.base import (
     OrderId,
     People,
     Period,
-    Warned,
     command,
     event,
 )
+
+
+class Stage(StrEnum):
+    """How far an order has come; what is packed for it is in its box."""
+
+    NONE = "none"
+    PLACED = "placed"
+    CONFIRMED = "confirmed"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no_show"
 
 
 @event(category="order")
 class OrderPlaced:
     """A household asked for goods at a session. `goods` is what it is to get: `lines`, or the standard box.
 
-    `warnings` were given and seen; `site` is where the goods leave from.
+    `warnings` were given and seen: words with blanks between and behind, an item, `=` and `allergen` or
+    `allergens_unknown` each (`rice=allergens_unknown stew=allergen`), or `none`. `site` is where the goods leave from.
     """
 
     order: OrderId
@@ -42,13 +56,13 @@ class OrderPlaced:
     slot: Moment | None = None
     lines: tuple[ItemLine, ...] = ()
     seen_warnings: bool = False
-    override_reason: Note | None = None
+    override_reason: Annotated[str | None, REMARK] = None
     goods: tuple[ItemLine, ...]
     programme: Id
     period: Period
     site: Id
     people: People
-    warnings: tuple[Warned, ...] = ()
+    warnings: Annotated[str | None, REMARK] = None
     occurred_at: Moment
 
 
@@ -78,7 +92,7 @@ class OrderConfirmed:
     site: Id
     goods: tuple[ItemLine, ...]
     people: People
-    override_reason: Note | None = None
+    override_reason: Annotated[str | None, REMARK] = None
     due_at: Moment
     occurred_at: Moment
 
@@ -100,7 +114,7 @@ class OrderCancelled:
     """An order is not wanted any more."""
 
     order: OrderId
-    reason: Note
+    reason: Annotated[str, REMARK]
     household: Id
     session: Id
     occurred_at: Moment
@@ -153,7 +167,35 @@ class CompleteOrder:
     occurred_at: Moment | None = None
 
 
+@event(category="order")
+class CompletionReversed:
+    """An order was not handed out in `box` after all, and is what it was before (`stage`): confirmed, and to be handed
+    out until `due_at`, or ended at `ended_at`."""
+
+    order: OrderId
+    box: BoxCode
+    household: Id
+    programme: Id
+    period: Period
+    session: Id
+    slot: Moment | None = None
+    stage: Stage
+    due_at: Moment | None = None
+    ended_at: Moment | None = None
+    occurred_at: Moment
+
+
+@command(category="order", aggregate="order", makes=(CompletionReversed,))
+class ReverseCompletion:
+    """Note that a box of an order was not handed out after all; sent by the fulfilment process. An order that another
+    box completed stays completed."""
+
+    order: OrderId
+    box: BoxCode
+    occurred_at: Moment | None = None
+
+
 __all__ = [
-    "CancelOrder", "CompleteOrder", "ConfirmOrder", "NoShowRecorded", "OrderCancelled", "OrderCompleted",
-    "OrderConfirmed", "OrderPlaced", "PlaceOrder", "RecordNoShow",
+    "CancelOrder", "CompleteOrder", "CompletionReversed", "ConfirmOrder", "NoShowRecorded", "OrderCancelled",
+    "OrderCompleted", "OrderConfirmed", "OrderPlaced", "PlaceOrder", "RecordNoShow", "ReverseCompletion", "Stage",
 ]  # fmt: skip

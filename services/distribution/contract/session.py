@@ -84,11 +84,13 @@ class CloseSession:
 
 @event(category="session")
 class SlotBooked:
-    """An order is booked for a session, at `slot` if it has slots."""
+    """An order is booked for a session, at `slot` if it has slots; `again` when it was expected before, and its box was
+    not handed out after all."""
 
     session: Id
     order: OrderId
     slot: Moment | None = None
+    again: bool = False
     occurred_at: Moment
 
 
@@ -96,12 +98,14 @@ class SlotBooked:
 class BookSlot:
     """Book an order; sent by the fulfilment process when it is placed.
 
-    When the session is closed, or it or the slot is full by then, the order is cancelled.
+    When the session is closed, or it or the slot is full by then, the order is cancelled. With `again` it is one that
+    was freed, and is expected still, whether or not the doors closed or its place was taken.
     """
 
     session: Id
     order: OrderId
     slot: Moment | None = None
+    again: bool = False
     occurred_at: Moment | None = None
 
 

@@ -6,10 +6,12 @@
     BoxPacked       -> NoteBox
     BoxHandedOut    -> IssueStock by the lots in the box, CompleteOrder; a claim, if the order's does not count;
                        of a box that was unpacked, as of a second one, without what is set aside
-    BoxUnpacked     -> NoteBox; chilled goods are held for review; what an ended order had set aside is released
+    HandOutReversed -> NoteReversal, ReverseCompletion; a claim that was the box's own is given back
+    BoxUnpacked     -> NoteBox; chilled goods are set apart and held; what an ended order had set aside is released
     OrderCancelled, NoShowRecorded -> FreeSlot, ReleaseEntitlement, and ReleaseReservation unless it is packed
-    OrderCompleted  -> FreeSlot
-    VisitRecorded   -> IssueStock for each item;  VisitReversed -> ReverseMovement for each
+    OrderCompleted  -> FreeSlot;  CompletionReversed -> BookSlot, or again what follows from its end
+    VisitRecorded   -> IssueStock for each item;  VisitReversed -> NoteReversal
+    ReversalNoted, and GoodsIssued of what was reversed -> ReverseMovement for each
     SessionClosed   -> RecordNoShow for each order that was still open
     due_at passed   -> RecordNoShow
     HouseholdsMerged, HouseholdsUnmerged -> NoteMerge
@@ -17,6 +19,9 @@
 What left the table has left: its issues say so (`already_left`) and inventory records them whatever its figure says. An
 issue that is refused where it happened is issued as of now. Of what was set aside for an order, what is in a packed box
 waits, even if the order ends, until somebody unpacks the box.
+
+Orders are forgotten once nothing follows from them any more. What comes late says enough by itself: goods that are set
+aside for an order that is not remembered are for nobody, and a box of it is handed out beyond its claim.
 """
 
 from __future__ import annotations
@@ -35,11 +40,13 @@ from services.distribution.contract import (
     CancelOrder,
     ClaimEntitlement,
     CompleteOrder,
+    CompletionReversed,
     DistributionError,
     FreeSlot,
     GoodsFreed,
     GoodsIssued,
     GoodsReserved,
+    HandOutReversed,
     HouseholdsMerged,
     HouseholdsUnmerged,
     IssuedGoods,
@@ -47,6 +54,7 @@ from services.distribution.contract import (
     NoteBox,
     NoteMerge,
     NoteReserved,
+    NoteReversal,
     OrderCancelled,
     OrderCompleted,
     OrderConfirmed,
@@ -57,17 +65,17 @@ from services.distribution.contract import (
     ReleaseEntitlement,
     ReservedGoods,
     ResolveStep,
+    ReversalNoted,
+    ReverseCompletion,
     SessionClosed,
+    Stage,
     VisitRecorded,
     VisitReversed,
     distribution,
     fulfilment_of_visit,
 )
-from services.distribution.processes.names import order_of, reservation_of
+from services.distribution.processes.names import claim_of, order_of, reference_of, reservation_of
 from services.inventory.contract import (
-    UNKNOWN,
-    HoldReason,
-    HoldStock,
     InventoryError,
     IssueStock,
     PickLine,
@@ -75,6 +83,7 @@ from services.inventory.contract import (
     ReleaseReservation,
     ReserveStock,
     ReverseMovement,
+    SetApart,
     inventory,
     lot_form,
 )
@@ -83,26 +92,62 @@ from shared.manager import Cause, Manager, Step
 
 _LEAD_TO_ORDERS: Final = ("BookSlot", "ClaimEntitlement", "ReserveStock")
 
+_INSTEAD: Final = "complete instead"
+"""Names the step by which another box completes an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """Whom claims of an order are for."""
+
+    household: str
+    programme: str
+    period: str
+
+    @classmethod
+    def of(cls, event: OrderConfirmed | HandOutReversed) -> _Whose:
+        return cls(event.household, event.programme, event.period)
+
 
 @dataclass(eq=False, slots=True)
 class _Order:
-    """What is remembered of an order from its confirmation on.
+    """What is remembered of an order for as long as something may follow from it.
 
-    `steps` are those that lead to it, `reserved` the items of which something is set aside, `boxes` the boxes that are
-    packed for it. `ended` says that it was cancelled or nobody came, `handed_out` that a box of it was.
+    `steps` are those that lead to it, `whose` its claim is, `items` what was asked for at `site`. `reserved` are the
+    items of which something is set aside, `boxes` the boxes that are packed for it, `out` those that are handed out,
+    each with the claim by which it counts; `completed` is the one that completed it. `ended` says that it was cancelled
+    or nobody came; None that this is not known, after the hand-out of an order that was forgotten was reversed. What
+    was to follow from events before `since` is needless.
     """
 
+    ended: bool | None = False
     steps: list[str] = field(default_factory=list)
-    confirmed: OrderConfirmed | None = None
+    whose: _Whose | None = None
+    site: str = ""
+    items: tuple[str, ...] = ()
     reserved: set[str] = field(default_factory=set)
     boxes: set[str] = field(default_factory=set)
-    ended: bool = False
-    handed_out: bool = False
+    out: dict[str, str] = field(default_factory=dict)
+    completed: str | None = None
+    since: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it was cancelled, nobody came, or it was handed out."""
+        return self.ended is True or bool(self.out)
 
     @property
     def needs_goods(self) -> bool:
         """Whether what is set aside for it is to stay so."""
-        return bool(self.boxes) or not (self.ended or self.handed_out)
+        return bool(self.boxes) or not self.over
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing follows from it any more. Of two boxes that were handed out for it, one may yet turn out to
+        be here still; then the other completes it, so both are remembered."""
+        if self.needs_goods or self.reserved or len(self.out) > 1:
+            return False
+        return self.completed in self.out if self.out else self.completed is None
 
 
 class Fulfilling(Manager):
@@ -110,9 +155,9 @@ class Fulfilling(Manager):
 
     name = "fulfilling"
     reads = (
-        OrderPlaced, OrderConfirmed, OrderCancelled, OrderCompleted, NoShowRecorded, BoxPacked, BoxUnpacked,
-        BoxHandedOut, VisitRecorded, VisitReversed, GoodsReserved, GoodsFreed, GoodsIssued, SessionClosed,
-        HouseholdsMerged, HouseholdsUnmerged, ProcessStepRefused,
+        OrderPlaced, OrderConfirmed, OrderCancelled, OrderCompleted, CompletionReversed, NoShowRecorded, BoxPacked,
+        BoxUnpacked, BoxHandedOut, HandOutReversed, VisitRecorded, VisitReversed, GoodsReserved, GoodsFreed,
+        GoodsIssued, ReversalNoted, SessionClosed, HouseholdsMerged, HouseholdsUnmerged, ProcessStepRefused,
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -121,41 +166,50 @@ class Fulfilling(Manager):
         """A heap of until when an order waits, its sequence, its id, and the event that confirmed it."""
         self._sent: dict[str, Step] = {}
         """Steps that something else follows from should they be refused, by their ids."""
-        self._issuing: dict[tuple[str, str], str] = {}
-        """Of those, the ones that give goods out, by fulfilment and item."""
-        self._movements: dict[str, list[IssuedGoods]] = {}
-        """What was given out for each visit, by the id of its fulfilment."""
-        self._reversed: dict[str, str] = {}
-        """Visits that were reversed, and why, by the same ids."""
+        self._issuing: dict[tuple[str, int, str], str] = {}
+        """Of those, the ones that give goods out, by box or visit, hand-out and item."""
 
     def react(self, event: Recorded) -> Iterable[Step]:
         match event.data:
             case OrderPlaced() as placed:
                 book = BookSlot(session=placed.session, order=placed.order, slot=placed.slot)
+                self._orders.setdefault(placed.order, _Order())
                 yield self._watched(self.step(event, distribution, book, about=placed.order), placed.order)
             case OrderConfirmed() as confirmed:
                 yield from self._confirmed(event, confirmed)
             case GoodsReserved() | GoodsFreed() | GoodsIssued() as goods:
                 yield from self._goods(event, goods)
+                self._settle(goods.order)
+            case ReversalNoted() as noted:
+                for issued in noted.goods:
+                    yield self._reverse(event, issued, noted.order)
             case BoxPacked() as packed:
-                self._order(packed.order).boxes.add(packed.box)
+                self._of_box(packed.order).boxes.add(packed.box)
                 yield self.step(event, distribution, NoteBox(order=packed.order, box=packed.box, packed=True))
             case BoxUnpacked() as unpacked:
                 yield from self._unpacked(event, unpacked)
+                self._settle(unpacked.order)
             case BoxHandedOut() as handed:
                 yield from self._handed_out(event, handed)
+                self._settle(handed.order)
+            case HandOutReversed() as undone:
+                yield from self._taken_back(event, undone)
             case OrderCancelled() | NoShowRecorded() as ended:
                 yield from self._ended(event, ended.order, ended.session)
+                self._settle(ended.order)
             case OrderCompleted() as completed:
                 served = FreeSlot(session=completed.session, order=completed.order, served=True)
                 yield self.step(event, distribution, served, about=completed.order)
+                if completed.order in self._orders:
+                    self._orders[completed.order].completed = completed.box
+                self._settle(completed.order)
+            case CompletionReversed() as reopened:
+                yield from self._reopened(event, reopened)
+                self._settle(reopened.order)
             case VisitRecorded() as visited:
                 yield from self._visited(event, visited)
-            case VisitReversed() as undone:
-                visit = fulfilment_of_visit(undone.visit)
-                self._reversed[visit] = undone.reason
-                for issued in self._movements.pop(visit, ()):
-                    yield self._reverse(event, issued, visit, undone.reason)
+            case VisitReversed(visit=visit):
+                yield self.step(event, distribution, NoteReversal(order=fulfilment_of_visit(visit)))
             case SessionClosed() as closed:
                 for order in closed.no_shows:
                     yield self._no_show(event, order)
@@ -170,29 +224,48 @@ class Fulfilling(Manager):
     def due(self, now: datetime) -> Iterable[Step]:
         while self._due and self._due[0][0] <= now:
             _, _, id, cause = heapq.heappop(self._due)
-            order = self._order(id)
-            if not (order.ended or order.handed_out):
+            order = self._orders.get(id)
+            if order is not None and not order.over:
                 yield self._no_show(cause, id)
 
     def moot(self, step: Step) -> bool:
-        """Nothing is set aside any more for an order that is over."""
-        command = step.command
-        if not isinstance(command, ReserveStock):
-            return False
-        order = self._orders.get(order_of(command.reservation) or "")
-        return order is not None and not order.needs_goods
+        """Nothing is set aside any more for an order that is over, and what was to end it before it was reopened is
+        over too; a box completes in another's stead only while it is out itself."""
+        match step.command:
+            case ReserveStock(reservation=reservation):
+                order = self._orders.get(order_of(reservation) or "")
+                return order is None or not order.needs_goods or step.cause.sequence < order.since
+            case RecordNoShow():
+                order = self._orders.get(step.command.order)
+                return order is not None and step.cause.sequence < order.since
+            case CompleteOrder() if step.name == _INSTEAD:
+                order = self._orders.get(step.command.order)
+                return order is None or step.command.box not in order.out
+        return False
 
     # -- orders -------------------------------------------------------------------------------------------------------
 
-    def _order(self, id: str) -> _Order:
-        return self._orders.setdefault(id, _Order())
+    def _of_box(self, id: str) -> _Order:
+        """The order of a box. One that was forgotten is over."""
+        return self._orders.setdefault(id, _Order(ended=True))
+
+    def _settle(self, id: str) -> None:
+        """Forget an order that nothing follows from any more."""
+        order = self._orders.get(id)
+        if order is not None and order.settled:
+            self._forget_steps(order)
+            del self._orders[id]
 
     def _confirmed(self, event: Recorded, confirmed: OrderConfirmed) -> Iterable[Step]:
-        self._order(confirmed.order).confirmed = confirmed
+        order = self._orders.setdefault(confirmed.order, _Order())
+        order.whose, order.site = _Whose.of(confirmed), confirmed.site
+        order.items = tuple(line.item for line in confirmed.goods)
         heapq.heappush(self._due, (confirmed.due_at, event.sequence, confirmed.order, Cause.of(event)))
+        overridden = confirmed.override_reason is not None  # why is sealed, and is not copied into a command
         claim = ClaimEntitlement(
             household=confirmed.household, programme=confirmed.programme, period=confirmed.period,
-            claim=confirmed.order, override_reason=confirmed.override_reason, asked_by=event.envelope.authid,
+            claim=confirmed.order, asked_by=event.envelope.authid,
+            override_reason=f"As said when order {confirmed.order} was confirmed." if overridden else None,
         )  # fmt: skip
         yield self._watched(self.step(event, distribution, claim), confirmed.order)
         for line in confirmed.goods:
@@ -204,23 +277,46 @@ class Fulfilling(Manager):
             yield self._watched(step, confirmed.order)
 
     def _ended(self, event: Recorded, id: str, session: str) -> Iterable[Step]:
-        order = self._order(id)
+        yield self.step(event, distribution, FreeSlot(session=session, order=id), about=id)
+        order = self._orders.get(id)
+        if order is None:  # it was handed out meanwhile, and is forgotten
+            return
         order.ended = True
         self._forget_steps(order)
-        yield self.step(event, distribution, FreeSlot(session=session, order=id), about=id)
-        if order.confirmed is None or order.handed_out:
+        yield from self._given_up(event, id, order)
+
+    def _given_up(self, event: Recorded, id: str, order: _Order) -> Iterable[Step]:
+        """What follows when an order ended, unless it was handed out: its claim and its goods are given back."""
+        if order.whose is None or order.out:
             return
-        release = ReleaseEntitlement(
-            household=order.confirmed.household, programme=order.confirmed.programme, period=order.confirmed.period,
-            claim=id, reason="The order ended without being handed out.",
-        )  # fmt: skip
-        yield self.step(event, distribution, release, met_by=DistributionError.UNKNOWN_CLAIM)
+        yield self._unclaim(event, order.whose, id, "The order ended without being handed out.")
         if not order.boxes:
-            yield from self._release_all(event, order)
+            yield from self._release_all(event, id, order)
+
+    def _reopened(self, event: Recorded, undone: CompletionReversed) -> Iterable[Step]:
+        """An order is again what it was before a box of it was handed out."""
+        order = self._orders.get(undone.order)
+        if order is not None:
+            order.completed, order.since = None, event.sequence
+            order.ended = undone.stage is not Stage.CONFIRMED
+        if undone.stage is Stage.CONFIRMED:
+            book = BookSlot(session=undone.session, order=undone.order, slot=undone.slot, again=True)
+            yield self.step(event, distribution, book, about=undone.order)
+            if undone.due_at is not None:
+                heapq.heappush(self._due, (undone.due_at, event.sequence, undone.order, Cause.of(event)))
+        elif order is not None:
+            yield from self._given_up(event, undone.order, order)
 
     def _no_show(self, cause: Recorded | Cause, order: str) -> Step:
         met = DistributionError.ORDER_ENDED
         return self.step(cause, distribution, RecordNoShow(order=order), f"no show {order}", met_by=met)
+
+    def _unclaim(self, event: Recorded, whose: _Whose, claim: str, reason: str) -> Step:
+        release = ReleaseEntitlement(
+            household=whose.household, programme=whose.programme, period=whose.period, claim=claim, reason=reason
+        )
+        met = DistributionError.UNKNOWN_CLAIM
+        return self.step(event, distribution, release, f"release claim {claim}", met_by=met)
 
     # -- goods --------------------------------------------------------------------------------------------------------
 
@@ -232,96 +328,111 @@ class Fulfilling(Manager):
                 there = [reserved.item for reserved in goods.goods if reserved.lots]
                 if order is not None:
                     order.reserved.update(there)
-                    if order.confirmed is not None and not order.needs_goods:
-                        for item in there:
-                            yield self._release(event, order.confirmed, item)
+                if order is None or not order.needs_goods:
+                    for item in there:
+                        yield self._release(event, goods.order, goods.site, item)
             case GoodsFreed():
                 if order is not None and not goods.remaining:
                     order.reserved.discard(goods.item)
             case GoodsIssued():
                 for issued in goods.goods:
-                    self._sent.pop(self._issuing.pop((goods.order, issued.item), ""), None)
-                    if order is not None:
+                    whom = goods.box or goods.order
+                    self._sent.pop(self._issuing.pop((whom, goods.hand_out, issued.item), ""), None)
+                    if order is not None and issued.reserved:
                         order.reserved.discard(issued.item)
-                    elif goods.order in self._reversed:  # it was reversed before its goods were known to have left
-                        yield self._reverse(event, issued, goods.order, self._reversed[goods.order])
-                    else:
-                        self._movements.setdefault(goods.order, []).append(issued)
+                    if goods.reversed:
+                        yield self._reverse(event, issued, goods.order)
 
-    def _release_all(self, event: Recorded, order: _Order) -> Iterable[Step]:
-        if order.confirmed is not None:
-            for line in order.confirmed.goods:
-                yield self._release(event, order.confirmed, line.item)
+    def _release_all(self, event: Recorded, id: str, order: _Order) -> Iterable[Step]:
+        for item in order.items:
+            yield self._release(event, id, order.site, item)
 
-    def _release(self, event: Recorded, confirmed: OrderConfirmed, item: str) -> Step:
-        release = ReleaseReservation(item=item, location=confirmed.site, reservation=reservation_of(confirmed.order))
+    def _release(self, event: Recorded, order: str, site: str, item: str) -> Step:
+        release = ReleaseReservation(item=item, location=site, reservation=reservation_of(order))
         met = InventoryError.UNKNOWN_RESERVATION
-        return self.step(event, inventory, release, f"release {item}", met_by=met, about=confirmed.order)
+        return self.step(event, inventory, release, f"release {item}", met_by=met, about=order)
 
     # -- boxes --------------------------------------------------------------------------------------------------------
 
     def _unpacked(self, event: Recorded, unpacked: BoxUnpacked) -> Iterable[Step]:
-        order = self._order(unpacked.order)
-        order.boxes.discard(unpacked.box)
         yield self.step(event, distribution, NoteBox(order=unpacked.order, box=unpacked.box, packed=False))
+        order = self._orders.get(unpacked.order)
+        if order is not None:
+            order.boxes.discard(unpacked.box)
+            over = not order.needs_goods
+            for item in order.items:
+                if over or item in unpacked.quarantine:  # what is held is not packed again
+                    yield self._release(event, unpacked.order, order.site, item)
         for item in unpacked.quarantine:
-            lots = tuple(dict.fromkeys(line.lot or UNKNOWN for line in unpacked.packed if line.item == item))
-            hold = HoldStock(
-                item=item, location=unpacked.site, hold=f"unpacked-{unpacked.box}", reason=HoldReason.INSPECTION,
-                lots=lots, note=f"Unpacked from box {unpacked.box}: was it kept cold all the time?",
+            apart = SetApart(
+                item=item, location=unpacked.site, lines=_picked(line for line in unpacked.packed if line.item == item),
+                apart=_apart(unpacked.box), hold=f"unpacked-{unpacked.box}",
+                note=f"Unpacked from box {unpacked.box}: was it kept cold all the time?",
             )  # fmt: skip
-            yield self.step(event, inventory, hold, f"hold {item}", about=unpacked.order)
-        if order.confirmed is None:
-            return
-        over = not order.needs_goods
-        for line in order.confirmed.goods:
-            if over or line.item in unpacked.quarantine:  # what is held is not packed again
-                yield self._release(event, order.confirmed, line.item)
+            yield self.step(event, inventory, apart, f"hold {item}", about=unpacked.order)
 
     def _handed_out(self, event: Recorded, handed: BoxHandedOut) -> Iterable[Step]:
-        order = self._order(handed.order)
+        order = self._of_box(handed.order)
         order.boxes.discard(handed.box)
+        first = not order.out
         yield from self._claim_late(event, order, handed)
         yield self.step(event, distribution, CompleteOrder(order=handed.order, box=handed.box))
-        first, order.handed_out = not order.handed_out, True
         self._forget_steps(order)
-        packed: dict[str, dict[tuple[str | None, object, object], PackedLine]] = {}
+        packed: dict[str, list[PackedLine]] = {}
         for line in handed.packed:
-            same = packed.setdefault(line.item, {})
-            key = (None if line.lot is None else lot_form(line.lot), line.date, line.owner)
-            same[key] = replace(line, quantity=line.quantity + (same[key].quantity if key in same else 0))
+            packed.setdefault(line.item, []).append(line)
         unpacked = DistributionError.BOX_UNPACKED in handed.breaches  # another box may hold what is set aside
         used = order.reserved & packed.keys() if first and not unpacked else set()
-        if order.confirmed is not None and not order.needs_goods:
-            for goods in order.confirmed.goods:
-                if goods.item not in used:  # a reservation that others emptied is open still
-                    yield self._release(event, order.confirmed, goods.item)
-        for item, lots in packed.items():
+        order.reserved -= used
+        if not order.needs_goods:
+            for item in order.items:
+                if item not in used:  # a reservation that others emptied is open still
+                    yield self._release(event, handed.order, order.site, item)
+        for item, lines in packed.items():
+            if item in handed.apart:
+                lines = [PackedLine(item=item, quantity=sum(line.quantity for line in lines), lot=_apart(handed.box))]
+            reference = reference_of(handed.order, handed.hand_out)
             issue = IssueStock(
-                item=item, location=handed.site, purpose=Purpose.HOUSEHOLD,
+                item=item, location=handed.site, purpose=Purpose.HOUSEHOLD, lines=_picked(lines),
                 reservation=reservation_of(handed.order) if item in used else None,
-                lines=tuple(
-                    PickLine(
-                        quantity=line.quantity, lot=line.lot, date=line.date, owner=line.owner,
-                        reason="as packed" if line.lot is not None else None,
-                    )
-                    for line in lots.values()
-                ),
+                reference=None if item in used and handed.hand_out == 1 else reference,  # the reservation says it
                 recipient=handed.box, already_left=True, occurred_at=handed.occurred_at,
             )  # fmt: skip
-            yield self._issue(event, issue, handed.order)
+            yield self._issue(event, issue, handed.order, handed.hand_out)
 
     def _claim_late(self, event: Recorded, order: _Order, handed: BoxHandedOut) -> Iterable[Step]:
         """The household was served, so a claim counts: the order's own, or another where that was given back before
         or stands for another box of the order."""
-        if handed.claimed and not order.ended and not order.handed_out:
+        own = not order.out and (order.ended is False or (order.ended is None and handed.claimed))
+        order.out[handed.box] = handed.order if own else claim_of(handed.box, handed.hand_out)
+        if own and handed.claimed:
             return
         claim = ClaimEntitlement(
             household=handed.household, programme=handed.programme, period=handed.period, fact=True,
-            claim=f"box-{handed.box}" if order.ended or order.handed_out else handed.order,
-            asked_by=event.envelope.authid,
+            claim=order.out[handed.box], asked_by=event.envelope.authid,
         )  # fmt: skip
         yield self.step(event, distribution, claim, "claim what was handed out")
+
+    def _taken_back(self, event: Recorded, undone: HandOutReversed) -> Iterable[Step]:
+        """A box is here still. Its goods come back once it is noted which movements they left by; if it completed its
+        order, that is as before, unless another box of it is out. Then the claim of the order is for that one."""
+        order = self._orders.setdefault(undone.order, _Order(ended=None))
+        order.whose, order.site = _Whose.of(undone), undone.site
+        own = claim_of(undone.box, undone.hand_out)
+        claim = order.out.pop(undone.box, own)
+        if not undone.unpacked:
+            order.boxes.add(undone.box)
+        note = NoteReversal(order=undone.order, box=undone.box, hand_out=undone.hand_out)
+        yield self.step(event, distribution, note)
+        yield self.step(event, distribution, ReverseCompletion(order=undone.order, box=undone.box))
+        if order.out:
+            other = next(iter(order.out))
+            instead = CompleteOrder(order=undone.order, box=other)
+            yield self.step(event, distribution, instead, _INSTEAD, met_by=DistributionError.ORDER_ENDED)
+            if claim == undone.order:
+                claim, order.out[other] = order.out[other], claim
+        if claim != undone.order or order.ended:
+            yield self._unclaim(event, order.whose, claim, "The box was not handed out after all.")
 
     # -- visits -------------------------------------------------------------------------------------------------------
 
@@ -335,18 +446,18 @@ class Fulfilling(Manager):
             )  # fmt: skip
             yield self._issue(event, issue, visit)
 
-    def _issue(self, cause: Recorded, issue: IssueStock, fulfilment: str) -> Step:
+    def _issue(self, cause: Recorded, issue: IssueStock, fulfilment: str, hand_out: int = 1) -> Step:
         step = self._watched(self.step(cause, inventory, issue, f"issue {issue.item}", about=fulfilment))
-        self._issuing[fulfilment, issue.item] = step.id(self.name)
+        self._issuing[issue.recipient or fulfilment, hand_out, issue.item] = step.id(self.name)
         return step
 
-    def _reverse(self, cause: Recorded, issued: IssuedGoods, visit: str, reason: str) -> Step:
+    def _reverse(self, cause: Recorded, issued: IssuedGoods, fulfilment: str) -> Step:
         undo = ReverseMovement(
-            item=issued.item, location=issued.site, movement=issued.movement, reason=" ".join(reason.split())[:200]
+            item=issued.item, location=issued.site, movement=issued.movement, reason="It did not leave after all."
         )
         met = InventoryError.ALREADY_REVERSED
         name = f"reverse {issued.item} {issued.movement}"
-        return self.step(cause, inventory, undo, name, met_by=met, about=visit)
+        return self.step(cause, inventory, undo, name, met_by=met, about=fulfilment)
 
     # -- refused steps ------------------------------------------------------------------------------------------------
 
@@ -354,7 +465,7 @@ class Fulfilling(Manager):
         id = step.id(self.name)
         self._sent[id] = step
         if order is not None:
-            self._order(order).steps.append(id)
+            self._orders[order].steps.append(id)
         return step
 
     def _forget_steps(self, order: _Order) -> None:
@@ -377,7 +488,7 @@ class Fulfilling(Manager):
             case ReserveStock() as asked:
                 order = order_of(asked.reservation) or ""
                 short = ReservedGoods(item=asked.item, asked=asked.quantity, short=asked.quantity, lots=())
-                none = NoteReserved(order=order, goods=(short,))
+                none = NoteReserved(order=order, site=asked.location, goods=(short,))
                 yield self.step(event, distribution, none, f"short of {asked.item}")
                 if refused.code == InventoryError.INSUFFICIENT_STOCK:
                     done = f"Order {order} goes without {asked.item}."
@@ -389,9 +500,28 @@ class Fulfilling(Manager):
                     met = InventoryError.UNKNOWN_RESERVATION
                     yield self.step(event, inventory, release, f"release {issue.item}", met_by=met, about=about)
                 again = replace(
-                    issue, reservation=None, occurred_at=None, note="It happened earlier, and is issued as of now."
-                )
+                    issue, reservation=None, reference=issue.reference or issue.reservation, occurred_at=None,
+                    note="It happened earlier, and is issued as of now.",
+                )  # fmt: skip
                 yield self.step(event, inventory, again, f"issue now {issue.item}", about=about)
                 done = "It is issued as of now."
         if done is not None:
             yield self.step(event, distribution, ResolveStep(step=refused.step, note=done))
+
+
+def _apart(box: str) -> str:
+    """The lot number under which what came out of a box is held."""
+    return f"U-{box}"
+
+
+def _picked(lines: Iterable[PackedLine]) -> tuple[PickLine, ...]:
+    """Goods of one item by lot, each lot once."""
+    found: dict[tuple[str | None, object, object], PickLine] = {}
+    for line in lines:
+        key = (None if line.lot is None else lot_form(line.lot), line.date, line.owner)
+        before = found[key].quantity if key in found else 0
+        found[key] = PickLine(
+            quantity=before + line.quantity, lot=line.lot, date=line.date, owner=line.owner,
+            reason="as packed" if line.lot is not None else None,
+        )  # fmt: skip
+    return tuple(found.values())

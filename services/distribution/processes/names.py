@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_ORDER: Final = re.compile(r"d-([A-Za-z0-9][A-Za-z0-9_-]{0,47})")
+_ORDER: Final = re.compile(r"d([2-9]|[1-9][0-9]{1,8})?-([A-Za-z0-9][A-Za-z0-9_-]{0,47})")
 _VISIT: Final = re.compile(r"v-[A-Za-z0-9][A-Za-z0-9_-]{0,45}")
 
 
@@ -17,7 +17,26 @@ def reservation_of(order: str) -> str:
 def order_of(reservation: str | None) -> str | None:
     """The order that a reservation is for; None when it is nobody's here."""
     found = _ORDER.fullmatch(reservation or "")
-    return found[1] if found else None
+    return found[2] if found and not found[1] else None
+
+
+def reference_of(order: str, hand_out: int) -> str:
+    """The reference in inventory of what is given out for an order: that of its reservation, and from a box's second
+    hand-out on which one it is."""
+    return f"d{'' if hand_out == 1 else hand_out}-{order}"
+
+
+def hand_out_of(reference: str | None) -> tuple[str, int] | None:
+    """The order that goods were given out for, and which hand-out of their box that was; None when it is nobody's
+    here."""
+    found = _ORDER.fullmatch(reference or "")
+    return (found[2], int(found[1] or 1)) if found else None
+
+
+def claim_of(box: str, hand_out: int) -> str:
+    """The claim of a box that was handed out when its order's own did not count; one that was given back is not made
+    again."""
+    return f"box{'' if hand_out == 1 else hand_out}-{box}"
 
 
 def is_visit(recipient: str | None) -> bool:

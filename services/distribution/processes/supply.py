@@ -1,9 +1,10 @@
-"""Follows inventory: notes its catalogue, and what it set aside, freed and gave out for orders and visits."""
+"""Follows inventory: notes its catalogue and recalls, and what it did for orders and visits."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from services.distribution.contract import (
@@ -12,12 +13,13 @@ from services.distribution.contract import (
     NoteFreed,
     NoteGoods,
     NoteIssued,
+    NoteRecall,
     NoteReserved,
     PackedLine,
     ReservedGoods,
     distribution,
 )
-from services.distribution.processes.names import is_visit, order_of
+from services.distribution.processes.names import hand_out_of, is_visit, order_of
 from services.inventory.contract import (
     UNKNOWN,
     Freeing,
@@ -26,7 +28,9 @@ from services.inventory.contract import (
     ItemRegistered,
     ItemRetired,
     LotQuantity,
+    LotRecalled,
     Movement,
+    RecallLifted,
     ReservationExpired,
     ReservationReleased,
     StockIssued,
@@ -45,7 +49,8 @@ class Supply(Manager):
 
     name = "supply"
     reads = (
-        ItemRegistered, ItemChanged, ItemRetired, StockReserved, ReservationReleased, ReservationExpired, Movement,
+        ItemRegistered, ItemChanged, ItemRetired, LotRecalled, RecallLifted, StockReserved, ReservationReleased,
+        ReservationExpired, Movement,
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,13 +63,19 @@ class Supply(Manager):
                 yield self._goods(event, item.item, retired=False)
             case ItemRetired() as item:
                 yield self._goods(event, item.item, retired=True)
+            case LotRecalled() | RecallLifted() as said:
+                note = NoteRecall(
+                    item=said.item, recall=said.recall, revision=event.revision, scope=said.scope,
+                    open=isinstance(said, LotRecalled),
+                )  # fmt: skip
+                yield self.step(event, distribution, note, f"recall {said.item} {said.recall}")
             case StockReserved() as made:
                 order = order_of(made.reservation)
                 if order is not None:
                     goods = ReservedGoods(
                         item=made.item, asked=made.quantity, short=made.short, lots=_packed(made.item, made.reserved)
                     )
-                    command = NoteReserved(order=order, goods=(goods,))
+                    command = NoteReserved(order=order, site=made.location, goods=(goods,))
                     yield self.step(event, distribution, command, f"reserved {made.item}")
             case ReservationReleased() | ReservationExpired() as ended:
                 order = order_of(ended.reservation)
@@ -78,21 +89,27 @@ class Supply(Manager):
     def joined(self, commands: Sequence[Any]) -> Any | None:
         """What was set aside, or given out, for one order and waits to be noted is one note, if it fits in an event."""
         first = commands[0]
-        if not isinstance(first, NoteReserved | NoteIssued):
+        if not isinstance(first, NoteReserved | NoteIssued) or any(_about(one) != _about(first) for one in commands):
             return None
         goods = tuple(one for command in commands for one in command.goods)
         lots = sum(len(one.lots) for one in goods if isinstance(one, ReservedGoods))
-        return None if len(goods) > MAX_LINES or lots > _MOST_LOTS else type(first)(order=first.order, goods=goods)
+        if len(goods) > MAX_LINES or lots > _MOST_LOTS:
+            return None
+        joined: NoteReserved | NoteIssued = replace(first, goods=goods)  # type: ignore[arg-type]  # of its own kind
+        return joined
 
     def _issued(self, event: Recorded, moved: StockIssued) -> Iterable[Step]:
-        for_whom = moved.recipient if is_visit(moved.recipient) else order_of(moved.reservation)
+        visit = moved.recipient if is_visit(moved.recipient) else None
+        for_whom = (visit, 1) if visit else hand_out_of(moved.reference) or hand_out_of(moved.reservation)
         if for_whom is not None:
+            order, hand_out = for_whom
             goods = IssuedGoods(
                 item=moved.item, site=moved.location, movement=event.revision,
                 quantity=sum(move.unrecorded - move.change for move in moved.moves),
                 unrecorded=sum(move.unrecorded for move in moved.moves),
+                reserved=moved.reservation is not None,
             )  # fmt: skip
-            command = NoteIssued(order=for_whom, goods=(goods,))
+            command = NoteIssued(order=order, box=None if visit else moved.recipient, hand_out=hand_out, goods=(goods,))
             yield self.step(event, distribution, command, f"issued {moved.item}")
 
     def _taken(self, event: Recorded, moved: Movement) -> Iterable[Step]:
@@ -118,6 +135,11 @@ class Supply(Manager):
             allergens=facts.allergens, chilled=facts.storage is not StorageClass.AMBIENT, retired=retired,
         )  # fmt: skip
         return self.step(event, distribution, command, f"goods {item}")
+
+
+def _about(note: NoteReserved | NoteIssued) -> tuple[object, ...]:
+    """What a note is about, beside its goods."""
+    return (note.site,) if isinstance(note, NoteReserved) else (note.box, note.hand_out)
 
 
 def _packed(item: str, lots: Iterable[LotQuantity]) -> tuple[PackedLine, ...]:

@@ -15,7 +15,7 @@ from msgspec import Meta
 from pydantic import AfterValidator, Field
 
 from shared.contract import Contract, value
-from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text
+from shared.types import Amount, Date, Delta, Id, Moment, Note, Quantity, Revision, Text, shaped
 
 inventory: Final = Contract("inventory")
 """What the inventory service promises."""
@@ -280,12 +280,23 @@ def _checked_gtin(gtin: str) -> str:
     return gtin
 
 
-Gtin = Annotated[str, Field(pattern=r"^([0-9]{8}|[0-9]{12,14})$"), AfterValidator(_checked_gtin), Meta(max_length=14)]
+Gtin = Annotated[
+    str,
+    Field(pattern=shaped(r"^([0-9]{8}|[0-9]{12,14})$", "a GTIN has 8, 12, 13 or 14 digits and nothing else")),
+    AfterValidator(_checked_gtin),
+    Meta(max_length=14),
+]
 """A GS1 trade item number of 8, 12, 13 or 14 digits, with its check digit."""
 
 LotNumber = Annotated[
     str,
-    Field(pattern=r"^[^\x00-\x20\x7f-\xa0]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0])?$", max_length=50),
+    Field(
+        pattern=shaped(
+            r"^[^\x00-\x20\x7f-\xa0]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0])?$",
+            "a lot number has no control characters, and no blank at its beginning or end",
+        ),
+        max_length=50,
+    ),
     Meta(min_length=1, max_length=50),
 ]
 """A lot or batch number as printed. Compared without regard to case, spaces and punctuation."""
@@ -300,7 +311,15 @@ def lot_form(lot: str | None) -> str:
     return "" if form == UNKNOWN else form
 
 
-Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$"), Meta(min_length=1, max_length=40)]
+Label = Annotated[
+    str,
+    Field(
+        pattern=shaped(
+            r"^[a-z][a-z0-9_-]{0,39}$", "a word is 1 to 40 lower-case letters, digits, hyphens, as tree-nuts"
+        )
+    ),
+    Meta(min_length=1, max_length=40),
+]
 """A short lower-case word, such as an allergen's: peanuts, tree-nuts."""
 
 Days = Annotated[int, Field(ge=0, le=3650), Meta(ge=0, le=3650)]

@@ -14,6 +14,8 @@ names only dates and the package's date is known to lie outside them.
 
 from __future__ import annotations
 
+from datetime import date
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import Field
@@ -28,6 +30,7 @@ from services.inventory.contract.base import (
     Text,
     command,
     event,
+    lot_form,
 )
 from shared.contract import value
 
@@ -40,6 +43,25 @@ class RecallScope:
     lots: Annotated[tuple[LotNumber, ...], Field(max_length=500)] = ()
     first_date: Date | None = None
     last_date: Date | None = None
+
+    def covers(self, lot: LotNumber | None, day: Date | None) -> bool:
+        """Whether the recall covers goods of a lot and of a date on the package. What is not known of them (None)
+        counts as covered."""
+        dated = self.first_date is not None or self.last_date is not None
+        if not self.lots and not dated:
+            return True
+        if self.lots:
+            form = lot_form(lot)
+            if not form or form in _forms(self.lots):
+                return True
+        if dated:
+            return day is None or (self.first_date or date.min) <= day <= (self.last_date or date.max)
+        return False
+
+
+@lru_cache(maxsize=1024)
+def _forms(lots: tuple[LotNumber, ...]) -> frozenset[str]:
+    return frozenset(lot_form(lot) for lot in lots)
 
 
 @event(category="lot")

@@ -91,7 +91,7 @@ class StockIssued(Movement):
 
     `recipient` is the opaque id of who or what got them (a box code, a dispensing), so that a recall can be followed.
     `moves` say from which lots; `lines` what was asked for. With a `reservation`, its goods were taken first, and the
-    rest of it was released unless `keep_rest`.
+    rest of it was released unless `keep_rest`. `reference` is what the sender knows it by.
     """
 
     purpose: Purpose
@@ -99,6 +99,7 @@ class StockIssued(Movement):
     reservation: Id | None = None
     keep_rest: bool = False
     recipient: Id | None = None
+    reference: Id | None = None
     already_left: bool = False
 
 
@@ -111,6 +112,7 @@ class IssueStock(StockCommand):
     reservation: Id | None = None
     keep_rest: bool = False
     recipient: Id | None = None
+    reference: Id | None = None
     already_left: bool = False
 
 
@@ -176,11 +178,26 @@ class ReturnToSupplier(StockCommand):
 @event(category="stock")
 class StockRepacked(Movement):
     """Goods were packed anew: `moves` took them off this stock (and put back what became the same item), `into` is
-    what they became, each with its own lot and date; the lots they came from are those of `moves`."""
+    what they became, each with its own lot and date; the lots they came from are those of `moves`.
+
+    Goods that were set apart are the same item under the lot number `apart`, and the hold `hold` began with it.
+    """
 
     lines: tuple[PickLine, ...]
     into: tuple[RepackLine, ...]
     already_left: bool = False
+    apart: LotNumber | None = None
+    hold: Id | None = None
+
+    @property
+    def holds(self) -> tuple[LotHold, ...]:
+        """The hold that began with it, if one did."""
+        if self.hold is None:
+            return ()
+        lots = tuple(
+            LotRef(lot=line.lot, date=line.date, date_kind=line.date_kind, owner=line.owner) for line in self.into
+        )
+        return (LotHold(hold=self.hold, reason=HoldReason.INSPECTION, lots=lots),)
 
 
 @command(category="stock", aggregate=stock_of, makes=(StockRepacked,))
@@ -319,12 +336,15 @@ class ExpireReservation(StockCommand):
 class StockHeld(StockEvent):
     """Lots at a location may not be given out. `held` are covered whole, with whatever arrives of them later.
 
-    `reservations` are the open reservations that the held lots stand in, 200 of them at most.
+    `reservations` are the open reservations that the held lots stand in, 200 of them at most. With `lines`, so much was
+    to be set apart under the lot number `apart`, and could not be.
     """
 
     hold: Id
     reason: HoldReason
     lots: tuple[LotNumber, ...] = ()
+    lines: tuple[PickLine, ...] = ()
+    apart: LotNumber | None = None
     held: tuple[LotRef, ...]
     reservations: tuple[Id, ...] = ()
 
@@ -343,6 +363,20 @@ class HoldStock(StockCommand):
     hold: Id
     reason: HoldReason
     lots: Annotated[tuple[LotNumber, ...], Field(max_length=MAX_LINES)] = ()
+
+
+@command(category="stock", aggregate=stock_of, makes=(StockRepacked, StockHeld))
+class SetApart(StockCommand):
+    """Hold just so much for inspection: it stays the item that it is, of the same date and owner, under the lot number
+    `apart`, and the hold covers that alone. A recall of the lots that it was taken from reaches it.
+
+    When it cannot be taken (reserved for others, not on the ledger, expired, held or recalled itself) its lots are held
+    whole, as by HoldStock. Sent again while the hold stands it does nothing.
+    """
+
+    lines: Annotated[tuple[PickLine, ...], _Lines]
+    apart: LotNumber
+    hold: Id
 
 
 @event(category="stock")

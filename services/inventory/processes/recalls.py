@@ -43,7 +43,7 @@ from services.inventory.contract import (
     inventory,
     lot_form,
 )
-from services.inventory.rules import covers, ref_key, ref_of
+from services.inventory.rules import ref_key, ref_of
 from shared.event import Recorded
 from shared.manager import Manager, Step
 
@@ -202,4 +202,6 @@ class Recalls(Manager):
 
 
 def _concerns(scope: RecallScope | str, lot: LotRef) -> bool:
-    return covers(scope, lot) if isinstance(scope, RecallScope) else lot_form(scope) == lot_form(lot.lot)
+    if isinstance(scope, RecallScope):
+        return scope.covers(lot.lot, lot.date)
+    return lot_form(scope) == lot_form(lot.lot)

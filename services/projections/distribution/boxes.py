@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from services.distribution.contract import BoxHandedOut, BoxPacked, BoxUnpacked, PackedLine
+from services.distribution.contract import BoxHandedOut, BoxPacked, BoxUnpacked, HandOutReversed, PackedLine
 from services.inventory.contract import lot_form
 from services.projections.distribution.base import DistributionProjection, events_of
 from shared.event import Recorded
@@ -37,7 +37,9 @@ def packed_lots(lines: Iterable[PackedLine]) -> dict[tuple[str, str], dict[str, 
 class Boxes(DistributionProjection):
     """`boxes` has a row for each code: packed, unpacked or handed_out. `box_lots` is what was packed, by lot.
 
-    `collected_by` is who came for the household, `breaches` the rules that its hand-out broke.
+    `collected_by` is who came for the household, `breaches` the rules that its hand-out broke. `reversed_at` is when
+    its last hand-out was found to be a mistake: it is packed, and nothing of it is set aside any more. `reason` is
+    sealed.
     """
 
     name = "boxes"
@@ -52,6 +54,7 @@ class Boxes(DistributionProjection):
                 "box": "text", "order_id": "text", "household": "text", "programme": "text", "session": "text",
                 "site": "text", "state": "text", "packed_at": "timestamptz", "packed_by": "text",
                 "ended_at": "timestamptz", "collected_by": "text", "breaches": "jsonb", "reason": "text",
+                "reversed_at": "timestamptz",
             },
             indexes=("order_id", "session", "household"),
         ),
@@ -78,7 +81,7 @@ class Boxes(DistributionProjection):
                         "order_id": data.order, "household": data.household, "programme": data.programme,
                         "session": data.session, "site": data.site, "state": "packed", "packed_at": data.occurred_at,
                         "packed_by": event.envelope.authid, "ended_at": None, "collected_by": None, "breaches": [],
-                        "reason": None,
+                        "reason": None, "reversed_at": None,
                     },
                 )  # fmt: skip
                 for (item, key), lot in packed_lots(data.packed).items():
@@ -91,4 +94,11 @@ class Boxes(DistributionProjection):
                     row |= {
                         "state": "handed_out", "ended_at": data.occurred_at, "collected_by": data.collected_by,
                         "breaches": [str(breach) for breach in data.breaches],
+                    }  # fmt: skip
+            case HandOutReversed() as data:
+                if (row := rows.get("boxes", (data.box,))) is not None:
+                    row |= {
+                        "state": "unpacked" if data.unpacked else "packed", "ended_at": None, "collected_by": None,
+                        "breaches": [],
+                        "reversed_at": data.occurred_at,
                     }  # fmt: skip

@@ -19,7 +19,7 @@ from shared.projection import Key, Rows, Table
 class Entitlements(DistributionProjection):
     """`entitlements` has a row for each household, programme and period: `used` times under its own id, of `allowed`
     (null: no limit) as it was when it was used last. `claims` has one for each claim (of an order, or of a box handed
-    out without one) and each visit that used it, until it was given back.
+    out without one) and each visit that used it, until it was given back. `reason` and `override_reason` are sealed.
 
     What was served to households that go on as this one is with them. Anonymous visits are not here: each is a period
     of its own.

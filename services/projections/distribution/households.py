@@ -14,6 +14,7 @@ from services.distribution.contract import (
     HouseholdsUnmerged,
     MemberAdded,
     MemberRemoved,
+    PersonErased,
     ProxyAuthorised,
     ProxyRevoked,
 )
@@ -28,6 +29,7 @@ class Households(DistributionProjection):
     """`households` has a row for each that was registered. Its people by age are its `members`, and those of its size
     who are not listed one by one are of unknown age. `merged_into` is the household that it goes on as.
 
+    `erased_households` are those that were erased, and when that was decided.
     `proxies` are who may collect, each with the days (`spans`, from and to, both included; no end is null).
     Sealed are name, contact, address, language, note, basis, signature; of members name, diet, allergens; of proxies
     the name.
@@ -36,7 +38,7 @@ class Households(DistributionProjection):
     name = "households"
     version = 1
     sums = False
-    events = events_of("household")
+    events = events_of("household") | {PersonErased}
     tables = (
         Table(
             "households",
@@ -48,6 +50,7 @@ class Households(DistributionProjection):
             },
             indexes=("card", "merged_into"),
         ),
+        Table("erased_households", key=("household",), columns={"household": "text", "erased_at": "timestamptz"}),
         Table(
             "members",
             key=("household", "member"),
@@ -65,7 +68,7 @@ class Households(DistributionProjection):
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
         data = event.data
-        if not isinstance(data, HouseholdRegistered | ProxyAuthorised | ProxyRevoked):
+        if not isinstance(data, HouseholdRegistered | ProxyAuthorised | ProxyRevoked | PersonErased):
             yield "households", (data.household,)
         match data:
             case MemberRemoved():
@@ -85,6 +88,9 @@ class Households(DistributionProjection):
                 row["spans"] = [*row["spans"], [data.since.isoformat(), until]]
             case ProxyRevoked() as data:
                 rows.delete("proxies", (data.household, data.proxy))
+            case PersonErased() as data:
+                if data.kind == "household":
+                    rows.put("erased_households", (data.person,), {"erased_at": data.occurred_at})
             case data:
                 row_or_none = rows.get("households", (data.household,))
                 if row_or_none is not None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.distribution.contract import (
+    CompletionReversed,
     GoodsFreed,
     GoodsIssued,
     GoodsReserved,
@@ -18,10 +19,11 @@ from services.distribution.contract import (
     OrderPlaced,
     PackedLine,
     ReservedGoods,
+    ReversalNoted,
 )
 from services.projections.distribution.base import BANDS, DistributionProjection, by_age, events_of, quantities
 from shared.event import Recorded
-from shared.projection import Key, Rows, Table
+from shared.projection import Key, Row, Rows, Table
 
 _LINE: Final[dict[str, Any]] = {
     "asked": None, "short": None, "remaining": 0, "lots": [], "answered_at": None, "freed": 0, "freed_at": None,
@@ -35,21 +37,23 @@ class Orders(DistributionProjection):
     """`orders` has a row for each: placed, confirmed, completed, cancelled or no_show. `goods` is what it asks for, by
     item. `fulfilment_lines` has a row for each item of an order, or of a visit (`v-` and its id), that inventory has
     answered for: `asked` less `short` was set aside, `remaining` still is, of `lots`; `issued` was given out,
-    `unrecorded` of it beyond inventory's ledger; `freed` is free again.
+    `unrecorded` of it beyond inventory's ledger, less what was taken back; `freed` is free again.
+
+    Sealed are `warnings`, `reason` and `override_reason`.
 
     Its box is in the read model `boxes`, its claim in `entitlements`.
     """
 
     name = "orders"
-    version = 2
-    events = events_of("order") | {GoodsReserved, GoodsFreed, GoodsIssued}
+    version = 3
+    events = events_of("order") | {GoodsReserved, GoodsFreed, GoodsIssued, ReversalNoted}
     tables = (
         Table(
             "orders",
             key=("order_id",),
             columns={
                 "order_id": "text", "household": "text", "programme": "text", "period": "text", "session": "text",
-                "site": "text", "slot": "timestamptz", "stage": "text", "goods": "jsonb", "warnings": "jsonb", **BANDS,
+                "site": "text", "slot": "timestamptz", "stage": "text", "goods": "jsonb", "warnings": "text", **BANDS,
                 "placed_at": "timestamptz", "confirmed_at": "timestamptz", "due_at": "timestamptz",
                 "ended_at": "timestamptz", "box": "text", "reason": "text", "override_reason": "text",
                 "placed_by": "text",
@@ -69,7 +73,7 @@ class Orders(DistributionProjection):
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
         match event.data:
-            case GoodsReserved() | GoodsIssued() as data:
+            case GoodsReserved() | GoodsIssued() | ReversalNoted() as data:
                 for one in data.goods:
                     yield "fulfilment_lines", (data.order, one.item)
             case GoodsFreed() as data:
@@ -83,11 +87,20 @@ class Orders(DistributionProjection):
         match event.data:
             case OrderPlaced() as data:
                 _place(event, data, rows)
-            case OrderConfirmed() | OrderCancelled() | NoShowRecorded() | OrderCompleted():
+            case OrderConfirmed() | OrderCancelled() | NoShowRecorded() | OrderCompleted() | CompletionReversed():
                 _step(event, rows)
-            case GoodsReserved() | GoodsIssued() as data:
+            case GoodsReserved() as data:
                 for one in data.goods:
                     _line(data.order, one, data.occurred_at, rows)
+            case GoodsIssued() as data:
+                for given in data.goods:
+                    _given(data, given, rows)
+            case ReversalNoted() as data:
+                for given in data.goods:
+                    row = rows.get("fulfilment_lines", (data.order, given.item))
+                    if row is not None:
+                        row["issued"] -= given.quantity
+                        row["unrecorded"] -= given.unrecorded
             case GoodsFreed() as data:
                 _line(data.order, data, data.occurred_at, rows)
 
@@ -99,9 +112,8 @@ def _place(event: Recorded, data: OrderPlaced, rows: Rows) -> None:
         {
             "household": data.household, "programme": data.programme, "period": data.period, "session": data.session,
             "site": data.site, "slot": data.slot, "stage": "placed", "goods": quantities(data.goods),
-            "warnings": [{"item": one.item, "warning": str(one.warning)} for one in data.warnings],
-            **by_age(data.people), "placed_at": data.occurred_at, "confirmed_at": None, "due_at": None,
-            "ended_at": None, "box": None, "reason": None, "override_reason": data.override_reason,
+            "warnings": data.warnings, **by_age(data.people), "placed_at": data.occurred_at, "confirmed_at": None,
+            "due_at": None, "ended_at": None, "box": None, "reason": None, "override_reason": data.override_reason,
             "placed_by": event.envelope.authid,
         },
     )  # fmt: skip
@@ -126,12 +138,29 @@ def _step(event: Recorded, rows: Rows) -> None:
             row |= {"stage": "no_show", "ended_at": data.occurred_at}
         case OrderCompleted() as data:
             row |= {"stage": "completed", "ended_at": data.occurred_at, "box": data.box}
+        case CompletionReversed() as data:
+            row |= {"stage": str(data.stage), "ended_at": data.ended_at, "box": None}
 
 
-def _line(order: str, one: ReservedGoods | GoodsFreed | IssuedGoods, at: datetime, rows: Rows) -> None:
-    """What inventory answered of one item."""
-    key = (order, one.item)
-    row = rows.get("fulfilment_lines", key) or rows.put("fulfilment_lines", key, {**_LINE, "lots": []})
+def _row(order: str, item: str, rows: Rows) -> Row:
+    key = (order, item)
+    return rows.get("fulfilment_lines", key) or rows.put("fulfilment_lines", key, {**_LINE, "lots": []})
+
+
+def _given(data: GoodsIssued, given: IssuedGoods, rows: Rows) -> None:
+    """What inventory gave out of one item."""
+    row = _row(data.order, given.item, rows)
+    if given.reserved:
+        row |= {"lots": [], "remaining": 0}
+    if not data.reversed:
+        row["issued"] += given.quantity
+        row["unrecorded"] += given.unrecorded
+        row["issued_at"] = data.occurred_at
+
+
+def _line(order: str, one: ReservedGoods | GoodsFreed, at: datetime, rows: Rows) -> None:
+    """What inventory set aside of one item, or freed."""
+    row = _row(order, one.item, rows)
     match one:
         case ReservedGoods():
             row |= {
@@ -146,10 +175,6 @@ def _line(order: str, one: ReservedGoods | GoodsFreed | IssuedGoods, at: datetim
             left = [lot | {"quantity": lot["quantity"] - taken.get(_lot_of(lot), 0)} for lot in row["lots"]]
             row |= {"lots": [lot for lot in left if lot["quantity"] > 0], "remaining": one.remaining, "freed_at": at}
             row["freed"] += one.quantity
-        case IssuedGoods():
-            row |= {"lots": [], "remaining": 0, "issued_at": at}
-            row["issued"] += one.quantity
-            row["unrecorded"] += one.unrecorded
 
 
 def _lot(line: PackedLine) -> tuple[str | None, ...]:

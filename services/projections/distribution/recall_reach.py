@@ -16,6 +16,7 @@ from services.distribution.contract import (
     BoxHandedOut,
     BoxPacked,
     BoxUnpacked,
+    HandOutReversed,
     VisitRecorded,
     VisitReversed,
     distribution,
@@ -63,7 +64,7 @@ class RecallReachBoxes(Projection):
     contracts: ClassVar[Mapping[str, Contract]] = {"INVENTORY": inventory, "DISTRIBUTION": distribution}
     events = frozenset(
         {LotRecalled, RecallLifted, StockIssued, MovementReversed, MovementCorrected, StockReceived, StockRepacked}
-        | {BoxPacked, BoxUnpacked, BoxHandedOut, VisitRecorded, VisitReversed}
+        | {BoxPacked, BoxUnpacked, BoxHandedOut, HandOutReversed, VisitRecorded, VisitReversed}
     )
     tables = (
         Table(
@@ -126,7 +127,7 @@ class RecallReachBoxes(Projection):
                 yield "reach_issues", (data.item, issue)
                 for move in data.moves:
                     yield "reach_visit_lots", (data.item, issue, lot_key(move))
-            case BoxUnpacked() | BoxHandedOut() as data:
+            case BoxUnpacked() | BoxHandedOut() | HandOutReversed() as data:
                 yield "reach_boxes", (data.box,)
             case VisitReversed() as data:
                 yield "reach_visits", (data.visit, event.aggregate_id)
@@ -143,7 +144,7 @@ class RecallReachBoxes(Projection):
                 for made, parent, parent_lot in parents(data):
                     key = (data.item, lot_form(made.lot), parent, lot_form(parent_lot.lot))
                     rows.put("reach_made_from", key, {})
-            case BoxPacked() | BoxUnpacked() | BoxHandedOut():
+            case BoxPacked() | BoxUnpacked() | BoxHandedOut() | HandOutReversed():
                 _box(event.data, rows)
             case VisitRecorded() as data:
                 rows.put(
@@ -215,7 +216,7 @@ def _lot(ref: LotRef, visit: str, at: datetime) -> Row:
 # -- distribution -----------------------------------------------------------------------------------------------------
 
 
-def _box(data: BoxPacked | BoxUnpacked | BoxHandedOut, rows: Rows) -> None:
+def _box(data: BoxPacked | BoxUnpacked | BoxHandedOut | HandOutReversed, rows: Rows) -> None:
     if isinstance(data, BoxPacked):
         rows.put(
             "reach_boxes",
@@ -230,6 +231,6 @@ def _box(data: BoxPacked | BoxUnpacked | BoxHandedOut, rows: Rows) -> None:
         return
     row = rows.get("reach_boxes", (data.box,))
     if row is not None:
-        gone = isinstance(data, BoxHandedOut)
-        row |= {"state": "handed_out" if gone else "unpacked", "since": data.occurred_at}
+        here = "packed" if isinstance(data, HandOutReversed) and not data.unpacked else "unpacked"
+        row |= {"state": "handed_out" if isinstance(data, BoxHandedOut) else here, "since": data.occurred_at}
         row["collected_by"] = data.collected_by if isinstance(data, BoxHandedOut) else None

@@ -12,6 +12,7 @@ from services.distribution.contract import (
     CountResolved,
     DistributionError,
     HandOutResolved,
+    HandOutReversed,
     ProcessStepRefused,
     ProcessStepResolved,
     VisitRecorded,
@@ -29,8 +30,11 @@ letters. What was broken is not said again by the event that closes it, so that 
 
 class DistributionReview(DistributionProjection):
     """A row for each item to review; open while `closed_at` is null. `closed_by` says what closed it: reversed (the
-    visit was taken back), or resolved (somebody has seen to it, and said so: ResolveVisit, ResolveHandOut,
-    ResolveCount, and ResolveStep for a refused step). `note` is what they found, `period` that of a visit.
+    visit, or the hand-out of the box, was taken back), or resolved (somebody has seen to it, and said so: ResolveVisit,
+    ResolveHandOut, ResolveCount, and ResolveStep for a refused step). `note` is what they found, `period` that of a
+    visit.
+
+    What is said of a household, in `detail` and `note`, is sealed; what names none is in clear.
 
     `kind` limit_reached is a household that was served more often than it may be. What is seen by the clock, such as an
     order that nothing happens to, is listed by another query (services/queries/distribution/waiting.py).
@@ -38,8 +42,8 @@ class DistributionReview(DistributionProjection):
 
     name = "distribution_review"
     version = 2
-    events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxHandedOut, HandOutResolved, CountCertified,
-                        CountResolved, ProcessStepRefused, ProcessStepResolved})  # fmt: skip
+    events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxHandedOut, HandOutReversed, HandOutResolved,
+                        CountCertified, CountResolved, ProcessStepRefused, ProcessStepResolved})  # fmt: skip
     tables = (
         Table(
             "distribution_review_items",
@@ -60,7 +64,7 @@ class DistributionReview(DistributionProjection):
             case VisitReversed() | VisitResolved() as data:
                 for breach in BREACHES:
                     yield "distribution_review_items", (_kind(breach), _visit(data))
-            case HandOutResolved() as data:
+            case HandOutReversed() | HandOutResolved() as data:
                 for breach in BREACHES:
                     yield "distribution_review_items", (_kind(breach), f"box:{data.box}")
             case CountResolved() as data:
@@ -82,6 +86,9 @@ class DistributionReview(DistributionProjection):
             case VisitResolved() as data:
                 for breach in BREACHES:
                     _close(rows, (_kind(breach), _visit(data)), event, "resolved", data.note)
+            case HandOutReversed() as data:
+                for breach in BREACHES:
+                    _close(rows, (_kind(breach), f"box:{data.box}"), event, "reversed", data.reason)
             case HandOutResolved() as data:
                 for breach in BREACHES:
                     _close(rows, (_kind(breach), f"box:{data.box}"), event, "resolved", data.note)

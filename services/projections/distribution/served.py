@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from services.distribution.contract import BoxHandedOut, GoodsNoted, VisitRecorded, VisitReversed
+from services.distribution.contract import BoxHandedOut, GoodsNoted, HandOutReversed, VisitRecorded, VisitReversed
 from services.projections.distribution.base import BANDS, DistributionProjection, by_age, quantities
 from shared.event import Recorded
 from shared.projection import Key, Rows, Table
@@ -20,7 +20,7 @@ class VisitsServed(DistributionProjection):
 
     name = "visits_served"
     version = 1
-    events = frozenset({VisitRecorded, VisitReversed, BoxHandedOut, GoodsNoted})
+    events = frozenset({VisitRecorded, VisitReversed, BoxHandedOut, HandOutReversed, GoodsNoted})
     tables = (
         Table(
             "served",
@@ -72,6 +72,8 @@ class VisitsServed(DistributionProjection):
                 )  # fmt: skip
             case VisitReversed() as data:
                 rows.delete("served", ("visit", data.visit, event.aggregate_id))
+            case HandOutReversed() as data:
+                rows.delete("served", ("box", data.box, event.aggregate_id))
             case GoodsNoted() as data:
                 rows.put(
                     "goods_noted",

@@ -46,7 +46,7 @@ class Sessions(DistributionProjection):
         data = event.data
         if not isinstance(data, SessionScheduled):
             yield "sessions", (data.session,)
-        if isinstance(data, SlotFreed):
+        if isinstance(data, SlotFreed | SlotBooked):
             yield "bookings", (data.session, data.order)
 
     def apply(self, event: Recorded, rows: Rows) -> None:
@@ -66,6 +66,9 @@ class Sessions(DistributionProjection):
                 }  # fmt: skip
             case SlotBooked() as data:
                 row["booked"] += 1
+                before = rows.get("bookings", (data.session, data.order))
+                if before is not None:  # it was not handed out after all
+                    row["served"] -= before["served"] is True
                 rows.put(
                     "bookings",
                     (data.session, data.order),

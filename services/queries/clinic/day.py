@@ -14,7 +14,7 @@ from services.queries.clinic.contents import in_words, name_in
 from services.queries.names import checked
 from shared.clock import utc_now
 
-NAME: Final = Column("name", "Name", "sealed", name_in, "identity")
+NAME: Final = Column("name", "Name", "sealed", words=name_in, part="identity")
 PATIENT: Final = Column("patient", "Patient")
 
 _BOARD: Final = Question(
@@ -22,7 +22,7 @@ _BOARD: Final = Question(
     (
         Column("state", "State"), PATIENT, NAME, Column("clinician", "With"), Column("starts_at", "At", "moment"),
         Column("since", "Since", "moment"), Column("minutes", "Minutes", "number"),
-        Column("reason", "For", "sealed", None, "appointments"), Column("appointment", "Appointment"),
+        Column("reason", "For", "sealed", part="appointments"), Column("appointment", "Appointment"),
         Column("encounter", "Encounter"), Column("overbooked", "Booked over"),
     ),
     """WITH today AS (
@@ -55,7 +55,7 @@ _NO_SHOWS: Final = Question(
     (
         Column("date", "Date", "date"), PATIENT, NAME, Column("clinician", "With"),
         Column("starts_at", "At", "moment"), Column("times", "Times", "number"), Column("next", "Next", "moment"),
-        Column("reason", "For", "sealed", None, "appointments"), Column("appointment", "Appointment"),
+        Column("reason", "For", "sealed", part="appointments"), Column("appointment", "Appointment"),
     ),
     """SELECT a.*, p.content AS name,
               (SELECT count(*) FROM clinic_appointments o WHERE o.patient = a.patient AND o.state = 'no_show') AS times,
@@ -70,7 +70,7 @@ _FOLLOW_UPS: Final = Question(
     STREAM, "Follow-ups", ("clinic_patients", "clinic_visits"),
     (
         Column("due_on", "Due", "date"), Column("what", "What"), PATIENT, NAME, Column("id", "Id"),
-        Column("referral", "Referred", "sealed", in_words(Referral), "referrals"), Column("who", "By"),
+        Column("referral", "Referred", "sealed", words=in_words(Referral), part="referrals"), Column("who", "By"),
         Column("since", "Since", "moment"), Column("next", "Next", "moment"),
     ),
     """WITH due AS (

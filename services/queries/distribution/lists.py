@@ -16,15 +16,18 @@ from shared.clock import utc_now
 _HOUSEHOLDS: Final = Question(
     STREAM, "Households", ("households",),
     (
-        Column("household", "Household"), Column("name", "Name", "sealed"), Column("card", "Card"),
-        Column("size", "Size", "number"), Column("child", "Under 18", "number"), Column("adult", "18-59", "number"),
-        Column("senior", "60+", "number"), Column("unknown", "Age unknown", "number"),
-        Column("eligible_until", "Eligible until", "date"), Column("merged_into", "Goes on as"),
+        Column("household", "Household", rank=1), Column("name", "Name", "sealed", rank=1),
+        Column("card", "Card", rank=1), Column("size", "Size", "number", rank=1),
+        Column("child", "Under 18", "number", rank=4), Column("adult", "18-59", "number", rank=4),
+        Column("senior", "60+", "number", rank=4), Column("unknown", "Age unknown", "number", rank=4),
+        Column("eligible_until", "Eligible until", "date"), Column("merged_into", "Goes on as", rank=1),
         Column("contact", "Contact", "sealed"), Column("address", "Address", "sealed"),
-        Column("language", "Language", "sealed"), Column("note", "Note", "sealed"), Column("basis", "Basis", "sealed"),
-        Column("registered_at", "Registered", "moment"), Column("renewed_at", "Renewed", "moment"),
+        Column("language", "Language", "sealed", rank=3), Column("note", "Note", "sealed", rank=3),
+        Column("basis", "Basis", "sealed", rank=4), Column("registered_at", "Registered", "moment", rank=4),
+        Column("renewed_at", "Renewed", "moment", rank=4), Column("erased_at", "Erased", "moment"),
     ),
-    "SELECT * FROM households WHERE ($1::text IS NULL OR household = $1 OR card = $1 OR household = ANY($2))"
+    "SELECT * FROM households LEFT JOIN erased_households USING (household)"
+    " WHERE ($1::text IS NULL OR household = $1 OR card = $1 OR household = ANY($2))"
     " ORDER BY household",
     "There are no such households.",
 )  # fmt: skip
@@ -32,11 +35,11 @@ _TODAY: Final = "($2::timestamptz AT TIME ZONE 'UTC' + make_interval(mins => p.u
 _PROGRAMMES: Final = Question(
     STREAM, "Programmes", ("programmes",),
     (
-        Column("programme", "Programme"), Column("name", "Name"), Column("kind", "Kind"),
-        Column("times", "Times", "number"), Column("every", "A"), Column("next", "Then"),
-        Column("bundles", "Standard boxes"),
-        Column("utc_offset", "Minutes east of UTC", "number"), Column("opened_at", "Opened", "moment"),
-        Column("closed_at", "Closed", "moment"),
+        Column("programme", "Programme", rank=1), Column("name", "Name"), Column("kind", "Kind", rank=3),
+        Column("times", "Times", "number", rank=1), Column("every", "A", rank=1), Column("next", "Then"),
+        Column("bundles", "Standard boxes", rank=1),
+        Column("utc_offset", "Minutes east of UTC", "number", rank=4), Column("opened_at", "Opened", "moment", rank=4),
+        Column("closed_at", "Closed", "moment", rank=3),
     ),
     f"""SELECT p.*, l.times, l.every, (
                 SELECT n.times || ' a ' || n.every || ' from ' || n.since
@@ -52,14 +55,16 @@ _PROGRAMMES: Final = Question(
 _ORDERS: Final = Question(
     STREAM, "Orders", ("households", *ORDER_MODELS),
     (
-        Column("order_id", "Order"), Column("household", "Household"), Column("name", "Name", "sealed"),
-        Column("session", "Session"), Column("state", "State"), Column("waits", "Waits for"),
-        Column("since", "Since", "moment"), Column("box", "Box"), Column("asked", "Asked", "number"),
-        Column("reserved", "Set aside", "number"), Column("short", "Short", "number"),
-        Column("packed", "Packed", "number"), Column("issued", "Given out", "number"), Column("slot", "Slot", "moment"),
-        Column("due_at", "Kept until", "moment"), Column("programme", "Programme"), Column("period", "Period"),
-        Column("reason", "Why"), Column("override_reason", "Override"), Column("placed_at", "Placed", "moment"),
-        Column("ended_at", "Ended", "moment"), Column("placed_by", "By"),
+        Column("order_id", "Order", rank=1), Column("household", "Household", rank=1), Column("name", "Name", "sealed"),
+        Column("session", "Session"), Column("state", "State", rank=1), Column("waits", "Waits for", rank=1),
+        Column("since", "Since", "moment"), Column("box", "Box", rank=1), Column("asked", "Asked", "number", rank=3),
+        Column("reserved", "Set aside", "number", rank=3), Column("short", "Short", "number"),
+        Column("packed", "Packed", "number", rank=3), Column("issued", "Given out", "number", rank=3),
+        Column("slot", "Slot", "moment", rank=3), Column("due_at", "Kept until", "moment", rank=3),
+        Column("programme", "Programme", rank=4), Column("period", "Period", rank=4),
+        Column("reason", "Why", "sealed"), Column("override_reason", "Override", "sealed"),
+        Column("placed_at", "Placed", "moment", rank=4),
+        Column("ended_at", "Ended", "moment", rank=4), Column("placed_by", "By", rank=4),
     ),
     f"""WITH {ORDERS_NOW}
     SELECT o.order_id, o.household, h.name, o.session, {STATE} AS state, {WAITS} AS waits,
@@ -96,7 +101,7 @@ async def orders(
 ) -> QueryResult:  # fmt: skip
     """Orders that wait for something, the newest first, with what and since when; with `ended`, those done with too.
 
-    Figures are sums over the items, each in its base unit.
+    Figures are sums over the items, each in its base unit: which goods a household got stands on no screen.
     """
     return await _ORDERS.rows(
         pool, checked(session), checked(household), checked(order), ended, at_least=at_least

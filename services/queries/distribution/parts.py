@@ -83,3 +83,16 @@ LIMIT: Final = """LEFT JOIN LATERAL (
 GOODS: Final = """goods AS (
     SELECT DISTINCT ON (item) item, name, unit, weight FROM goods_noted ORDER BY item, revision DESC)"""
 """The items as inventory describes them today, of the read model `visits_served`."""
+
+SHARED_CARDS: Final = """RECURSIVE twice AS (
+        SELECT card FROM households WHERE card IS NOT NULL GROUP BY card HAVING count(*) > 1
+    ),
+    holders AS (
+        SELECT card, household, household AS holder, merged_into, registered_at FROM households JOIN twice USING (card)
+        UNION SELECT o.card, o.household, h.household, h.merged_into, o.registered_at
+        FROM holders o JOIN households h ON h.household = o.merged_into
+    ),
+    shared_cards AS (
+        SELECT card, string_agg(DISTINCT holder, ' and ') AS households, max(registered_at) AS since
+        FROM holders WHERE merged_into IS NULL GROUP BY card HAVING count(DISTINCT holder) > 1)"""
+"""Cards that lead to several households; to those that they go on as, if they were merged. Begins a WITH."""

@@ -14,10 +14,11 @@ from services.queries.names import checked
 _PACKING: Final = Question(
     STREAM, "Packing sheet", ("orders", "boxes", "entitlements", "visits_served"),
     (
-        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("box", "Box"), Column("item", "Item"),
-        Column("name", "Name"), Column("quantity", "Pick", "quantity"), Column("unit", "Unit"), Column("lot", "Lot"),
-        Column("date", "Date", "date"), Column("owner", "Owner"), Column("short", "Short", "quantity"),
-        Column("warning", "Look"), Column("state", "State"),
+        Column("slot", "Slot", "moment"), Column("order_id", "Order", rank=1), Column("box", "Box", rank=3),
+        Column("item", "Item"), Column("name", "Name", rank=1), Column("quantity", "Pick", "quantity", rank=1),
+        Column("unit", "Unit"), Column("lot", "Lot", rank=1), Column("date", "Date", "date", rank=1),
+        Column("owner", "Owner", rank=3), Column("short", "Short", "quantity"),
+        Column("warning", "Look", "sealed", rank=1), Column("state", "State"),
     ),
     f"""WITH {ORDERS_NOW}, {GOODS},
     asked AS (
@@ -34,8 +35,7 @@ _PACKING: Final = Question(
            coalesce(goods.name, o.item) AS name, l.quantity, goods.unit, l.lot, l.date, l.owner,
            CASE WHEN f.answered_at IS NULL THEN o.wanted ELSE nullif(o.wanted - coalesce(f.remaining, 0), 0) END
                AS short,
-           (SELECT replace(w ->> 'warning', '_', ' ') FROM jsonb_array_elements(o.warnings) AS w
-            WHERE w ->> 'item' = o.item) AS warning,
+           o.warnings AS warning,
            CASE WHEN o.box_state = 'packed' THEN 'packed' WHEN f.answered_at IS NULL THEN 'not set aside yet'
                 WHEN l.quantity IS NULL THEN 'nothing there' ELSE 'to pack' END AS state
     FROM asked o LEFT JOIN lines l USING (order_id, item)
@@ -49,9 +49,10 @@ _PACKING: Final = Question(
 _ROUTE: Final = Question(
     STREAM, "Route", ("households", *ORDER_MODELS),
     (
-        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("box", "Box"), Column("state", "State"),
-        Column("household", "Household"), Column("name", "Name", "sealed"), Column("address", "Address", "sealed"),
-        Column("contact", "Contact", "sealed"), Column("language", "Language", "sealed"),
+        Column("slot", "Slot", "moment"), Column("order_id", "Order", rank=1), Column("box", "Box", rank=1),
+        Column("state", "State", rank=3), Column("household", "Household", rank=3),
+        Column("name", "Name", "sealed", rank=1), Column("address", "Address", "sealed", rank=1),
+        Column("contact", "Contact", "sealed", rank=1), Column("language", "Language", "sealed", rank=3),
         Column("note", "Note", "sealed"),
     ),
     f"""WITH {ORDERS_NOW}
@@ -63,26 +64,36 @@ _ROUTE: Final = Question(
     "There is nothing to deliver.",
 )  # fmt: skip
 
-_SESSION: Final = """SELECT s.session, s.name, s.programme, p.name AS programme_name, s.site, s.starts_at, s.ends_at,
+# What was merged is one household; somebody who gave no name counts each time, and apart.
+_SESSION: Final = """WITH RECURSIVE led AS (
+        SELECT household AS old, merged_into AS household FROM households WHERE merged_into IS NOT NULL
+        UNION SELECT l.old, h.merged_into FROM led l JOIN households h USING (household) WHERE h.merged_into IS NOT NULL
+    ),
+    roots AS (SELECT l.old, h.household FROM led l JOIN households h USING (household) WHERE h.merged_into IS NULL)
+    SELECT s.session, s.name, s.programme, p.name AS programme_name, s.site, s.starts_at, s.ends_at,
            s.state, s.capacity, s.slot_minutes, s.booked, s.served AS boxes, s.opened_at, s.closed_at,
            (SELECT count(*) FROM orders o WHERE o.session = s.session AND o.stage = 'no_show') AS no_shows, s.note,
-           v.visits, v.households, v.people
+           v.visits, v.households, v.anonymous, v.people
     FROM sessions s LEFT JOIN programmes p USING (programme)
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE kind = 'visit') AS visits,
-               count(DISTINCT household) + count(*) FILTER (WHERE household IS NULL) AS households,
+               count(DISTINCT coalesce(r.household, v.household)) AS households,
+               nullif(count(*) FILTER (WHERE v.household IS NULL), 0) AS anonymous,
                coalesce(sum(child + adult + senior + unknown), 0)::bigint AS people
-        FROM served v WHERE v.session = s.session) v"""
+        FROM served v LEFT JOIN roots r ON r.old = v.household WHERE v.session = s.session) v"""
 _SESSION_COLUMNS: Final = (
-    Column("session", "Session"), Column("name", "Name"), Column("programme", "Programme"), Column("site", "Site"),
-    Column("starts_at", "Starts", "moment"), Column("ends_at", "Ends", "moment"), Column("state", "State"),
-    Column("capacity", "Capacity", "number"), Column("booked", "Expected", "number"),
-    Column("boxes", "Boxes handed out", "number"), Column("visits", "Visits", "number"),
-    Column("no_shows", "No-shows", "number"), Column("households", "Households", "number"),
-    Column("people", "People", "number"), Column("slot_minutes", "Slot (min)", "number"),
-    Column("opened_at", "Opened", "moment"), Column("closed_at", "Closed", "moment"), Column("note", "Note"),
+    Column("session", "Session", rank=1), Column("name", "Name", rank=3), Column("programme", "Programme", rank=3),
+    Column("site", "Site", rank=3), Column("starts_at", "Starts", "moment", rank=1),
+    Column("ends_at", "Ends", "moment", rank=3), Column("state", "State", rank=1),
+    Column("capacity", "Capacity", "number", rank=3), Column("booked", "Expected", "number", rank=1),
+    Column("boxes", "Boxes handed out", "number", rank=1), Column("visits", "Visits", "number"),
+    Column("no_shows", "No-shows", "number"), Column("households", "Households", "number", rank=1),
+    Column("anonymous", "Without a name", "number"),
+    Column("people", "People", "number", rank=1), Column("slot_minutes", "Slot (min)", "number", rank=4),
+    Column("opened_at", "Opened", "moment", rank=4), Column("closed_at", "Closed", "moment", rank=4),
+    Column("note", "Note", rank=3),
 )  # fmt: skip
-_SESSION_MODELS: Final = ("sessions", "programmes", "visits_served", "orders")
+_SESSION_MODELS: Final = ("sessions", "programmes", "visits_served", "orders", "households")
 
 _ONE: Final = Question(
     STREAM,
@@ -105,7 +116,8 @@ async def packing(
 ) -> QueryResult:
     """A row for each lot to pick for each confirmed order of a session; with `packed`, also what is in boxes already.
 
-    `short` is what was asked for and is not set aside.
+    `short` is what was asked for and is not set aside; `warning` holds those of the order, sealed, until `packing_told`
+    puts that of the row's item into words.
     """
     return await _PACKING.rows(pool, checked(session), packed, at_least=at_least)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 import asyncpg
 
@@ -11,6 +13,7 @@ from services.queries.answer import Column, Position, QueryResult, Question
 from services.queries.distribution.parts import STREAM
 from services.queries.names import checked
 from services.queries.shelf import CERTAIN
+from shared.readmodel import read
 
 # The seed is a recall's scope, or one lot wherever it is; what was made from it follows. Each way in which a scope may
 # cover a lot has an index of its own, so that a recall looks at its own goods and no others: 1,000,000 lines or ten.
@@ -46,12 +49,14 @@ _LOTS: Final = f"""({_covered("box", "box", "reach_box_lots", "lot_key")}
 _REACH: Final = Question(
     STREAM, "Reached", ("recall_reach_boxes", "households"),
     (
-        Column("kind", "What"), Column("holder", "Box or visit"), Column("state", "State"),
-        Column("household", "Household"), Column("name", "Name", "sealed"), Column("contact", "Contact", "sealed"),
-        Column("item", "Item"), Column("lot", "Lot"), Column("date", "Date", "date"),
-        Column("quantity", "Quantity", "number"), Column("certainty", "Lot"), Column("since", "Since", "moment"),
-        Column("session", "Session"), Column("site", "Site"), Column("collected_by", "Collected by"),
-        Column("order_id", "Order"), Column("todo", "To do"),
+        Column("kind", "What"), Column("holder", "Box or visit", rank=1), Column("state", "State"),
+        Column("household", "Household", rank=1), Column("name", "Name", "sealed", rank=1),
+        Column("contact", "Contact", "sealed"), Column("item", "Item", rank=3), Column("lot", "Lot", rank=1),
+        Column("date", "Date", "date", rank=3), Column("quantity", "Quantity", "number"),
+        Column("certainty", "Certainty"), Column("since", "Since", "moment", rank=3),
+        Column("session", "Session", rank=4), Column("site", "Site", rank=4),
+        Column("collected_by", "Collected by", rank=3), Column("order_id", "Order", rank=4),
+        Column("todo", "To do", rank=1),
     ),
     f"""WITH RECURSIVE {_SEED},
     made AS (
@@ -92,8 +97,19 @@ _REACH: Final = Question(
     FROM told t LEFT JOIN households c USING (household)
     WHERE $3::text IS NULL OR t.item = $3
     ORDER BY NOT t.certain, t.state <> 'packed', t.since, t.kind, t.holder, t.item, t.lot""",  # noqa: S608
-    "It reached no box and no visit, or there is no such recall or lot.",
+    "It reached no box and no visit, or there is no such recall, lot or box.",
 )  # fmt: skip
+
+# The recalls of the items in a box or a visit, and of all that those were made from: which of its lots they cover is
+# for the other question. One row without a recall says that there is the box at least.
+_HELD: Final = """WITH RECURSIVE held AS (
+        SELECT item FROM reach_box_lots WHERE box = $1 UNION SELECT item FROM reach_visit_lots WHERE visit = $1
+    ),
+    family AS (
+        SELECT item FROM held UNION SELECT m.parent FROM family f JOIN reach_made_from m ON m.item = f.item
+    )
+    SELECT r.recall, max(r.ended_at) AS ended_at FROM held CROSS JOIN family f LEFT JOIN reach_recalls r
+        ON r.item = f.item GROUP BY r.recall ORDER BY r.recall"""
 
 
 async def reach(
@@ -102,7 +118,30 @@ async def reach(
     """The boxes and visits that a recall's lots, or one lot, went into, whose they are, and what to do about each.
 
     `what` is a recall's id, or a lot's number. Boxes that are packed come first: they can still be kept back. Goods of
-    unknown lot are listed as possible in a recall.
+    unknown lot are listed as possible in a recall. If it is a box's code, or a visit's id, the answer is which recalls
+    reached that one.
     """
     checked(what)
-    return await _REACH.rows(pool, what, lot_form(what), checked(item), at_least=at_least)
+    found = await _REACH.rows(pool, what, lot_form(what), checked(item), at_least=at_least)
+    if found.rows:
+        return found
+    held = await read(pool, "recall_reach_boxes", _HELD, what)
+    return await _recalls_of(pool, what, held.records, item) if held.records else found
+
+
+async def _recalls_of(
+    pool: asyncpg.Pool, holder: str, recalls: Sequence[asyncpg.Record], item: str | None
+) -> QueryResult:
+    """The rows of one box or visit in the reach of each recall that may cover what is in it."""
+    columns = (Column("recall", "Recall", rank=1), Column("recall_lifted", "Lifted", "moment"), *_REACH.columns)
+    at = next(n for n, column in enumerate(_REACH.columns) if column.name == "holder")
+    rows: list[tuple[Any, ...]] = []
+    found = None
+    for recall in recalls:
+        if recall["recall"] is not None:
+            found = await _REACH.rows(pool, recall["recall"], "", item)
+            rows += [(recall["recall"], recall["ended_at"], *row) for row in found.rows if row[at] == holder]
+    if found is None:
+        found = await _REACH.rows(pool, "", "", item)
+    message = None if rows else f"No recall reached {holder}."
+    return replace(found, title=f"Recalls that reached {holder}", columns=columns, rows=rows, message=message)

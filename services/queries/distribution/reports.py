@@ -17,13 +17,14 @@ from services.queries.names import checked
 _SERVED: Final = Question(
     STREAM, "Served", ("visits_served", "households", "programmes", "meal_counts"),
     (
-        Column("programme", "Programme"), Column("name", "Name"), Column("households", "Households", "number"),
-        Column("new", "New", "number"), Column("returning", "Returning", "number"),
-        Column("anonymous", "Without a name", "number"), Column("individuals", "Individuals", "number"),
-        Column("child", "Under 18", "number"), Column("adult", "18-59", "number"), Column("senior", "60+", "number"),
-        Column("unknown", "Age unknown", "number"), Column("times", "Times served", "number"),
-        Column("people_served", "People, each time", "number"), Column("weight", "Weight", "weight"),
-        Column("unweighed", "Without weight", "number"), Column("meals", "Meals", "number"),
+        Column("programme", "Programme", rank=1), Column("name", "Name", rank=3),
+        Column("households", "Households", "number", rank=1), Column("new", "New", "number", rank=1),
+        Column("returning", "Returning", "number", rank=1), Column("anonymous", "Without a name", "number"),
+        Column("individuals", "Individuals", "number", rank=1), Column("child", "Under 18", "number", rank=3),
+        Column("adult", "18-59", "number", rank=3), Column("senior", "60+", "number", rank=3),
+        Column("unknown", "Age unknown", "number", rank=3), Column("times", "Times served", "number"),
+        Column("people_served", "People, each time", "number", rank=3), Column("weight", "Weight", "weight"),
+        Column("unweighed", "Without weight", "number", rank=4), Column("meals", "Meals", "number"),
     ),
     """WITH RECURSIVE led AS (
         SELECT household AS old, household, merged_into FROM households
@@ -86,14 +87,14 @@ _SERVED: Final = Question(
 _MEALS: Final = Question(
     STREAM, "Meals", ("meal_counts",),
     (
-        Column("date", "Day", "date"), Column("site", "Site"), Column("meal", "Meal"),
-        Column("delivered", "Delivered", "number"), Column("carried_over", "Carried over", "number"),
-        Column("first", "First", "number"), Column("second", "Second", "number"),
-        Column("program_adult", "Programme adults", "number"), Column("other", "Other", "number"),
-        Column("served", "Served", "number"), Column("discarded", "Discarded", "number"),
-        Column("left_over", "Left over", "number"), Column("kept", "Kept", "number"),
-        Column("discrepancy", "Off by", "number"), Column("reason", "Why"), Column("certified_by", "Certified by"),
-        Column("certified_at", "Certified", "moment"),
+        Column("date", "Day", "date", rank=1), Column("site", "Site", rank=1), Column("meal", "Meal", rank=1),
+        Column("delivered", "Delivered", "number", rank=1), Column("carried_over", "Carried over", "number", rank=3),
+        Column("first", "First", "number", rank=3), Column("second", "Second", "number", rank=3),
+        Column("program_adult", "Programme adults", "number", rank=3), Column("other", "Other", "number", rank=3),
+        Column("served", "Served", "number", rank=1), Column("discarded", "Discarded", "number"),
+        Column("left_over", "Left over", "number"), Column("kept", "Kept", "number", rank=3),
+        Column("discrepancy", "Off by", "number", rank=1), Column("reason", "Why"),
+        Column("certified_by", "Certified by", rank=3), Column("certified_at", "Certified", "moment", rank=1),
     ),
     """SELECT *, first + second + program_adult + other AS served FROM meal_counts
     WHERE ($1::text IS NULL OR site = $1) AND ($2::date IS NULL OR date >= $2) AND ($3::date IS NULL OR date <= $3)

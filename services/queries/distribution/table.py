@@ -10,25 +10,29 @@ import asyncpg
 
 from services.queries.answer import Column, Position, QueryResult, Question
 from services.queries.distribution.parts import LIMIT, ORDER_MODELS, ORDERS_NOW, PERIOD, STATE, STREAM, WAITS
+from services.queries.distribution.warned import OF_GOODS
 from services.queries.names import checked
 from shared.clock import utc_now
 
 _PEOPLE: Final = (
-    Column("size", "Size", "number"), Column("child", "Under 18", "number"), Column("adult", "18-59", "number"),
-    Column("senior", "60+", "number"), Column("unknown", "Age unknown", "number"),
+    Column("size", "Size", "number", rank=3), Column("child", "Under 18", "number", rank=4),
+    Column("adult", "18-59", "number", rank=4), Column("senior", "60+", "number", rank=4),
+    Column("unknown", "Age unknown", "number", rank=4),
 )  # fmt: skip
 
-# Who was found may go on as another household; that one is served. A claim of an order that is still to be handed out
-# is what the household comes for, and no reason to send it away.
+# Who was found may go on as another household; that one is served, with the orders and allergens of both. A claim of an
+# order that is still to be handed out is what the household comes for, and no reason to send it away.
 _CHECK_IN: Final = Question(
     STREAM, "Check-in", ("households", "sessions", "programmes", *ORDER_MODELS),
     (
-        Column("household", "Household"), Column("name", "Name", "sealed"), Column("card", "Card"),
-        Column("due", "Due", "flag"), Column("order_id", "Order"), Column("state", "State"), Column("box", "Box"),
-        Column("slot", "Slot", "moment"), Column("used", "Used", "number"), Column("allowed", "Of", "number"),
-        Column("period", "Period"), Column("session", "Session"), Column("programme", "Programme"),
-        Column("warnings", "Look"), Column("avoids", "Avoids", "sealed"), *_PEOPLE,
-        Column("eligible_until", "Eligible until", "date"), Column("proxies", "May collect"),
+        Column("household", "Household", rank=1), Column("name", "Name", "sealed", rank=1),
+        Column("card", "Card", rank=3), Column("due", "Due", "flag", rank=1), Column("order_id", "Order"),
+        Column("state", "State"), Column("box", "Box"), Column("slot", "Slot", "moment", rank=3),
+        Column("used", "Used", "number"), Column("allowed", "Of", "number"), Column("period", "Period", rank=3),
+        Column("session", "Session", rank=1), Column("programme", "Programme", rank=3),
+        Column("warnings", "Look", rank=1), Column(OF_GOODS, "Goods to look at", "sealed", rank=3),
+        Column("avoids", "Avoids", "sealed", rank=1), *_PEOPLE,
+        Column("eligible_until", "Eligible until", "date", rank=3), Column("proxies", "May collect"),
     ),
     f"""WITH RECURSIVE led AS (
         SELECT household AS found_as, household, merged_into FROM households
@@ -52,6 +56,12 @@ _CHECK_IN: Final = Question(
         SELECT household AS root, household AS member FROM found
         UNION SELECT f.root, h.household FROM family f JOIN households h ON h.merged_into = f.member
     ),
+    shared AS (
+        SELECT f.root, 'card ' || m.card || ' is also on ' || string_agg(DISTINCT o.household, ', ') AS card
+        FROM family f JOIN households m ON m.household = f.member JOIN households o ON o.card = m.card
+        WHERE NOT EXISTS (SELECT FROM family g WHERE g.root = f.root AND g.member = o.household)
+        GROUP BY f.root, m.card
+    ),
     today AS (
         SELECT found.*, t.session, t.programme, t.times AS allowed,
                coalesce(t.day, ($4::timestamptz AT TIME ZONE 'UTC')::date) AS day,
@@ -60,11 +70,11 @@ _CHECK_IN: Final = Question(
     ),
     {ORDERS_NOW},
     seen AS (
-        SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until,
+        SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until, x.erased_at,
                e.used, e.used_as_others, e.others, o.order_id, {STATE} AS order_state, o.box_code AS box, o.slot,
-               o.claimed, o.short_of, o.warnings AS about_goods,
+               o.claimed, o.short_of, o.warnings AS {OF_GOODS},
                o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out' AS comes_for_it
-        FROM today t JOIN households h USING (household)
+        FROM today t JOIN households h USING (household) LEFT JOIN erased_households x USING (household)
         CROSS JOIN LATERAL (
             SELECT coalesce(sum(e.used), 0)::bigint AS used,
                    coalesce(sum(e.used) FILTER (WHERE f.member <> f.root), 0)::bigint AS used_as_others,
@@ -74,29 +84,34 @@ _CHECK_IN: Final = Question(
                 ON (e.household, e.programme, e.period) = (f.member, t.programme, t.period)
             WHERE f.root = t.household) e
         LEFT JOIN LATERAL (
-            SELECT * FROM orders_now n WHERE (n.household, n.session) = (t.household, t.session)
-            ORDER BY n.stage IN ('cancelled', 'no_show'), n.placed_at DESC LIMIT 1) o ON true
+            SELECT n.* FROM family f JOIN orders_now n ON (n.household, n.session) = (f.member, t.session)
+            WHERE f.root = t.household
+            ORDER BY n.stage IN ('cancelled', 'no_show'),
+                     n.stage = 'completed' OR coalesce(n.box_state = 'handed_out', false), n.placed_at DESC LIMIT 1
+        ) o ON true
     )
     SELECT s.*, CASE WHEN order_id IS NOT NULL THEN order_state END AS state,
-           session IS NOT NULL AND (eligible_until IS NULL OR eligible_until >= day)
+           session IS NOT NULL AND erased_at IS NULL AND (eligible_until IS NULL OR eligible_until >= day)
                AND (coalesce(comes_for_it AND claimed, false) OR allowed IS NULL OR used < allowed) AS due,
-           (SELECT array_agg(m.allergens ORDER BY m.member) FROM members m
-            WHERE m.household = s.household AND m.allergens IS NOT NULL) AS avoids,
+           (SELECT array_agg(m.allergens ORDER BY m.household <> s.household, m.household, m.member)
+            FROM family f JOIN members m ON m.household = f.member
+            WHERE f.root = s.household AND m.allergens IS NOT NULL) AS avoids,
            (SELECT array_agg(p.proxy ORDER BY p.proxy) FROM proxies p
             WHERE p.household = s.household AND EXISTS (
                 SELECT FROM jsonb_array_elements(p.spans) AS span
                 WHERE s.day BETWEEN (span ->> 0)::date AND coalesce((span ->> 1)::date, 'infinity'))) AS proxies,
            nullif(concat_ws('; ',
+               CASE WHEN erased_at IS NOT NULL
+                   THEN 'erased on ' || to_char(erased_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || ', register it anew' END,
                CASE WHEN session IS NULL THEN 'no session is open' END,
-               CASE WHEN eligible_until < day THEN 'not eligible since ' || eligible_until END,
+               CASE WHEN eligible_until < day THEN 'was eligible until ' || eligible_until END,
                CASE WHEN used >= allowed AND NOT coalesce(comes_for_it AND claimed, false)
                    THEN 'served ' || used || ' of ' || allowed || ' times in ' || period END,
                CASE WHEN used_as_others > 0 THEN 'of them ' || used_as_others || ' as ' || others END,
                CASE WHEN found_as IS NOT NULL THEN found_as || ' goes on as ' || household END,
+               (SELECT string_agg(card, '; ' ORDER BY card) FROM shared WHERE root = household),
                CASE WHEN comes_for_it AND NOT coalesce(claimed, false) THEN 'its order has no claim' END,
-               CASE WHEN comes_for_it AND short_of > 0 THEN short_of || ' items are short' END,
-               (SELECT string_agg((w ->> 'item') || ' ' || replace(w ->> 'warning', '_', ' '), ', ')
-                FROM jsonb_array_elements(about_goods) AS w)), '') AS warnings
+               CASE WHEN comes_for_it AND short_of > 0 THEN short_of || ' items are short' END), '') AS warnings
     FROM seen s ORDER BY household, session""",  # noqa: S608  # made of constants
     "There is no such household. Check the card, or register it with `commons send distribution RegisterHousehold`.",
 )  # fmt: skip
@@ -104,10 +119,10 @@ _CHECK_IN: Final = Question(
 _QUEUE: Final = Question(
     STREAM, "Queue", ("sessions", "households", *ORDER_MODELS),
     (
-        Column("slot", "Slot", "moment"), Column("order_id", "Order"), Column("household", "Household"),
-        Column("name", "Name", "sealed"), Column("card", "Card"), Column("state", "State"), Column("box", "Box"),
-        Column("waits", "Waits"), Column("short", "Short of", "number"), Column("site", "Site"),
-        *_PEOPLE[:1], Column("placed_at", "Placed", "moment"),
+        Column("slot", "Slot", "moment"), Column("order_id", "Order", rank=1), Column("household", "Household"),
+        Column("name", "Name", "sealed", rank=1), Column("card", "Card", rank=3), Column("state", "State", rank=3),
+        Column("box", "Box", rank=1), Column("waits", "Waits", rank=1), Column("short", "Short of", "number"),
+        Column("site", "Site", rank=4), *_PEOPLE[:1], Column("placed_at", "Placed", "moment", rank=4),
     ),
     f"""WITH {ORDERS_NOW}
     SELECT o.slot, o.order_id, o.household, h.name, h.card, {STATE} AS state, o.box_code AS box, {WAITS} AS waits,
@@ -126,7 +141,7 @@ async def check_in(
     """Who somebody is, by card or id, or as the households that a search by name found (`named`), and are they due.
 
     A row for each household and session: the open ones, or the one that is said. `due` is whether it may be served
-    there now; `warnings` say why not, and what to look at.
+    there now; `warnings` say why not, and what to look at. `check_in_told` adds the warnings about the order's goods.
     """
     checked(who)
     return await _CHECK_IN.rows(pool, who, list(named), checked(session), now or utc_now(), at_least=at_least)

@@ -8,42 +8,59 @@ from typing import Final
 import asyncpg
 
 from services.queries.answer import Column, Position, QueryResult, Question
-from services.queries.distribution.parts import ORDER_MODELS, ORDERS_NOW, SINCE, STREAM, WAITS
+from services.queries.distribution.parts import ORDER_MODELS, ORDERS_NOW, SHARED_CARDS, SINCE, STREAM, WAITS
 from shared.clock import utc_now
 
 PATIENCE: Final = timedelta(minutes=1)
 """How long a step that follows by itself may take before it counts as stuck."""
 
+# That a card is on two households is told by neither of them: it is seen by putting them side by side, and is over when
+# one has another card, or they go on as one.
 _REVIEW: Final = Question(
-    STREAM, "To review in distribution", ("distribution_review", "boxes", "orders"),
+    STREAM, "To review in distribution", ("distribution_review", "boxes", "orders", "households"),
     (
-        Column("kind", "What"), Column("subject", "Where to look"), Column("household", "Household"),
-        Column("programme", "Programme"), Column("period", "Period"), Column("session", "Session"),
-        Column("site", "Site"), Column("figure", "Figure", "number"), Column("occurred_at", "When", "moment"),
-        Column("recorded_at", "Recorded", "moment"), Column("detail", "Detail"), Column("actor", "By"),
-        Column("todo", "To do"), Column("closed_at", "Closed", "moment"), Column("closed_by", "Closed by"),
-        Column("note", "What was found"),
+        Column("kind", "What", rank=1), Column("subject", "Where to look", rank=1),
+        Column("household", "Household", rank=1), Column("programme", "Programme", rank=3), Column("period", "Period"),
+        Column("session", "Session", rank=3), Column("site", "Site", rank=3),
+        Column("figure", "Figure", "number", rank=3), Column("occurred_at", "When", "moment"),
+        Column("recorded_at", "Recorded", "moment", rank=4), Column("detail", "Detail", "sealed"),
+        Column("actor", "By", rank=3),
+        Column("todo", "To do", rank=1), Column("closed_at", "Closed", "moment", rank=3),
+        Column("closed_by", "Closed by", rank=3), Column("note", "What was found", "sealed"),
     ),
-    """SELECT r.*, CASE r.kind
+    f"""WITH {SHARED_CARDS},
+    items AS (
+        SELECT * FROM distribution_review_items
+        UNION ALL
+        SELECT i.* FROM shared_cards s CROSS JOIN LATERAL jsonb_populate_record(
+            NULL::distribution_review_items, jsonb_build_object(
+                'kind', 'card_shared', 'subject', 'card:' || s.card, 'household', s.households, 'occurred_at', s.since,
+                'detail', 'card ' || s.card || ' is on ' || s.households)) AS i
+    )
+    SELECT r.*, CASE r.kind
                WHEN 'limit_reached' THEN 'Find out why it was served twice; '
                WHEN 'not_eligible' THEN 'Renew its eligibility, or tell the household; '
                WHEN 'wrong_recipient' THEN 'Ask the household who collected, and authorise them; '
                WHEN 'order_ended' THEN 'Its order had ended: find out what was handed out; '
                WHEN 'box_unpacked' THEN 'Find out what its order got; release hold unpacked-' || substr(r.subject, 5)
                    || ', if there is one; '
-               WHEN 'goods_taken' THEN 'Its goods may be recalled: tell the household; '
+               WHEN 'recalled' THEN 'It holds what is recalled: tell the household; '
+               WHEN 'goods_taken' THEN 'Its goods were taken away: find out why, and tell the household; '
+               WHEN 'household_erased' THEN 'The household was erased: register it anew, give it another card; '
                WHEN 'household_merged' THEN 'Serve the household that it goes on as, give it the right card; '
                WHEN 'programme_closed' THEN 'Its programme is closed: open another; '
                WHEN 'session_not_open' THEN 'Nobody had opened the doors: see that the time is right; '
+               WHEN 'card_shared' THEN 'Give one another card (ChangeHousehold), or merge them if they are one.'
                WHEN 'count_off' THEN 'Look for the cause, the certificate stands; '
                WHEN 'step_refused' THEN 'Do by hand what it was meant to do; '
                ELSE 'Look into it; ' END || CASE
+               WHEN r.kind = 'card_shared' THEN ''
                WHEN r.kind = 'step_refused' THEN 'then send ResolveStep.'
                WHEN r.kind = 'count_off' THEN 'then send ResolveCount.'
-               WHEN r.subject LIKE 'box:%' THEN 'then send ResolveHandOut.'
+               WHEN r.subject LIKE 'box:%' THEN 'reverse the hand-out if it is here still, or send ResolveHandOut.'
                ELSE 'reverse the visit if it was not so, or send ResolveVisit.' END AS todo
-    FROM distribution_review_items r WHERE $1 OR r.closed_at IS NULL
-    ORDER BY r.closed_at IS NOT NULL, r.occurred_at DESC, r.kind, r.subject""",
+    FROM items r WHERE $1 OR r.closed_at IS NULL
+    ORDER BY r.closed_at IS NOT NULL, r.occurred_at DESC, r.kind, r.subject""",  # noqa: S608  # made of constants
     "Nothing waits for a review.",
 )  # fmt: skip
 
@@ -51,8 +68,8 @@ _REVIEW: Final = Question(
 _STUCK: Final = Question(
     STREAM, "Stuck", ("sessions", "visits_served", "reservations", "distribution_review", *ORDER_MODELS),
     (
-        Column("what", "What"), Column("id", "Id"), Column("waits", "Waits for"), Column("since", "Since", "moment"),
-        Column("why", "Why"), Column("todo", "To do"),
+        Column("what", "What"), Column("id", "Id", rank=1), Column("waits", "Waits for", rank=1),
+        Column("since", "Since", "moment"), Column("why", "Why"), Column("todo", "To do", rank=1),
     ),
     f"""WITH {ORDERS_NOW},
     waiting AS (

@@ -17,9 +17,9 @@ from shared.errors import Invalid
 
 MAX_ROWS: Final = 100_000
 
-_ACCOUNT: Final = (Column("account", "Account"), Column("name", "Name"), Column("kind", "Kind"))
+_ACCOUNT: Final = (Column("account", "Account", rank=1), Column("name", "Name"), Column("kind", "Kind"))
 _FUND: Final = (Column("fund", "Fund"),)
-_SIDES: Final = (Column("debit", "Debit", "money"), Column("credit", "Credit", "money"), UNIT)
+_SIDES: Final = (Column("debit", "Debit", "money", rank=1), Column("credit", "Credit", "money", rank=1), UNIT)
 
 # What was recorded by a moment is in the journal alone, which takes longer to sum up.
 _BY_DAY: Final = (
@@ -57,11 +57,13 @@ _TRIAL_BALANCES: Final = {
 _STATEMENT: Final = BookQuestion(
     "Account statement", ("journal", "chart"),
     (
-        Column("date", "Date", "date"), Column("entry", "Entry"), Column("kind", "Kind"),
-        Column("description", "Description"), Column("party", "Party"), Column("reference", "Reference"),
-        Column("fund", "Fund"), Column("debit", "Debit", "money"), Column("credit", "Credit", "money"),
-        Column("balance", "Balance", "money"), UNIT, Column("state", "State"),
-        Column("recorded_at", "Recorded", "moment"), Column("actor", "By"), Column("sequence", "Event", "number"),
+        Column("date", "Date", "date", rank=1), Column("entry", "Entry"), Column("kind", "Kind", rank=3),
+        Column("description", "Description", rank=1), Column("party", "Party", rank=3),
+        Column("reference", "Reference", rank=3), Column("fund", "Fund", rank=3),
+        Column("debit", "Debit", "money", rank=1), Column("credit", "Credit", "money", rank=1),
+        Column("balance", "Balance", "money", rank=1), UNIT, Column("state", "State"),
+        Column("recorded_at", "Recorded", "moment", rank=4), Column("actor", "By", rank=4),
+        Column("sequence", "Event", "number", rank=4),
     ),
     f"""WITH moved AS (
         SELECT p.*, (sum(p.amount) OVER (PARTITION BY p.unit ORDER BY p.date, p.sequence, p.number) * {SIGN})::bigint
@@ -90,11 +92,11 @@ _STATEMENT: Final = BookQuestion(
 _FUNDS: Final = BookQuestion(
     "Funds", ("trial_balance", "treasury_holds", "chart"),
     (
-        Column("fund", "Fund"), Column("name", "Name"), Column("restriction", "Restricted to"),
-        Column("purpose", "Purpose"), Column("available_from", "Not before", "date"),
-        Column("net_assets", "Net assets", "money"), Column("held", "Held", "money"),
-        Column("advance", "Advance", "money"), Column("available", "Net assets less held", "money"), UNIT,
-        Column("closed_at", "Closed", "moment"),
+        Column("fund", "Fund", rank=1), Column("name", "Name"), Column("restriction", "Restricted to"),
+        Column("purpose", "Purpose", rank=3), Column("available_from", "Not before", "date", rank=3),
+        Column("net_assets", "Net assets", "money", rank=1), Column("held", "Held", "money", rank=1),
+        Column("advance", "Advance", "money"), Column("available", "Net assets less held", "money", rank=1), UNIT,
+        Column("closed_at", "Closed", "moment", rank=3),
     ),
     """WITH net AS (
         SELECT d.fund, d.unit, sum(d.debit - d.credit)::bigint AS net_assets, 0::bigint AS held

@@ -16,10 +16,11 @@ from services.queries.treasury.book import SIGN, UNIT, BookQuestion, find_book
 _QUESTION: Final = BookQuestion(
     "Budget", ("chart", "trial_balance", "treasury_holds"),
     (
-        Column("budget", "Budget"), Column("account", "Account"), Column("name", "Name"), Column("kind", "Kind"),
-        Column("fund", "Fund"), Column("planned", "Planned", "money"), Column("actual", "Actual", "money"),
-        Column("held", "Held", "money"), Column("left", "Left", "money"), Column("used", "Used (%)", "number"), UNIT,
-        Column("starts", "From", "date"), Column("ends", "To", "date"),
+        Column("budget", "Budget", rank=3), Column("account", "Account", rank=1), Column("name", "Name"),
+        Column("kind", "Kind", rank=4), Column("fund", "Fund"), Column("planned", "Planned", "money", rank=1),
+        Column("actual", "Actual", "money", rank=1), Column("held", "Held", "money"),
+        Column("left", "Left", "money", rank=1), Column("used", "Used (%)", "number"), UNIT,
+        Column("starts", "From", "date", rank=3), Column("ends", "To", "date", rank=3),
     ),
     f"""WITH chosen AS (
         SELECT * FROM budgets WHERE book = $1 AND CASE WHEN $3::text IS NULL THEN $2 BETWEEN starts AND ends

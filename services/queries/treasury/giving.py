@@ -12,8 +12,9 @@ from services.queries.names import checked
 from services.queries.treasury.book import STREAM, UNIT, BookQuestion, find_book, span
 
 _GIFT: Final = (
-    Column("date", "Date", "date"), Column("entry", "Entry"), Column("donor", "Donor"),
-    Column("donor_name", "Name", "sealed"), Column("amount", "Amount", "money"), UNIT, Column("fund", "Fund"),
+    Column("date", "Date", "date", rank=1), Column("entry", "Entry", rank=3), Column("donor", "Donor"),
+    Column("donor_name", "Name", "sealed", rank=1), Column("amount", "Amount", "money", rank=1), UNIT,
+    Column("fund", "Fund", rank=3),
 )  # fmt: skip
 _THANKED: Final = (Column("acknowledged_at", "Acknowledged", "moment"), Column("means", "By"))
 _GIFTS: Final = """SELECT g.*, p.name AS donor_name, p.contact AS donor_contact
@@ -24,8 +25,9 @@ _GIFTS: Final = """SELECT g.*, p.name AS donor_name, p.contact AS donor_contact
 _DONATIONS: Final = BookQuestion(
     "Donations", ("giving",),
     (
-        *_GIFT, Column("what", "Description"), Column("reference", "Reference"), Column("pledge", "Pledge"),
-        Column("into_account", "Into"), Column("income", "Income"), *_THANKED,
+        *_GIFT, Column("what", "Description"), Column("reference", "Reference", rank=3),
+        Column("pledge", "Pledge", rank=3), Column("into_account", "Into", rank=4), Column("income", "Income", rank=4),
+        *_THANKED,
     ),
     f"{_GIFTS} AND g.kind = 'money' ORDER BY g.date DESC, g.entry",
     "Nothing was donated.",
@@ -34,8 +36,8 @@ _DONATIONS: Final = BookQuestion(
 _IN_KIND: Final = BookQuestion(
     "Gifts in kind", ("giving",),
     (
-        *_GIFT, Column("what", "What"), Column("delivery", "Delivery"), Column("into_account", "Into"),
-        Column("income", "Income"), *_THANKED,
+        *_GIFT, Column("what", "What"), Column("delivery", "Delivery", rank=3), Column("into_account", "Into", rank=4),
+        Column("income", "Income", rank=4), *_THANKED,
     ),
     f"{_GIFTS} AND g.kind = 'in kind' ORDER BY g.date DESC, g.entry",
     "Nothing was given in kind.",
@@ -53,11 +55,13 @@ _DUE: Final = BookQuestion(
 _PLEDGES: Final = BookQuestion(
     "Pledges", ("giving",),
     (
-        Column("pledge", "Pledge"), Column("donor", "Donor"), Column("donor_name", "Name", "sealed"),
-        Column("amount", "Amount", "money"), Column("every", "Every"), UNIT, Column("fund", "Fund"),
-        Column("starts", "From", "date"), Column("ends", "To", "date"), Column("due", "Due so far", "money"),
-        Column("received", "Received", "money"), Column("outstanding", "Outstanding", "money"),
-        Column("last_on", "Last gift", "date"), Column("ended_at", "Ended", "moment"), Column("end_reason", "Why"),
+        Column("pledge", "Pledge", rank=1), Column("donor", "Donor", rank=3),
+        Column("donor_name", "Name", "sealed", rank=1), Column("amount", "Amount", "money", rank=1),
+        Column("every", "Every", rank=1), UNIT, Column("fund", "Fund", rank=3),
+        Column("starts", "From", "date", rank=3), Column("ends", "To", "date", rank=3),
+        Column("due", "Due so far", "money"), Column("received", "Received", "money"),
+        Column("outstanding", "Outstanding", "money", rank=1), Column("last_on", "Last gift", "date"),
+        Column("ended_at", "Ended", "moment"), Column("end_reason", "Why"),
     ),
     """WITH found AS (
         SELECT l.*, p.name AS donor_name, got.received, got.last_on, l.amount * (
@@ -79,10 +83,10 @@ _PLEDGES: Final = BookQuestion(
 _PARTIES: Final = Question(
     STREAM, "Parties", ("giving",),
     (
-        Column("party", "Party"), Column("kind", "Kind"), Column("name", "Name", "sealed"),
+        Column("party", "Party", rank=1), Column("kind", "Kind"), Column("name", "Name", "sealed", rank=1),
         Column("contact", "Contact", "sealed"), Column("bank_account", "Bank account", "sealed"),
-        Column("login", "Login", "sealed"), Column("note", "Note", "sealed"),
-        Column("registered_at", "Registered", "moment"), Column("changed_at", "Changed", "moment"),
+        Column("login", "Login", "sealed", rank=4), Column("note", "Note", "sealed", rank=3),
+        Column("registered_at", "Registered", "moment", rank=4), Column("changed_at", "Changed", "moment", rank=4),
     ),
     "SELECT * FROM parties WHERE $1::text IS NULL OR party = $1 ORDER BY party",
     "There are no parties yet.",

@@ -18,11 +18,13 @@ MAX_ENTRIES: Final = 100_000
 _QUESTION: Final = BookQuestion(
     "Journal", ("journal", "chart"),
     (
-        Column("date", "Date", "date"), Column("entry", "Entry"), Column("kind", "Kind"), Column("account", "Account"),
-        Column("name", "Name"), Column("fund", "Fund"), Column("debit", "Debit", "money"),
-        Column("credit", "Credit", "money"), UNIT, Column("description", "Description"), Column("party", "Party"),
-        Column("reference", "Reference"), Column("state", "State"), Column("document", "Document"),
-        Column("recorded_at", "Recorded", "moment"), Column("actor", "By"), Column("sequence", "Event", "number"),
+        Column("date", "Date", "date", rank=1), Column("entry", "Entry", rank=1), Column("kind", "Kind", rank=4),
+        Column("account", "Account", rank=1), Column("name", "Name", rank=3), Column("fund", "Fund", rank=3),
+        Column("debit", "Debit", "money", rank=1), Column("credit", "Credit", "money", rank=1), UNIT,
+        Column("description", "Description"), Column("party", "Party", rank=3),
+        Column("reference", "Reference", rank=3), Column("state", "State"), Column("document", "Document", rank=4),
+        Column("recorded_at", "Recorded", "moment", rank=4), Column("actor", "By", rank=4),
+        Column("sequence", "Event", "number", rank=4),
     ),
     """WITH chosen AS (
         SELECT * FROM entries e

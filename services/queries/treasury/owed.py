@@ -24,11 +24,12 @@ _AGED: Final = ", ".join(f"CASE WHEN {when} THEN nullif(remaining, 0) END AS {na
 _QUESTION: Final = BookQuestion(
     "Dues", ("giving", "journal"),
     (
-        Column("dues", "Dues"), Column("member", "Member"), Column("member_name", "Name", "sealed"),
-        Column("period", "Period"), Column("due_on", "Due", "date"), Column("assessed", "Assessed", "money"),
-        Column("received", "Received", "money"), Column("waived", "Waived", "money"),
-        *(Column(name, title, "money") for name, title, _ in _AGES), Column("remaining", "Owed", "money"), UNIT,
-        Column("fund", "Fund"),
+        Column("dues", "Dues"), Column("member", "Member", rank=1), Column("member_name", "Name", "sealed", rank=1),
+        Column("period", "Period"), Column("due_on", "Due", "date", rank=1),
+        Column("assessed", "Assessed", "money", rank=3), Column("received", "Received", "money", rank=3),
+        Column("waived", "Waived", "money", rank=3),
+        *(Column(name, title, "money") for name, title, _ in _AGES), Column("remaining", "Owed", "money", rank=1), UNIT,
+        Column("fund", "Fund", rank=3),
     ),
     f"""WITH found AS (
         SELECT d.entry AS dues, d.member, p.name AS member_name, d.period, d.due_on, d.amount AS assessed, d.unit,

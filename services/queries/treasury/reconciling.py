@@ -18,12 +18,12 @@ from shared.readmodel import read
 _QUESTION: Final = BookQuestion(
     "Unreconciled", ("bank_statements", "journal"),
     (
-        Column("side", "Known to"), Column("account", "Account"), Column("date", "Date", "date"),
-        Column("line", "Line or entry"), Column("amount", "Amount", "money"), UNIT,
-        Column("payee", "Other side", "sealed"), Column("memo", "Memo", "sealed"),
-        Column("bank_reference", "Bank's reference", "sealed"),
-        Column("description", "Description"), Column("party", "Party"), Column("reference", "Reference"),
-        Column("why", "Why"), Column("statement", "Statement"),
+        Column("side", "Known to", rank=1), Column("account", "Account"), Column("date", "Date", "date", rank=1),
+        Column("line", "Line or entry", rank=1), Column("amount", "Amount", "money", rank=1), UNIT,
+        Column("payee", "Other side", "sealed"), Column("memo", "Memo", "sealed", rank=3),
+        Column("bank_reference", "Bank's reference", "sealed", rank=4), Column("description", "Description"),
+        Column("party", "Party", rank=3), Column("reference", "Reference", rank=3), Column("why", "Why", rank=1),
+        Column("statement", "Statement", rank=4),
     ),
     """WITH matched AS (
         SELECT m.account, m.line, m.entry,
@@ -74,11 +74,12 @@ _NEWEST: Final = """SELECT s.account, s.unit, s.ends, s.closing, coalesce((
 _STATEMENTS: Final = BookQuestion(
     "Statements", ("bank_statements",),
     (
-        Column("account", "Account"), Column("starts", "From", "date"), Column("ends", "To", "date"),
-        Column("opening", "Opening", "money"), Column("closing", "Closing", "money"), UNIT,
-        Column("lines", "Lines", "number"), Column("new", "New", "number"), Column("matched", "Matched", "number"),
-        Column("unmatched", "Not matched", "number"), Column("gap", "Gap before it", "money"),
-        Column("imported_at", "Imported", "moment"), Column("actor", "By"), Column("statement", "Statement"),
+        Column("account", "Account", rank=1), Column("starts", "From", "date"), Column("ends", "To", "date", rank=1),
+        Column("opening", "Opening", "money"), Column("closing", "Closing", "money", rank=1), UNIT,
+        Column("lines", "Lines", "number", rank=3), Column("new", "New", "number", rank=3),
+        Column("matched", "Matched", "number", rank=3), Column("unmatched", "Not matched", "number", rank=1),
+        Column("gap", "Gap before it", "money", rank=1), Column("imported_at", "Imported", "moment", rank=4),
+        Column("actor", "By", rank=4), Column("statement", "Statement"),
     ),
     """WITH brought AS (
         SELECT l.account, l.statement, count(*) AS matched FROM bank_lines l

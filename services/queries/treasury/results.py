@@ -21,9 +21,9 @@ from shared.errors import Invalid
 _ACTIVITIES: Final = BookQuestion(
     "Statement of activities", ("trial_balance", "chart"),
     (
-        Column("section", "Section"), Column("account", "Account"), Column("name", "Name"),
+        Column("section", "Section"), Column("account", "Account", rank=1), Column("name", "Name"),
         Column("without", "Without donor restrictions", "money"), Column("with", "With donor restrictions", "money"),
-        Column("total", "Total", "money"), UNIT,
+        Column("total", "Total", "money", rank=1), UNIT,
     ),
     """WITH moved AS (
         SELECT d.account, a.name, a.kind, d.unit, d.part, d.credit - d.debit AS amount,
@@ -62,8 +62,8 @@ _FUNCTIONS: Final = (
 _FUNCTIONAL: Final = BookQuestion(
     "Functional expenses", ("trial_balance", "chart"),
     (
-        Column("account", "Account"), Column("name", "Name"),
-        *(Column(name, title, "money") for name, title in _FUNCTIONS), Column("total", "Total", "money"), UNIT,
+        Column("account", "Account", rank=1), Column("name", "Name"),
+        *(Column(name, title, "money") for name, title in _FUNCTIONS), Column("total", "Total", "money", rank=1), UNIT,
     ),
     f"""WITH spent AS (
         SELECT d.account, a.name, coalesce(a.function, 'other') AS function, d.unit,

@@ -16,12 +16,12 @@ _STAND: Final = "or let it stand with ResolveReview."
 _QUESTION: Final = BookQuestion(
     "To review", ("treasury_review", "trial_balance", "journal", "bank_statements", "expenses", "chart"),
     (
-        Column("kind", "What"), Column("entry", "Entry"), Column("account", "Account"), Column("fund", "Fund"),
-        Column("date", "Day", "date"), Column("figure", "Figure", "money"), Column("lowest", "At least", "money"),
-        UNIT, Column("subject", "Where to look"), Column("detail", "Detail"),
-        Column("recorded_at", "Recorded", "moment"), Column("actor", "By"), Column("todo", "To do"),
-        Column("closed_at", "Closed", "moment"),
-        Column("closed_by", "Closed by"),
+        Column("kind", "What", rank=1), Column("entry", "Entry"), Column("account", "Account"),
+        Column("fund", "Fund", rank=3), Column("date", "Day", "date"), Column("figure", "Figure", "money", rank=1),
+        Column("lowest", "At least", "money"), UNIT, Column("subject", "Where to look", rank=1),
+        Column("detail", "Detail"), Column("recorded_at", "Recorded", "moment", rank=4), Column("actor", "By", rank=3),
+        Column("todo", "To do", rank=1), Column("closed_at", "Closed", "moment", rank=3),
+        Column("closed_by", "Closed by", rank=3),
     ),
     f"""WITH accounts_now AS (
         SELECT d.account, d.unit, sum(d.debit - d.credit) * {SIGN} AS balance

@@ -16,13 +16,15 @@ State = Literal["requested", "approved", "held", "paid", "failed", "rejected"]
 _EXPENSES: Final = BookQuestion(
     "Expenses", ("expenses", "giving"),
     (
-        Column("expense", "Expense"), Column("state", "State"), Column("amount", "Amount", "money"), UNIT,
-        Column("payee", "To"), Column("payee_name", "Name", "sealed"), Column("description", "What for", "sealed"),
-        Column("waits_for", "Waits for"), Column("submitter", "Asked by"), Column("approvers", "Approved by"),
-        Column("needed", "Approvals needed", "number"), Column("version", "Version", "number"),
-        Column("lines", "Accounts and funds"), Column("submitted_at", "Asked", "moment"),
-        Column("approved_at", "Approved", "moment"), Column("paid_on", "Paid", "date"), Column("payer", "Paid by"),
-        Column("reference", "Reference"), Column("entry", "Entry"), Column("reason", "Reason"),
+        Column("expense", "Expense", rank=1), Column("state", "State", rank=1),
+        Column("amount", "Amount", "money", rank=1), UNIT, Column("payee", "To", rank=3),
+        Column("payee_name", "Name", "sealed", rank=1), Column("description", "What for", "sealed"),
+        Column("waits_for", "Waits for", rank=1), Column("submitter", "Asked by", rank=3),
+        Column("approvers", "Approved by", rank=3), Column("needed", "Approvals needed", "number", rank=3),
+        Column("version", "Version", "number", rank=4), Column("lines", "Accounts and funds", rank=3),
+        Column("submitted_at", "Asked", "moment", rank=3), Column("approved_at", "Approved", "moment", rank=3),
+        Column("paid_on", "Paid", "date"), Column("payer", "Paid by", rank=3), Column("reference", "Reference", rank=4),
+        Column("entry", "Entry", rank=3), Column("reason", "Reason"),
     ),
     """SELECT e.*, p.name AS payee_name,
            coalesce(e.reason, e.failure) AS reason,
@@ -49,12 +51,12 @@ _EXPENSES: Final = BookQuestion(
 _HELD: Final = BookQuestion(
     "Money held", ("treasury_holds", "chart"),
     (
-        Column("hold", "Hold"), Column("amount", "Amount", "money"), UNIT, Column("debited", "For"),
-        Column("credited", "Out of"), Column("funds", "Funds"), Column("expense", "Expense"),
-        Column("description", "Description"), Column("placed_at", "Since", "moment"),
-        Column("expires_at", "Until", "moment"), Column("overdue", "Overdue", "flag"), Column("actor", "By"),
-        Column("ended", "Ended"), Column("ended_at", "Ended at", "moment"), Column("entry", "Entry"),
-        Column("reason", "Reason"),
+        Column("hold", "Hold", rank=1), Column("amount", "Amount", "money", rank=1), UNIT, Column("debited", "For"),
+        Column("credited", "Out of"), Column("funds", "Funds", rank=1), Column("expense", "Expense"),
+        Column("description", "Description"), Column("placed_at", "Since", "moment", rank=3),
+        Column("expires_at", "Until", "moment", rank=1), Column("overdue", "Overdue", "flag", rank=1),
+        Column("actor", "By", rank=3), Column("ended", "Ended"), Column("ended_at", "Ended at", "moment", rank=3),
+        Column("entry", "Entry", rank=3), Column("reason", "Reason"),
     ),
     """SELECT h.*, l.*, h.ended IS NULL AND coalesce(h.expires_at < $3, false) AS overdue
     FROM money_holds h CROSS JOIN LATERAL (

@@ -15,7 +15,7 @@ from msgspec import Meta
 from pydantic import Field
 
 from shared.contract import Contract, Cut, Results, value
-from shared.types import MAX_INTEGER, Date, Id, Moment, Note, Revision, Text
+from shared.types import MAX_INTEGER, Date, Id, Moment, Note, Revision, Text, shaped
 
 __all__ = [
     "DEFAULT_FUND", "MAX_POSTINGS", "AccountKind", "Balance", "Breach", "Date", "Digest", "DuesOwed",
@@ -174,10 +174,18 @@ Balance = Annotated[
 ]
 """A balance, or a change of one, in minor units; negative is overdrawn, or out."""
 
-Unit = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,11}$"), Meta(max_length=12)]
+Unit = Annotated[
+    str,
+    Field(pattern=shaped(r"^[A-Z][A-Z0-9]{1,11}$", "a unit is 2 to 12 capital letters and digits, as EUR or HOURS")),
+    Meta(max_length=12),
+]
 """An ISO 4217 code (EUR, USD), or a unit that the book registered (HOURS)."""
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), Meta(max_length=64)]
+Digest = Annotated[
+    str,
+    Field(pattern=shaped(r"^[0-9a-f]{64}$", "a SHA-256 is 64 digits and letters from a to f")),
+    Meta(max_length=64),
+]
 """The SHA-256 of a document, in hex; the document itself is kept elsewhere."""
 
 ExpenseId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"), Meta(max_length=48)]

@@ -28,8 +28,12 @@ from services.treasury.contract.base import (
     event,
     value,
 )
+from shared.types import shaped
 
-YearEnd = Annotated[str, Field(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
+YearEnd = Annotated[
+    str,
+    Field(pattern=shaped(r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$", "a year's last day is month and day, as 12-31")),
+]
 Offset = Annotated[int, Field(ge=-14 * 60, le=14 * 60)]
 Decimals = Annotated[int, Field(ge=0, le=6)]
 

@@ -28,11 +28,20 @@ from services.treasury.contract.base import (
     value,
 )
 from shared.personal import PersonalNote, PersonalText, Sealed
+from shared.types import shaped
 
 MAX_STATEMENT_LINES = 100
 """Lines of one part."""
 
-LineId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/+=-]{0,127}$")]
+LineId = Annotated[
+    str,
+    Field(
+        pattern=shaped(
+            r"^[A-Za-z0-9][A-Za-z0-9_.:/+=-]{0,127}$",
+            "a line's id is 1 to 128 letters, digits and _ . : / + = -, and begins with a letter or digit",
+        )
+    ),
+]
 """The bank's own id of a line (FITID), or one made from its content; unique within the account."""
 
 Line = Annotated[int, Field(ge=1, le=100_000)]

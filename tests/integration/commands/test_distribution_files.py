@@ -39,7 +39,12 @@ def test_a_household_with_other_facts_is_refused_with_its_line_and_the_others_st
     assert (done.code, done.json["new"], done.json["refused"]) == (1, 1, 1)
     (refused,) = done.json["refusals"]
     assert (refused["line"], refused["what"]) == (2, "household x-1")
-    assert "size" in refused["reason"] and "Ana" not in done.out
+    assert refused["reason"] == "is registered with other facts (size); change it with AddMember or RemoveMember"
+    assert done.json["other_facts"] == 1
+    assert "COMMAND_ID_REUSED" not in done.out and "Ana" not in done.out
+    file.write_text("household,size,name\nx-1,2,Ana Ruiz\n")
+    done = commons("import", "households", str(file))
+    assert "1 refused (1 registered with other facts)" in done.out and "change it with ChangeHousehold" in done.out
 
 
 def sent(commons: Commons, name: str, *fields: str) -> None:
@@ -75,6 +80,14 @@ def saturday(commons: Commons) -> Commons:
     return commons
 
 
+def test_the_card_of_a_household_that_is_registered_is_listed_for_a_person(saturday: Commons, tmp_path: Path) -> None:
+    file = tmp_path / "cards.csv"
+    file.write_text("household,size,card\ny-2,1,Y1K2\n")
+    done = saturday("import", "households", str(file), "--dry-run", "--json")
+    assert [(one["what"], one["fragment"]) for one in done.json["questions"]] == [("household y-2", "Y1K2")]
+    assert "household y-1" in done.json["questions"][0]["reason"]
+
+
 def test_sessions_go_out_as_a_calendar(saturday: Commons, tmp_path: Path) -> None:
     done = saturday("export", "sessions", "--output", str(tmp_path / "s.ics"), "--json")
     assert (done.code, done.json["sessions"]) == (0, 1)
@@ -108,7 +121,7 @@ def test_new_box_codes_are_all_different_and_fit_a_box(saturday: Commons, tmp_pa
         (("--new", "3", "--sheet", "a5"), 2, "--sheet is one of"),
         (("--new", "3", "--skip", "24"), 2, "leaves no place"),
         (("--new", "3", "--output", "labels.png"), 2, "ends in .pdf or .svg"),
-        (("--session", "nothing"), 1, "nothing to print"),
+        (("--session", "nothing"), 1, "There is no session 'nothing'."),
     ],
 )
 def test_what_cannot_be_printed_is_refused(

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+import re
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from rich.text import Text
 
+from services import queries
 from services.commands.answers import Form, text_of, write
 from services.commands.door import Usage, report
 from services.commands.events import event_line, event_name, facts, print_event
 from services.commands.period import period
 from services.commands.render import write_csv
-from services.commands.tables import Head, print_grid, print_table
+from services.commands.tables import CARDS, Head, print_grid, print_table
 from services.commands.waiting import position
 from services.queries import Column, QueryResult
+from services.queries.answer import Question
 from shared.errors import Invalid
+
+
+def _questions() -> list[Question]:
+    """Every question that is asked of the read models."""
+    found: dict[int, Question] = {}
+    for module in pkgutil.walk_packages(queries.__path__, "services.queries."):
+        for value in vars(importlib.import_module(module.name)).values():
+            for one in value.values() if isinstance(value, dict) else [value]:
+                if isinstance(one, Question):
+                    found[id(one)] = one
+    return list(found.values())
+
+
+QUESTIONS = _questions()
 
 
 def answer(**more: Any) -> QueryResult:
@@ -64,15 +83,71 @@ def test_csv_gives_figures_as_they_are_and_runs_no_formula(capsys: pytest.Captur
     ]
 
 
-def test_columns_for_which_there_is_no_room_are_named(
+HEADS = [Head("Item"), Head("Where it came from", rank=3), Head("On hand", right=True), Head("To do", rank=1)]
+
+
+def row(number: int) -> list[Text]:
+    return [Text(f"rice-{number}"), Text("a donor"), Text("1,234,567"), Text("Count it.")]
+
+
+def test_the_columns_that_are_needed_least_go_first_where_there_is_no_room_and_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "38")
+    print_grid(None, HEADS, [row(number) for number in range(CARDS + 1)])
+    out = capsys.readouterr().out
+    assert "1,234,567" in out and "Count it." in out and "rice-3" in out
+    assert "a donor" not in out
+    assert "No room here for: Where it came from." in " ".join(out.split())
+    monkeypatch.setenv("COLUMNS", "20")
+    print_grid(None, HEADS, [row(number) for number in range(CARDS + 1)])
+    out = capsys.readouterr().out
+    assert "Count it." in out and "1,234,567" not in out
+
+
+def test_a_few_rows_for_which_there_is_no_room_are_written_as_cards_with_all_that_is_known(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    print_grid("Stock", HEADS, [row(1), row(2)])
+    out = capsys.readouterr().out
+    assert "No room" not in out
+    lines = [" ".join(line.split()) for line in out.splitlines() if line.strip()]
+    assert lines == [
+        "Stock",
+        "Item rice-1", "Where it came from a donor", "On hand 1,234,567", "To do Count it.",
+        "Item rice-2", "Where it came from a donor", "On hand 1,234,567", "To do Count it.",
+    ]  # fmt: skip
+
+
+def test_a_moment_may_be_broken_after_its_day_and_never_within(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "24")
-    heads = [Head("Item"), Head("On hand", right=True), Head("Where it came from")]
-    print_grid(None, heads, [[Text("rice"), Text("1,234,567"), Text("a donor")]])
+    columns = (Column("at", "When", "moment"), Column("item", "Item"))
+    rows = [(datetime(2026, 11, 20, 9, 30, tzinfo=UTC), f"rice-{number}") for number in range(CARDS + 1)]
+    write(QueryResult("Moments", columns, rows, ("INVENTORY", 7)), Form.TABLE)
     out = capsys.readouterr().out
-    assert "1,234,567" in out
-    assert "No room here for: Where it came from." in " ".join(out.split())
+    assert "2026-11-20" in out and "09:30Z" in out and "rice-3" in out
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.title)
+def test_what_a_screen_is_looked_at_for_is_left_in_eighty_columns(
+    question: Question, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    values: dict[str, Any] = {
+        "text": "abcd-1", "sealed": "Selin Aydemir", "flag": True, "date": date(2026, 11, 20),
+        "moment": datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
+    }  # fmt: skip
+    rows = [tuple(values.get(column.kind, 12) for column in question.columns) for _ in range(CARDS + 1)]
+    titles = [column.title for column in question.columns]
+    assert len(set(titles)) == len(titles)
+    write(QueryResult("x", question.columns, rows, (question.stream, 1)), Form.TABLE)
+    left_out = re.search(r"No room here for: (.*)\. A wider", " ".join(capsys.readouterr().out.split()))
+    names = [] if left_out is None else left_out[1].split(", ")
+    needed = {column.title for column in question.columns if column.rank == 1}
+    assert not needed & set(names)
 
 
 def test_an_empty_table_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,12 +22,14 @@ from services.distribution.contract import (
     GoodsNoted,
     GoodsReserved,
     HandOutResolved,
+    HandOutReversed,
     MergeHouseholds,
     NoteBox,
     NoteFreed,
     NoteGoods,
     NoteRefusal,
     NoteReserved,
+    NoteReversal,
     ProcessStepRefused,
     ProcessStepResolved,
     RecordNoShow,
@@ -35,10 +37,13 @@ from services.distribution.contract import (
     ReservedGoods,
     ResolveHandOut,
     ResolveStep,
+    ReversalNoted,
+    ReverseHandOut,
     RevokeProxy,
     UnpackBox,
     Warned,
     Warning,  # noqa: A004 - the field's own word
+    warnings_said,
 )
 from tests.support.distribution import (
     CATALOGUED,
@@ -77,7 +82,8 @@ R2 = packed(1, lot="R2")
 
 def test_a_box_is_what_is_set_aside_for_its_order() -> None:
     boxed = given(*ORDERED).when(pack()).then(
-        BoxPacked, packed=(packed(),), lines=(), household="yilmaz", site="hall", warnings=()
+        BoxPacked, packed=(packed(),), lines=(), household="yilmaz", site="hall",
+        warnings=warnings_said((), ["rice"]),
     )  # fmt: skip
     boxed.when(pack()).then_nothing()
 
@@ -102,7 +108,7 @@ def test_only_what_is_still_set_aside_is_packed_by_itself() -> None:
 def test_what_is_not_there_yet_is_waited_for_and_what_is_short_is_not() -> None:
     two = (*HALL, place(lines=some(rice=2, milk=1)), confirm, claim(), reserved())
     given(*two).when(pack()).then_rejected(E.NOT_RESERVED, items=["milk"])
-    short = NoteReserved(order="o1", goods=(ReservedGoods(item="milk", asked=1, lots=(), short=1),))
+    short = NoteReserved(order="o1", site="hall", goods=(ReservedGoods(item="milk", asked=1, lots=(), short=1),))
     given(*two, short).when(pack()).then(BoxPacked, packed=(packed(),))
 
 
@@ -132,19 +138,24 @@ def test_warnings_that_were_seen_at_ordering_are_not_asked_again_but_new_ones_ar
     nuts = Warned(item="rice", warning=Warning.ALLERGEN)
     seen = (*HALL, place(lines=some(stew=1, rice=1), seen_warnings=True), confirm)
     of_both = (packed(1, "stew"), packed(1))
-    given(*seen).when(pack("b1", *of_both)).then(BoxPacked, warnings=(stew,))
+    given(*seen).when(pack("b1", *of_both)).then(BoxPacked, warnings=warnings_said([stew], ["stew", "rice"]))
     changed = given(*seen, replace(CATALOGUED[0], revision=2, allergens=("peanuts",)))
     changed.when(pack("b1", *of_both)).then_rejected(
         E.WARNING_NOT_SEEN, warnings=[{"item": "rice", "warning": "allergen"}]
     )
-    changed.when(pack("b1", *of_both, seen_warnings=True)).then(BoxPacked, warnings=(stew, nuts))
+    changed.when(pack("b1", *of_both, seen_warnings=True)).then(
+        BoxPacked, warnings=warnings_said([stew, nuts], ["stew", "rice"])
+    )
     instead = pack("b1", packed(1, "peanut-butter"))
     given(*seen).when(instead).then_rejected(E.WARNING_NOT_SEEN)
-    erased = given(*seen)
+    unreadable = given(*seen)
     erase("household/yilmaz")  # what they must not eat cannot be read any more: anything with allergens warns
     unread = Warned(item="peanut-butter", warning=Warning.ALLERGENS_UNKNOWN)
-    erased.when(instead).then_rejected(E.WARNING_NOT_SEEN)
-    erased.when(replace(instead, seen_warnings=True)).then(BoxPacked, warnings=(unread,))
+    unreadable.when(instead).then_rejected(E.WARNING_NOT_SEEN)
+    unreadable.when(replace(instead, seen_warnings=True)).then(
+        BoxPacked, warnings=warnings_said([unread], ["peanut-butter"])
+    )
+    unreadable.when(pack("b1", packed(1, "stew"))).then_rejected(E.WARNING_NOT_SEEN)  # nor what was seen at ordering
 
 
 def test_a_merged_households_order_is_packed_and_handed_out() -> None:
@@ -239,12 +250,72 @@ def test_a_fact_about_a_box_says_which() -> None:
 def test_a_box_handed_out_against_a_rule_waits_until_somebody_has_looked_into_it() -> None:
     resolve = ResolveHandOut(box="b1", note="It was there on Friday, and the no-show was a slip.")
     late = given(*PACKED, RecordNoShow(order="o1"), release, hand_out(fact=True))
-    seen = late.when(resolve).then(HandOutResolved, note=resolve.note)
+    seen = late.when(resolve).then(HandOutResolved, note=resolve.note, household="yilmaz")
     seen.when(resolve).then_nothing()
     seen.when(hand_out()).then_nothing()
     given(*PACKED, hand_out()).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
     given(*PACKED).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
     given(*HALL).when(resolve).then_rejected(E.UNKNOWN_BOX, box="b1")
+
+
+undo = ReverseHandOut(box="b1", reason="Scanned the box beside it.")
+
+
+def test_a_box_that_was_not_handed_out_is_here_still() -> None:
+    back = given(*PACKED, hand_out()).when(undo).then(
+        HandOutReversed, order="o1", household="yilmaz", hand_out=1, site="hall", session="friday", reason=undo.reason
+    )  # fmt: skip
+    back.when(undo).then_nothing()
+    again = back.when(hand_out()).then(BoxHandedOut, hand_out=2, claimed=True, breaches=())
+    again.when(undo).then(HandOutReversed, hand_out=2)
+    back.when(UnpackBox(box="b1", reason="Torn.")).then_event().when(undo).then_nothing()
+
+
+def test_only_a_box_that_was_handed_out_comes_back() -> None:
+    given(*HALL).when(undo).then_rejected(E.UNKNOWN_BOX, box="b1")
+    given(*PACKED).when(undo).then_rejected(E.NOT_HANDED_OUT, box="b1")
+    unpacked = given(*PACKED, UnpackBox(box="b1", reason="Torn."))
+    unpacked.when(undo).then_rejected(E.NOT_HANDED_OUT, box="b1")
+    handed = given(*PACKED, hand_out())
+    handed.when(UnpackBox(box="b1", reason="x")).then_rejected(E.BOX_GONE, box="b1")
+
+
+def test_a_box_that_came_back_goes_out_though_nothing_of_it_is_set_aside_any_more() -> None:
+    back = given(*PACKED, hand_out(), issued(), undo, NoteReversal(order="o1", box="b1"))
+    back.when(hand_out()).then(BoxHandedOut, breaches=())
+
+
+def test_a_box_that_came_back_goes_out_at_once_unless_its_order_had_ended() -> None:
+    """The order hears of it a moment later."""
+    done = CompleteOrder(order="o1", box="b1")
+    given(*PACKED, hand_out(), done, undo).when(hand_out()).then(BoxHandedOut, breaches=(), hand_out=2)
+    ended = given(*PACKED, RecordNoShow(order="o1"), hand_out(fact=True), done, undo)
+    ended.when(hand_out()).then_rejected(E.ORDER_ENDED)
+    ended.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED,))
+    other = given(*PACKED, hand_out(), CompleteOrder(order="o1", box="b2"), undo)
+    other.when(hand_out()).then_rejected(E.ORDER_ENDED)
+
+
+def test_the_review_of_a_box_ends_when_it_was_not_handed_out() -> None:
+    resolve = ResolveHandOut(box="b1", note="x")
+    back = given(*PACKED, RecordNoShow(order="o1"), release, hand_out(fact=True), undo)
+    back.when(resolve).then_nothing()
+    given(*PACKED, hand_out(), undo).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
+    back.when(hand_out(fact=True)).then_event().when(resolve).then_event()
+
+
+def test_what_left_for_a_reversed_hand_out_is_known_whenever_it_is_noted() -> None:
+    noted_back = NoteReversal(order="o1", box="b1")
+    back = given(reserved(), issued()).when(noted_back).then(ReversalNoted, goods=[{"item": "rice", "movement": 7}])
+    back.when(noted_back).then_nothing()
+    assert back.state("fulfilment", "o1").lines["rice"].issued == 0
+    back.when(issued()).then_nothing()
+    back.when(issued(movement=8)).then(GoodsIssued, reversed=True)
+    again = replace(issued(movement=9), hand_out=2)
+    second = back.when(again).then(GoodsIssued, reversed=False)
+    assert second.state("fulfilment", "o1").lines["rice"].issued == 2
+    second.when(replace(noted_back, hand_out=2)).then(ReversalNoted, goods=[{"movement": 9}])
+    given().when(noted_back).then(ReversalNoted, goods=[])
 
 
 def test_a_box_whose_claim_is_not_there_waits_unless_it_has_left() -> None:
@@ -274,7 +345,7 @@ def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
 def test_an_unpacked_box_sends_what_must_be_kept_cold_to_be_looked_at() -> None:
     cold = (packed(1), packed(2, "milk", "M1"), packed(1, "milk", "M2"))
     boxed = given(*HALL, place(lines=some(rice=1, milk=3)), confirm, pack("b1", *cold))
-    gone = boxed.when(unpack).then(BoxUnpacked, packed=cold, quarantine=("milk",), site="hall")
+    gone = boxed.when(unpack).then(BoxUnpacked, packed=cold, quarantine=("milk",), site="hall", household="yilmaz")
     gone.when(unpack).then_nothing()
     given(*PACKED, cancel).when(unpack).then(BoxUnpacked, quarantine=())
 

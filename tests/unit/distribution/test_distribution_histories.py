@@ -44,6 +44,8 @@ from services.distribution.contract import (
     NoteBox,
     NoteFreed,
     NoteMerge,
+    NoteRecall,
+    NoteReversal,
     OpenSession,
     People,
     RecordNoShow,
@@ -53,6 +55,8 @@ from services.distribution.contract import (
     ResolveCount,
     ResolveHandOut,
     ResolveVisit,
+    ReverseCompletion,
+    ReverseHandOut,
     ReverseVisit,
     RevokeProxy,
     ServeMeal,
@@ -63,6 +67,7 @@ from services.distribution.contract import (
     VisitResolved,
     VisitReversed,
 )
+from services.inventory.contract import RecallScope
 from shared.decider import Ref
 from shared.errors import Rejected
 from tests.support.distribution import (
@@ -103,10 +108,15 @@ orders = st.one_of(
     st.builds(lambda b, o, lines: pack(b, *lines, order=o), IDS, IDS, st.sampled_from(((), (packed(1),)))),
     st.builds(lambda b: UnpackBox(box=b, **REASON), IDS),
     st.builds(lambda b, fact: hand_out(b, fact=fact), IDS, FACT),
+    st.builds(lambda b: ReverseHandOut(box=b, **REASON), IDS),
     st.builds(lambda b: ResolveHandOut(box=b, note="x"), IDS),
+    st.builds(lambda o, b: ReverseCompletion(order=o, box=b), IDS, IDS),
+    st.builds(lambda o, n: NoteReversal(order=o, box="b1", hand_out=n), IDS, st.integers(1, 2)),
     st.builds(lambda o: reserved(o), IDS),
     st.builds(lambda o, n: NoteFreed(order=o, item="rice", lots=(packed(n),)), IDS, st.integers(1, 3)),
     st.builds(lambda o, n: issued(o, n), IDS, st.integers(1, 2)),
+    st.builds(lambda r, n, begun: NoteRecall(item="rice", recall=r, revision=n, scope=RecallScope(lots=("R1",)),
+              open=begun), IDS, st.integers(1, 3), st.booleans()),
     st.builds(lambda o, b, packed: NoteBox(order=o, box=b, packed=packed), IDS, IDS, st.booleans()),
     st.builds(lambda o: FreeSlot(session="friday", order=o), IDS),
 )  # fmt: skip

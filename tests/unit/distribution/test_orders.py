@@ -16,6 +16,7 @@ from services.distribution.contract import (
     CloseProgramme,
     CloseSession,
     CompleteOrder,
+    CompletionReversed,
     ConfirmOrder,
     DistributionError,
     Every,
@@ -35,6 +36,7 @@ from services.distribution.contract import (
     ProgrammeOpened,
     RecordNoShow,
     RenewEligibility,
+    ReverseCompletion,
     SessionClosed,
     SessionOpened,
     SessionScheduled,
@@ -42,13 +44,16 @@ from services.distribution.contract import (
     SetLimit,
     SlotBooked,
     SlotFreed,
+    Stage,
     Warned,
     Warning,  # noqa: A004 - the field's own word
+    warnings_said,
 )
 from tests.support.distribution import (
     CATALOGUED,
     HALL,
     NOW,
+    ORDERED,
     PROGRAMME,
     WEEK,
     at,
@@ -66,6 +71,7 @@ from tests.support.distribution import (
     visit,
     yilmaz,
 )
+from tests.support.sentences import erase
 
 E = DistributionError
 cancel = CancelOrder(order="o1", reason="Not needed.")
@@ -82,11 +88,23 @@ slotted = replace(friday, slot_minutes=30, slot_capacity=1)
 def test_an_order_is_the_standard_box_for_the_week_of_its_session() -> None:
     placed = given(*HALL).when(place()).then(
         OrderPlaced, goods=some(rice=2), programme="box", period=WEEK, site="hall",
-        people=People(child=1, senior=1, unknown=2), warnings=(),
+        people=People(child=1, senior=1, unknown=2), warnings=warnings_said((), ["rice"]),
     )  # fmt: skip
     placed.when(place()).then_nothing()
     placed.when(place(household="okafor")).then_rejected(E.ALREADY_EXISTS, order="o1")
     given(*HALL).when(place(lines=some(milk=4))).then(OrderPlaced, goods=some(milk=4))
+
+
+def test_an_order_that_says_why_again_is_the_same_and_one_that_says_something_else_is_another() -> None:
+    why = place(override_reason="A fire.")
+    placed = given(*HALL, why)
+    placed.when(why).then_nothing()
+    placed.when(place(override_reason="A flood.")).then_rejected(E.ALREADY_EXISTS)
+    placed.when(place()).then_rejected(E.ALREADY_EXISTS)
+    given(*HALL, place()).when(why).then_rejected(E.ALREADY_EXISTS)
+    erase("household/yilmaz")  # nobody can tell any more
+    placed.when(place(override_reason="A flood.")).then_nothing()
+    placed.when(place()).then_rejected(E.ALREADY_EXISTS)
 
 
 def test_an_order_is_confirmed_until_two_hours_after_the_session() -> None:
@@ -123,7 +141,9 @@ def test_eligibility_is_asked_for_the_day_of_the_session_when_placed_and_when_co
 def test_warnings_are_seen_before_an_order_is_placed() -> None:
     given(*HALL).when(place(lines=some(stew=1))).then_rejected(E.WARNING_NOT_SEEN)
     warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
-    given(*HALL).when(place(lines=some(stew=1), seen_warnings=True)).then(OrderPlaced, warnings=warned)
+    given(*HALL).when(place(lines=some(stew=1), seen_warnings=True)).then(
+        OrderPlaced, warnings=warnings_said(warned, ["stew"])
+    )
 
 
 @pytest.mark.parametrize(
@@ -394,3 +414,32 @@ def test_two_programmes_share_nothing() -> None:
     evening = replace(friday, session="evening", programme="soup")
     hall = given(*HALL, soup, evening, OpenSession(session="evening"), visit())
     hall.when(visit("v2", programme="soup", session="evening", lines=some(rice=1))).then_event()
+
+
+# -- a box that was not handed out after all --------------------------------------------------------------------------
+
+
+def test_an_order_whose_box_is_here_still_is_what_it_was_before() -> None:
+    undo = ReverseCompletion(order="o1", box="b1")
+    handed = given(*ORDERED, complete)
+    back = handed.when(undo).then(
+        CompletionReversed, stage=Stage.CONFIRMED, due_at=at(13), ended_at=None, household="yilmaz", session="friday"
+    )
+    back.when(undo).then_nothing()
+    back.when(RecordNoShow(order="o1")).then_event()
+    back.when(CompleteOrder(order="o1", box="b2")).then_event()
+    handed.when(replace(undo, box="b2")).then_nothing()
+    given(*ORDERED).when(undo).then_nothing()
+    given(*HALL).when(undo).then_rejected(E.UNKNOWN_ORDER, order="o1")
+    late = given(*ORDERED, RecordNoShow(order="o1", occurred_at=at(9)), complete)
+    late.when(undo).then(CompletionReversed, stage=Stage.NO_SHOW, ended_at=at(9))
+
+
+def test_an_order_that_is_expected_again_is_seen_by_whoever_closes_the_session() -> None:
+    book, free = BookSlot(session="friday", order="o1"), FreeSlot(session="friday", order="o1", served=True)
+    freed = given(*HALL, book, free)
+    again = freed.when(replace(book, again=True)).then_event()
+    again.when(replace(book, again=True)).then_nothing()
+    again.when(CloseSession(session="friday")).then_rejected(E.ORDERS_OPEN, orders=1)
+    again.when(free).then_event().when(CloseSession(session="friday")).then_event()
+    given(*HALL, book, free, CloseSession(session="friday")).when(replace(book, again=True)).then_event()

@@ -37,6 +37,7 @@ from services.distribution.contract import (
     Warned,
     Warning,  # noqa: A004 - the field's own word
     fulfilment_of_visit,
+    warnings_said,
 )
 from shared.types import MAX_INTEGER
 from tests.support.distribution import (
@@ -74,8 +75,8 @@ merged = (
 
 def test_a_visit_is_the_standard_box_for_the_households_size() -> None:
     served = given(*HALL).when(visit()).then(
-        VisitRecorded, goods=some(rice=2), site="hall", used=1, limit=1, breaches=(), warnings=(),
-        served=People(child=1, senior=1, unknown=2),
+        VisitRecorded, goods=some(rice=2), site="hall", used=1, limit=1, breaches=(),
+        warnings=warnings_said((), ["rice"]), served=People(child=1, senior=1, unknown=2),
     )  # fmt: skip
     served.when(visit()).then_nothing()
     given(*HALL).when(visit(household="okafor")).then(VisitRecorded, goods=some(rice=1))
@@ -121,7 +122,7 @@ def test_the_id_of_a_visit_is_its_own() -> None:
 
 def test_without_a_name_there_is_no_limit_and_people_are_counted() -> None:
     first = given(*HALL).when(anonymous("v1", people=People(child=2, adult=1))).then(
-        VisitRecorded, goods=some(rice=2), used=1, warnings=()
+        VisitRecorded, goods=some(rice=2), used=1, warnings=None
     )  # fmt: skip
     first.when(anonymous("v2")).then(VisitRecorded, used=1)
     first.when(anonymous("v1")).then_nothing()
@@ -206,7 +207,9 @@ def test_a_fact_that_does_not_say_what_happened_is_told_what_to_add(
 
 def test_a_fact_needs_nobody_to_look_at_warnings_that_are_named_all_the_same() -> None:
     warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
-    given(*HALL).when(visit(fact=True, lines=some(stew=1))).then(VisitRecorded, warnings=warned)
+    given(*HALL).when(visit(fact=True, lines=some(stew=1))).then(
+        VisitRecorded, warnings=warnings_said(warned, ["stew"])
+    )
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -368,9 +371,9 @@ def test_an_allergen_of_anybody_in_the_household_warns() -> None:
         E.WARNING_NOT_SEEN, warnings=[{"item": "stew", "warning": "allergens_unknown"}]
     )
     seen = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
-    hall.when(visit(lines=some(stew=1), seen_warnings=True)).then(VisitRecorded, warnings=seen)
-    hall.when(visit(lines=some(milk=1))).then(VisitRecorded, warnings=())
-    hall.when(visit(household="okafor", lines=some(stew=1))).then(VisitRecorded, warnings=())
+    hall.when(visit(lines=some(stew=1), seen_warnings=True)).then(VisitRecorded, warnings=warnings_said(seen, ["stew"]))
+    hall.when(visit(lines=some(milk=1))).then(VisitRecorded, warnings=warnings_said((), ["milk"]))
+    hall.when(visit(household="okafor", lines=some(stew=1))).then(VisitRecorded, warnings=warnings_said((), ["stew"]))
 
 
 def test_allergens_are_compared_however_they_are_written() -> None:
@@ -378,7 +381,7 @@ def test_allergens_are_compared_however_they_are_written() -> None:
     given(*HALL, nuts).when(visit(lines=some(**{"nut-bar": 1}))).then_rejected(E.WARNING_NOT_SEEN)
 
 
-def test_an_erased_household_is_warned_of_whatever_may_have_allergens() -> None:
+def test_a_household_whose_key_is_lost_is_warned_of_whatever_may_have_allergens() -> None:
     """Nobody can tell any more what was in its records."""
     hall = given(*HALL)
     erase("household/yilmaz")
@@ -386,7 +389,7 @@ def test_an_erased_household_is_warned_of_whatever_may_have_allergens() -> None:
     hall.when(stew).then_rejected(E.WARNING_NOT_SEEN)
     unread = Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN)
     seen = hall.when(replace(stew, seen_warnings=True))
-    seen.then(VisitRecorded, warnings=(unread,), served=People(child=1, senior=1, unknown=2))
+    seen.then(VisitRecorded, warnings=warnings_said([unread], ["stew"]), served=People(child=1, senior=1, unknown=2))
 
 
 # -- undone -----------------------------------------------------------------------------------------------------------

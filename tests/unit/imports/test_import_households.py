@@ -153,7 +153,31 @@ def test_allergens_become_the_catalogue_s_words(text: str, words: tuple[str, ...
 def test_an_allergen_that_is_not_known_is_kept_and_shown_to_a_person(tmp_path: Path) -> None:
     found = read(tmp_path, "household,size,allergies", "h-1,3,kiwi")
     assert parsed(found)[0].members == (Member(member="m1", allergens="kiwi"),)
-    assert "another name than the catalogue's" in found.for_a_person[0].reason
+    assert "none of the known words" in found.for_a_person[0].reason
+    assert found.for_a_person[0].fragment == "kiwi"
+
+
+def test_an_allergen_says_nothing_of_how_many_live_there(tmp_path: Path) -> None:
+    found = read(tmp_path, "household,size,allergies,diet", "h-1,,kiwi,", "h-2,,,low salt", "h-3,2,milk,")
+    assert [one.data["household"] for one in found.planned] == ["h-3"]
+    assert len(found.refused) == 2
+    assert all("no size and no ages are given" in one.reason for one in found.refused)
+
+
+@pytest.mark.parametrize("size", ["Größe", "Haushaltsgröße", "Anzahl Personen", "Taille du foyer", "Personnes",
+                                  "Tamaño", "Personas"])  # fmt: skip
+def test_the_size_is_found_in_the_languages_of_the_other_columns(tmp_path: Path, size: str) -> None:
+    assert parsed(read(tmp_path, f"Haushalt;{size};Allergien", "h-1;4;Milch"))[0].size == 4
+
+
+def test_a_card_that_two_households_have_is_listed_for_a_person_in_the_file_and_on_the_ledger(tmp_path: Path) -> None:
+    lines = ("household,size,card", "h-1,3,K1", "h-2,1,K1", "h-3,1,K3", "h-4,1,K4")
+    found = read(tmp_path, *lines, cards={"K3": "old-1", "K4": "h-4"})
+    assert len(parsed(found)) == 4
+    assert [(one.line, one.what, one.fragment) for one in found.for_a_person] == [
+        (3, "household h-2", "K1"), (4, "household h-3", "K3"),
+    ]  # fmt: skip
+    assert "household h-1" in found.for_a_person[0].reason and "household old-1" in found.for_a_person[1].reason
 
 
 def test_every_known_allergen_is_a_word_that_an_item_may_have() -> None:

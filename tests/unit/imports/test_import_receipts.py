@@ -112,7 +112,7 @@ def test_many_lots_are_cut_into_parts_with_ids_of_their_own(file: Path) -> None:
         ({"location": "main store"}, "the location 'main store' is not an id"),
         ({"location": ""}, "the location is empty"),
         ({"donor": "a.b"}, "the donor 'a.b' is not an id"),
-        ({"source": "gift"}, "source: Input should be 'opening'"),
+        ({"source": "gift"}, "source: is 'opening'"),
         ({"date": "0001-01-01", "kind": "expiry"}, "a date lies between 1900 and 2199"),
         ({"at": "9999-12-31T23:59:59-14:00"}, "too near the end of the calendar"),
         ({"lot": "x" * 51}, "at most 50 characters"),

@@ -64,6 +64,7 @@ from services.inventory.contract import (
     RetireItem,
     ReturnToSupplier,
     ReverseMovement,
+    SetApart,
     Source,
     StartCount,
     StockReserved,
@@ -147,6 +148,7 @@ STOCK = [
         RepackStock, **at(), lines=picks, already_left=flags,
         into=st.just((RepackLine(item="rice", lot="A", quantity=2), RepackLine(item="bags", quantity=3))),
     ),
+    st.builds(SetApart, **at("main"), lines=picks, apart=st.just("U"), hold=st.sampled_from(["h1", "h3"])),
     st.builds(
         DispatchTransfer, **at("main"), transfer=transfers, destination=st.sampled_from(["van", "cage"]), lines=picks,
         already_left=flags,

@@ -11,14 +11,12 @@ from services.inventory.contract import (
     LiftRecall,
     LotQuarantined,
     LotRecalled,
-    LotRef,
     LotReleased,
     QuarantineLot,
     RecallLifted,
     RecallScope,
     ReleaseLot,
 )
-from services.inventory.rules import covers
 from tests.unit.inventory.pantry import given, recall, rice
 
 E = InventoryError
@@ -87,4 +85,4 @@ EITHER = RecallScope(lots=("A-1",), first_date=date(2026, 1, 1), last_date=date(
 )
 def test_what_a_recall_covers(scope: RecallScope, lot: str | None, day: int | None, covered: bool) -> None:
     dated = None if day is None else date(2026, 1, day) if day < 32 else date(2026, 2, 1)
-    assert covers(scope, LotRef(lot=lot, date=dated)) is covered
+    assert scope.covers(lot, dated) is covered

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 from services.inventory.contract import (
+    UNKNOWN,
+    DateKind,
     ExpireReservation,
     Freeing,
     HoldReason,
     HoldReleased,
     InventoryError,
     LiftRecall,
+    PickLine,
     Purpose,
     QuarantineLot,
     ReleaseHold,
@@ -19,10 +23,12 @@ from services.inventory.contract import (
     ReleaseReservation,
     ReservationExpired,
     ReservationReleased,
+    SetApart,
     Source,
     StockHeld,
     StockIssued,
     StockReceived,
+    StockRepacked,
     StockReserved,
 )
 from tests.unit.inventory.pantry import (
@@ -272,3 +278,48 @@ def test_a_pharmacist_ends_the_review_of_medicine() -> None:
     shelf.when(release).then_rejected(E.PHARMACIST_REQUIRED)
     free = shelf.when(release, mandate="pharmacist").then(HoldReleased)
     free.when(reserve(1, purpose=Purpose.CLINIC)).then_event()
+
+
+# -- setting apart ----------------------------------------------------------------------------------------------------
+
+
+def apart(*lines: PickLine, **more: Any) -> SetApart:
+    return SetApart(**HERE, **{"lines": lines or (pick(2, "A"),), "apart": "U-b1", "hold": "unpacked-b1", **more})
+
+
+def test_just_so_much_is_held_and_keeps_its_date() -> None:
+    shelf = given(*PANTRY, received(10, "A", SOON), received(5, "B", LATER))
+    held = shelf.when(apart(pick(2, "A"), pick(1, "B"))).then(
+        StockRepacked, hold="unpacked-b1", on_hand=15,
+        into=[
+            {"item": "rice", "lot": "U-b1", "date": SOON, "date_kind": DateKind.USE_BY, "quantity": 2},
+            {"item": "rice", "lot": "U-b1", "date": LATER, "date_kind": DateKind.USE_BY, "quantity": 1},
+        ],
+    )  # fmt: skip
+    held.when(apart()).then_nothing()
+    held.when(issue(pick(1, "U-b1", reason="x"))).then_rejected(E.LOT_HELD)
+    held.when(issue(pick(8, "A", reason="x"))).then_event()
+    looked_at = held.when(ReleaseHold(**HERE, hold="unpacked-b1")).then(HoldReleased, reason=HoldReason.INSPECTION)
+    looked_at.when(issue(pick(2, "U-b1", date=SOON, reason="x"))).then_event()
+
+
+def test_goods_of_unknown_lot_are_set_apart_too() -> None:
+    shelf = given(*PANTRY, received(10, None), received(3, "A"))
+    held = shelf.when(apart(pick(2, UNKNOWN))).then(
+        StockRepacked, moves=[{"lot": None, "change": -2}, {"lot": "U-b1", "change": 2}]
+    )
+    held.when(issue(pick(8, UNKNOWN))).then_event()
+
+
+def test_lots_are_held_whole_when_so_much_cannot_be_taken() -> None:
+    shelf = given(*PANTRY, received(3, "A", SOON))
+    whole = {"hold": "unpacked-b1", "lots": ("A",), "reason": HoldReason.INSPECTION, "apart": "U-b1"}
+    shelf.when(reserve(2)).then_event().when(apart()).then(StockHeld, **whole, reservations=("r1",))
+    shelf.when(hold(lots=("A",))).then_event().when(apart()).then(StockHeld, **whole)
+    shelf.when(recall("A")).then_event().when(apart()).then(StockHeld, **whole)
+    shelf.when(apart(pick(4, "A"))).then(StockHeld, **whole)
+    expired = given(*PANTRY, received(3, "A", NOW.date() - timedelta(days=1)))
+    expired.when(apart()).then(StockHeld, **whole)
+    shelf.when(apart(pick(1, "C"))).then_rejected(E.UNKNOWN_LOT)
+    shelf.when(apart(pick(1, "A"), pick(1, "a"))).then_rejected(E.DUPLICATE_LINE)
+    shelf.when(apart(hold="review-1")).then_rejected(E.ALREADY_EXISTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,14 +17,29 @@ from services.clinic.contract import (
     RecordDisclosed,
 )
 from services.clinic.processes import Erasing as OfPatients
-from services.distribution.contract import NoShowRecorded, OrderCancelled, OrderCompleted
+from services.distribution.contract import (
+    CompletionReversed,
+    EligibilityRenewed,
+    ErasureRequested,
+    HouseholdsMerged,
+    HouseholdsUnmerged,
+    NoShowRecorded,
+    OrderCancelled,
+    OrderCompleted,
+    PersonErased,
+    ProgrammeOpened,
+    RecallNoted,
+    VisitReversed,
+)
+from services.distribution.contract import Stage as OrderStage
 from services.distribution.processes import Erasing as OfHouseholds
+from services.inventory.contract import UNKNOWN, RecallScope
 from services.inventory.processes import Erasing as OfDonors
 from services.treasury.processes import Erasing as OfParties
-from shared.erasure import Stage, Terms
+from shared.erasure import Obstacle, Stage, Terms
 from tests.support.desk import Desk
 from tests.support.following import Follower, ids, replay
-from tests.support.hall import Hall, goods
+from tests.support.hall import WEEK, Hall, goods, packed
 from tests.support.infirmary import PATIENTS, Infirmary
 from tests.support.pantry import Pantry
 
@@ -110,16 +125,180 @@ def test_an_open_order_ties_a_household_until_it_is_handed_out_cancelled_or_nobo
     for order in ("o-1", "o-2", "o-3"):
         hall.order(order, "h-1", goods(rice=1))
     ends: dict[str, Any] = {"household": "h-1", "session": "monday", "occurred_at": hall.now}
-    expected = [{"o-1", "o-2", "o-3"}, {"o-2", "o-3"}, {"o-3"}, set()]
+    back = {**ends, "order": "o-3", "box": "B1", "programme": "box", "period": WEEK}
+    expected = [{"o-1", "o-2", "o-3"}, {"o-2", "o-3"}, {"o-3"}, set(), {"o-3"}]
     for end in (
         None, OrderCancelled(order="o-1", reason="ill", **ends), NoShowRecorded(order="o-2", **ends),
-        OrderCompleted(order="o-3", box="B1", **ends),
+        OrderCompleted(order="o-3", box="B1", **ends), CompletionReversed(stage=OrderStage.CONFIRMED, **back),
     ):  # fmt: skip
         if end is not None:
             hall.record(end)
         replay(erasing, hall.events)
         assert {id for one in erasing.obstacles(("household", "h-1")) for id in one.which} == expected.pop(0)
         erasing = OfHouseholds(TERMS)
+
+
+def told_of(hall: Hall, person: str = "h-1") -> dict[str, Obstacle]:
+    """What stands against the erasure of a household, by all that has happened."""
+    erasing = OfHouseholds(TERMS)
+    replay(erasing, hall.events)
+    return {one.what: one for one in erasing.obstacles(("household", person))}
+
+
+def recall(hall: Hall, *lots: str, item: str = "rice", revision: int = 1, begun: bool = True) -> None:
+    scope = RecallScope(lots=lots)
+    hall.record(
+        RecallNoted(item=item, recall="r-1", revision=revision, scope=scope, open=begun, occurred_at=hall.now)
+    )  # fmt: skip
+
+
+def merged(hall: Hall, household: str, into: str) -> None:
+    hall.record(HouseholdsMerged(household=household, into=into, reason="twice", occurred_at=hall.now))
+
+
+@pytest.mark.parametrize(
+    ("lots", "given", "reached"),
+    [
+        (("A",), packed("rice", 2, "a"), True),
+        (("A",), packed("rice", 2, "B"), False),
+        ((), packed("rice", 2, "B"), True),
+        (("A",), packed("rice", 2), True),
+        (("A",), packed("rice", 2, UNKNOWN), True),
+        (("A",), packed("milk", 2, "A"), False),
+    ],
+)
+def test_an_open_recall_of_what_a_box_held_ties_its_household(
+    lots: tuple[str, ...], given: Any, reached: bool
+) -> None:  # fmt: skip
+    hall = Hall().furnish()
+    for household in ("h-1", "h-2"):
+        hall.household(household, "adult")
+    recall(hall, *lots)
+    box = hall.pack("b-1", "o-1", "h-1", given)
+    assert told_of(hall) == {}, "it has left only when it is handed out"
+    hall.hand_out(box)
+    assert told_of(hall) == ({"open recalls of what it got": Obstacle(
+        what="open recalls of what it got", which=("r-1",))} if reached else {})  # fmt: skip
+    assert told_of(hall, "h-2") == {}
+    recall(hall, *lots, revision=2, begun=False)
+    assert told_of(hall) == {}
+    recall(hall, *lots)
+    assert told_of(hall) == {}, "a note that came late"
+
+
+def test_any_recall_of_an_item_that_was_given_at_the_table_ties_whoever_got_it() -> None:
+    hall = Hall().furnish()
+    hall.visit("v-1", "h-1", goods(rice=1))
+    hall.visit("v-2", None, goods(rice=1))
+    recall(hall, "A")
+    assert list(told_of(hall)) == ["open recalls of what it got"]
+    assert told_of(hall, "h-2") == {}
+
+
+def test_a_recall_that_opens_or_ends_is_noted_for_every_household_that_is_to_be_erased() -> None:
+    hall, erasing = Hall().furnish(), OfHouseholds(TERMS)
+    hall.visit("v-1", "h-1", goods(rice=1))
+    hall.record(ErasureRequested(
+        kind="household", person="h-1", stage=Stage.REQUESTED, reason="x", requested_by="sam", occurred_at=hall.now
+    ))  # fmt: skip
+    recall(hall, "A")
+    recall(hall, "A", revision=2, begun=False)
+    noted = [step.command.obstacles for step in replay(erasing, hall.events)]
+    recalled = (Obstacle(what="open recalls of what it got", which=("r-1",)),)
+    assert noted == [(), recalled, ()]
+
+
+def test_those_who_go_on_as_a_household_are_erased_first_or_unmerged() -> None:
+    hall = Hall().furnish()
+    for household in ("h-1", "h-2", "h-3"):
+        hall.household(household, "adult")
+    merged(hall, "h-2", "h-1")
+    merged(hall, "h-3", "h-1")
+    assert told_of(hall)["others that go on as it"].which == ("h-2", "h-3")
+    assert told_of(hall, "h-2") == {}
+    hall.record(HouseholdsUnmerged(household="h-3", into="h-1", reason="cousins", occurred_at=hall.now))
+    assert told_of(hall)["others that go on as it"].which == ("h-2",)
+    hall.record(PersonErased(kind="household", person="h-2", stage=Stage.ERASED, occurred_at=hall.now))
+    assert told_of(hall) == {}
+
+
+def test_that_the_last_other_is_erased_is_noted_where_it_stood_in_the_way() -> None:
+    hall, erasing = Hall().furnish(), OfHouseholds(TERMS)
+    merged(hall, "h-2", "h-1")
+    about: dict[str, Any] = {"kind": "household", "person": "h-1", "occurred_at": hall.now}
+    hall.record(ErasureRequested(**about, stage=Stage.REQUESTED, reason="x", requested_by="sam"))
+    hall.record(PersonErased(**about | {"person": "h-2"}, stage=Stage.ERASED))
+    steps = [step.command for step in replay(erasing, hall.events)]
+    assert [(type(one).__name__, one.person) for one in steps] == [
+        ("NoteObstacles", "h-1"), ("AcknowledgeErasure", "h-2"), ("NoteObstacles", "h-1"),
+    ]  # fmt: skip
+    assert [len(one.obstacles) for one in (steps[0], steps[2])] == [1, 0]
+
+
+def test_a_household_that_was_served_by_a_declaration_is_kept_for_its_last_day() -> None:
+    hall = Hall().furnish()
+    for household, declared in (("h-1", {"basis": "income"}), ("h-2", {"signature": "X"}), ("h-3", {})):
+        hall.household(household, "adult", **declared)
+    assert told_of(hall) == {}, "nobody was served yet"
+    for n, household in enumerate(("h-1", "h-2", "h-3")):
+        hall.visit(f"v-{n}", household, goods(rice=1))
+    first = hall.now.date()
+    hall.later(days=40)
+    hall.hand_out(hall.pack("b-1", "o-1", "h-1", packed("rice", 2, "A")))
+    hall.visit("late", "h-1", goods(rice=1), occurred_at=hall.now - timedelta(days=90))
+    what = "served by an eligibility that was declared"
+    assert told_of(hall)[what].last == hall.now.date()
+    assert told_of(hall, "h-2")[what].last == first
+    assert told_of(hall, "h-3") == {}
+
+
+def test_what_was_declared_counts_from_then_on() -> None:
+    hall = Hall().furnish()
+    hall.household("h-1", "adult")
+    hall.visit("v-1", "h-1")
+    hall.record(EligibilityRenewed(household="h-1", basis="income", occurred_at=hall.now))
+    assert told_of(hall) == {}
+    day = hall.later(days=7).date()
+    hall.visit("v-2", "h-1")
+    hall.later(days=7)
+    hall.record(EligibilityRenewed(household="h-1", occurred_at=hall.now))
+    hall.visit("v-3", "h-1")
+    (obstacle,) = told_of(hall).values()
+    assert obstacle.last == day
+
+
+def test_a_visit_that_is_reversed_keeps_nobody() -> None:
+    hall = Hall().furnish()
+    hall.household("h-1", "adult", basis="income")
+    days = []
+    for n in range(6):
+        days.append(hall.now.date())
+        hall.visit(f"v-{n}", "h-1")
+        hall.later(days=7)
+    for n in (5, 4, 3):
+        hall.record(VisitReversed(visit=f"v-{n}", household="h-1", programme="box", period=WEEK, reason="wrong card",
+                                  session="monday", site="hall", used=0, occurred_at=hall.now))  # fmt: skip
+        (obstacle,) = told_of(hall).values()
+        assert obstacle.last == days[n - 1]
+
+
+def test_the_day_is_that_of_the_place() -> None:
+    hall = Hall(datetime(2026, 12, 31, 23, tzinfo=UTC)).furnish()
+    hall.record(ProgrammeOpened(programme="east", name="East", kind="box", utc_offset=120, occurred_at=hall.now))
+    hall.household("h-1", "adult", basis="income")
+    hall.visit("v-1", "h-1", programme="east")
+    (obstacle,) = told_of(hall).values()
+    assert obstacle.last == date(2027, 1, 1)
+
+
+def test_a_declaration_of_another_that_goes_on_as_a_household_is_kept_too() -> None:
+    hall = Hall().furnish()
+    hall.household("h-1", "adult")
+    hall.household("h-2", "adult", basis="income")
+    merged(hall, "h-2", "h-1")
+    hall.visit("v-1", "h-1")
+    assert list(told_of(hall, "h-2")) == ["served by an eligibility that was declared"]
+    assert list(told_of(hall)) == ["others that go on as it"]
 
 
 def pantry() -> Pantry:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from services.inventory.contract import HoldReason
 from services.inventory.processes import managers
-from services.inventory.rules import covers
 from shared.decider import Ref
 from shared.errors import Rejected
 from shared.event import Recorded
@@ -150,7 +149,7 @@ def test_recalled_lots_are_held_and_others_are_not(history: list[Action]) -> Non
     for place in world.places:
         stock = world.pantry.state("stock", f"{world.item}:{place}")
         for _, row in stock.shelf():
-            assert {id for id, scope in lots.recalls.items() if covers(scope, row.ref)} <= set(row.holds)
+            assert set(lots.recalled(row.ref)) <= set(row.holds)
             assert set(lots.quarantined(row.ref)) <= set(row.holds)
         over = set(lots.lifted) | set(lots.released)
         assert not over & set(stock.holds)

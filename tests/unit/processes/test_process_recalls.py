@@ -137,6 +137,20 @@ def test_what_was_packed_from_recalled_goods_is_held(pantry: Pantry, recalls: Fo
     pantry.issue(1, "BAG2")
 
 
+def test_what_was_set_apart_is_recalled_with_the_lot_that_it_was_taken_from(pantry: Pantry, recalls: Follower) -> None:
+    for lot, box in (("A", "b1"), ("B", "b2")):
+        lines = [{"lot": lot, "quantity": 1}]
+        place = {"item": "rice", "location": "store" if lot == "A" else "clinic"}
+        pantry.do("SetApart", **place, lines=lines, apart=f"U-{box}", hold=f"unpacked-{box}")
+    recall(pantry)
+    recalls.settle()
+    assert pantry.state("stock", "rice:store").holds["rc-1"].keys == ["A", "UB1"]
+    assert "rc-1" not in pantry.state("stock", "rice:clinic").holds
+    pantry.do("ReleaseHold", item="rice", location="store", hold="unpacked-b1")
+    with pytest.raises(Rejected, match="recalled"):
+        pantry.issue(1, "U-b1")
+
+
 def test_what_is_packed_from_recalled_goods_later_is_held(pantry: Pantry, recalls: Follower) -> None:
     recall(pantry)
     recalls.settle()

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.distribution.contract import BoxHandedOut, VisitRecorded, VisitReversed
+from services.distribution.contract import BoxHandedOut, HandOutReversed, VisitRecorded, VisitReversed
 from services.projections.distribution.entitlements import Entitlements
 from services.projections.distribution.recall_reach import RecallReachBoxes
 from services.projections.distribution.served import VisitsServed
@@ -99,6 +99,9 @@ def test_who_was_served_is_what_a_count_of_the_events_says(history: list[Draft])
             data = next(
                 e.data for e in events if isinstance(e.data, VisitRecorded) and e.data.visit == event.data.visit
             )
+        if isinstance(data, HandOutReversed):
+            sign = -1
+            data = next(e.data for e in events if isinstance(e.data, BoxHandedOut) and e.data.box == event.data.box)
         if isinstance(data, VisitRecorded | BoxHandedOut):
             served = data.served if isinstance(data, VisitRecorded) else data.people
             lines = data.goods if isinstance(data, VisitRecorded) else data.packed

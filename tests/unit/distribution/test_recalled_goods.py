@@ -1,0 +1,157 @@
+"""What is recalled is neither packed nor handed out, as far as distribution knows of it; that it was is recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from services.distribution.contract import (
+    BoxHandedOut,
+    BoxPacked,
+    DistributionError,
+    NoteFreed,
+    NoteRecall,
+    PackedLine,
+    RecallNoted,
+    ResolveHandOut,
+    UnpackBox,
+)
+from services.distribution.processes.supply import Supply
+from services.inventory.contract import UNKNOWN, RecallScope
+from tests.support.distribution import HALL, ORDERED, PACKED, ago, claim, confirm, given, hand_out, pack, packed, place
+from tests.support.following import replay
+from tests.support.pantry import Pantry
+
+E = DistributionError
+EARLY, LATE = date(2026, 12, 1), date(2027, 6, 1)
+glass = NoteRecall(item="rice", recall="glass", revision=3, scope=RecallScope(lots=("R 1",)), open=True)
+withdrawn = replace(glass, revision=4, open=False)
+dated = replace(glass, scope=RecallScope(first_date=EARLY, last_date=EARLY))
+all_of_it = replace(glass, scope=RecallScope())
+
+
+def listed(*lines: PackedLine, **more: Any) -> Any:
+    return pack("b1", *lines, **more)
+
+
+# -- what is known of recalls -----------------------------------------------------------------------------------------
+
+
+def test_a_recall_is_noted_once_and_so_is_its_end() -> None:
+    known = given().when(glass).then(RecallNoted, open=True, revision=3)
+    known.when(glass).then_nothing()
+    over = known.when(withdrawn).then(RecallNoted, open=False)
+    over.when(withdrawn).then_nothing()
+
+
+def test_a_note_that_comes_late_opens_no_recall_that_is_over() -> None:
+    over = given(*ORDERED, withdrawn)
+    over.when(glass).then_nothing()
+    over.when(listed(packed())).then(BoxPacked)
+
+
+def test_inventorys_recalls_are_noted_with_the_revision_of_their_events() -> None:
+    pantry = Pantry().furnish()
+    pantry.do("QuarantineLot", item="rice", quarantine="q-1", lot="A", reason="Wet.")
+    pantry.do("RecallLot", item="rice", recall="r-1", scope={"lots": ["A"]}, reason="Glass.")
+    pantry.do("LiftRecall", item="rice", recall="r-1", reason="Withdrawn.")
+    steps = [step.command for step in replay(Supply(), pantry.events)]
+    notes = [one for one in steps if isinstance(one, NoteRecall)]
+    assert [(one.recall, one.revision, one.open) for one in notes] == [("r-1", 2, True), ("r-1", 3, False)]
+    assert {one.scope for one in notes} == {RecallScope(lots=("A",))}
+
+
+# -- packing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recall", "line", "covered"),
+    [
+        (glass, packed(1), True),
+        (glass, packed(1, lot="r1"), True),
+        (glass, packed(1, lot="R2"), False),
+        (glass, packed(1, lot=None), True),
+        (glass, packed(1, lot=UNKNOWN), True),
+        (glass, packed(1, "milk", None), False),
+        (dated, packed(1, lot="R2", date=EARLY), True),
+        (dated, packed(1, lot="R2", date=LATE), False),
+        (dated, packed(1, lot="R2"), True),
+        (dated, packed(1, lot=None, date=LATE), False),
+        (all_of_it, packed(1, lot="R2", date=LATE), True),
+    ],
+)
+def test_what_a_recall_covers_or_may_cover_is_not_packed(recall: NoteRecall, line: PackedLine, covered: bool) -> None:
+    packing = given(*ORDERED, recall).when(listed(line))
+    if covered:
+        packing.then_rejected(E.RECALLED, recalled=[{"item": line.item, "lot": line.lot, "recall": "glass"}])
+    else:
+        packing.then(BoxPacked, packed=(line,))
+
+
+def test_what_was_set_aside_is_not_packed_by_itself_once_it_is_recalled() -> None:
+    """Inventory frees it too, a moment later."""
+    outcome = given(*ORDERED, glass).when(pack())
+    outcome.then_rejected(E.RECALLED)
+    assert outcome.refusal is not None
+    assert "rice of lot R1 (recall glass). Set it aside, and list other lots" in outcome.refusal.detail
+    given(*ORDERED, glass, withdrawn).when(pack()).then(BoxPacked)
+
+
+def test_a_line_without_a_lot_is_asked_which_it_is() -> None:
+    outcome = given(*ORDERED, glass).when(listed(packed(1, lot=None)))
+    outcome.then_rejected(E.RECALLED)
+    assert outcome.refusal is not None
+    assert "rice of unknown lot (recall glass)" in outcome.refusal.detail
+    assert "by number and date" in outcome.refusal.detail
+
+
+def test_a_box_that_was_packed_a_while_ago_is_recorded_so_that_its_hand_out_can_be() -> None:
+    late = given(*ORDERED, glass).when(listed(packed(), occurred_at=ago(minutes=30))).then(BoxPacked)
+    late.when(hand_out()).then_rejected(E.RECALLED)
+    late.when(hand_out(occurred_at=ago(minutes=20))).then(BoxHandedOut, breaches=(E.RECALLED,))
+
+
+def test_a_line_that_is_beyond_the_order_is_told_first() -> None:
+    given(*ORDERED, glass).when(listed(packed(3))).then_rejected(E.BEYOND_ORDER)
+
+
+# -- handing out ------------------------------------------------------------------------------------------------------
+
+
+def test_a_box_that_holds_what_is_recalled_stays() -> None:
+    by_list = (*HALL, place(), confirm, claim(), listed(packed()))
+    for steps in (PACKED, by_list):
+        recalled = given(*steps, glass)
+        recalled.when(hand_out()).then_rejected(
+            E.RECALLED, box="b1", recalled=[{"item": "rice", "lot": "R1", "recall": "glass"}]
+        )
+        recalled.when(UnpackBox(box="b1", reason="Recalled.")).then_event()
+        given(*steps, glass, withdrawn).when(hand_out()).then(BoxHandedOut, breaches=())
+        given(*steps, replace(glass, scope=RecallScope(lots=("R2",)))).when(hand_out()).then(BoxHandedOut, breaches=())
+
+
+def test_that_it_left_all_the_same_is_recorded_and_looked_into() -> None:
+    left = given(*PACKED, glass).when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.RECALLED,))
+    left.when(ResolveHandOut(box="b1", note="They brought it back.")).then_event()
+
+
+def test_goods_that_a_recall_took_are_told_as_recalled_alone() -> None:
+    taken = NoteFreed(order="o1", item="rice", lots=(packed(),))
+    given(*PACKED, taken, glass).when(hand_out()).then_rejected(E.RECALLED)
+    given(*PACKED, taken, glass).when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.RECALLED,))
+    given(*PACKED, taken).when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.GOODS_TAKEN,))
+
+
+def test_a_box_whose_lot_nobody_knows_stays_while_any_recall_of_the_item_may_cover_it() -> None:
+    unknown = (*HALL, place(), confirm, claim(), listed(packed(lot=None)))
+    given(*unknown, glass).when(hand_out()).then_rejected(E.RECALLED)
+    given(*unknown, replace(glass, item="milk")).when(hand_out()).then_event()
+
+
+def test_of_a_box_that_was_unpacked_nothing_is_expected_to_be_set_aside() -> None:
+    freed = NoteFreed(order="o1", item="rice", lots=(packed(),))
+    unpacked = given(*PACKED, UnpackBox(box="b1", reason="Not wanted."), freed)
+    unpacked.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.BOX_UNPACKED,))
