@@ -145,13 +145,18 @@ class Evening:
                     do(c.SupplyAllotted, prescription=order.prescription, patient=order.patient, dispensing=id,
                        quantity=21, allotted=21, over=False)  # fmt: skip
             case 25 | 26:
-                if wanted := self._one("request", draft):
-                    number = LOTS[draft.lot]
+                if requests := self._made.get("request"):
+                    asked = requests[draft.pick % len(requests)]
+                    wanted, number = asked.data, LOTS[draft.lot]
                     self.surgery.set_aside(wanted.dispensing, lot(number, 20))
                     if draft.pick % 4 == 0:
                         do(c.GoodsFreed, dispensing=wanted.dispensing, lots=(lot(number, 5),), remaining=15)
                     alert = c.Alert(kind=c.AlertKind.DUPLICATE, detail="given within seven days")
-                    do(c.AlertNoted, dispensing=wanted.dispensing, patient=wanted.patient, content=alert)
+                    self.surgery.note_alert(asked, alert)
+                    if draft.pick % 3 == 0:
+                        self.surgery.override(asked, alert)
+                    if draft.lot == 1:
+                        self.surgery.recheck(asked, c.Alert(kind=c.AlertKind.ALLERGY, detail="penicillin G"))
             case 27 | 28:
                 if requests := self._made.get("request"):
                     one = requests.pop(draft.pick % len(requests))
@@ -170,7 +175,8 @@ class Evening:
             case 30:
                 breaches = (c.ClinicError.EXPIRED,) if draft.pick % 2 else ()
                 give = self.surgery.administer if draft.lot else self.surgery.vaccinate
-                self._keep("given", give(id, patient, LOTS[draft.lot], breaches=breaches))
+                dated = {"expires": self.surgery.now.date()} if draft.lot and draft.pick % 3 else {}
+                self._keep("given", give(id, patient, LOTS[draft.lot], breaches=breaches, **dated))
                 do(c.StockDrawn, administration=id, movement=draft.pick + 1)
             case 31:
                 if given := self._one("given", draft, last=True):

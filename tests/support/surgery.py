@@ -124,7 +124,25 @@ class Surgery:
 
     def set_aside(self, dispensing: str, *lots: c.LotLine, asked: int = 21) -> Recorded:
         short = asked - sum(line.quantity for line in lots)
-        return self.now_is(c.GoodsSetAside, dispensing=dispensing, asked=asked, lots=lots, short=short)
+        fields = {"item": "amoxicillin", "location": "store", "asked": asked, "lots": lots, "short": short}
+        return self.now_is(c.GoodsSetAside, dispensing=dispensing, **fields)
+
+    def note_alert(self, requested: Recorded, alert: c.Alert) -> Recorded:
+        data = requested.data
+        return self.now_is(c.AlertNoted, dispensing=data.dispensing, patient=data.patient, content=alert)
+
+    def override(self, requested: Recorded, *alerts: c.Alert) -> Recorded:
+        """Answer for these alerts, all of one kind."""
+        data = requested.data
+        return self.now_is(
+            c.AlertOverridden, actor="lind", dispensing=data.dispensing, patient=data.patient,
+            content=c.Override(alert=alerts[0].kind, reason="rightly so"), answered=alerts, role=c.Role.PHARMACIST,
+        )  # fmt: skip
+
+    def recheck(self, requested: Recorded, *alerts: c.Alert) -> Recorded:
+        data = requested.data
+        check = c.Check(alerts=alerts, checked=("penicillin G",))
+        return self.now_is(c.DispensingRechecked, dispensing=data.dispensing, patient=data.patient, check=check)
 
     def verify(self, requested: Recorded, *lots: c.LotLine) -> Recorded:
         data = requested.data
@@ -137,8 +155,8 @@ class Surgery:
         data = requested.data
         fields: dict[str, Any] = {
             "dispensing": data.dispensing, "patient": data.patient, "prescription": data.prescription,
-            "item": data.item, "location": data.location, "quantity": data.quantity, "lots": lots,
-            "content": c.Handed(recipient="Ada"), "label_printed": True,
+            "item": data.item, "location": data.location, "quantity": data.quantity, "days_supply": data.days_supply,
+            "lots": lots, "lines": lots, "content": c.Handed(recipient="Ada"), "label_printed": True,
         }  # fmt: skip
         return self.now_is(c.MedicationDispensed, actor="lind", **fields | more)
 

@@ -21,6 +21,7 @@ from services.clinic.contract import (
     CheckedIn,
     ConsentGranted,
     ConsentWithdrawn,
+    DispensingRechecked,
     DispensingRefused,
     DispensingRequested,
     DispensingResolved,
@@ -58,10 +59,10 @@ _ENTRIES: Final = "chart_entries"
 
 _CHARTED: Final = (
     frozenset({AllergyRecorded, AllergyRefuted, NoKnownAllergyAsserted, ProblemRecorded, ResultRecorded, ConsentGranted,
-               ConsentWithdrawn, ReportedMedicationRecorded, DispensingRequested, AlertNoted, AlertOverridden,
-               DispensingVerified, MedicationDispensed, DispensingRefused, DispensingUnpicked, MedicineReturned,
-               DispensingResolved, MedicationAdministered, ImmunizationGiven, AdministrationReversed,
-               AdministrationResolved})
+               ConsentWithdrawn, ReportedMedicationRecorded, DispensingRequested, DispensingRechecked, AlertNoted,
+               AlertOverridden, DispensingVerified, MedicationDispensed, DispensingRefused, DispensingUnpicked,
+               MedicineReturned, DispensingResolved, MedicationAdministered, ImmunizationGiven,
+               AdministrationReversed, AdministrationResolved})
     | events_of("encounter", "prescription", "schedule", "referral")
 )  # fmt: skip
 
@@ -87,9 +88,10 @@ class ClinicChart(ClinicProjection):
     | prescription | draft, signed, stopped, imported | imported_from, order_status, signed_by, signed_at, valid_days,
       ended_at, reason (sealed), allotted (in the item's base unit), dispensings |
     | dispensing | requested, verified, dispensed, refused, unpicked | prescription, item, location, quantity,
-      days_supply, prescriber, expires_after, due_at, check (sealed), alerts (sealed), overrides, verified_by, lots,
-      label_printed, discard_by, fact, breaches, dispensed_by, dispensed_at, returned, reason (sealed) |
-    | administration, immunization | given, reversed | item, location, quantity, lot, check (sealed),
+      days_supply, prescriber, expires_after, due_at, check (sealed; the last one), alerts (sealed), overrides,
+      verified_by, lots (what is in the bag, and then what left), lines (what was said of it), label_printed,
+      discard_by, fact, breaches, dispensed_by, dispensed_at, returned, reason (sealed) |
+    | administration, immunization | given, reversed | item, location, quantity, lot, expires, check (sealed),
       override_reason (sealed), fact, breaches, imported_from, reason (sealed) |
     | referral | open, closed | due_on, outcome (sealed), ended_at |
     | appointment | booked, checked_in, no_show, cancelled | clinician, date, minutes, overbook_reason (sealed),
@@ -332,22 +334,25 @@ def _dispensing(event: Recorded, rows: Rows) -> None:
         return
     facts = row["facts"]
     match data:
+        case DispensingRechecked():
+            facts["check"] = data.check
         case AlertNoted():
             facts["alerts"] = [*facts["alerts"], data.content]
         case AlertOverridden():
-            answered = {
-                "content": data.content, "role": str(data.role), "by": event.envelope.authid,
-                "occurred_at": iso(data.occurred_at),
+            override = {
+                "content": data.content, "answered": data.answered, "claim": data.claim and str(data.claim),
+                "role": str(data.role), "by": event.envelope.authid, "occurred_at": iso(data.occurred_at),
             }  # fmt: skip
-            facts["overrides"] = [*facts["overrides"], answered]
+            facts["overrides"] = [*facts["overrides"], override]
         case DispensingVerified():
             row["status"] = "verified"
             facts |= {"verified_by": event.envelope.authid, "lots": lots_as_json(data.lots)}
         case MedicationDispensed():
             row |= {"status": "dispensed", "content": data.content}
             facts |= {
-                "quantity": data.quantity, "lots": lots_as_json(data.lots), "label_printed": data.label_printed,
-                "fact": data.fact, "discard_by": iso(data.discard_by),
+                "item": data.item, "location": data.location, "quantity": data.quantity,
+                "days_supply": data.days_supply, "lots": lots_as_json(data.lots), "lines": lots_as_json(data.lines),
+                "label_printed": data.label_printed, "fact": data.fact, "discard_by": iso(data.discard_by),
                 "breaches": [str(breach) for breach in data.breaches], "dispensed_by": event.envelope.authid,
                 "dispensed_at": iso(data.occurred_at),
             }  # fmt: skip
@@ -363,7 +368,8 @@ def _given(event: Recorded, rows: Rows) -> None:
     if isinstance(data, MedicationAdministered | ImmunizationGiven):
         _state(
             event, rows, _keys(data)[0], "given", item=data.item, location=data.location, quantity=data.quantity,
-            lot=data.lot, check=data.check, override_reason=data.override_reason, fact=data.fact or None,
+            lot=data.lot, expires=iso(getattr(data, "expires", None)), check=data.check,
+            override_reason=data.override_reason, fact=data.fact or None,
             breaches=[str(breach) for breach in data.breaches] or None,
             imported_from=getattr(data, "imported_from", None),
         )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 from services.clinic.contract import (
     AlertNoted,
     AlertOverridden,
+    DispensingRechecked,
     DispensingRefused,
     DispensingRequested,
     DispensingUnpicked,
@@ -30,17 +31,17 @@ class ClinicDispensings(ClinicProjection):
     `short` were set aside, `remaining` still are, out of `lots`; `issued` left inventory, `unrecorded` of it beyond its
     ledger. Quantities are in the item's base unit. It is unpicked after `due_at`.
 
-    Alerts are sealed: those of `check` and `alerts`, less those of `overrides`, are open; only who may read them can
-    say which (services/queries/clinic/dispensing.py). `alerts_noted` and `overridden` count what came later.
+    Alerts are sealed: those of `check_content`, what stood when it was last checked, and of `alerts`, less those of
+    `answered`, are open; only who may read them can say which (services/queries/clinic/dispensing.py).
 
     `clinic_draws` has a row for each administration from stock; `drawn_at` is null until inventory gave it out.
     """
 
     name = "clinic_dispensings"
     version = 1
-    events = frozenset({DispensingRequested, AlertNoted, AlertOverridden, GoodsSetAside, GoodsFreed, GoodsIssued,
-                        DispensingVerified, MedicationDispensed, DispensingRefused, DispensingUnpicked,
-                        MedicationAdministered, ImmunizationGiven, StockDrawn})  # fmt: skip
+    events = frozenset({DispensingRequested, DispensingRechecked, AlertNoted, AlertOverridden, GoodsSetAside,
+                        GoodsFreed, GoodsIssued, DispensingVerified, MedicationDispensed, DispensingRefused,
+                        DispensingUnpicked, MedicationAdministered, ImmunizationGiven, StockDrawn})  # fmt: skip
     tables = (
         Table(
             "dispensings",
@@ -48,7 +49,7 @@ class ClinicDispensings(ClinicProjection):
             columns={
                 "dispensing": "text", "patient": "text", "prescription": "text", "item": "text", "location": "text",
                 "quantity": "bigint", "days_supply": "integer", "prescriber": "text", "state": "text",
-                "check_content": "text", "alerts": "jsonb", "overrides": "jsonb", "asked": "bigint", "short": "bigint",
+                "check_content": "text", "alerts": "jsonb", "answered": "jsonb", "asked": "bigint", "short": "bigint",
                 "remaining": "bigint", "lots": "jsonb", "answered_at": "timestamptz", "freed_at": "timestamptz",
                 "issued": "bigint", "unrecorded": "bigint", "requested_at": "timestamptz", "requested_by": "text",
                 "due_at": "timestamptz", "expires_after": "date", "verified_at": "timestamptz", "verified_by": "text",
@@ -86,7 +87,7 @@ class ClinicDispensings(ClinicProjection):
                         "patient": data.patient, "prescription": data.prescription, "item": data.item,
                         "location": data.location, "quantity": data.quantity, "days_supply": data.days_supply,
                         "prescriber": data.prescriber, "state": "requested", "check_content": data.check, "alerts": [],
-                        "overrides": [], "asked": None, "short": None, "remaining": 0, "lots": [], "answered_at": None,
+                        "answered": [], "asked": None, "short": None, "remaining": 0, "lots": [], "answered_at": None,
                         "freed_at": None, "issued": 0, "unrecorded": 0, "requested_at": data.occurred_at,
                         "requested_by": event.envelope.authid, "due_at": data.due_at,
                         "expires_after": data.expires_after, "verified_at": None, "verified_by": None,
@@ -114,13 +115,16 @@ def _step(event: Recorded, rows: Rows) -> None:
         return
     row["recorded_at"] = event.recorded_at
     match event.data:
+        case DispensingRechecked() as data:
+            row["check_content"] = data.check
         case AlertNoted() as data:
             row["alerts"] = [*row["alerts"], data.content]
         case AlertOverridden() as data:
-            row["overrides"] = [*row["overrides"], data.content]
+            row["answered"] = [*row["answered"], data.answered]
         case GoodsSetAside() as data:
             row |= {
-                "asked": data.asked, "short": data.short, "remaining": data.asked - data.short,
+                "item": data.item, "location": data.location, "asked": data.asked, "short": data.short,
+                "remaining": data.asked - data.short,
                 "lots": lots_as_json(data.lots), "answered_at": data.occurred_at,
             }  # fmt: skip
         case GoodsFreed() as data:
@@ -139,7 +143,10 @@ def _step(event: Recorded, rows: Rows) -> None:
                 "state": "verified", "verified_at": data.occurred_at, "verified_by": event.envelope.authid,
             }  # fmt: skip
         case MedicationDispensed() as data:
-            row |= {"state": "dispensed", "ended_at": data.occurred_at, "quantity": data.quantity}
+            row |= {
+                "state": "dispensed", "ended_at": data.occurred_at, "item": data.item, "location": data.location,
+                "quantity": data.quantity, "days_supply": data.days_supply,
+            }  # fmt: skip
         case DispensingRefused() | DispensingUnpicked() as data:
             state = "refused" if isinstance(data, DispensingRefused) else "unpicked"
             row |= {"state": state, "ended_at": data.occurred_at}

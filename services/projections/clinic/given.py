@@ -43,7 +43,8 @@ class ClinicGiven(ClinicProjection):
     dispensing, administration or immunization; `state` requested, verified (its lots are in the bag), given, reversed
     (it was not so), or put_back (refused, or never collected). `quantity` is in the item's base unit; `returned` came
     back and was destroyed. What was given elsewhere (`imported_from`) used no stock. `clinic_given_lots` are the lots
-    of it; an empty `lot_form` is stock of unknown lot. `lot_keys` are the keys of them that stand.
+    of it, with their dates where those are clear; an empty `lot_form` is stock of unknown lot. `lot_keys` are the keys
+    of them that stand.
 
     `clinic_recalls` and `clinic_made_from` are inventory's recalls, lifted ones too, and what goods were made from.
     """
@@ -129,8 +130,9 @@ class ClinicGiven(ClinicProjection):
                 _begin(event, rows, ("dispensing", data.dispensing), "requested", ())
             case MedicationAdministered() | ImmunizationGiven() as data:
                 kind = "administration" if isinstance(data, MedicationAdministered) else "immunization"
-                lots = (LotLine(lot=data.lot or "UNKNOWN", quantity=data.quantity),) if data.quantity else ()
-                _begin(event, rows, (kind, data.administration), "given", lots)
+                expires = data.expires if isinstance(data, MedicationAdministered) else None
+                line = data.quantity and LotLine(lot=data.lot or "UNKNOWN", quantity=data.quantity, date=expires)
+                _begin(event, rows, (kind, data.administration), "given", (line,) if line else ())
             case AdministrationReversed() as data:
                 for kind in ("administration", "immunization"):
                     if (row := rows.get("clinic_given", (kind, data.administration))) is not None:
@@ -168,7 +170,7 @@ def _dispensed(event: Recorded, rows: Rows) -> None:
                 "state": "given", "item": data.item, "location": data.location, "quantity": data.quantity,
                 "occurred_at": data.occurred_at, "given_by": event.envelope.authid,
             }  # fmt: skip
-            _lots(rows, key, row, data.lots)
+            _lots(rows, key, row, data.lots or (LotLine(lot="UNKNOWN", quantity=data.quantity),))
         case MedicineReturned():
             row["returned"] = data.returned
         case DispensingRefused() | DispensingUnpicked():

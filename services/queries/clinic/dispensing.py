@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 import asyncpg
 
-from services.clinic.contract import Alert, Check, Order, Override
+from services.clinic.contract import Alert, Check, Order
 from services.queries.answer import Column, Position, QueryResult, Question
 from services.queries.clinic.chart import STREAM
 from services.queries.clinic.day import NAME, PATIENT
@@ -33,21 +34,22 @@ SINCE: Final = """CASE
     WHEN d.state = 'verified' THEN greatest(d.verified_at, d.freed_at) ELSE d.ended_at END"""
 
 
-def _alerts_of(text: str) -> str:
-    return _kinds(lambda: [str(one.kind) for one in read(text, Check).alerts])
+def _checked(text: str) -> str:
+    return _told(lambda: read(text, Check).alerts)
 
 
 def _alert(text: str) -> str:
-    return _kinds(lambda: [str(read(text, Alert).kind)])
+    return _told(lambda: (read(text, Alert),))
 
 
 def _answered(text: str) -> str:
-    return _kinds(lambda: [str(read(text, Override).alert)])
+    return _told(lambda: read(text, tuple[Alert, ...]))
 
 
-def _kinds(kinds: Any) -> str:
+def _told(alerts: Callable[[], Iterable[Alert]]) -> str:
+    """Alerts, one a line, each with what it is about: of one kind one may be answered for, and another not."""
     try:
-        return ",".join(kinds())
+        return "\n".join(f"{one.kind}: {one.detail}" for one in alerts())
     except Corrupt:
         return str(Closed.CHANGED)
 
@@ -65,8 +67,8 @@ _QUEUE: Final = Question(
         Column("dispensing", "Dispensing"), Column("waits", "Waits for"), Column("since", "Since", "moment"), PATIENT,
         NAME, Column("medicine", "Medicine", "sealed", words=_medicine, part="medicines"),
         Column("alerts", "Alerts", "sealed", words=_alert, part="medicines"),
-        Column("check", "Checked", "sealed", words=_alerts_of, part="medicines"),
-        Column("overrides", "Answered for", "sealed", words=_answered, part="medicines"),
+        Column("check", "Checked", "sealed", words=_checked, part="medicines"),
+        Column("answered", "Answered for", "sealed", words=_answered, part="medicines"),
         Column("quantity", "Quantity", "number"), Column("item", "Item"), Column("item_name", "Item"),
         Column("lots", "Lots"), Column("due_at", "Kept until", "moment"), Column("location", "Location"),
         Column("prescription", "Prescription"), Column("prescriber", "Prescriber"), Column("state", "State"),
@@ -101,15 +103,19 @@ def with_open_alerts(found: QueryResult) -> QueryResult:
         return found
     rows = []
     for record in found.records():
-        noted = [kind for text in (record["check"], *record["alerts"]) for kind in str(text or "").split(",") if kind]
-        answered = {kind for text in record["overrides"] for kind in str(text).split(",")}
-        still = [kind for kind in dict.fromkeys(noted) if kind not in answered]
+        answered = {alert for text in record["answered"] for alert in _lines(text)}
+        noted = [alert for text in (record["check"], *record["alerts"]) for alert in _lines(text)]
+        still = dict.fromkeys(alert.partition(": ")[0] for alert in noted if alert not in answered)
         record["alerts"] = [kind.replace("_", " ") for kind in still]
         if still and record["state"] == "requested":
             record["waits"] = " and ".join(filter(None, ["alerts to be answered for", record["waits"]]))
-        rows.append(tuple(value for name, value in record.items() if name not in ("check", "overrides")))
+        rows.append(tuple(value for name, value in record.items() if name not in ("check", "answered")))
     columns = tuple(
         Column("alerts", "Open alerts") if column.name == "alerts" else column
-        for column in found.columns if column.name not in ("check", "overrides")
+        for column in found.columns if column.name not in ("check", "answered")
     )  # fmt: skip
     return replace(found, columns=columns, rows=rows)
+
+
+def _lines(text: Any) -> list[str]:
+    return str(text or "").splitlines()

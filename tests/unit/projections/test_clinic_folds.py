@@ -175,6 +175,32 @@ def test_the_lots_that_were_handed_over_take_the_place_of_those_that_were_verifi
     assert cut(ClinicGiven(), surgery, "state", "returned", of="clinic_given") == [("given", 4)]
 
 
+def test_what_was_handed_over_out_of_nobody_knows_which_lot_is_stock_of_unknown_lot(surgery: Surgery) -> None:
+    surgery.dispense(surgery.request("d1", "ada"), fact=True)
+    assert cut(ClinicGiven(), surgery, "lot_form", "quantity", of="clinic_given_lots") == [("", 21)]
+
+
+def test_the_date_on_the_package_of_what_was_administered_is_that_of_its_lot(surgery: Surgery) -> None:
+    surgery.administer("m1", "ada", "UNKNOWN", expires=BORN)
+    assert cut(ClinicGiven(), surgery, "lot_form", "date", of="clinic_given_lots") == [("", BORN)]
+    assert entry(surgery, "administration", "m1")["facts"]["expires"] == "1985-12-10"
+
+
+def test_a_dispensing_keeps_the_last_check_and_which_alerts_each_answer_was_for(surgery: Surgery) -> None:
+    alert = c.Alert(kind=c.AlertKind.DUPLICATE, detail="given on Monday")
+    asked = surgery.request("d1", "ada")
+    noted = surgery.note_alert(asked, alert)
+    answer = surgery.override(asked, alert)
+    checked = surgery.recheck(asked, c.Alert(kind=c.AlertKind.ALLERGY, detail="penicillin G"))
+    assert cut(ClinicDispensings(), surgery, "check_content", "alerts", "answered") == [
+        (checked.data.check, [noted.data.content], [answer.data.answered])
+    ]
+    facts = entry(surgery, "dispensing", "d1")["facts"]
+    assert facts["check"] == checked.data.check
+    (override,) = facts["overrides"]
+    assert (override["role"], override["by"], is_sealed(override["answered"])) == ("pharmacist", "lind", True)
+
+
 def test_stock_of_unknown_lot_has_no_form_by_which_it_could_be_ruled_out(surgery: Surgery) -> None:
     surgery.administer("m1", "ada", "UNKNOWN")
     surgery.vaccinate("v1", "ada", None)
