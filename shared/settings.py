@@ -60,6 +60,8 @@ class Settings(BaseModel):
     """The address of the FHIR API as clients know it, /fhir included; else that which a request was sent to."""
     fhir_trust_actor: bool = Field(False, alias="COMMONS_FHIR_TRUST_ACTOR")
     """Whether the FHIR API believes who X-Commons-Actor says is reading: only behind a proxy that sets it."""
+    fhir_queue: Path | None = Field(None, alias="COMMONS_FHIR_QUEUE")
+    """The folder in which the FHIR API keeps reads of charts that the clinic did not record yet."""
     retention_years_clinic: int = Field(10, alias="COMMONS_RETENTION_YEARS_CLINIC", ge=6, le=100)
     """Years, from the end of the year, for which the clinic keeps a patient's records after their last care, and the
     account of disclosures: six at the least (45 CFR 164.528(a))."""

@@ -9,6 +9,7 @@ from typing import IO, Annotated
 
 import typer
 
+from services.clinic.contract import Purpose
 from services.commands import export_books
 from services.commands.common import Operator, command
 from services.commands.door import Usage, new_group
@@ -105,6 +106,29 @@ async def sessions(
     return None
 
 
+@command
+async def fhir(
+    operator: Operator,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or an empty folder.", show_default=False)],
+    purpose: Annotated[
+        Purpose | None, typer.Option("--purpose", metavar="PURPOSE", help=f"What for: {', '.join(Purpose)}.")
+    ] = None,
+) -> int | None:
+    """Export charts as FHIR R4: a file of ndjson for each type of resource, as far as charts are opened for your role.
+
+    Each patient's access log says that you read it. What is written is no longer protected by the ledger: the folder is
+    for its owner alone. Record with RecordDisclosure to whom it was given.
+
+    Example: commons export fhir charts --purpose patient_request --as osei
+    """
+    from services.commands.exporting_fhir import export_charts  # it takes a moment to import
+
+    if purpose is None:
+        raise Usage(f"Say what the charts are exported for: --purpose {'|'.join(Purpose)}.")
+    await export_charts(operator, folder, purpose)
+    return None
+
+
 async def _export(operator: Operator, file: IO[bytes], since: datetime | None, until: datetime | None) -> Exported:
     with watched("EPCIS") as show:
         return await export_epcis(
@@ -113,8 +137,11 @@ async def _export(operator: Operator, file: IO[bytes], since: datetime | None, u
 
 
 def register(app: typer.Typer) -> None:
-    group = new_group("Hand the ledger on in the standards of its fields: epcis, sessions, beancount, hledger, csv.")
+    group = new_group(
+        "Hand the ledger on in the standards of its fields: epcis, fhir, sessions, beancount, hledger, csv."
+    )
     group.command("epcis")(epcis)
+    group.command("fhir")(fhir)
     group.command("sessions")(sessions)
     export_books.register(group)
     app.add_typer(group, name="export")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -148,15 +149,13 @@ class FhirApi:
         entry = None
         if ours is not None:
             try:
-                entry = await self._charts.read(
-                    KINDS[type_], ours, reader=reader.name, purpose=reader.purpose, parts=(type_,)
-                )
+                entry = await self._charts.read(KINDS[type_], ours, reader=reader.name, purpose=reader.purpose)
             except Forbidden as error:
                 raise Problem(403, "forbidden", str(error)) from None
         if entry is None:
             raise Problem(404, "not-found", f"There is no {type_} with this id.")
         if entry.erased:
-            raise Problem(410, "deleted", f"This {type_} was erased for good.")
+            raise Problem(410, "deleted", f"This {type_} is erased, or about to be.")
         resource = _the_one(entry, id_)
         if resource is None:
             raise Problem(404, "not-found", f"There is no {type_} with this id.")
@@ -178,7 +177,7 @@ class FhirApi:
                 400, "not-supported", f"{type_} is not searched by: {', '.join(map(_shown, search.ignored))}."
             )
         try:
-            page = await self._charts.search(search.query, reader=reader.name, purpose=reader.purpose, parts=(type_,))
+            page = await self._charts.search(search.query, reader=reader.name, purpose=reader.purpose)
         except Forbidden as error:
             raise Problem(403, "forbidden", str(error)) from None
         found, hidden = _shown_of(page.entries, search)
@@ -225,7 +224,8 @@ def _shown(name: str) -> str:
 
 
 def _marks(entry: Entry) -> dict[str, str]:
-    marks = {"Last-Modified": format_datetime(entry.recorded_at, usegmt=True)} if entry.recorded_at.tzinfo else {}
+    changed = entry.changed_at or entry.recorded_at
+    marks = {"Last-Modified": format_datetime(changed.astimezone(UTC), usegmt=True)} if changed.tzinfo else {}
     return marks | ({"ETag": f'W/"{entry.revision}"'} if entry.revision else {})
 
 

@@ -46,15 +46,13 @@ class Page:
 class Charts(Protocol):
     """Charts, opened for `reader` (a practitioner's id) as far as their role goes, for a purpose.
 
-    Each call is recorded as an access to `parts` (types of resources) of every patient whose entries it gives; what is
-    not to be shown is without its content. Raises Forbidden for a reader who may see nothing of the kind, and
+    Each call is recorded as an access to the parts that it opens of the record of every patient whose entries it gives;
+    what is not to be shown is without its content. Raises Forbidden for a reader who may see nothing of the kind, and
     LedgerError when the read model cannot answer.
     """
 
-    async def read(
-        self, kinds: tuple[str, ...], id: str, *, reader: str, purpose: Purpose, parts: tuple[str, ...]
-    ) -> Entry | None:
+    async def read(self, kinds: tuple[str, ...], id: str, *, reader: str, purpose: Purpose) -> Entry | None:
         """The entry of one of the kinds with this id; None when there never was one."""
 
-    async def search(self, query: Query, *, reader: str, purpose: Purpose, parts: tuple[str, ...]) -> Page:
+    async def search(self, query: Query, *, reader: str, purpose: Purpose) -> Page:
         """A page of what a search finds."""

@@ -35,8 +35,9 @@ class Entry:
     | immunization | Immunization | lot, imported_from, given_by, reversed |
     | practitioner | the name, a text | roles, licence, identifiers |
 
-    `content` is None when there is none, and when it is not shown to who reads. `erased` says that its key is gone.
-    `revision` counts what was said of the entry; 0 when it is not known.
+    `content` is None when there is none, and when it is not shown to who reads. `erased` says that its key is gone, or
+    about to be. `changed_at` is when what it says was changed last, None when that is not known; `revision` counts what
+    was said of the entry, and is 0 when it is not known.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Entry:
     clear: Mapping[str, Any] = field(default_factory=dict)
     occurred_at: datetime
     recorded_at: datetime
+    changed_at: datetime | None = None
     revision: int = 0
     erased: bool = False
 

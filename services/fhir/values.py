@@ -277,5 +277,6 @@ def name_at(node: Node | None) -> str | None:
 
 def begun(entry: Entry, named: str, id: str | None = None) -> Resource:
     """A resource with its id, and when and how often what it says was recorded."""
-    meta = present(versionId=str(entry.revision) if entry.revision else None, lastUpdated=instant(entry.recorded_at))
+    changed = instant(entry.changed_at or entry.recorded_at)
+    meta = present(versionId=str(entry.revision) if entry.revision else None, lastUpdated=changed)
     return {"resourceType": named, "id": id or fhir_id(entry.id), "meta": meta}

@@ -32,6 +32,7 @@ SERVICES: Final = (
     ProcessSpec("clinic", module="services.clinic.app", role="commons_clinic"),
     ProcessSpec("projections", module="services.projections.app"),
     ProcessSpec("clinic-projections", module="services.projections.clinic.app", role="commons_clinic"),
+    ProcessSpec("fhir", module="services.fhir.server", role="commons_clinic"),
 )
 
 
@@ -149,6 +150,7 @@ class _Ledger:
             "NATS_URL": self._nats_url,
             "DATABASE_URL": self._database_url,
             "COMMONS_CHAPTER": self._chapter,
+            "COMMONS_FHIR_QUEUE": str(self._state_file.parent),
         }
         if self._nats:
             environment["NATS_MONITORING_URL"] = self._nats.monitor_url

@@ -176,20 +176,18 @@ class Shelf:
 
     entries: Sequence[Entry]
     barred: frozenset[str] = frozenset()
-    accesses: list[tuple[str, Purpose, tuple[str, ...], tuple[str, ...]]] = field(default_factory=list)
+    accesses: list[tuple[str, Purpose, tuple[str, ...]]] = field(default_factory=list)
 
-    async def read(
-        self, kinds: tuple[str, ...], id: str, *, reader: str, purpose: Purpose, parts: tuple[str, ...]
-    ) -> Entry | None:
+    async def read(self, kinds: tuple[str, ...], id: str, *, reader: str, purpose: Purpose) -> Entry | None:
         found = [one for one in self.entries if one.kind in kinds and one.id == id]
-        self._record(reader, purpose, parts, found)
+        self._record(reader, purpose, found)
         return found[0] if found else None
 
-    async def search(self, query: Query, *, reader: str, purpose: Purpose, parts: tuple[str, ...]) -> Page:
+    async def search(self, query: Query, *, reader: str, purpose: Purpose) -> Page:
         found = [one for one in self.entries if one.kind in query.kinds and self._keeps(one, query)]
         begin = int(query.after or 0)
         page = found[begin : begin + query.count]
-        self._record(reader, purpose, parts, page)
+        self._record(reader, purpose, page)
         rest = begin + query.count < len(found)
         return Page(entries=page, following=str(begin + query.count) if rest else None, total=len(found))
 
@@ -203,7 +201,7 @@ class Shelf:
         except NotShown:
             return True
 
-    def _record(self, reader: str, purpose: Purpose, parts: tuple[str, ...], found: Sequence[Entry]) -> None:
+    def _record(self, reader: str, purpose: Purpose, found: Sequence[Entry]) -> None:
         if reader in self.barred:
             raise Forbidden("Your role sees no charts.")
-        self.accesses.append((reader, purpose, parts, tuple(dict.fromkeys(one.patient for one in found))))
+        self.accesses.append((reader, purpose, tuple(dict.fromkeys(one.patient for one in found))))

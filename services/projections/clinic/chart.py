@@ -6,6 +6,7 @@ One table and not fifteen: a chart is read as a whole, in the order of time, and
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -69,7 +70,9 @@ _CHARTED: Final = (
 
 class ClinicChart(ClinicProjection):
     """`chart_entries` has a row for each entry of a chart: `kind` and `id`, and `within` what the id is unique: an
-    encounter's id for vitals and notes, a clinician's day for appointments, empty for the rest.
+    encounter's id for vitals and notes, a clinician's day for appointments, empty for the rest. `ref` is the id by
+    which others ask for the entry, unlike that of any other: its own where an aggregate has it, else one that is made
+    of patient, kind, within and id.
 
     `content` is sealed; services/queries/clinic/contents.py says which value it holds, by kind. `status` is what is
     known in clear, `author` who recorded it, `occurred_at` when it was (an appointment's is when it begins),
@@ -106,11 +109,11 @@ class ClinicChart(ClinicProjection):
             _ENTRIES,
             key=("patient", "kind", "within", "id"),
             columns={
-                "patient": "text", "kind": "text", "within": "text", "id": "text", "encounter": "text",
+                "patient": "text", "kind": "text", "within": "text", "id": "text", "ref": "text", "encounter": "text",
                 "content": "text", "status": "text", "facts": "jsonb", "author": "text", "occurred_at": "timestamptz",
                 "recorded_at": "timestamptz", "changed_at": "timestamptz",
             },
-            indexes=("patient, kind, occurred_at",),
+            indexes=("patient, kind, occurred_at", "ref"),
         ),
     )  # fmt: skip
 
@@ -200,6 +203,17 @@ def _keys(data: Any) -> list[Key]:
     return [(patient, kind, "", getattr(data, kind))]
 
 
+_ALONE: Final = frozenset({"encounter", "prescription", "dispensing", "administration", "immunization", "referral"})
+"""The kinds of entries whose ids are unlike any other's, being those of aggregates."""
+
+_REFS: Final = uuid.UUID("5b0d3c4a-86c5-5f0e-9a63-6f6c1d0f5a27")
+
+
+def _ref(key: Key) -> str:
+    _, kind, _, id = key
+    return str(id) if kind in _ALONE else str(uuid.uuid5(_REFS, "/".join(map(str, key))))
+
+
 def _state(event: Recorded, rows: Rows, key: Key, status: str, **facts: Any) -> Row:
     """An entry as an event says that it is, from now on; who recorded it first and when stays."""
     data = event.data
@@ -208,7 +222,8 @@ def _state(event: Recorded, rows: Rows, key: Key, status: str, **facts: Any) -> 
         _ENTRIES,
         key,
         {
-            "encounter": getattr(data, "encounter", None), "content": getattr(data, "content", None), "status": status,
+            "ref": _ref(key), "encounter": getattr(data, "encounter", None),
+            "content": getattr(data, "content", None), "status": status,
             "facts": {name: value for name, value in facts.items() if value is not None},
             "author": event.envelope.authid, "occurred_at": data.occurred_at,
             "recorded_at": event.recorded_at if before is None else before["recorded_at"],

@@ -29,6 +29,12 @@ def identifier_token(key: bytes, identifier: str) -> str:
     return blind(key, "identifier", identifier)
 
 
+def forms_of(identifier: str) -> list[str]:
+    """The ways in which a number is asked for: as it stands, `system|value`, and its value alone."""
+    _, bar, value = identifier.rpartition("|")
+    return [identifier, value] if bar and value else [identifier]
+
+
 def _sealed(data: Any) -> Mapping[Part, list[str]]:
     if isinstance(data, PatientRegistered | ContactChanged):
         return {(data.patient, "demographics"): [data.content]}
@@ -44,7 +50,8 @@ def _tokens(key: bytes, text: str) -> Iterable[str]:
     if who.born is not None:
         yield born_token(key, who.born)
     for identifier in who.identifiers:
-        yield identifier_token(key, identifier)
+        for form in forms_of(identifier):
+            yield identifier_token(key, form)
 
 
 PATIENTS: Final = Searched(clinic, "patient", 1, _sealed, _tokens, schema=SCHEMA, role=ROLE)

@@ -27,12 +27,12 @@ _ENTRIES: Final = Question(
     STREAM, "Chart", ("clinic_patients", "clinic_chart"),
     tuple(
         Column(name, name) for name in (
-            "patient", "kind", "within", "id", "encounter", "content", "status", "facts", "author", "occurred_at",
-            "recorded_at", "changed_at",
+            "patient", "kind", "within", "id", "ref", "encounter", "content", "status", "facts", "author",
+            "occurred_at", "recorded_at", "changed_at",
         )
     ),
     f"""WITH RECURSIVE {WHOLE}
-    SELECT patient, 'patient' AS kind, '' AS within, patient AS id, NULL AS encounter, content,
+    SELECT patient, 'patient' AS kind, '' AS within, patient AS id, patient AS ref, NULL AS encounter, content,
            CASE WHEN merged_into IS NULL THEN 'registered' ELSE 'goes on as ' || merged_into END AS status,
            jsonb_build_object('imported_from', imported_from) AS facts, NULL AS author, registered_at AS occurred_at,
            registered_at AS recorded_at, changed_at, 0 AS rank

@@ -10,7 +10,7 @@ from typing import Final
 import asyncpg
 
 from services.clinic.contract import Demographics
-from services.projections.clinic.naming import born_token, identifier_token, names_of
+from services.projections.clinic.naming import born_token, forms_of, identifier_token, names_of
 from shared.blind import blind, meant, token, words
 from shared.errors import Corrupt
 from shared.heldvalue import read as read_held
@@ -50,7 +50,7 @@ class Wanted:
             and meant(words(self.family), words(who.family or ""))
             and meant(words(self.given), words(given))
             and (self.born is None or self.born == who.born)
-            and (not self.identifier or _alike(self.identifier) in map(_alike, who.identifiers))
+            and (not self.identifier or _alike(self.identifier) in map(_alike, _forms(who)))
         )
 
 
@@ -100,6 +100,10 @@ def _read(text: str | Closed | None) -> Demographics | None:
         return read_held(text, Demographics)
     except Corrupt:
         return None
+
+
+def _forms(who: Demographics) -> list[str]:
+    return [form for identifier in who.identifiers for form in forms_of(identifier)]
 
 
 def _alike(identifier: str) -> str:
