@@ -16,7 +16,7 @@ _READ: Final = (
     Column("occurred_at", "When", "moment"), Column("reader", "Who"), Column("role", "Role"),
     Column("purpose", "Purpose"), Column("parts", "What"), Column("break_glass", "Broke the glass", "flag"),
     Column("reason", "Reason", "sealed", part="access_log"), Column("reviewed_at", "Reviewed", "moment"),
-    Column("reviewed_by", "By"), Column("review_note", "Found", "sealed", part="access_log"),
+    Column("reviewed_by", "Reviewed by"), Column("review_note", "Found", "sealed", part="access_log"),
     Column("patient", "Patient"), Column("access", "Access"), Column("recorded_at", "Recorded", "moment"),
 )  # fmt: skip
 _LOG: Final = Question(
@@ -38,8 +38,8 @@ _DISCLOSED: Final = Question(
         Column("occurred_at", "When", "moment"), Column("disclosed_by", "By"), Column("purpose", "Purpose"),
         Column("content", "What to whom", "sealed", words=in_words(Disclosure), part="disclosures"),
         Column("consent", "Consent"), Column("breaches", "Against"), Column("patient", "Patient"),
-        Column("disclosure", "Disclosure"), Column("reviewed_at", "Reviewed", "moment"), Column("reviewed_by", "By"),
-        Column("review_note", "Found", "sealed", part="disclosures"), Column("recorded_at", "Recorded", "moment"),
+        Column("disclosure", "Disclosure"), Column("reviewed_at", "Reviewed", "moment"),
+        Column("reviewed_by", "Reviewed by"), Column("review_note", "Found", "sealed", part="disclosures"), Column("recorded_at", "Recorded", "moment"),
     ),
     f"""WITH RECURSIVE {WHOLE}
     SELECT d.* FROM disclosures d WHERE d.patient = $1 OR d.patient IN (SELECT patient FROM whole)

@@ -69,7 +69,7 @@ _QUEUE: Final = Question(
         Column("alerts", "Alerts", "sealed", words=_alert, part="medicines"),
         Column("check", "Checked", "sealed", words=_checked, part="medicines"),
         Column("answered", "Answered for", "sealed", words=_answered, part="medicines"),
-        Column("quantity", "Quantity", "number"), Column("item", "Item"), Column("item_name", "Item"),
+        Column("quantity", "Quantity", "number"), Column("item", "Item"), Column("item_name", "Item name"),
         Column("lots", "Lots"), Column("due_at", "Kept until", "moment"), Column("location", "Location"),
         Column("prescription", "Prescription"), Column("prescriber", "Prescriber"), Column("state", "State"),
     ),

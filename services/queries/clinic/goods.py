@@ -39,7 +39,7 @@ _RECALLED: Final = Question(
     STREAM, "Reached by the recall", ("clinic_given", "clinic_patients", "clinic_directory"),
     (
         PATIENT, NAME, Column("contact", "Contact", "sealed", words=contact_in, part="contact"),
-        Column("kind", "What"), Column("id", "Id"), Column("item", "Item"), Column("item_name", "Name"),
+        Column("kind", "What"), Column("id", "Id"), Column("item", "Item"), Column("item_name", "Item name"),
         Column("lot", "Lot"), Column("certainty", "Lot is"), Column("quantity", "Quantity", "number"),
         Column("state", "State"), Column("occurred_at", "When", "moment"), Column("recall", "Recall"),
         Column("ended_at", "Lifted", "moment"), Column("todo", "To do"),
