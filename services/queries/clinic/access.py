@@ -39,7 +39,8 @@ _DISCLOSED: Final = Question(
         Column("content", "What to whom", "sealed", words=in_words(Disclosure), part="disclosures"),
         Column("consent", "Consent"), Column("breaches", "Against"), Column("patient", "Patient"),
         Column("disclosure", "Disclosure"), Column("reviewed_at", "Reviewed", "moment"),
-        Column("reviewed_by", "Reviewed by"), Column("review_note", "Found", "sealed", part="disclosures"), Column("recorded_at", "Recorded", "moment"),
+        Column("reviewed_by", "Reviewed by"), Column("review_note", "Found", "sealed", part="disclosures"),
+        Column("recorded_at", "Recorded", "moment"),
     ),
     f"""WITH RECURSIVE {WHOLE}
     SELECT d.* FROM disclosures d WHERE d.patient = $1 OR d.patient IN (SELECT patient FROM whole)
