@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from bench import bookkeeping, commands, fulfilment, pgledger, reading, recall, scale, table, transfers
+from bench import bookkeeping, clinic, commands, fulfilment, pgledger, reading, recall, scale, table, transfers
 from bench.figures import Figure, keep, show
 from shared.garbage import collect_seldom
 
@@ -32,6 +32,9 @@ MEASUREMENTS: dict[str, Measurement] = {
     "check_in_p99": table.check_in_p99,
     "fulfilment": fulfilment.fulfilment,
     "recall_reach": recall.recall_reach,
+    "chart_open_p99": clinic.chart_open_p99,
+    "fhir_search_p99": clinic.fhir_search_p99,
+    "fhir_import": clinic.fhir_import,
 }
 
 

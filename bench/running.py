@@ -25,7 +25,7 @@ from shared.store import stream_name
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A running ledger: how to speak to it, and the process ids of its parts by name."""
+    """A running ledger: how to speak to it, the process ids of its parts by name, and its services' HTTP ports."""
 
     nats: NatsServer
     postgres: PostgresServer
@@ -33,6 +33,8 @@ class Ledger:
     client: CommandClient
     pool: asyncpg.Pool
     parts: dict[str, int]
+    ports: dict[str, int]
+    keys: Keys
 
     async def level(self, projection: str, stream: str, sequence: int) -> None:
         """Wait until a read model is live and has folded a stream up to a sequence."""
@@ -64,7 +66,7 @@ async def everything(folder: Path) -> AsyncIterator[Ledger]:
         keys.prepare()
         environment = {
             "NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url, "DATABASE_URL": postgres.url,
-            **keys.environment(),
+            "COMMONS_FHIR_QUEUE": str(folder), "COMMONS_FHIR_TRUST_ACTOR": "true", **keys.environment(),
         }  # fmt: skip
         services = [ServiceProcess(spec, environment=environment, logs=folder / "logs") for spec in SERVICES]
         try:
@@ -74,7 +76,8 @@ async def everything(folder: Path) -> AsyncIterator[Ledger]:
             try:
                 parts = {service.name: service.pid for service in services}
                 parts |= {"nats": server.pid, "postgres": postgres.pid}
-                yield Ledger(server, postgres, nc, CommandClient(nc, actor="bench"), pool, parts)
+                ports = {service.name: service.http_port for service in services}
+                yield Ledger(server, postgres, nc, CommandClient(nc, actor="bench"), pool, parts, ports, keys)
             finally:
                 await nc.close()
                 pool.terminate()

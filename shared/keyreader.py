@@ -43,28 +43,55 @@ async def open_texts(nc: Client, service: str, masters: MasterKeys, texts: Itera
 
     Raises WrongMasterKey, Busy, and NATS's own errors.
     """
-    parts: dict[str, Parts] = {}
-    found: dict[str, str | Closed] = {}
-    for text in set(texts):
-        try:
-            parts[text] = parts_of(text)
-        except Corrupt:
-            found[text] = Closed.CHANGED
-    closed = {
-        owner: _STAGES[standing.stage]
-        for owner, standing in (await standings(nc, service)).items() if standing.stage in _STAGES
-    }  # fmt: skip
-    records = await _records(nc, service, sorted({part.owner for part in parts.values()} - closed.keys()))
-    ciphers: dict[tuple[str, int], AESGCM | Closed] = {}
-    for text, part in parts.items():
-        if part.owner in closed:
-            found[text] = closed[part.owner]
-            continue
+    return await TextReader(nc, service, masters, keep=0.0).open(texts)
+
+
+class TextReader:
+    """Opens texts again and again: who is erased, and the keys, are asked for anew after `keep` seconds.
+
+    So whoever is erased, or about to be, is shown for that long at most.
+    """
+
+    def __init__(self, nc: Client, service: str, masters: MasterKeys, *, keep: float = 1.0) -> None:
+        self._nc, self._service, self._masters = nc, service, masters
+        self._keep = keep
+        self._until = 0.0
+        self._closed: dict[str, Closed] = {}
+        self._records: dict[str, KeyRecord | None] = {}
+        self._ciphers: dict[tuple[str, int], AESGCM | Closed] = {}
+        self._asking = asyncio.Lock()
+
+    async def open(self, texts: Iterable[str]) -> dict[str, str | Closed]:
+        """Each of the texts, opened, or why it stays closed. Raises as `open_texts` does."""
+        parts: dict[str, Parts] = {}
+        found: dict[str, str | Closed] = {}
+        for text in set(texts):
+            try:
+                parts[text] = parts_of(text)
+            except Corrupt:
+                found[text] = Closed.CHANGED
+        async with self._asking:
+            await self._ask({part.owner for part in parts.values()})
+            for text, part in parts.items():
+                found[text] = self._closed.get(part.owner) or _opened(self._cipher(part), part)
+        return found
+
+    async def _ask(self, owners: set[str]) -> None:
+        """Have at hand who is erased, and the keys of these owners, none older than `keep`."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._until:
+            standing = await standings(self._nc, self._service)
+            self._closed = {owner: _STAGES[one.stage] for owner, one in standing.items() if one.stage in _STAGES}
+            self._records, self._ciphers = {}, {}
+            self._until = now + self._keep
+        if unknown := sorted(owners - self._closed.keys() - self._records.keys()):
+            self._records |= dict.fromkeys(unknown) | await _records(self._nc, self._service, unknown)
+
+    def _cipher(self, part: Parts) -> AESGCM | Closed:
         key = part.owner, part.number
-        if key not in ciphers:
-            ciphers[key] = _cipher(service, masters, records.get(part.owner), part)
-        found[text] = _opened(ciphers[key], part)
-    return found
+        if key not in self._ciphers:
+            self._ciphers[key] = _cipher(self._service, self._masters, self._records.get(part.owner), part)
+        return self._ciphers[key]
 
 
 async def index_key(nc: Client, service: str, masters: MasterKeys) -> bytes | None:

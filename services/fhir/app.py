@@ -100,6 +100,7 @@ class FhirApi:
             answer = Answer(problem.status, problem.resource, problem.headers)
         except LedgerError as error:
             status = 503 if error.status >= 429 else 500
+            log.warning("fhir_not_answered", error=error.code, cause=type(error.__cause__).__name__)
             answer = Answer(status, outcome("transient", "The charts cannot be read at the moment. Try again."))
         except Exception as error:  # noqa: BLE001  # nothing of a chart may leave in a trace; the kind is logged
             log.error("fhir_failed", error=type(error).__name__)

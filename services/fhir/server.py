@@ -18,7 +18,7 @@ from services.fhir.ledger_charts import LedgerCharts
 from shared.application import run
 from shared.connection import connect
 from shared.errors import Busy, Misconfigured
-from shared.keyreader import Closed, index_key, open_texts
+from shared.keyreader import Closed, TextReader, index_key
 from shared.masterkeys import MasterKeys, given
 from shared.readmodel import open_pool
 from shared.settings import Settings
@@ -29,15 +29,16 @@ NAME: Final = "fhir"
 
 
 class Keys:
-    """Opens texts under the clinic's keys; nothing of who is erased, or is about to be."""
+    """Opens texts under the clinic's keys; nothing of who is erased, or is about to be, from a second after."""
 
     def __init__(self, nc: Client, masters: MasterKeys) -> None:
         self._nc = nc
         self._masters = masters
+        self._texts = TextReader(nc, clinic.service, masters)
         self._index: bytes | None = None
 
     async def open(self, texts: Iterable[str]) -> Mapping[str, str | Closed]:
-        return await open_texts(self._nc, clinic.service, self._masters, texts)
+        return await self._texts.open(texts)
 
     async def index_key(self) -> bytes | None:
         """It is made once, and stays."""

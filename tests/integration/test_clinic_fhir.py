@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime
@@ -268,6 +269,9 @@ async def test_who_is_erased_is_gone(around: Surroundings) -> None:
         vault = around.service.handler.vault
         assert vault is not None
         await vault.destroy("patient/ada")
+        gone = time.monotonic()
+        while (await around.get("Patient/ada")).status == 200:
+            assert time.monotonic() < gone + 1.5  # keys are kept for a second
         for target in ("Patient/ada", f"AllergyIntolerance/{id}"):
             got = await around.get(target)
             assert (got.status, got.json["resourceType"]) == (410, "OperationOutcome")
