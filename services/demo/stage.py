@@ -19,6 +19,7 @@ import asyncpg
 from rich.console import Console
 from rich.rule import Rule
 
+from services.clinic.contract import clinic
 from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.treasury.contract import treasury
@@ -26,7 +27,7 @@ from shared.connection import connect
 from shared.errors import LedgerError
 from shared.store import EventStore
 
-CONTRACTS: Final = (inventory, distribution, treasury)
+CONTRACTS: Final = (inventory, distribution, treasury, clinic)
 """The services whose streams the demo's ledger has."""
 
 _START_SECONDS: Final = 40
