@@ -78,6 +78,28 @@ def test_every_command_of_the_volunteers_page_does_what_it_says(ledger: Ledger) 
             assert "B-1001" in output and ("visit" in output or "stones" in output)
 
 
+def test_every_command_of_the_clinics_page_does_what_it_says(ledger: Ledger) -> None:
+    commands = page("clinic.md")
+    assert len(commands) >= 55, "the page was not found"
+    for command, refusal in commands:
+        if "SetFormularyEntry" in command:
+            ledger.until("tail", "--stream", "CLINIC", "--from", "1", shows="ItemNoted")
+        if "VerifyDispensing" in command:
+            ledger.until("show", "dispensing", "--as", "lind", shows="C7 1")
+        if command[:2] == ["show", "patient"]:
+            ledger.until(*command, shows="Leyla")
+        if command[:2] in (["show", "recall-patients"], ["show", "access"]):
+            ledger.until_well()
+        output = ledger.commons(*command, code=0 if refusal is None else 1)
+        assert refusal is None or refusal in output
+        if command[:2] == ["show", "recall-patients"]:
+            assert "p-1" in output and "Marchetti" in output
+        if command[:2] == ["show", "access"]:
+            assert "emergency" in output and "treatment" in output
+        if command[0] == "verify":
+            assert "CLINIC: chain" in output and "The ledger is whole" in output
+
+
 def test_a_restart_has_everything_that_was_acknowledged(ledger: Ledger) -> None:
     before = ledger.commons("tail", "--from", "1", "--json")
     assert before.count("\n") >= 50
