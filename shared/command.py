@@ -60,18 +60,19 @@ class BulkAnswer:
 def assert_same(command: Any, meta: CommandMeta, event: Any, actor: str, makes: tuple[type, ...]) -> None:
     """Refuse a command whose id was used before for something else: another event, or another actor's.
 
-    What a decision fills in (`FILLED`) does not differ when the repeat leaves it out, as the first may have done.
+    What a decision fills in (`FILLED`) does not differ when the repeat leaves it out, as the first may have done. The
+    actor is looked at last: `authid` differs when all else is the same.
     """
     differs: str | None = None
     if not isinstance(event, makes):
         differs = "type"
-    elif meta.actor != actor:
-        differs = "authid"
     else:
         for name, value in fields_of(command):
             if getattr(event, name) != value and not (value is None and name in FILLED):
                 differs = name
                 break
+        if differs is None and meta.actor != actor:
+            differs = "authid"
     if differs:
         raise CommandIdReused(
             f"The command id {meta.id!r} was used before with another {differs}. Nothing was recorded. "

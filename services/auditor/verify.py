@@ -17,6 +17,8 @@ import asyncpg
 import msgspec
 
 from services.auditor.chains import Chains, Unsound
+from services.clinic.contract import clinic
+from services.clinic.deciders import DECIDERS as CLINIC
 from services.distribution.contract import distribution
 from services.distribution.deciders import DECIDERS as DISTRIBUTION
 from services.inventory.contract import inventory
@@ -37,6 +39,7 @@ SERVICES: Final[list[tuple[Contract, Iterable[Decider[Any]]]]] = [
     (inventory, INVENTORY),
     (distribution, DISTRIBUTION),
     (treasury, TREASURY),
+    (clinic, CLINIC),
 ]
 
 Progress = Callable[[str, int, int], None]

@@ -11,6 +11,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Final, get_args, get_type_hints
 
+from services.clinic.contract import clinic
 from services.commands.door import Usage
 from services.distribution.contract import distribution
 from services.inventory.contract import inventory
@@ -19,7 +20,7 @@ from shared.contract import CommandSpec, Contract, id_length
 from shared.types import ID_PATTERN, MAX_INTEGER
 
 CONTRACTS: Final[Mapping[str, Contract]] = {
-    contract.service: contract for contract in (inventory, distribution, treasury)
+    contract.service: contract for contract in (inventory, distribution, treasury, clinic)
 }
 """Every service that takes commands, by name."""
 
@@ -102,6 +103,106 @@ _OF_MEALS: Final = """
 """
 """The same for meal counts."""
 
+_OF_CLINIC: Final = """
+    The `patient` by their id, which says nothing of who it is.
+    The `practitioner` by the name that they act under.
+    The `encounter` by its id: one visit of the patient.
+    The `appointment` by its id.
+    The `clinician` by the name that they act under.
+    The `prescription` by its id.
+    The `dispensing` by its id.
+    The `administration` by its id.
+    The `referral` by its id.
+    The `allergy` by its id, unique in the patient's record.
+    The `problem` by its id, unique in the patient's record.
+    The `result` by its id, unique in the patient's record.
+    The `report` by its id, unique in the patient's record.
+    The `consent` by its id, unique in the patient's record.
+    The `access` by its id, so that a repeat counts once.
+    The `disclosure` by its id, so that a repeat counts once.
+    The `vitals` by an id, unique in the encounter.
+    The `recall` by its id.
+    The `step` by its id, as it is listed.
+    The `code` in its system; left out with the system `text`, where words are all there is.
+    The `value` as an integer: 366 with one decimal is 36.6.
+    The number of `decimals` of the value.
+    The `unit` as UCUM writes it.
+    The `lot` as it is printed.
+    The `manufacturer` as it is printed.
+    The `owner` of the goods, where they are not the clinic's.
+    The `date` that is meant: an expiry of goods, a day at the clinic.
+    The first day (`since`).
+    The last day (`until`); left out, there is no end.
+    The day (`on`).
+    The day on which it `ended`.
+    The `directions` in words, as the patient is told.
+    For how many days it lasts (`days_supply`).
+    Taken only when it is needed (`as_needed`).
+    The `prescriber` elsewhere, of an imported order.
+    Where it was taken over from (`imported_from`); nothing is dispensed from there.
+    An `override_reason` answers for the alerts, under a licence; without it, an alert refuses it.
+    A `fact` has happened: it is recorded whatever it broke, and somebody looks at it.
+    The `place` where it was.
+    What it says in words (`text`).
+    The `name`, as people say it.
+    The `family` name.
+    The `given` names.
+    The day of birth (`born`).
+    The day of death (`died`).
+    The `phone` number.
+    The address for `email`.
+    The `street` and house number.
+    The `city` or village.
+    The `state` or province.
+    The `postal_code` of the address.
+    The `country` of the address.
+    The `guardian` who stands for them.
+    How the guardian is reached (`guardian_phone`).
+    The `roles` that they act in, as a whole.
+    The first day (`valid_from`).
+    The last day (`valid_until`); left out, there is no end.
+    The `title`, as RN or MD.
+    To whom it goes (`to`).
+    In words, `what` was given away.
+    The `ground` that it rests on, where no consent is needed.
+    Claimed beyond the limit, since somebody with a licence answered for it (`overridden`).
+    The `detail` in words.
+    What was `asked` for.
+    The `recipient` who took it: the patient, or who fetched it.
+    The `relationship` of who fetched it to the patient.
+    The label is on it (`label_printed`).
+    The date on the package (`expires`).
+    The number of the dose in its series (`dose_number`).
+    Who gave it (`administered_by`), where it was given elsewhere.
+    The information `sheet` that was handed over.
+    The edition of the sheet (`sheet_edition`).
+    The day on which the sheet was handed over (`sheet_given_on`).
+    A `remark` of who attests, sealed.
+    The `strength`, as it is printed.
+    The `form`, as tablet.
+    A `medicine` by inventory's category.
+    A `controlled` substance, of which nothing is prescribed or dispensed.
+    No longer in the catalogue (`retired`).
+    The `source` of what is said.
+    The record that it goes on as (`into`).
+    The `other` record.
+    The one `with_whom` it is shared.
+    An `intolerance` and no allergy.
+    The moment at which it was found (`found_at`).
+    The range of `reference`, in words.
+    To be seen soon (`urgent`).
+    The `outcome`, sealed.
+    The moment at which it begins (`starts_at`).
+    How many `minutes` it lasts.
+"""
+"""The same for the clinic."""
+
+_OF_NOTES: Final = """
+    The `note` by its id, unique in the encounter.
+    The `amendment` by its id, unique in the encounter.
+"""
+"""The same for what is written at an encounter."""
+
 
 class Kind(Enum):
     """How a field's value is read from the command line."""
@@ -177,6 +278,8 @@ def _shared_words(spec: CommandSpec) -> list[str]:
         return [_OF_MONEY]
     if distribution.commands.get(spec.name) is spec:
         return [*([_OF_MEALS] if spec.category == "meal_count" else []), _OF_DISTRIBUTION]
+    if clinic.commands.get(spec.name) is spec:
+        return [*([_OF_NOTES] if spec.category == "encounter" else []), _OF_CLINIC]
     return []
 
 

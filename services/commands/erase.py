@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.clinic.contract import clinic
 from services.commands.common import Operator, command
 from services.commands.door import OK, Usage
 from services.commands.render import console, emit
@@ -22,6 +23,7 @@ from shared.standings import standings
 
 _KINDS: Final[dict[str, tuple[Contract, str]]] = {
     "distribution": (distribution, "household"), "treasury": (treasury, "party"), "inventory": (inventory, "donor"),
+    "clinic": (clinic, "patient"),
 }  # fmt: skip
 """The services that know people, and what a person is there."""
 
@@ -36,7 +38,7 @@ async def erase(
         str | None, typer.Argument(metavar="PERSON", help="Their id in that service.", show_default=False)
     ] = None,
     service: Annotated[
-        str | None, typer.Option("--service", metavar="SERVICE", help="distribution, treasury or inventory.")
+        str | None, typer.Option("--service", metavar="SERVICE", help="distribution, treasury, inventory or clinic.")
     ] = None,
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why; it stands in clear for good, so name nobody.")

@@ -114,7 +114,7 @@ async def rotate(operator: Operator) -> int | None:
 @command
 async def erase(
     operator: Operator,
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service that knows them: inventory.")],
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service that knows them, such as inventory.")],
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="Whose key: donor/donor-11.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do it: it cannot be undone.")] = False,
 ) -> int | None:

@@ -5,7 +5,8 @@ The files in `samples/` have the formats of real ones, written for BASE as first
 eleven days of deliveries before that day (receipts.csv), and four recall notices (recalls.json). Of the money there
 are a chart of accounts (chart.csv), the entries up to that day (entries.csv), the bank's statement of the month that
 ends with the week (statement.ofx, and the same as a German bank's statement.csv), and what a fiscal host on Open
-Collective lists (opencollective.csv, with the accounts that it goes to in opencollective-accounts.csv).
+Collective lists (opencollective.csv, with the accounts that it goes to in opencollective-accounts.csv). Of the clinic
+there are two patients' records from another one, in FHIR R4 (patients.ndjson).
 
 Every person, product, firm and number is invented: the barcodes lie in the ranges that GS1 keeps for use inside an
 organisation (prefixes 04 and 20), so they name no product of anybody's.
@@ -59,6 +60,7 @@ class Samples:
     statement_csv: Path
     opencollective: Path
     opencollective_accounts: Path
+    patients: Path
 
 
 def write(folder: Path, today: date) -> Samples:
@@ -84,6 +86,7 @@ def write(folder: Path, today: date) -> Samples:
         statement_csv=folder / "statement.csv",
         opencollective=folder / "opencollective.csv",
         opencollective_accounts=folder / "opencollective-accounts.csv",
+        patients=folder / "patients.ndjson",
     )
 
 

@@ -19,14 +19,17 @@ import asyncpg
 from rich.console import Console
 from rich.rule import Rule
 
+from services.clinic.contract import clinic
 from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.treasury.contract import treasury
 from shared.connection import connect
+from shared.erasure import Stage as Stages
 from shared.errors import LedgerError
+from shared.standings import standings
 from shared.store import EventStore
 
-CONTRACTS: Final = (inventory, distribution, treasury)
+CONTRACTS: Final = (inventory, distribution, treasury, clinic)
 """The services whose streams the demo's ledger has."""
 
 _START_SECONDS: Final = 40
@@ -63,8 +66,9 @@ class Stage:
         """Run `commons up` as a process of its own and wait until it is ready."""
         with self._log.open("wb") as log:
             self._up = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "services.cli", "up", "--data", str(self.data)], stdout=log, stderr=log
-            )
+                [sys.executable, "-m", "services.cli", "up", "--data", str(self.data)], stdout=log, stderr=log,
+                env={**os.environ, "COMMONS_ERASURE_DELAY_DAYS": "0"},  # nobody watches for thirty days
+            )  # fmt: skip
         os.environ["COMMONS_DATA"] = str(self.data)
         deadline = time.monotonic() + _START_SECONDS
         while "The ledger runs" not in self._log.read_text(errors="replace"):
@@ -140,6 +144,19 @@ class Stage:
             if time.monotonic() > deadline:
                 raise DemoFailed(f"It did not come to pass within {_STOP_SECONDS} s: {query}")
             time.sleep(0.05)
+
+    def erased(self, service: str, owner: str) -> None:
+        """Wait until a service has destroyed the key of a person, given as patient/p-1, and said so."""
+        asyncio.run(self._erased(service, owner))
+
+    async def _erased(self, service: str, owner: str) -> None:
+        nc = await connect(self.described()["nats_url"], name="demo")
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                while (await standings(nc, service))[owner].stage is not Stages.ERASED:
+                    await asyncio.sleep(0.05)
+        finally:
+            await nc.close()
 
     async def _level(self) -> None:
         described = self.described()

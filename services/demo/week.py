@@ -1,4 +1,4 @@
-"""A food pantry's week on a real ledger, and that of the common fund behind it (fund.py).
+"""A food pantry's week on a real ledger: with its tables (table.py), its fund (fund.py) and its clinic (evening.py).
 
 Everything that is shown is done by `commons` itself, on servers started for it in a temporary folder.
 """
@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from services.demo import fund, samples, table
+from services.demo import evening, fund, samples, table
 from services.demo.samples import LOCATIONS
 from services.demo.stage import CONTRACTS, DemoFailed, Stage
 from shared.client import CommandClient
@@ -65,6 +65,7 @@ def play(stage: Stage, folder: Path) -> None:
     friday(stage)
     table.show(stage, now)
     fund.show(stage, folder / "fund", today)
+    evening.show(stage, files.patients)
     saturday(stage)
     summary(stage, began)
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from services.clinic.contract import ClinicError, clinic
 from services.distribution.contract import DistributionError, distribution
 from services.inventory.contract import InventoryError, inventory
 from services.reference.asyncapi import document
@@ -16,7 +17,12 @@ from services.reference.catalogue import page
 from services.reference.schemas import command_schema, envelope_schema, event_schema
 from services.treasury.contract import TreasuryError, treasury
 
-CONTRACTS = [(inventory, InventoryError), (distribution, DistributionError), (treasury, TreasuryError)]
+CONTRACTS = [
+    (inventory, InventoryError),
+    (distribution, DistributionError),
+    (treasury, TreasuryError),
+    (clinic, ClinicError),
+]
 
 
 def reference() -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
+from services.clinic.contract import clinic
 from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.treasury.contract import treasury
@@ -25,7 +26,7 @@ from shared.event import FIRST_PREVHASH, Envelope, encode, event_id
 from shared.heldvalue import read, written
 from shared.personal import Sealed
 
-CONTRACTS: Final[tuple[Contract, ...]] = (inventory, distribution, treasury)
+CONTRACTS: Final[tuple[Contract, ...]] = (inventory, distribution, treasury, clinic)
 SEALED: Final = "A" * 80
 """Stands for what nobody opens: the bytes of an event say where a sealed text is, and not what is in it. Of one that
 holds a value the bytes inside are kept as well, in base64url: they are stored as long, and no upcaster changes them."""

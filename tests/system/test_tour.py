@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from services.cli import app
 from tests.system.conftest import ROOT, Ledger
 
 
@@ -76,6 +81,45 @@ def test_every_command_of_the_volunteers_page_does_what_it_says(ledger: Ledger) 
         assert refusal is None or refusal in output
         if command[:2] == ["show", "reach"]:
             assert "B-1001" in output and ("visit" in output or "stones" in output)
+
+
+def test_every_command_of_the_clinics_page_does_what_it_says(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Typed in this process, for sixty processes would take minutes to start."""
+    for name in ("NATS_URL", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(ROOT)
+
+    def typed(*command: str, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [*command, "--data", str(ledger.data)])
+        assert done.exit_code == code, (command, done.output)
+        return done.output
+
+    def until(*command: str, shows: str) -> None:
+        deadline = time.monotonic() + 60
+        while shows not in (output := typed(*command)):
+            assert time.monotonic() < deadline, output
+            time.sleep(0.05)
+
+    commands = page("clinic.md")
+    assert len(commands) >= 55, "the page was not found"
+    for command, refusal in commands:
+        if "SetFormularyEntry" in command:
+            until("tail", "--stream", "CLINIC", "--from", "1", shows="ItemNoted")
+        if "VerifyDispensing" in command:
+            until("show", "dispensing", "--as", "lind", shows="C7 1")
+        if command[:2] == ["show", "patient"]:
+            until(*command, shows="Leyla")
+        if command[:2] in (["show", "recall-patients"], ["show", "access"]):
+            ledger.until_well()
+        output = typed(*command, code=0 if refusal is None else 1)
+        assert refusal is None or refusal in output
+        if command[:2] == ["show", "recall-patients"]:
+            assert "p-1" in output and "Marchetti" in output
+        if command[:2] == ["show", "access"]:
+            assert "emergency" in output and "treatment" in output
+        if command[0] == "verify":
+            assert "CLINIC: chain" in output and "The ledger is whole" in output
 
 
 def test_a_restart_has_everything_that_was_acknowledged(ledger: Ledger) -> None:

@@ -19,8 +19,10 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
-CODE_PATTERN: Final = r"^[A-Za-z0-9.-]{0,32}$"
-UNIT_PATTERN: Final = r"^[!-~]{1,40}$"
+from shared.types import shaped
+
+CODE_PATTERN: Final = shaped(r"^[A-Za-z0-9.-]{0,32}$", "a code is at most 32 letters, digits, points and hyphens")
+UNIT_PATTERN: Final = shaped(r"^[!-~]{1,40}$", "a unit is written as UCUM writes it, such as mg or mm[Hg]")
 """Visible ASCII, which is what UCUM's case-sensitive codes are written in."""
 
 

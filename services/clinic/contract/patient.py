@@ -18,7 +18,7 @@ That nothing is recorded of a patient's allergies is not that there are none: on
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -36,6 +36,7 @@ from services.clinic.contract.base import (
     value,
 )
 from shared.personal import PersonalValue, Sealed
+from shared.types import shaped
 
 # -- who it is --------------------------------------------------------------------------------------------------------
 
@@ -49,6 +50,9 @@ class Sex(StrEnum):
     UNKNOWN = "unknown"
 
 
+_LANGUAGE: Final = shaped(r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$", "a language is a tag, such as tr or es-MX")
+
+
 @value
 class Contact:
     """How to reach somebody. `language` is a BCP 47 tag, such as tr or es-MX."""
@@ -60,7 +64,7 @@ class Contact:
     state: Text | None = None
     postal_code: Text | None = None
     country: Text | None = None
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$")] | None = None
+    language: Annotated[str, Field(pattern=_LANGUAGE)] | None = None
     guardian: Text | None = None
     guardian_phone: Text | None = None
 

@@ -66,6 +66,8 @@ class Erasing(erasing.Erasing):
         self._recalls: dict[str, dict[str, RecallNoted]] = {}
 
     def tie(self, event: Any) -> Iterable[Person]:
+        if isinstance(event, Happened):
+            return  # an erasure frees nobody else
         if isinstance(event, RecallNoted):
             recalls = self._recalls.setdefault(event.item, {})
             if event.standing:

@@ -20,7 +20,7 @@ from services.imports.fhir.report import UNREADABLE, Refusal, Report
 from services.imports.fhir.source import Found, resources
 from services.imports.plan import Planned
 from services.imports.run import Send, persistently
-from shared.errors import Invalid, LedgerError
+from shared.errors import CommandIdReused, Invalid, LedgerError
 
 Progress = Callable[[int, int], None]
 """Told how many resources are done, of how many."""
@@ -140,6 +140,8 @@ class _Import:
                     where = f"{plan.found.file}, line {plan.found.line}"
                     self._report.stopped = self._report.stopped or f"{where}: {error.detail}"
                     return
+                if _by_another(error):
+                    continue
                 self._refuse(plan, f"{error.code}: {error.detail}")
                 break
             new = new or answer == "accepted"
@@ -161,6 +163,11 @@ class _Import:
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._total)
+
+
+def _by_another(error: LedgerError) -> bool:
+    """Whether the ledger has just this, imported by another person."""
+    return error.code == CommandIdReused.code and error.problem().get("field") == "authid"
 
 
 async def _sent(send: Send, command: Planned) -> str:

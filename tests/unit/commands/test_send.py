@@ -75,7 +75,7 @@ def test_a_schema_is_given_to_programs() -> None:
         (["send", "inventroy"], "Did you mean inventory?"),
         (["send", "inventory", "RecieveStock"], "Did you mean ReceiveStock?"),
         (["send", "inventory", "DROP TABLE \x1b[2J"], "has no command"),
-        (["describe", "clinic"], "There is no service"),
+        (["describe", "kiosk"], "There is no service"),
         (["send", "inventory", "ReceiveStock", "--bogus"], "No such option"),
         (["send", "inventory", "ReceiveStock", "--item"], "requires an argument"),
         (["send", "inventory", "ReceiveStock", "stray"], "unexpected extra argument"),

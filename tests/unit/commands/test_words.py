@@ -62,6 +62,22 @@ def test_every_field_that_a_volunteer_meets_has_words(command: str) -> None:
     assert lacking(fields_of_command(DISTRIBUTION[command])) == []
 
 
+CLINIC = CONTRACTS["clinic"].commands
+
+
+@pytest.mark.parametrize("command", list(CLINIC))
+def test_every_field_of_the_clinic_has_words(command: str) -> None:
+    def lacking(fields: tuple[Field, ...]) -> list[str]:
+        return [f.name for f in fields if not f.doc] + [name for f in fields for name in lacking(f.fields)]
+
+    assert lacking(fields_of_command(CLINIC[command])) == []
+
+
+def test_a_note_of_an_encounter_is_named_by_an_id_and_one_of_a_review_is_a_remark() -> None:
+    told = {name: {f.name: f.doc for f in fields_of_command(CLINIC[name])} for name in ("DraftNote", "ReviewAccess")}
+    assert "id" in told["DraftNote"]["note"] and "remark" in told["ReviewAccess"]["note"]
+
+
 def test_words_are_of_the_thing_that_is_counted() -> None:
     quantity = {f.name: f.doc for f in fields_of_command(DISTRIBUTION["ServeMeal"])}["quantity"]
     assert "meals" in quantity and "base unit" not in quantity

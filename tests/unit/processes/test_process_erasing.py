@@ -410,6 +410,18 @@ def test_a_patient_is_needed_while_a_dispensing_is_open_a_recall_of_theirs_is_an
     assert needed(ward, ben) == {"records of their care": set()}
 
 
+def test_what_needs_a_patient_is_noted_when_their_erasure_is_asked_for_and_when_it_changes() -> None:
+    ward, (ada, _) = Infirmary().furnish(), PATIENTS
+    erasing = Follower(ward.clinic, OfPatients(TERMS))
+    ask(ward.clinic, ada, "patient")
+    erasing.settle()
+    assert told(ward.clinic, ada, "patient") == []
+    ward.stock("amox", 10, "A")
+    ward.administer("g", ada)
+    erasing.settle()
+    assert told(ward.clinic, ada, "patient") == ["records of their care"]
+
+
 def test_what_came_to_nothing_or_was_never_given_ties_nobody() -> None:
     ward, (ada, ben) = Infirmary().furnish(), PATIENTS
     ward.inventory.do("RecallLot", item="amox", recall="r", scope={}, reason="Glass.")
