@@ -175,9 +175,8 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
             )  # fmt: skip
     if not happened:  # what was packed is in the box: it is not handed out, or that it was is looked into
         _not_recalled(catalogue, packed)
-    household: Household = context.read("household", placed.household)
     gone = is_erased(placed.household, context)  # it cannot be read what they avoid, and nobody is warned
-    warned = warnings(catalogue, frozenset() if gone else avoided(household, context), packed)
+    warned = warnings(catalogue, frozenset() if gone else avoided(placed.household, context), packed)
     seen = _seen(placed, context)
     look([one for one in warned if one not in seen], command.seen_warnings)
     return BoxPacked(

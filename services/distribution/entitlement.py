@@ -35,6 +35,7 @@ from services.distribution.household import (
     Household,
     avoided,
     eligible,
+    goes_on_as,
     is_erased,
     may_collect,
     registered,
@@ -189,15 +190,11 @@ def used(command: EntitlementCommand, entitlement: Entitlement, context: Context
 
 def used_as_others(household: str, programme: str, period: str, context: Context) -> int:
     """How often those that go on as a household were served in a period under their own ids."""
-    total, seen, waiting = 0, {household}, [household]
-    while waiting:
-        one: Household = context.read("household", waiting.pop())
-        for other in one.merged:
-            if other not in seen:
-                seen.add(other)
-                waiting.append(other)
-                of_other: Entitlement = context.read("entitlement", entitlement_id(other, programme, period))
-                total += of_other.used
+    total = 0
+    for other, _ in goes_on_as(household, context):
+        if other != household:
+            of_other: Entitlement = context.read("entitlement", entitlement_id(other, programme, period))
+            total += of_other.used
     return total
 
 
@@ -260,7 +257,7 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
     goods = command.lines or bundle_for(programme, command.programme, served.total)
     known_items(catalogue, goods)
     gone = DistributionError.HOUSEHOLD_ERASED in breaches  # it cannot be read what they avoid, and nobody is warned
-    avoid = avoided(household, context) if household is not None and not gone else frozenset[str]()
+    avoid = avoided(command.household, context) if command.household is not None and not gone else frozenset[str]()
     warned = warnings(catalogue, avoid, goods)
     if not fact:
         look(warned, command.seen_warnings)

@@ -5,7 +5,7 @@ What is personal is sealed; a decision opens the allergens alone, to warn. Merge
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
@@ -316,17 +316,35 @@ def _standing(household: Household, proxy: str) -> list[Authority]:
     return [one for one in household.proxies.get(proxy, ()) if one.revoked_at is None]
 
 
-def avoided(household: Household, context: Context) -> frozenset[str]:
-    """The allergens that somebody of a household must not eat; CANNOT_BE_READ among them when a key is gone."""
+def goes_on_as(id: str, context: Context) -> Iterator[tuple[str, Household]]:
+    """A household and all that go on as it, each with its id and once; itself first."""
+    seen, waiting = {id}, [id]
+    while waiting:
+        one = waiting.pop()
+        household: Household = context.read("household", one)
+        yield one, household
+        more = [other for other in household.merged if other not in seen]
+        seen.update(more)
+        waiting += more
+
+
+def avoided(id: str, context: Context) -> frozenset[str]:
+    """The allergens that somebody of a household must not eat, or of those that are the same people: what goes on as
+    it, and what it goes on as. CANNOT_BE_READ is among them when a key is gone."""
+    first, seen = id, {id}
+    while (into := context.read("household", first).merged_into) is not None and into not in seen:
+        first = into
+        seen.add(into)
     found: set[str] = set()
-    for member in household.members.values():
-        if member.allergens is None:
-            continue
-        text = context.unseal(member.allergens)
-        if text is None:
-            found.add(CANNOT_BE_READ)
-        else:
-            found |= {"-".join(word.lower().replace("_", "-").split()) for word in text.split(",")}
+    for _, household in [*goes_on_as(first, context), *goes_on_as(id, context)]:
+        for member in household.members.values():
+            if member.allergens is None:
+                continue
+            text = context.unseal(member.allergens)
+            if text is None:
+                found.add(CANNOT_BE_READ)
+            else:
+                found |= {"-".join(word.lower().replace("_", "-").split()) for word in text.split(",")}
     return frozenset(found - {""})
 
 

@@ -158,7 +158,7 @@ def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) ->
     has_room(session, command.session, command.slot)
     goods = command.lines or bundle_for(programme, announced.programme, household.size)
     known_items(catalogue, goods)
-    warned = warnings(catalogue, avoided(household, context), goods)
+    warned = warnings(catalogue, avoided(command.household, context), goods)
     look(warned, command.seen_warnings)
     return OrderPlaced(
         **(dict(fields_of(command)) | {"occurred_at": at}), goods=goods, programme=announced.programme,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from services.distribution.contract import (
+    AddMember,
     AuthoriseProxy,
     CloseProgramme,
     CloseSession,
@@ -52,12 +53,16 @@ from tests.support.distribution import (
     at,
     box,
     claim,
+    confirm,
     doors,
     friday,
     given,
     issued,
     limited,
     okafor,
+    pack,
+    packed,
+    place,
     some,
     visit,
     yilmaz,
@@ -374,6 +379,30 @@ def test_an_allergen_of_anybody_in_the_household_warns() -> None:
     hall.when(visit(lines=some(stew=1), seen_warnings=True)).then(VisitRecorded, warnings=warnings_said(seen, ["stew"]))
     hall.when(visit(lines=some(milk=1))).then(VisitRecorded, warnings=warnings_said((), ["milk"]))
     hall.when(visit(household="okafor", lines=some(stew=1))).then(VisitRecorded, warnings=warnings_said((), ["stew"]))
+
+
+def test_what_anybody_of_merged_households_avoids_warns() -> None:
+    """They are the same people, registered twice; whichever card they come with."""
+    peanuts = some(**{"peanut-butter": 1})
+    known = given(*HALL, *merged)
+    known.when(visit(household="okafor", lines=peanuts)).then_rejected(E.WARNING_NOT_SEEN)
+    known.when(place(household="okafor", lines=peanuts)).then_rejected(E.WARNING_NOT_SEEN)
+    ordered = given(*HALL, *merged, place(household="okafor"), confirm)
+    ordered.when(pack("b1", packed(1, "peanut-butter"))).then_rejected(E.WARNING_NOT_SEEN)
+    silva = RegisterHousehold(household="silva", size=1)
+    further = (MergeHouseholds(household="okafor", into="silva", reason="x"), NoteMerge(
+        household="silva", other="okafor", merged=True))  # fmt: skip
+    given(*HALL, silva, *merged, *further).when(visit(household="silva", lines=peanuts)).then_rejected(
+        E.WARNING_NOT_SEEN
+    )
+    parted = known.when(NoteMerge(household="okafor", other="yilmaz", merged=False)).then_event()
+    parted.when(visit(household="okafor", lines=peanuts)).then_event()
+
+
+def test_an_order_of_a_household_that_was_merged_since_warns_of_what_the_other_avoids() -> None:
+    milk = AddMember(household="okafor", member="m", allergens="milk", counted_already=True)
+    ordered = given(*HALL, milk, place(), confirm, *merged)
+    ordered.when(pack("b1", packed(1, "milk"))).then_rejected(E.WARNING_NOT_SEEN)
 
 
 def test_allergens_are_compared_however_they_are_written() -> None:
