@@ -20,7 +20,7 @@ from services.distribution.contract import (
     warnings_said,
 )
 from services.distribution.refusals import rejected, when
-from services.inventory.contract import RecallScope, lot_form
+from services.inventory.contract import ALLERGENS, RecallScope, allergens_meant, lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider
 
@@ -135,18 +135,21 @@ def warnings(
 ) -> tuple[Warned, ...]:
     """What somebody should look at before these goods go to a household that avoids some allergens.
 
-    An item whose allergens are not known warns too, and so does any with allergens when what the household avoids
-    cannot be read any more; one that avoids none is warned of nothing.
+    An item whose allergens are not known warns too; so does any with allergens when what the household avoids cannot be
+    read any more, and every one when it avoids what is no word of the vocabulary: no list of allergens says of it that
+    it is not there. A household that avoids nothing is warned of nothing.
     """
     if not avoided:
         return ()
+    strange = avoided.difference(ALLERGENS, (CANNOT_BE_READ,))
     found: dict[str, Warned] = {}
     for line in lines:
         goods = catalogue.items.get(line.item)
-        if goods is None or goods.allergens is None or (goods.allergens and CANNOT_BE_READ in avoided):
-            found[line.item] = Warned(item=line.item, warning=Warning.ALLERGENS_UNKNOWN)
-        elif goods.allergens & avoided:
+        has = goods.allergens if goods is not None else None
+        if has and any(allergens_meant(label) & avoided for label in has):
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGEN)
+        elif has is None or strange or (has and CANNOT_BE_READ in avoided):
+            found[line.item] = Warned(item=line.item, warning=Warning.ALLERGENS_UNKNOWN)
     return tuple(found.values())
 
 

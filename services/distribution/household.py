@@ -40,6 +40,7 @@ from services.distribution.contract import (
 )
 from services.distribution.goods import CANNOT_BE_READ
 from services.distribution.refusals import rejected, when
+from services.inventory.contract import allergens_in
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 
@@ -329,8 +330,8 @@ def goes_on_as(id: str, context: Context) -> Iterator[tuple[str, Household]]:
 
 
 def avoided(id: str, context: Context) -> frozenset[str]:
-    """The allergens that somebody of a household must not eat, or of those that are the same people: what goes on as
-    it, and what it goes on as. CANNOT_BE_READ is among them when a key is gone."""
+    """What somebody of a household must not eat, in the vocabulary's words and others; and of those that are the same
+    people: what goes on as it, and what it goes on as. CANNOT_BE_READ is among them when a key is gone."""
     first, seen = id, {id}
     while (into := context.read("household", first).merged_into) is not None and into not in seen:
         first = into
@@ -344,8 +345,8 @@ def avoided(id: str, context: Context) -> frozenset[str]:
             if text is None:
                 found.add(CANNOT_BE_READ)
             else:
-                found |= {"-".join(word.lower().replace("_", "-").split()) for word in text.split(",")}
-    return frozenset(found - {""})
+                found.update(allergens_in(text)[0])
+    return frozenset(found)
 
 
 def check(household: Household) -> list[str]:

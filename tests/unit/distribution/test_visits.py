@@ -57,6 +57,7 @@ from tests.support.distribution import (
     doors,
     friday,
     given,
+    goods,
     issued,
     limited,
     okafor,
@@ -408,6 +409,29 @@ def test_an_order_of_a_household_that_was_merged_since_warns_of_what_the_other_a
 def test_allergens_are_compared_however_they_are_written() -> None:
     nuts = replace(CATALOGUED[0], item="nut-bar", allergens=("tree-nuts",))
     given(*HALL, nuts).when(visit(lines=some(**{"nut-bar": 1}))).then_rejected(E.WARNING_NOT_SEEN)
+
+
+@pytest.mark.parametrize(
+    ("written", "item"),
+    [("peanut", "peanuts"), ("nut allergy", "peanuts"), ("nut allergy", "nuts"), ("milk|peanuts", "milk"),
+     ("walnut", "tree-nuts"), ("prawn", "crustaceans"), ("wheat", "gluten"), ("dragonfruit", "dragonfruits")],
+)  # fmt: skip
+def test_an_allergen_warns_however_it_is_written(written: str, item: str) -> None:
+    ada = AddMember(household="okafor", member="ada", allergens=written, counted_already=True)
+    known = given(*HALL, ada, goods("snack", item))
+    known.when(visit(household="okafor", lines=some(snack=1))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "snack", "warning": "allergen"}]
+    )
+
+
+def test_what_is_no_word_of_the_vocabulary_warns_of_every_item() -> None:
+    """No item's list says that there is no dragonfruit in it."""
+    ada = AddMember(household="okafor", member="ada", allergens="dragonfruit", counted_already=True)
+    known = given(*HALL, ada)
+    for item in ("rice", "milk", "stew"):
+        known.when(visit(household="okafor", lines=some(**{item: 1}))).then_rejected(
+            E.WARNING_NOT_SEEN, warnings=[{"item": item, "warning": "allergens_unknown"}]
+        )
 
 
 def test_a_household_whose_key_is_lost_is_warned_of_whatever_may_have_allergens() -> None:
