@@ -53,14 +53,15 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed. `review` says whether a rule that its hand-out broke waits for somebody; None when it
-    broke none."""
+    its hand-outs were reversed, `unseen` that nobody has looked at the warnings of what is in it. `review` says whether
+    a rule that was broken waits for somebody; None when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
     reversed: int = 0
     unpacked: BoxUnpacked | None = None
+    unseen: bool = False
 
 
 BoxCommand = PackBox | UnpackBox | HandOutBox | ReverseHandOut | ResolveHandOut
@@ -71,15 +72,17 @@ def evolve(box: Box, event: BoxEvent) -> Box:
     match event:
         case BoxPacked():
             box.packed, box.where = event, Where.PACKED
+            box.unseen, box.review = bool(event.breaches), True if event.breaches else None
         case BoxUnpacked():
             box.where, box.unpacked = Where.UNPACKED, event
+            box.review = None if box.review is None else False
         case BoxHandedOut():
-            box.where, box.review = Where.HANDED_OUT, True if event.breaches else None
+            box.where, box.review = Where.HANDED_OUT, True if event.breaches else box.review
         case HandOutReversed():
             box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
-            box.review = None if box.review is None else False
+            box.review = True if box.unseen else None if box.review is None else False
         case HandOutResolved():
-            box.review = False
+            box.review, box.unseen = False, False
     return box
 
 
@@ -178,11 +181,14 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     gone = is_erased(placed.household, context)  # it cannot be read what they avoid, and nobody is warned
     warned = warnings(catalogue, frozenset() if gone else avoided(placed.household, context), packed)
     seen = _seen(placed, context)
-    look([one for one in warned if one not in seen], command.seen_warnings)
+    unseen = [one for one in warned if one not in seen]
+    if not happened:
+        look(unseen, command.seen_warnings)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
         people=placed.people, warnings=said(warned, packed),
+        breaches=(DistributionError.WARNING_NOT_SEEN,) if unseen and not command.seen_warnings else (),
     )  # fmt: skip
 
 
@@ -272,6 +278,15 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         limit = limit_in(programme, packed.period)
         if limit is not None and used >= limit.times:
             breaches.append(DistributionError.LIMIT_REACHED)
+    if box.unseen:
+        if not fact:
+            raise rejected(
+                DistributionError.WARNING_NOT_SEEN,
+                f"Nobody has seen a warning about what is in box {command.box}. Look at it, and send ResolveHandOut or "
+                "unpack the box; if it was handed out, record that with `fact`.",
+                box=command.box,
+            )  # fmt: skip
+        breaches.append(DistributionError.WARNING_NOT_SEEN)
     return BoxHandedOut(
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,

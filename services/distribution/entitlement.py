@@ -261,6 +261,8 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
     warned = warnings(catalogue, avoid, goods)
     if not fact:
         look(warned, command.seen_warnings)
+    elif warned and not command.seen_warnings:
+        breaches += (DistributionError.WARNING_NOT_SEEN,)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,
         warnings=None if household is None else said(warned, goods), breaches=breaches, used=before + 1,

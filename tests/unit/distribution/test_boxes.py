@@ -191,6 +191,24 @@ def test_the_first_reason_is_answered(steps: tuple[Any, ...], command: Any, code
     given(*steps).when(command).then_rejected(code)
 
 
+def test_what_was_packed_a_while_ago_is_recorded_and_waits_until_somebody_saw_its_warnings() -> None:
+    stew = pack("b1", packed(1, "stew"))
+    ordered = given(*ORDERED)
+    ordered.when(stew).then_rejected(E.WARNING_NOT_SEEN)
+    ordered.when(replace(stew, occurred_at=ago(minutes=30), seen_warnings=True)).then(BoxPacked, breaches=())
+    late = ordered.when(replace(stew, occurred_at=ago(minutes=30))).then(BoxPacked, breaches=(E.WARNING_NOT_SEEN,))
+    late.when(hand_out()).then_rejected(E.WARNING_NOT_SEEN, box="b1")
+    left = late.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.WARNING_NOT_SEEN,))
+    left.when(ResolveHandOut(box="b1", note="They were told.")).then(HandOutResolved)
+    back = left.when(ReverseHandOut(box="b1", reason="The wrong box.")).then_event()
+    back.when(hand_out()).then_rejected(E.WARNING_NOT_SEEN)
+    back.when(ResolveHandOut(box="b1", note="It is without nuts.")).then(HandOutResolved)
+    seen = late.when(ResolveHandOut(box="b1", note="It is without nuts.")).then(HandOutResolved)
+    seen.when(hand_out()).then(BoxHandedOut, breaches=())
+    gone = late.when(unpack).then(BoxUnpacked)
+    gone.when(ResolveHandOut(box="b1", note="x")).then_nothing()
+
+
 # -- handing out and unpacking ----------------------------------------------------------------------------------------
 
 

@@ -211,11 +211,16 @@ def test_a_fact_that_does_not_say_what_happened_is_told_what_to_add(
     late.then_rejected(code)
 
 
-def test_a_fact_needs_nobody_to_look_at_warnings_that_are_named_all_the_same() -> None:
+@pytest.mark.parametrize("how", [{"fact": True}, {"occurred_at": ago(minutes=30)}])
+def test_a_fact_whose_warnings_nobody_saw_is_recorded_and_looked_into(how: dict[str, Any]) -> None:
+    """Somebody has to tell the household."""
     warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
-    given(*HALL).when(visit(fact=True, lines=some(stew=1))).then(
-        VisitRecorded, warnings=warnings_said(warned, ["stew"])
+    hall = given(*HALL)
+    hall.when(visit(lines=some(stew=1), **how)).then(
+        VisitRecorded, warnings=warnings_said(warned, ["stew"]), breaches=(E.WARNING_NOT_SEEN,)
     )
+    hall.when(visit(lines=some(stew=1), seen_warnings=True, **how)).then(VisitRecorded, breaches=())
+    hall.when(visit(lines=some(rice=1), **how)).then(VisitRecorded, breaches=())
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
