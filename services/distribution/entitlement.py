@@ -278,7 +278,7 @@ def _breaches(
     found: list[DistributionError] = []
     if programme.closed:
         found.append(DistributionError.PROGRAMME_CLOSED)
-    closed = not_open(session, command.session, at)
+    closed = not_open(session, command.session, at, now=not fact and command.occurred_at is None)
     if closed is not None:
         if not fact:
             raise rejected(DistributionError.SESSION_NOT_OPEN, closed, session=command.session)

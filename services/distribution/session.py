@@ -217,13 +217,19 @@ def _has_slot(session: Session, announced: SessionScheduled, id: str, slot: date
         )  # fmt: skip
 
 
-def not_open(session: Session, id: str, at: datetime) -> str | None:
-    """Why nobody can be served at a session at a moment, in a sentence; None when it is open."""
+def not_open(session: Session, id: str, at: datetime, *, now: bool) -> str | None:
+    """Why nobody can be served at a session at a moment, in a sentence; None when it is open.
+
+    With `now` the moment is this service's own: doors that are closed are closed, and no clocks may differ.
+    """
     scheduled(session, id)
     if session.opened_at is None or at < session.opened_at - TOLERANCE:
         return f"Session {id} is not open. Open it first, with OpenSession."
-    if session.closed_at is not None and at > session.closed_at + TOLERANCE:
-        return f"Session {id} closed at {session.closed_at:%Y-%m-%d %H:%M} UTC."
+    if session.closed_at is not None and (now or at > session.closed_at + TOLERANCE):
+        return (
+            f"Session {id} closed at {session.closed_at:%Y-%m-%d %H:%M} UTC. If it was served before, record that with "
+            "`fact`."
+        )
     return None
 
 

@@ -263,7 +263,9 @@ def test_a_session_that_is_not_open_serves_nobody() -> None:
     shut.when(visit()).then_rejected(E.SESSION_NOT_OPEN)
     closed = given(*HALL, CloseSession(session="friday"))
     closed.when(visit(), now=at(9, 30)).then_rejected(E.SESSION_NOT_OPEN)
-    closed.when(visit(), now=at(8, 34)).then_event()
+    closed.when(visit(), now=at(8, 31)).then_rejected(E.SESSION_NOT_OPEN)
+    closed.when(visit(occurred_at=at(8, 31)), now=at(8, 32)).then(VisitRecorded, breaches=())  # by the sender's clock
+    closed.when(visit(fact=True), now=at(8, 31)).then(VisitRecorded, breaches=())
 
 
 def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
