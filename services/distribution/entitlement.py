@@ -6,10 +6,10 @@ named in its event, and somebody looks at it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from services.distribution.contract import (
     ANONYMOUS,
@@ -174,7 +174,7 @@ def _claim(
         has_reason(command.override_reason)
         running(programme, command.programme)
         if limit is not None and over and command.override_reason is None:
-            raise limit_reached(command.household, command.programme, command.period, before, limit)
+            raise limit_reached(command, before, limit, None, context)
     return EntitlementClaimed(
         **(dict(fields_of(command)) | {"occurred_at": at}), used=before + 1,
         limit=None if limit is None else limit.times, over=over, claimed_by=command.asked_by or context.actor,
@@ -301,7 +301,7 @@ def _breaches(
         found.append(DistributionError.WRONG_RECIPIENT)
     if limit is not None and before >= limit.times and command.override_reason is None:
         if not fact:
-            raise limit_reached(command.household, command.programme, command.period, before, limit)
+            raise limit_reached(command, before, limit, command.session, context)
         found.append(DistributionError.LIMIT_REACHED)
     return tuple(found)
 
@@ -346,13 +346,57 @@ def not_authorised(household: str, proxy: str) -> Exception:
     )  # fmt: skip
 
 
-def limit_reached(household: str, programme: str, period: str, before: int, limit: Limit) -> Exception:
+class _Served(Protocol):
+    """What is to be served: a household, by a programme, in a period."""
+
+    @property
+    def household(self) -> str | None: ...
+    @property
+    def programme(self) -> str: ...
+    @property
+    def period(self) -> str: ...
+
+
+def limit_reached(
+    asked: _Served, before: int, limit: Limit, session: str | None, context: Context, but: str | None = None
+) -> Exception:
+    """The refusal of serving a household once more. An order that waits for it, beside `but`, is told: whoever
+    overrides the limit for the sake of that serves it twice."""
+    household = asked.household or ANONYMOUS
+    waiting = [one for one in _waiting(household, asked, session, context) if one[0] != but]
+    facts = {"household": household, "period": asked.period, "used": before, "limit": limit.times}
+    if waiting:
+        told = " and ".join(words for _, words in waiting)
+        it = "it" if len(waiting) == 1 else "them"
+        return rejected(
+            DistributionError.LIMIT_REACHED,
+            f"Household {household} has {told}: with {it}, {before} of {limit.times} times are used in {asked.period} "
+            f"of programme {asked.programme}. Hand {it} out, or cancel {it}; if the household is to be served beside, "
+            "give an override_reason.",
+            **facts, orders=[order for order, _ in waiting],
+        )  # fmt: skip
     return rejected(
         DistributionError.LIMIT_REACHED,
-        f"Household {household} was served {before} of {limit.times} times in {period} by programme "
-        f"{programme}. If it is to be served all the same, give an override_reason.",
-        household=household, period=period, used=before, limit=limit.times,
-    )  # fmt: skip
+        f"Household {household} was served {before} of {limit.times} times in {asked.period} by programme "
+        f"{asked.programme}. If it is to be served all the same, give an override_reason.",
+        **facts,
+    )
+
+
+def _waiting(household: str, asked: _Served, session: str | None, context: Context) -> Iterator[tuple[str, str]]:
+    """The orders that count for a household in a period and are not handed out, each with the words for it."""
+    for one, _ in goes_on_as(household, context):
+        claims: Entitlement = context.read("entitlement", entitlement_id(one, asked.programme, asked.period))
+        for claim in sorted(claims.claims):
+            order = context.read("order", claim)
+            if order.placed is None or order.stage != "confirmed":
+                continue
+            fulfilment: Fulfilment = context.read("fulfilment", claim)
+            box = fulfilment.box
+            if box is not None and context.read("box", box).where == "handed_out":
+                continue
+            where = "here" if order.placed.session == session else f"at session {order.placed.session}"
+            yield claim, f"order {claim} waiting {where} ({f'box {box}' if box else 'not packed yet'})"
 
 
 def check(entitlement: Entitlement) -> list[str]:

@@ -200,7 +200,8 @@ def _confirm(
     used = entitlement.used - (command.order in entitlement.claims)
     used += used_as_others(placed.household, placed.programme, period, context)
     if limit is not None and used >= limit.times and command.override_reason is None:
-        raise limit_reached(placed.household, placed.programme, period, used, limit)
+        asked = replace(placed, period=period)
+        raise limit_reached(asked, used, limit, placed.session, context, but=command.order)
     return OrderConfirmed(
         order=command.order, household=placed.household, programme=placed.programme, period=period,
         session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,

@@ -13,12 +13,15 @@ from services.distribution.contract import (
     AuthoriseProxy,
     CloseProgramme,
     CloseSession,
+    CompleteOrder,
+    ConfirmOrder,
     DistributionError,
     EntitlementClaimed,
     EntitlementReleased,
     Every,
     LimitSet,
     MergeHouseholds,
+    NoteBox,
     NoteMerge,
     OpenProgramme,
     People,
@@ -46,6 +49,7 @@ from tests.support.distribution import (
     HALL,
     LIMITED,
     NOW,
+    ORDERED,
     PROGRAMME,
     WEEK,
     ago,
@@ -58,6 +62,7 @@ from tests.support.distribution import (
     friday,
     given,
     goods,
+    hand_out,
     issued,
     limited,
     okafor,
@@ -100,6 +105,28 @@ def test_a_second_table_is_told() -> None:
     served.when(claim()).then_rejected(E.LIMIT_REACHED, used=1)
     served.when(visit("v2", household="okafor")).then_event()
     given(*HALL, claim()).when(visit()).then_rejected(E.LIMIT_REACHED, used=1)
+
+
+def test_an_order_that_waits_is_told_so_that_nobody_is_served_twice_for_it() -> None:
+    """Whoever reads that it was served looks no further, and overrides."""
+    noted = NoteBox(order="o1", box="b1", packed=True)
+    ordered = given(*HALL, place(), confirm, claim())
+    for steps, words in ((ordered, "order o1 waiting here (not packed yet)"),
+                         (ordered.when(noted).then_event(), "order o1 waiting here (box b1)")):  # fmt: skip
+        refused = steps.when(visit())
+        refused.then_rejected(E.LIMIT_REACHED, used=1, limit=1, orders=["o1"])
+        assert f"Household yilmaz has {words}: with it, 1 of 1 times are used in {WEEK}" in str(refused.refusal)
+    merge = given(*HALL, place(), confirm, claim(), *merged).when(visit(household="okafor"))
+    merge.then_rejected(E.LIMIT_REACHED, orders=["o1"])
+    second = ordered.when(place("o2")).then_event().when(ConfirmOrder(order="o2"))
+    second.then_rejected(E.LIMIT_REACHED, orders=["o1"])
+    again = given(*HALL, visit(), place(), claim(override_reason="x")).when(confirm)  # not itself
+    again.then_rejected(E.LIMIT_REACHED, used=1, orders=None)
+    handed = given(*ORDERED, pack(), noted, hand_out()).when(visit())
+    handed.then_rejected(E.LIMIT_REACHED, orders=None)
+    assert "was served 1 of 1 times" in str(handed.refusal)
+    done = given(*ORDERED, CompleteOrder(order="o1", box="b1")).when(visit())
+    done.then_rejected(E.LIMIT_REACHED, orders=None)
 
 
 def test_an_override_says_why() -> None:
