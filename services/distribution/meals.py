@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 from services.distribution.contract import (
@@ -24,7 +25,7 @@ from services.distribution.contract import (
 )
 from services.distribution.refusals import rejected, waits, when
 from shared.contract import fields_of
-from shared.decider import Context, Decider
+from shared.decider import Context, Decider, Ref
 
 FURTHEST_EAST: Final = timedelta(hours=14)
 """How far a place's clock is ahead of UTC at most."""
@@ -50,6 +51,9 @@ class MealCount:
 
     meals: dict[str, Meal] = field(default_factory=dict)
 
+
+CARRIED: Final = timedelta(days=7)
+"""How long before a day the certificate is looked for that says what was kept for it."""
 
 _Counted = DeliverMeals | ServeMeal | DiscardMeals | MealsDelivered | MealServed | MealsDiscarded
 MealCommand = DeliverMeals | ServeMeal | DiscardMeals | CertifyCount | ResolveCount
@@ -85,6 +89,17 @@ def _mark(told: _Counted) -> tuple[str, str]:
             return f"serving {told.serving}", f"{told.quantity} served to {told.diner}"
         case DiscardMeals() | MealsDiscarded():
             return f"discard {told.discard}", f"{told.quantity} discarded"
+
+
+def reads(command: MealCommand) -> Iterable[Ref]:
+    if isinstance(command, CertifyCount):
+        return [Ref("meal_count", f"{command.site}:{day}") for day in _days_before(command.date)]
+    return ()
+
+
+def _days_before(day: date) -> list[date]:
+    """The days on which what is carried over to a day may have been kept, the last first."""
+    return [day - timedelta(days=n) for n in range(1, CARRIED.days + 1)]
 
 
 def decide(command: MealCommand, count: MealCount, context: Context) -> MealEvent | None:
@@ -163,14 +178,34 @@ def _certify(
             f"{accounted}. Count again, or certify with discrepancy {off} and a reason.",
             there=there, accounted=accounted, discrepancy=off,
         )  # fmt: skip
+    kept = _kept_before(command, context)
+    if kept is not None and kept.kept != command.carried_over and command.reason is None:
+        raise rejected(
+            DistributionError.COUNT_DOES_NOT_ADD_UP,
+            f"{command.carried_over} would be carried over, and of {kept.date} {kept.kept} were kept, as certified. "
+            "Count again, or certify with a reason.",
+            carried_over=command.carried_over, kept=kept.kept, date=str(kept.date),
+        )  # fmt: skip
     served = MealsServed(**{str(diner): meal.served.get(diner, 0) for diner in Diner})
     return CountCertified(
         **fields,
         delivered=meal.delivered,
         served=served,
         discarded=meal.discarded,
+        kept_before=None if kept is None else kept.kept,
+        kept_on=None if kept is None else kept.date,
         certified_by=context.actor,
     )
+
+
+def _kept_before(command: CertifyCount, context: Context) -> CountCertified | None:
+    """The last certificate of the meal at the site before the day; None when none is near."""
+    for day in _days_before(command.date):
+        count: MealCount = context.read("meal_count", f"{command.site}:{day}")
+        meal = count.meals.get(str(command.meal))
+        if meal is not None and meal.certified is not None:
+            return meal.certified
+    return None
 
 
 def check(count: MealCount) -> list[str]:
@@ -181,4 +216,4 @@ def check(count: MealCount) -> list[str]:
     ]
 
 
-meal_count: Final = Decider(distribution, "meal_count", MealCount, MealCount, decide, evolve, check)
+meal_count: Final = Decider(distribution, "meal_count", MealCount, MealCount, decide, evolve, check, reads)

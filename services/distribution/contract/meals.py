@@ -158,7 +158,9 @@ class CountCertified:
     """Somebody answers for a meal's count of the day. `discrepancy` is what it is off by: what became of the meals less
     what there was.
 
-    `carried_over` came from the day before; of `left_over`, `kept` are carried over to the next day.
+    `carried_over` came from the day before; of `left_over`, `kept` are carried over to the next day. The last count
+    that was certified in the seven days before kept `kept_before`, on `kept_on` (None: there was none): where
+    `carried_over` differs from it, `reason` says why.
     """
 
     site: Id
@@ -172,13 +174,19 @@ class CountCertified:
     delivered: int
     served: MealsServed
     discarded: int
+    kept_before: int | None = None
+    kept_on: Date | None = None
     certified_by: str
     occurred_at: Moment
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(CountCertified,))
 class CertifyCount:
-    """Certify a meal's count: it must add up, or say by how much it does not and why."""
+    """Certify a meal's count: it must add up, or say by how much it does not and why.
+
+    What is `carried_over` is what the last certified count of the site and meal kept, in the seven days before; a
+    `reason` says why if it is not.
+    """
 
     site: Id
     date: Date

@@ -11,15 +11,20 @@ from shared.event import Recorded
 from shared.projection import Key, Rows, Table
 
 _COUNTED = ("delivered", *(str(diner) for diner in Diner), "discarded")
+_CERTIFIED = (
+    "carried_over", "left_over", "kept", "kept_before", "kept_on", "discrepancy", "reason", "certified_by",
+    "certified_at",
+)  # fmt: skip
 
 
 class MealCounts(DistributionProjection):
     """A row for each meal of a site's day. `first`, `second`, `program_adult` and `other` were served; `discrepancy` is
-    what its certificate says the count is off by, `kept` what it carries over to the next day.
+    what its certificate says the count is off by, `kept` what it carries over to the next day. `kept_before` is what
+    the last certificate before it kept, on `kept_on`.
     """
 
     name = "meal_counts"
-    version = 1
+    version = 2
     events = events_of("meal_count")
     tables = (
         Table(
@@ -27,7 +32,8 @@ class MealCounts(DistributionProjection):
             key=("site", "date", "meal"),
             columns={
                 "site": "text", "date": "date", "meal": "text", **dict.fromkeys(_COUNTED, "bigint"),
-                "carried_over": "bigint", "left_over": "bigint", "kept": "bigint", "discrepancy": "bigint",
+                "carried_over": "bigint", "left_over": "bigint", "kept": "bigint",
+                "kept_before": "bigint", "kept_on": "date", "discrepancy": "bigint",
                 "reason": "text", "certified_by": "text", "certified_at": "timestamptz",
             },
             indexes=("date",),
@@ -41,9 +47,7 @@ class MealCounts(DistributionProjection):
         key = (event.data.site, event.data.date, str(event.data.meal))
         row = rows.get("meal_counts", key)
         if row is None:
-            blank: dict[str, Any] = dict.fromkeys(_COUNTED, 0) | dict.fromkeys(
-                ("carried_over", "left_over", "kept", "discrepancy", "reason", "certified_by", "certified_at")
-            )
+            blank: dict[str, Any] = dict.fromkeys(_COUNTED, 0) | dict.fromkeys(_CERTIFIED)
             row = rows.put("meal_counts", key, blank)
         match event.data:
             case MealsDelivered() as data:
@@ -55,6 +59,6 @@ class MealCounts(DistributionProjection):
             case CountCertified() as data:
                 row |= {
                     "carried_over": data.carried_over, "left_over": data.left_over, "kept": data.kept,
-                    "discrepancy": data.discrepancy, "reason": data.reason, "certified_by": data.certified_by,
-                    "certified_at": data.occurred_at,
+                    "kept_before": data.kept_before, "kept_on": data.kept_on, "discrepancy": data.discrepancy,
+                    "reason": data.reason, "certified_by": data.certified_by, "certified_at": data.occurred_at,
                 }  # fmt: skip

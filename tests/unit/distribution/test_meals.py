@@ -86,6 +86,28 @@ def test_a_count_that_does_not_add_up_says_by_how_much_and_why() -> None:
     morning.when(replace(certify, left_over=4, kept=5)).then_rejected(E.INVALID_RANGE, kept=5, left_over=4)
 
 
+def test_what_is_carried_over_is_what_was_kept_or_it_is_said_why() -> None:
+    before = replace(certify, date=date(2026, 11, 18), carried_over=9, left_over=9, kept=3)
+    other = replace(before, date=date(2026, 11, 19), meal=MealType.LUNCH)
+    known = given(before, other)
+    seven = replace(certify, carried_over=7, left_over=7)
+    wrong = known.when(seven)
+    wrong.then_rejected(E.COUNT_DOES_NOT_ADD_UP, carried_over=7, kept=3, date="2026-11-18")
+    assert "of 2026-11-18 3 were kept" in str(wrong.refusal)
+    known.when(replace(seven, reason="The school kept four in its own fridge.")).then(
+        CountCertified, kept_before=3, kept_on=date(2026, 11, 18), discrepancy=0
+    )
+    known.when(replace(certify, carried_over=3, left_over=3)).then(CountCertified, kept_before=3)
+    known.when(certify).then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=3)
+    nothing = given(replace(before, kept=0))
+    nothing.when(seven).then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=0)
+    nothing.when(replace(seven, date=date(2026, 11, 17))).then(CountCertified, kept_before=None)
+    later = given(replace(before, date=date(2026, 11, 12)))
+    later.when(seven).then(CountCertified, kept_before=None, kept_on=None)
+    given(before, replace(before, date=date(2026, 11, 19), carried_over=3, left_over=5, discrepancy=2, kept=5,
+          reason="x")).when(seven).then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=5, date="2026-11-19")  # fmt: skip
+
+
 def test_nothing_is_counted_after_the_certificate() -> None:
     done = given(*MORNING, replace(certify, left_over=4))
     for late in (
