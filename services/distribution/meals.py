@@ -15,11 +15,14 @@ from services.distribution.contract import (
     Diner,
     DiscardMeals,
     DistributionError,
+    MealEntry,
     MealsDelivered,
     MealsDiscarded,
     MealServed,
+    MealsReversed,
     MealsServed,
     ResolveCount,
+    ReverseMeals,
     ServeMeal,
     distribution,
 )
@@ -32,8 +35,17 @@ FURTHEST_EAST: Final = timedelta(hours=14)
 
 
 @dataclass(slots=True)
+class Entry:
+    """A delivery, a serving or a discard as it was counted; one that was reversed counts no more."""
+
+    quantity: int
+    diner: Diner | None = None
+    reversed: bool = False
+
+
+@dataclass(slots=True)
 class Meal:
-    """One meal of the day. `marks` are the deliveries, servings and discards that were counted, each as it was said.
+    """One meal of the day. `entries` are what was counted, by its kind and id with a blank between.
 
     `review` says whether a certificate that is off waits for somebody; None when it is not off."""
 
@@ -42,7 +54,7 @@ class Meal:
     discarded: int = 0
     certified: CountCertified | None = None
     review: bool | None = None
-    marks: dict[str, str] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,39 +68,45 @@ CARRIED: Final = timedelta(days=7)
 """How long before a day the certificate is looked for that says what was kept for it."""
 
 _Counted = DeliverMeals | ServeMeal | DiscardMeals | MealsDelivered | MealServed | MealsDiscarded
-MealCommand = DeliverMeals | ServeMeal | DiscardMeals | CertifyCount | ResolveCount
-MealEvent = MealsDelivered | MealServed | MealsDiscarded | CountCertified | CountResolved
+MealCommand = DeliverMeals | ServeMeal | DiscardMeals | ReverseMeals | CertifyCount | ResolveCount
+MealEvent = MealsDelivered | MealServed | MealsDiscarded | MealsReversed | CountCertified | CountResolved
 
 
 def evolve(count: MealCount, event: MealEvent) -> MealCount:
     meal = count.meals.setdefault(str(event.meal), Meal())
     match event:
-        case MealsDelivered():
-            meal.delivered += event.quantity
-        case MealServed():
-            meal.served[event.diner] = meal.served.get(event.diner, 0) + event.quantity
-        case MealsDiscarded():
-            meal.discarded += event.quantity
         case CountCertified():
             meal.certified, meal.review = event, True if event.discrepancy else None
-            return count
         case CountResolved():
             meal.review = False
-            return count
-    mark, said = _mark(event)
-    meal.marks[mark] = said
+        case MealsReversed():
+            meal.entries[f"{event.kind} {event.entry}"].reversed = True
+            _count(meal, event.kind, event.diner, -event.quantity)
+        case _:
+            kind, id, entry = _entry(event)
+            meal.entries[f"{kind} {id}"] = entry
+            _count(meal, kind, entry.diner, entry.quantity)
     return count
 
 
-def _mark(told: _Counted) -> tuple[str, str]:
-    """The mark that a delivery, a serving or a discard is known by, and what it says."""
+def _count(meal: Meal, kind: MealEntry, diner: Diner | None, quantity: int) -> None:
+    if kind is MealEntry.DELIVERY:
+        meal.delivered += quantity
+    elif kind is MealEntry.DISCARD:
+        meal.discarded += quantity
+    elif diner is not None:
+        meal.served[diner] = meal.served.get(diner, 0) + quantity
+
+
+def _entry(told: _Counted) -> tuple[MealEntry, str, Entry]:
+    """What an entry is of, its id, and what it says."""
     match told:
         case DeliverMeals() | MealsDelivered():
-            return f"delivery {told.delivery}", f"{told.quantity} delivered"
+            return MealEntry.DELIVERY, told.delivery, Entry(told.quantity)
         case ServeMeal() | MealServed():
-            return f"serving {told.serving}", f"{told.quantity} served to {told.diner}"
+            return MealEntry.SERVING, told.serving, Entry(told.quantity, told.diner)
         case DiscardMeals() | MealsDiscarded():
-            return f"discard {told.discard}", f"{told.quantity} discarded"
+            return MealEntry.DISCARD, told.discard, Entry(told.quantity)
 
 
 def reads(command: MealCommand) -> Iterable[Ref]:
@@ -112,14 +130,17 @@ def decide(command: MealCommand, count: MealCount, context: Context) -> MealEven
     if isinstance(command, ResolveCount):
         what = f"The count of {command.meal} at {command.site} on {command.date}"
         return CountResolved(**fields) if waits(meal.review, what) else None
-    mark, said = _mark(command)
-    if mark in meal.marks:
-        if meal.marks[mark] == said:
+    if isinstance(command, ReverseMeals):
+        return _reverse(command, meal, fields)
+    kind, id, entry = _entry(command)
+    known = meal.entries.get(f"{kind} {id}")
+    if known is not None:
+        if known == entry:
             return None
+        told = "reversed" if known.reversed else f"counted as: {_said(known, kind)}"
         raise rejected(
-            DistributionError.ALREADY_EXISTS,
-            f"The {mark} of {command.meal} was counted as: {meal.marks[mark]}. Count what came beside it under another "
-            "id.",
+            DistributionError.ALREADY_REVERSED if known.reversed else DistributionError.ALREADY_EXISTS,
+            f"The {kind} {id} of {command.meal} was {told}. Count what came beside it under another id.",
             site=command.site, date=str(command.date), meal=command.meal,
         )  # fmt: skip
     _open(command, meal)
@@ -130,6 +151,30 @@ def decide(command: MealCommand, count: MealCount, context: Context) -> MealEven
             return MealServed(**fields, served=sum(meal.served.values()) + command.quantity)
         case DiscardMeals():
             return MealsDiscarded(**fields)
+
+
+def _said(entry: Entry, kind: MealEntry) -> str:
+    done = {
+        MealEntry.DELIVERY: "delivered",
+        MealEntry.SERVING: f"served to {entry.diner}",
+        MealEntry.DISCARD: "discarded",
+    }
+    return f"{entry.quantity} {done[kind]}"
+
+
+def _reverse(command: ReverseMeals, meal: Meal, fields: dict[str, Any]) -> MealsReversed | None:
+    entry = meal.entries.get(f"{command.kind} {command.entry}")
+    if entry is None:
+        raise rejected(
+            DistributionError.UNKNOWN_ENTRY,
+            f"No {command.kind} {command.entry} of {command.meal} was counted at {command.site} on {command.date}. "
+            "Check its kind, id and day.",
+            entry=command.entry,
+        )  # fmt: skip
+    if entry.reversed:
+        return None
+    _open(command, meal)
+    return MealsReversed(**fields, quantity=entry.quantity, diner=entry.diner)
 
 
 def _not_to_come(command: MealCommand, context: Context) -> None:

@@ -139,6 +139,46 @@ class DiscardMeals:
     occurred_at: Moment | None = None
 
 
+class MealEntry(StrEnum):
+    """What was counted: meals that came, that were eaten, or that were thrown away."""
+
+    DELIVERY = "delivery"
+    SERVING = "serving"
+    DISCARD = "discard"
+
+
+@event(category="meal_count")
+class MealsReversed:
+    """An entry of a day's count was a mistake and does not count: `quantity` of its meals, and whose they were
+    (`diner`) if it was a serving."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    kind: MealEntry
+    entry: Id
+    reason: Note
+    quantity: Quantity
+    diner: Diner | None = None
+    occurred_at: Moment
+
+
+@command(category="meal_count", aggregate=meal_count_id, makes=(MealsReversed,))
+class ReverseMeals:
+    """Take back what was counted by mistake, before the count is certified.
+
+    `entry` is the id of the delivery, serving or discard that `kind` says it is; that id is not used again.
+    """
+
+    site: Id
+    date: Date
+    meal: MealType
+    kind: MealEntry
+    entry: Id
+    reason: Note
+    occurred_at: Moment | None = None
+
+
 @value
 class MealsServed:
     """How many meals were eaten, by who ate them."""
@@ -223,6 +263,7 @@ class ResolveCount:
 
 
 __all__ = [
-    "CertifyCount", "CountCertified", "CountResolved", "DeliverMeals", "Diner", "DiscardMeals", "MealServed",
-    "MealType", "MealsDelivered", "MealsDiscarded", "MealsServed", "ResolveCount", "ServeMeal",
+    "CertifyCount", "CountCertified", "CountResolved", "DeliverMeals", "Diner", "DiscardMeals", "MealEntry",
+    "MealServed", "MealType", "MealsDelivered", "MealsDiscarded", "MealsReversed", "MealsServed", "ResolveCount",
+    "ReverseMeals", "ServeMeal",
 ]  # fmt: skip

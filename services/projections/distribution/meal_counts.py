@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from services.distribution.contract import CountCertified, Diner, MealsDelivered, MealsDiscarded, MealServed
+from services.distribution.contract import (
+    CountCertified,
+    Diner,
+    MealEntry,
+    MealsDelivered,
+    MealsDiscarded,
+    MealServed,
+    MealsReversed,
+)
 from services.projections.distribution.base import DistributionProjection, events_of
 from shared.event import Recorded
 from shared.projection import Key, Rows, Table
@@ -18,9 +26,9 @@ _CERTIFIED = (
 
 
 class MealCounts(DistributionProjection):
-    """A row for each meal of a site's day. `first`, `second`, `program_adult` and `other` were served; `discrepancy` is
-    what its certificate says the count is off by, `kept` what it carries over to the next day. `kept_before` is what
-    the last certificate before it kept, on `kept_on`.
+    """A row for each meal of a site's day. `first`, `second`, `program_adult` and `other` were served; what was
+    reversed is not counted. `discrepancy` is what its certificate says the count is off by, `kept` what it carries
+    over, `kept_before` what the last certificate before it kept, on `kept_on`.
     """
 
     name = "meal_counts"
@@ -56,6 +64,13 @@ class MealCounts(DistributionProjection):
                 row[str(data.diner)] += data.quantity
             case MealsDiscarded() as data:
                 row["discarded"] += data.quantity
+            case MealsReversed() as data:
+                what = {
+                    MealEntry.DELIVERY: "delivered",
+                    MealEntry.SERVING: str(data.diner),
+                    MealEntry.DISCARD: "discarded",
+                }
+                row[what[data.kind]] -= data.quantity
             case CountCertified() as data:
                 row |= {
                     "carried_over": data.carried_over, "left_over": data.left_over, "kept": data.kept,

@@ -16,12 +16,15 @@ from services.distribution.contract import (
     Diner,
     DiscardMeals,
     DistributionError,
+    MealEntry,
     MealsDelivered,
     MealsDiscarded,
     MealServed,
+    MealsReversed,
     MealsServed,
     MealType,
     ResolveCount,
+    ReverseMeals,
     ServeMeal,
 )
 from tests.support.distribution import NOW, given
@@ -125,6 +128,30 @@ def test_no_meal_is_of_a_day_that_has_begun_nowhere() -> None:
         given().when(replace(command, date=date(2026, 11, 21))).then_rejected(E.OCCURRED_IN_FUTURE, date="2026-11-21")
         given().when(replace(command, date=date(2026, 11, 21)), now=NOW + timedelta(minutes=30)).then_event()
     given().when(replace(serve, occurred_at=NOW + timedelta(hours=1))).then_rejected(E.OCCURRED_IN_FUTURE)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "entry", "quantity"),
+    [
+        (deliver, MealEntry.DELIVERY, "d1", 40),
+        (serve, MealEntry.SERVING, "s1", 1),
+        (discard, MealEntry.DISCARD, "x1", 2),
+    ],
+)
+def test_an_entry_is_reversed_once_before_the_count_is_certified(
+    command: Any, kind: MealEntry, entry: str, quantity: int
+) -> None:
+    reverse = ReverseMeals(**HERE, kind=kind, entry=entry, reason="Typed twice.")
+    back = given(command).when(reverse).then(MealsReversed, quantity=quantity, diner=getattr(command, "diner", None))
+    back.when(reverse).then_nothing()
+    back.when(certify).then(CountCertified, delivered=0, served=MealsServed(), discarded=0, discrepancy=0)
+    back.when(command).then_rejected(E.ALREADY_REVERSED)
+    given().when(reverse).then_rejected(E.UNKNOWN_ENTRY, entry=entry)
+    given(command).when(replace(reverse, meal=MealType.LUNCH)).then_rejected(E.UNKNOWN_ENTRY)
+    sure = back.when(certify).then_event()
+    sure.when(reverse).then_nothing()
+    done = given(*MORNING, replace(certify, left_over=4))
+    done.when(reverse).then_rejected(E.COUNT_CERTIFIED)
 
 
 def test_a_count_that_is_off_waits_until_somebody_has_looked_into_it() -> None:
