@@ -36,6 +36,7 @@ from services.distribution.household import Household, avoided, is_erased, may_c
 from services.distribution.order import Order, known, open_still
 from services.distribution.programme import Programme, limit_in
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
+from services.distribution.session import Session
 from services.inventory.contract import lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -228,13 +229,18 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         if not fact:
             not_erased(packed.household, context)
         breaches.append(DistributionError.HOUSEHOLD_ERASED)
-    if at < packed.occurred_at - TOLERANCE and not fact:
+    before = at < packed.occurred_at - TOLERANCE
+    if before and not fact:
         raise rejected(
             DistributionError.CLOCK_RUNS_BACK,
             f"Box {command.box} was packed at {packed.occurred_at:%Y-%m-%d %H:%M} UTC, later. Check the clock; if it "
             "is right, hand the box out with `fact`.",
             box=command.box,
         )  # fmt: skip
+    session: Session = context.read("session", packed.session)
+    opened = session.opened_at
+    if fact and (before or (opened is not None and at < opened - TOLERANCE)):
+        breaches.append(DistributionError.CLOCK_RUNS_BACK)
     catalogue: Catalogue = context.read("goods", CATALOGUE)
     affected = recalled(catalogue, packed.packed)
     if affected:

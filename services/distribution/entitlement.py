@@ -50,11 +50,12 @@ from shared.decider import Context, Decider, Ref
 
 @dataclass(slots=True)
 class Visit:
-    """A visit: its session, and the site that its goods left from. `review` says whether a rule that it broke waits for
-    somebody; None when it broke none."""
+    """A visit: when and at which session, and the site that its goods left from. `review` says whether a rule that it
+    broke waits for somebody; None when it broke none."""
 
     session: str
     site: str
+    at: datetime
     review: bool | None = None
 
 
@@ -82,7 +83,9 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
         case EntitlementClaimed():
             entitlement.claims.add(event.claim)
         case VisitRecorded():
-            entitlement.visits[event.visit] = Visit(event.session, event.site, True if event.breaches else None)
+            entitlement.visits[event.visit] = Visit(
+                event.session, event.site, event.occurred_at, True if event.breaches else None
+            )  # fmt: skip
         case EntitlementReleased():
             entitlement.claims.discard(event.claim)
             entitlement.released.add(event.claim)
@@ -132,6 +135,13 @@ def decide(command: EntitlementCommand, entitlement: Entitlement, context: Conte
             if command.visit in entitlement.reversed:
                 return None
             visit = _known_visit(command, entitlement)
+            if at < visit.at - TOLERANCE:
+                raise rejected(
+                    DistributionError.CLOCK_RUNS_BACK,
+                    f"Visit {command.visit} was at {visit.at:%Y-%m-%d %H:%M} UTC, later than {at:%Y-%m-%d %H:%M} UTC. "
+                    "Check the moment; leave occurred_at out for now.",
+                    visit=command.visit,
+                )  # fmt: skip
             fields = dict(fields_of(command)) | {"occurred_at": at}
             left = used(command, entitlement, context) - 1
             return VisitReversed(**fields, session=visit.session, site=visit.site, used=left)

@@ -357,7 +357,17 @@ def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
     early = given(*HALL, place(), confirm, claim(), reserved(), replace(pack(), occurred_at=at(9)))
     early.when(hand_out(), now=at(8, 54)).then_rejected(E.CLOCK_RUNS_BACK).when(hand_out()).then_event()
     early.when(hand_out(), now=at(8, 56)).then_event()
-    early.when(hand_out(fact=True), now=at(8, 54)).then_event()
+    early.when(hand_out(fact=True), now=at(8, 54)).then(BoxHandedOut, breaches=(E.CLOCK_RUNS_BACK,))
+
+
+def test_a_hand_out_dated_before_its_box_was_packed_or_the_doors_opened_is_looked_into() -> None:
+    known = given(*PACKED)  # packed at half past eight, the doors open at eight
+    known.when(hand_out(occurred_at=at(8, 26))).then(BoxHandedOut, breaches=())
+    known.when(hand_out(occurred_at=at(8, 20))).then(BoxHandedOut, breaches=(E.CLOCK_RUNS_BACK,))
+    early = given(*HALL, place(occurred_at=at(7)), replace(confirm, occurred_at=at(7)), claim(occurred_at=at(7)),
+                  reserved(), replace(pack(), occurred_at=at(7)))  # fmt: skip
+    early.when(hand_out(occurred_at=at(7, 30))).then(BoxHandedOut, breaches=(E.CLOCK_RUNS_BACK,))
+    early.when(hand_out(occurred_at=at(7, 56))).then(BoxHandedOut, breaches=())
 
 
 def test_an_unpacked_box_sends_what_must_be_kept_cold_to_be_looked_at() -> None:

@@ -498,6 +498,9 @@ def test_a_visit_is_reversed_once_and_its_claim_is_free() -> None:
     back.when(reverse).then_nothing()
     back.when(visit()).then_rejected(E.ALREADY_REVERSED, visit="v1")
     back.when(visit("v2")).then(VisitRecorded, used=1)
+    served = given(*HALL, visit())  # at half past eight
+    served.when(replace(reverse, occurred_at=at(8, 20))).then_rejected(E.CLOCK_RUNS_BACK, visit="v1")
+    served.when(replace(reverse, occurred_at=at(8, 26))).then_event()
     given(*HALL).when(reverse).then_rejected(E.UNKNOWN_VISIT, visit="v1")
     given(*HALL, claim("v1")).when(reverse).then_rejected(E.UNKNOWN_VISIT)
 
