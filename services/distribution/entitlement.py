@@ -6,6 +6,8 @@ named in its event, and somebody looks at it.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -50,12 +52,13 @@ from shared.decider import Context, Decider, Ref
 
 @dataclass(slots=True)
 class Visit:
-    """A visit: when and at which session, and the site that its goods left from. `review` says whether a rule that it
-    broke waits for somebody; None when it broke none."""
+    """A visit: when and at which session, the site that its goods left from, and a digest of what was said. `review`
+    says whether a rule that it broke waits for somebody; None when it broke none."""
 
     session: str
     site: str
     at: datetime
+    said: str
     review: bool | None = None
 
 
@@ -84,7 +87,7 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
             entitlement.claims.add(event.claim)
         case VisitRecorded():
             entitlement.visits[event.visit] = Visit(
-                event.session, event.site, event.occurred_at, True if event.breaches else None
+                event.session, event.site, event.occurred_at, _said(event), True if event.breaches else None
             )  # fmt: skip
         case EntitlementReleased():
             entitlement.claims.discard(event.claim)
@@ -95,6 +98,14 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
         case VisitResolved():
             entitlement.visits[event.visit].review = False
     return entitlement
+
+
+def _said(told: RecordVisit | VisitRecorded) -> str:
+    """A digest of what a visit says: where, of whom, for whom and of what. Two that differ in it are not the same."""
+    lines = sorted((line.item, line.quantity) for line in told.lines)
+    people = None if told.people is None else [value for _, value in fields_of(told.people)]
+    text = json.dumps([told.session, lines, people, told.collected_by])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def reads(command: EntitlementCommand) -> Iterable[Ref]:
@@ -209,8 +220,16 @@ def used_as_others(household: str, programme: str, period: str, context: Context
 
 
 def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at: datetime) -> VisitRecorded | None:
-    if command.visit in entitlement.visits:
-        return None
+    known_visit = entitlement.visits.get(command.visit)
+    if known_visit is not None:
+        if known_visit.said == _said(command):
+            return None
+        raise rejected(
+            DistributionError.ALREADY_EXISTS,
+            f"There is a visit {command.visit} already, of other goods, people or session. Record this one under "
+            "another id; if that one is wrong, reverse it with ReverseVisit.",
+            visit=command.visit,
+        )  # fmt: skip
     if command.visit in entitlement.reversed:
         raise rejected(
             DistributionError.ALREADY_REVERSED, f"Visit {command.visit} was reversed. Record it under another id.",

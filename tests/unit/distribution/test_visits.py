@@ -153,12 +153,27 @@ def test_the_id_of_a_visit_is_its_own() -> None:
     known.when(visit()).then_nothing()
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"lines": some(rice=5)}, {"lines": some(rice=2)}, {"people": People(adult=9)}, {"collected_by": "p"},
+     {"session": "monday"}],
+)  # fmt: skip
+def test_a_visit_that_says_something_else_under_the_same_id_is_another(other: dict[str, Any]) -> None:
+    """It was answered as recorded, and its goods were never counted."""
+    known = given(*HALL, visit())
+    known.when(visit(**other)).then_rejected(E.ALREADY_EXISTS, visit="v1")
+    known.when(visit(occurred_at=ago(minutes=30), **other)).then_rejected(E.ALREADY_EXISTS)
+    two = some(rice=1, milk=1)
+    chosen = given(*HALL, visit(lines=two))
+    chosen.when(visit(lines=two[::-1], override_reason="x")).then_nothing()
+
+
 def test_without_a_name_there_is_no_limit_and_people_are_counted() -> None:
     first = given(*HALL).when(anonymous("v1", people=People(child=2, adult=1))).then(
         VisitRecorded, goods=some(rice=2), used=1, warnings=None
     )  # fmt: skip
     first.when(anonymous("v2")).then(VisitRecorded, used=1)
-    first.when(anonymous("v1")).then_nothing()
+    first.when(anonymous("v1", people=People(child=2, adult=1))).then_nothing()
     given(*HALL).when(anonymous(people=None)).then_rejected(E.PEOPLE_NEEDED)
     given(*HALL).when(anonymous(people=People())).then_rejected(E.PEOPLE_NEEDED)
     back = ReverseVisit(visit="v1", programme="box", period=WEEK, reason="Counted twice.")
