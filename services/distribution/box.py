@@ -31,7 +31,17 @@ from services.distribution.contract import (
 )
 from services.distribution.entitlement import Entitlement, not_authorised, used_as_others
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, known_items, look, lot_named, recalled, said, warnings
+from services.distribution.goods import (
+    Catalogue,
+    known_items,
+    look,
+    lot_named,
+    recalled,
+    said,
+    unusual,
+    usual,
+    warnings,
+)
 from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased
 from services.distribution.order import Order, known, open_still
 from services.distribution.programme import Programme, limit_in
@@ -73,7 +83,8 @@ def evolve(box: Box, event: BoxEvent) -> Box:
     match event:
         case BoxPacked():
             box.packed, box.where = event, Where.PACKED
-            box.unseen, box.review = bool(event.breaches), True if event.breaches else None
+            box.unseen = DistributionError.WARNING_NOT_SEEN in event.breaches
+            box.review = True if event.breaches else None
         case BoxUnpacked():
             box.where, box.unpacked = Where.UNPACKED, event
             box.review = None if box.review is None else False
@@ -183,13 +194,21 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     warned = warnings(catalogue, frozenset() if gone else avoided(placed.household, context), packed)
     seen = _seen(placed, context)
     unseen = [one for one in warned if one not in seen]
+    ordered = {line.item for line in placed.goods} if placed.confirm_unusual else set()
+    strange = [told for item, told in unusual(catalogue, packed).items() if item not in ordered]
+    breaches = []
     if not happened:
+        usual(strange, command.confirm_unusual)
         look(unseen, command.seen_warnings)
+    if strange and not command.confirm_unusual:
+        breaches.append(DistributionError.UNUSUAL)
+    if unseen and not command.seen_warnings:
+        breaches.append(DistributionError.WARNING_NOT_SEEN)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
         people=placed.people, warnings=said(warned, packed),
-        breaches=(DistributionError.WARNING_NOT_SEEN,) if unseen and not command.seen_warnings else (),
+        breaches=tuple(breaches),
     )  # fmt: skip
 
 

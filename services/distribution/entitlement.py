@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from services.distribution.contract import (
     ANONYMOUS,
     CATALOGUE,
+    MAX_MEMBERS,
     ClaimEntitlement,
     DistributionError,
     EntitlementClaimed,
@@ -32,7 +33,7 @@ from services.distribution.contract import (
     fulfilment_of_visit,
 )
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, distinct, known_items, look, said, warnings
+from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
 from services.distribution.household import (
     Household,
     avoided,
@@ -285,6 +286,13 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
     breaches = _breaches(command, before, limit, household, programme, session, context, at, fact)
     goods = command.lines or bundle_for(programme, command.programme, served.total)
     known_items(catalogue, goods)
+    strange = list(unusual(catalogue, goods).values())
+    if served.total > MAX_MEMBERS:
+        strange.insert(0, f"{served.total} people are more than the {MAX_MEMBERS} who may live in one household")
+    if not fact:
+        usual(strange, command.confirm_unusual)
+    elif strange and not command.confirm_unusual:
+        breaches += (DistributionError.UNUSUAL,)
     gone = DistributionError.HOUSEHOLD_ERASED in breaches  # it cannot be read what they avoid, and nobody is warned
     avoid = avoided(command.household, context) if command.household is not None and not gone else frozenset[str]()
     warned = warnings(catalogue, avoid, goods)

@@ -36,6 +36,7 @@ class Goods:
     allergens: frozenset[str] | None
     chilled: bool
     retired: bool
+    unusual_above: int | None = None
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted) -> Catalogue:
             catalogue.items[event.item] = Goods(
                 event.revision, event.name, event.unit, event.weight,
                 None if event.allergens is None else frozenset(event.allergens), event.chilled, event.retired,
+                event.unusual_above,
             )  # fmt: skip
         case RecallNoted():
             recalls = catalogue.recalls.setdefault(event.item, {})
@@ -124,6 +126,29 @@ def distinct(lines: Sequence[ItemLine]) -> None:
                 DistributionError.DUPLICATE_LINE, f"{line.item} is listed twice. Add the two up.", item=line.item
             )
         seen.add(line.item)
+
+
+def unusual(catalogue: Catalogue, lines: Iterable[ItemLine | PackedLine]) -> dict[str, str]:
+    """Of which items there is more than is usual, each in words."""
+    totals: dict[str, int] = {}
+    for line in lines:
+        totals[line.item] = totals.get(line.item, 0) + line.quantity
+    found = {}
+    for item, total in totals.items():
+        goods = catalogue.items.get(item)
+        if goods is not None and goods.unusual_above is not None and total > goods.unusual_above:
+            found[item] = f"{total:,} {goods.unit} of {item} are more than the {goods.unusual_above:,} that are usual"
+    return found
+
+
+def usual(told: Iterable[str], confirmed: bool) -> None:
+    """Refuse what is unusual, unless somebody confirmed it."""
+    told = tuple(told)
+    if told and not confirmed:
+        raise rejected(
+            DistributionError.UNUSUAL,
+            f"Look twice: {'; '.join(told)}. Correct it, or send it again with confirm_unusual.", unusual=list(told),
+        )  # fmt: skip
 
 
 CANNOT_BE_READ: Final = "?"

@@ -27,7 +27,7 @@ from services.distribution.contract import (
     entitlement_id,
 )
 from services.distribution.entitlement import Entitlement, has_reason, limit_reached, not_eligible, used_as_others
-from services.distribution.goods import Catalogue, distinct, known_items, look, said, warnings
+from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
 from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
 from services.distribution.programme import Programme, bundle_for, limit_on, period_of, running
 from services.distribution.refusals import local_day, rejected, when
@@ -158,6 +158,7 @@ def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) ->
     has_room(session, command.session, command.slot)
     goods = command.lines or bundle_for(programme, announced.programme, household.size)
     known_items(catalogue, goods)
+    usual(unusual(catalogue, goods).values(), command.confirm_unusual)
     warned = warnings(catalogue, avoided(command.household, context), goods)
     look(warned, command.seen_warnings)
     return OrderPlaced(

@@ -32,14 +32,16 @@ from services.distribution.contract.base import (
 class BoxPacked:
     """Goods were packed for an order: `packed`, by lot. They stay in the box until it is handed out or unpacked.
 
-    `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are
-    written as those of OrderPlaced. `breaches` says of what was packed a while ago whether nobody has seen them.
+    `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are written as
+    those of OrderPlaced. `breaches` are the rules that what was packed a while ago broke: a warning that nobody has
+    seen, an unusual quantity.
     """
 
     box: BoxCode
     order: OrderId
     lines: tuple[PackedLine, ...] = ()
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     packed: tuple[PackedLine, ...]
     household: Id
     programme: Id
@@ -56,6 +58,8 @@ class BoxPacked:
 class PackBox:
     """Pack a box for an order. Its lots left out are those that were set aside for the order.
 
+    More of an item than is usual in inventory needs `confirm_unusual`, if it had none when it was ordered.
+
     What is recalled is refused, and so is a line without a lot, or of unknown lot, of an item that has an open recall.
     What was packed a while ago is recorded all the same, so that its hand-out can be, and waits in the box; so is what
     nobody has seen the warnings of, which waits for ResolveHandOut.
@@ -65,6 +69,7 @@ class PackBox:
     order: OrderId
     lines: Annotated[tuple[PackedLine, ...], Field(max_length=2 * MAX_LINES)] = ()
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     occurred_at: Moment | None = None
 
 

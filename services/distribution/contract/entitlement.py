@@ -134,6 +134,7 @@ class VisitRecorded:
     collected_by: Id | None = None
     override_reason: Annotated[str | None, REMARK] = None
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     fact: bool = False
     site: Id
     goods: tuple[ItemLine, ...]
@@ -150,7 +151,8 @@ class RecordVisit:
     """Serve at the table: claim, goods and issue in one. `lines` left out are the standard box for the size.
 
     `visit` is an id that no other visit has, of no household: a UUID, say.
-    `people` left out are the household's members. An anonymous visit says how many people it is for.
+    `people` left out are the household's members. An anonymous visit says how many people it is for. More people than
+    live in a household, or more of an item than is usual in inventory, need `confirm_unusual`.
 
     With `fact`, or late, it reports what has happened and is recorded whatever it broke, or what has ended since. It is
     refused only for not saying what that was, and then says what to add or correct. It must state: a household that is
@@ -169,6 +171,7 @@ class RecordVisit:
     collected_by: Id | None = None
     override_reason: Note | None = None
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     fact: bool = False
     occurred_at: Moment | None = None
 

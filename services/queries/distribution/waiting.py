@@ -48,6 +48,7 @@ _REVIEW: Final = Question(
                WHEN 'warning_not_seen'
                    THEN 'Nobody saw a warning about its goods: look, and tell the household if it got them; '
                WHEN 'clock_runs_back' THEN 'It is dated before it was packed, or its session opened: find out when; '
+               WHEN 'unusual' THEN 'It is for more people, or of more goods, than is usual: see whether that is right; '
                WHEN 'goods_taken' THEN 'Its goods were taken away: find out why, and tell the household; '
                WHEN 'household_erased' THEN 'The household was erased: register it anew, give it another card; '
                WHEN 'household_merged' THEN 'Serve the household that it goes on as, give it the right card; '

@@ -209,6 +209,22 @@ def test_what_was_packed_a_while_ago_is_recorded_and_waits_until_somebody_saw_it
     gone.when(ResolveHandOut(box="b1", note="x")).then_nothing()
 
 
+def test_an_unusual_quantity_is_confirmed_once() -> None:
+    few = replace(CATALOGUED[0], revision=2, unusual_above=10)
+    many = some(rice=11)
+    hall = given(*HALL, few)
+    hall.when(place(lines=many)).then_rejected(E.UNUSUAL)
+    hall.when(place(lines=some(rice=10))).then_event()
+    ordered = given(*HALL, few, place(lines=many, confirm_unusual=True), confirm)
+    ordered.when(pack("b1", packed(11))).then(BoxPacked, breaches=())
+    other = given(*HALL, few, place(lines=some(milk=1)), confirm, claim())
+    instead = pack("b1", packed(6), R2, packed(4, lot="R3"))
+    other.when(instead).then_rejected(E.UNUSUAL)
+    other.when(replace(instead, confirm_unusual=True)).then(BoxPacked, breaches=())
+    late = other.when(replace(instead, occurred_at=ago(minutes=30))).then(BoxPacked, breaches=(E.UNUSUAL,))
+    late.when(hand_out()).then(BoxHandedOut, breaches=())
+
+
 # -- handing out and unpacking ----------------------------------------------------------------------------------------
 
 

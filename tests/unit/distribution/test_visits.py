@@ -414,6 +414,26 @@ def test_a_limit_that_changes_leaves_what_was_claimed() -> None:
     assert len(less.state("entitlement", f"yilmaz:box:{WEEK}").visits) == 2
 
 
+# -- what is unusual --------------------------------------------------------------------------------------------------
+
+FEW = replace(CATALOGUED[0], revision=2, unusual_above=10)
+
+
+@pytest.mark.parametrize("how", [{"people": People(adult=31)}, {"lines": some(rice=11)}])
+def test_what_is_unusual_is_confirmed_or_a_fact_that_is_looked_into(how: dict[str, Any]) -> None:
+    hall = given(*HALL, FEW)
+    hall.when(visit(**how)).then_rejected(E.UNUSUAL)
+    hall.when(anonymous(**how)).then_rejected(E.UNUSUAL)
+    hall.when(visit(**how, confirm_unusual=True)).then(VisitRecorded, breaches=())
+    hall.when(visit(**how, fact=True)).then(VisitRecorded, breaches=(E.UNUSUAL,))
+    hall.when(visit(**how, fact=True, confirm_unusual=True)).then(VisitRecorded, breaches=())
+
+
+def test_what_is_usual_is_not_asked_about() -> None:
+    given(*HALL, FEW).when(visit(people=People(adult=30), lines=some(rice=10))).then_event()
+    given(*HALL).when(visit(lines=some(rice=1000))).then_event()
+
+
 # -- warnings ---------------------------------------------------------------------------------------------------------
 
 
@@ -587,6 +607,7 @@ def test_ids_at_their_longest_and_figures_at_their_largest_fit() -> None:
     served = visit(
         "v" * 46, household=longest, programme=longest, session=longest, lines=some(rice=MAX_INTEGER),
         people=People(child=1000, adult=1000, senior=1000, unknown=1000), override_reason="w" * 2000,
+        confirm_unusual=True,
     )  # fmt: skip
     hall = given(*CATALOGUED, other, programme, session, replace(doors, session=longest))
     hall.when(served).then(VisitRecorded, used=1)
