@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.distribution.contract import (
+    BundleLine,
     DistributionError,
     GoodsNoted,
     ItemLine,
@@ -106,7 +107,7 @@ def lot_named(line: PackedLine) -> str:
     return f"{line.item} of lot {line.lot}" if lot_form(line.lot) else f"{line.item} of unknown lot"
 
 
-def known_items(catalogue: Catalogue, lines: Iterable[ItemLine | PackedLine]) -> None:
+def known_items(catalogue: Catalogue, lines: Iterable[ItemLine | PackedLine | BundleLine]) -> None:
     """Refuse an item that inventory's catalogue does not have, as far as it has come through."""
     for line in lines:
         if line.item not in catalogue.items:

@@ -64,6 +64,9 @@ class MealCount:
     meals: dict[str, Meal] = field(default_factory=dict)
 
 
+LONG_AGO: Final = timedelta(days=366)
+"""How long ago a day is whose meals are not counted any more."""
+
 CARRIED: Final = timedelta(days=7)
 """How long before a day the certificate is looked for that says what was kept for it."""
 
@@ -143,6 +146,7 @@ def decide(command: MealCommand, count: MealCount, context: Context) -> MealEven
             f"The {kind} {id} of {command.meal} was {told}. Count what came beside it under another id.",
             site=command.site, date=str(command.date), meal=command.meal,
         )  # fmt: skip
+    _near(command, context)
     _open(command, meal)
     match command:
         case DeliverMeals():
@@ -184,6 +188,16 @@ def _not_to_come(command: MealCommand, context: Context) -> None:
         raise rejected(
             DistributionError.OCCURRED_IN_FUTURE,
             f"{command.date} is yet to come. Count meals once they are there; check the date.", date=str(command.date),
+        )  # fmt: skip
+
+
+def _near(command: DeliverMeals | ServeMeal | DiscardMeals, context: Context) -> None:
+    """Refuse to count meals of a day so long ago that it is a slip of the pen."""
+    if command.date < context.now.date() - LONG_AGO:
+        raise rejected(
+            DistributionError.INVALID_RANGE,
+            f"{command.date} is more than a year ago, and meals are counted on their day. Check the date.",
+            date=str(command.date),
         )  # fmt: skip
 
 

@@ -154,6 +154,12 @@ def test_an_entry_is_reversed_once_before_the_count_is_certified(
     done.when(reverse).then_rejected(E.COUNT_CERTIFIED)
 
 
+def test_meals_of_more_than_a_year_ago_are_a_slip_of_the_pen() -> None:
+    for command in (deliver, serve, discard):
+        given().when(replace(command, date=date(2025, 11, 18))).then_rejected(E.INVALID_RANGE, date="2025-11-18")
+        given().when(replace(command, date=date(2025, 11, 19))).then_event()
+
+
 def test_a_count_that_is_off_waits_until_somebody_has_looked_into_it() -> None:
     resolve = ResolveCount(**HERE, note="Four trays went to the school next door.")
     off = given(*MORNING, replace(certify, discrepancy=-4, reason="Not known."))

@@ -557,7 +557,7 @@ def test_a_claim_is_refused_for_what_has_ended_and_recorded_for_what_has_happene
     closed.when(claim("box-b1", fact=True)).then(EntitlementClaimed, over=True, used=2)
     given(*HALL, *merged).when(claim()).then_rejected(E.HOUSEHOLD_MERGED, into="okafor")
     given(*HALL, *merged).when(claim(fact=True)).then(EntitlementClaimed, over=False)
-    given(*PROGRAMME).when(claim()).then_rejected(E.UNKNOWN_HOUSEHOLD)
+    given(*CATALOGUED, *PROGRAMME).when(claim()).then_rejected(E.UNKNOWN_HOUSEHOLD)
 
 
 # -- the first of several reasons -------------------------------------------------------------------------------------
