@@ -64,7 +64,8 @@ class Authority:
 
 @dataclass
 class Household:
-    """A household; `size` is 0 before it is registered. `proxies` may collect for it; `merged` go on as it."""
+    """A household; `size` is 0 before it is registered. `proxies` may collect for it; `merged` go on as it; it
+    went on as those in `parted` once, and does not any more."""
 
     size: int = 0
     members: dict[str, Living] = field(default_factory=dict)
@@ -72,6 +73,7 @@ class Household:
     eligible_until: date | None = None
     merged_into: str | None = None
     merged: list[str] = field(default_factory=list)
+    parted: set[str] = field(default_factory=set)
 
     @property
     def people(self) -> People:
@@ -116,6 +118,7 @@ def evolve(household: Household, event: HouseholdEvent) -> Household:
             household.merged_into = event.into
         case HouseholdsUnmerged():
             household.merged_into = None
+            household.parted.add(event.into)
         case MergeNoted():
             household.merged = [id for id in household.merged if id != event.other] + [event.other] * event.merged
         case HouseholdChanged():
@@ -146,6 +149,12 @@ def decide(command: HouseholdCommand, household: Household, context: Context) ->
             not_erased(command.household, context)
             return _authorise(command, household, fields)
         case RevokeProxy():
+            if command.proxy not in household.proxies:
+                raise rejected(
+                    DistributionError.UNKNOWN_PROXY,
+                    f"{command.proxy} was never authorised to collect for household {command.household}. Check both.",
+                    proxy=command.proxy,
+                )  # fmt: skip
             return ProxyRevoked(**fields) if _standing(household, command.proxy) else None
         case RenewEligibility():
             not_erased(command.household, context)
@@ -153,12 +162,13 @@ def decide(command: HouseholdCommand, household: Household, context: Context) ->
         case MergeHouseholds():
             return _merge(command, household, context, fields)
         case UnmergeHouseholds():
-            if household.merged_into is None:
+            if household.merged_into is None and command.into in household.parted:
                 return None
             if household.merged_into != command.into:
+                what = "as itself" if household.merged_into is None else f"as {household.merged_into}"
                 raise rejected(
                     DistributionError.NOT_MERGED,
-                    f"Household {command.household} goes on as {household.merged_into}, not as {command.into}.",
+                    f"Household {command.household} goes on {what}, not as {command.into}. Check both ids.",
                     household=command.household, into=household.merged_into,
                 )  # fmt: skip
             return HouseholdsUnmerged(**fields)

@@ -90,7 +90,7 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
         case CancelOrder():
             if order.stage is Stage.CANCELLED:
                 return None
-            open_still(order, command.order)
+            open_still(order, command.order, "There is nothing to cancel: check the order's id.")
             return OrderCancelled(
                 order=command.order, reason=command.reason, household=placed.household, session=placed.session,
                 occurred_at=at,
@@ -98,7 +98,7 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
         case RecordNoShow():
             if order.stage is Stage.NO_SHOW:
                 return None
-            open_still(order, command.order)
+            open_still(order, command.order, "Nobody is waited for: check the order's id.")
             return NoShowRecorded(
                 order=command.order, household=placed.household, session=placed.session, occurred_at=at
             )
@@ -217,13 +217,13 @@ def known(order: Order, id: str) -> OrderPlaced:
     return order.placed
 
 
-def open_still(order: Order, id: str) -> None:
-    """Refuse an order that has ended."""
+def open_still(order: Order, id: str, what_to_do: str = "Place another.") -> None:
+    """Refuse an order that has ended, and say what to do."""
     if order.stage in (Stage.COMPLETED, Stage.CANCELLED, Stage.NO_SHOW):
         ended = {
             Stage.COMPLETED: "was handed out", Stage.CANCELLED: "was cancelled", Stage.NO_SHOW: "ended as a no-show"
         }  # fmt: skip
-        raise rejected(DistributionError.ORDER_ENDED, f"Order {id} {ended[order.stage]}. Place another.", order=id)
+        raise rejected(DistributionError.ORDER_ENDED, f"Order {id} {ended[order.stage]}. {what_to_do}", order=id)
 
 
 def check(order: Order) -> list[str]:
