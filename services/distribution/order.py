@@ -99,6 +99,11 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
             if order.stage is Stage.NO_SHOW:
                 return None
             open_still(order, command.order, "Nobody is waited for: check the order's id.")
+            if order.stage is Stage.PLACED and _came(placed, context):
+                return OrderCancelled(
+                    order=command.order, reason="The household was served at the session without it.",
+                    household=placed.household, session=placed.session, occurred_at=at,
+                )  # fmt: skip
             return NoShowRecorded(
                 order=command.order, household=placed.household, session=placed.session, occurred_at=at
             )
@@ -208,6 +213,12 @@ def _confirm(
         session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,
         override_reason=command.override_reason, due_at=announced.ends_at + GRACE, occurred_at=at,
     )  # fmt: skip
+
+
+def _came(placed: OrderPlaced, context: Context) -> bool:
+    """Whether the household of an order was served at its session, at the table."""
+    claims: Entitlement = context.read("entitlement", entitlement_id(placed.household, placed.programme, placed.period))
+    return any(visit.session == placed.session for visit in claims.visits.values())
 
 
 def known(order: Order, id: str) -> OrderPlaced:

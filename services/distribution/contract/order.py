@@ -144,9 +144,13 @@ class NoShowRecorded:
     occurred_at: Moment
 
 
-@command(category="order", aggregate="order", makes=(NoShowRecorded,))
+@command(category="order", aggregate="order", makes=(NoShowRecorded, OrderCancelled))
 class RecordNoShow:
-    """Record that nobody came for an order."""
+    """Record that nobody came for an order.
+
+    One that was never confirmed, of a household that was served at its session without it, is cancelled instead: they
+    came. What was confirmed had been set aside, and is a no-show whoever came.
+    """
 
     order: OrderId
     occurred_at: Moment | None = None

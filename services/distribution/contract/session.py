@@ -65,7 +65,8 @@ class OpenSession:
 
 @event(category="session")
 class SessionClosed:
-    """The doors are closed. `no_shows` are the orders that nobody had come for; each is recorded as one."""
+    """The doors are closed. `no_shows` are the orders that nobody had come for; each is recorded as one, or cancelled
+    if it was never confirmed and the household was served without it."""
 
     session: Id
     note: Note | None = None

@@ -484,3 +484,18 @@ def test_an_order_that_was_handed_out_is_no_no_show_and_nothing_is_advised_in_it
         refused = done.when(command)
         refused.then_rejected(E.ORDER_ENDED, order="o1")
         assert words in str(refused.refusal) and "another" not in str(refused.refusal)
+
+
+def test_who_was_served_without_their_unconfirmed_order_is_no_no_show() -> None:
+    """They came, and nothing had been set aside."""
+    none = no_show
+    served = given(*HALL, place(), visit())
+    served.when(none).then(OrderCancelled, household="yilmaz", session="friday")
+    given(*HALL, place()).when(none).then(NoShowRecorded)
+    given(*HALL, place(), confirm, visit()).when(none).then(NoShowRecorded)
+    given(*HALL, place(), visit(household="okafor")).when(none).then(NoShowRecorded)
+    other = replace(friday, session="late", starts_at=at(9), ends_at=at(12))
+    elsewhere = given(
+        *HALL, other, replace(doors, session="late", occurred_at=at(8, 20)), place(session="late"), visit()
+    )
+    elsewhere.when(none).then(NoShowRecorded)
