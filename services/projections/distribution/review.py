@@ -32,9 +32,9 @@ letters. What was broken is not said again by the event that closes it, so that 
 
 class DistributionReview(DistributionProjection):
     """A row for each item to review; open while `closed_at` is null. `closed_by` says what closed it: reversed (the
-    visit, or the hand-out of the box, was taken back), unpacked (the box was, before it left), or resolved (somebody has
-    seen to it, and said so: ResolveVisit, ResolveHandOut, ResolveCount, and ResolveStep for a refused step). `note` is
-    what they found, `period` that of a visit.
+    visit, or the hand-out of the box, was taken back), unpacked (the box was, before it left), or resolved (somebody
+    has seen to it, and said so: ResolveVisit, ResolveHandOut, ResolveCount, and ResolveStep for a refused step). `note`
+    is what they found, `period` that of a visit.
 
     What is said of a household, in `detail` and `note`, is sealed; what names none is in clear.
 
