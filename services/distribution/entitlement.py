@@ -196,7 +196,7 @@ def _claim(
         has_reason(command.override_reason)
         running(programme, command.programme)
         if limit is not None and over and command.override_reason is None:
-            raise limit_reached(command, before, limit, None, context)
+            raise limit_reached(command, entitlement, before, limit, None, context)
     return EntitlementClaimed(
         **(dict(fields_of(command)) | {"occurred_at": at}), used=before + 1,
         limit=None if limit is None else limit.times, over=over, claimed_by=command.asked_by or context.actor,
@@ -283,7 +283,7 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
         )  # fmt: skip
     before = used(command, entitlement, context)
     limit = limit_on(programme, day)
-    breaches = _breaches(command, before, limit, household, programme, session, context, at, fact)
+    breaches = _breaches(command, entitlement, before, limit, household, programme, session, context, at, fact)
     goods = command.lines or bundle_for(programme, command.programme, served.total)
     known_items(catalogue, goods)
     strange = list(unusual(catalogue, goods).values())
@@ -308,8 +308,8 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
 
 
 def _breaches(
-    command: RecordVisit, before: int, limit: Limit | None, household: Household | None, programme: Programme,
-    session: Session, context: Context, at: datetime, fact: bool,
+    command: RecordVisit, entitlement: Entitlement, before: int, limit: Limit | None, household: Household | None,
+    programme: Programme, session: Session, context: Context, at: datetime, fact: bool,
 ) -> tuple[DistributionError, ...]:  # fmt: skip
     """The rules that a visit breaks; refuses it for the first, unless it reports a fact or somebody answers for it."""
     found: list[DistributionError] = []
@@ -338,7 +338,7 @@ def _breaches(
         found.append(DistributionError.WRONG_RECIPIENT)
     if limit is not None and before >= limit.times and command.override_reason is None:
         if not fact:
-            raise limit_reached(command, before, limit, command.session, context)
+            raise limit_reached(command, entitlement, before, limit, command.session, context)
         found.append(DistributionError.LIMIT_REACHED)
     return tuple(found)
 
@@ -383,6 +383,10 @@ def not_authorised(household: str, proxy: str) -> Exception:
     )  # fmt: skip
 
 
+_TOLD: Final = 5
+"""Of how many claims it is looked up at most whether their orders wait: a decision reads no end of aggregates."""
+
+
 class _Served(Protocol):
     """What is to be served: a household, by a programme, in a period."""
 
@@ -395,12 +399,13 @@ class _Served(Protocol):
 
 
 def limit_reached(
-    asked: _Served, before: int, limit: Limit, session: str | None, context: Context, but: str | None = None
-) -> Exception:
-    """The refusal of serving a household once more. An order that waits for it, beside `but`, is told: whoever
-    overrides the limit for the sake of that serves it twice."""
+    asked: _Served, own: Entitlement, before: int, limit: Limit, session: str | None, context: Context,
+    but: str | None = None,
+) -> Exception:  # fmt: skip
+    """The refusal of serving a household once more, whose entitlement is `own`. An order that waits for it, beside
+    `but`, is told: whoever overrides the limit for the sake of that serves it twice."""
     household = asked.household or ANONYMOUS
-    waiting = [one for one in _waiting(household, asked, session, context) if one[0] != but]
+    waiting = list(_waiting(household, asked, own, session, context, but))
     facts = {"household": household, "period": asked.period, "used": before, "limit": limit.times}
     if waiting:
         told = " and ".join(words for _, words in waiting)
@@ -420,11 +425,15 @@ def limit_reached(
     )
 
 
-def _waiting(household: str, asked: _Served, session: str | None, context: Context) -> Iterator[tuple[str, str]]:
+def _waiting(
+    household: str, asked: _Served, own: Entitlement, session: str | None, context: Context, but: str | None
+) -> Iterator[tuple[str, str]]:
     """The orders that count for a household in a period and are not handed out, each with the words for it."""
     for one, _ in goes_on_as(household, context):
-        claims: Entitlement = context.read("entitlement", entitlement_id(one, asked.programme, asked.period))
-        for claim in sorted(claims.claims):
+        claims = own
+        if one != household:
+            claims = context.read("entitlement", entitlement_id(one, asked.programme, asked.period))
+        for claim in sorted(claims.claims - {but})[:_TOLD]:
             order = context.read("order", claim)
             if order.placed is None or order.stage != "confirmed":
                 continue

@@ -207,7 +207,7 @@ def _confirm(
     used += used_as_others(placed.household, placed.programme, period, context)
     if limit is not None and used >= limit.times and command.override_reason is None:
         asked = replace(placed, period=period)
-        raise limit_reached(asked, used, limit, placed.session, context, but=command.order)
+        raise limit_reached(asked, entitlement, used, limit, placed.session, context, but=command.order)
     return OrderConfirmed(
         order=command.order, household=placed.household, programme=placed.programme, period=period,
         session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,
