@@ -35,8 +35,11 @@ _CHECK_IN: Final = Question(
         Column("eligible_until", "Eligible until", "date", rank=3), Column("proxies", "May collect"),
     ),
     f"""WITH RECURSIVE led AS (
-        SELECT household AS found_as, household, merged_into FROM households
-        WHERE card = $1 OR household = $1 OR household = ANY($2)
+        SELECT household AS found_as, household, merged_into FROM households h
+        WHERE household = $1 OR household = ANY($2) OR card = $1 AND (
+            NOT EXISTS (SELECT FROM erased_households x WHERE x.household = h.household)
+            OR NOT EXISTS (SELECT FROM households o LEFT JOIN erased_households x USING (household)
+                           WHERE o.card = $1 AND x.household IS NULL))
         UNION SELECT l.found_as, h.household, h.merged_into FROM led l JOIN households h ON h.household = l.merged_into
     ),
     found AS (
@@ -60,6 +63,7 @@ _CHECK_IN: Final = Question(
         SELECT f.root, 'card ' || m.card || ' is also on ' || string_agg(DISTINCT o.household, ', ') AS card
         FROM family f JOIN households m ON m.household = f.member JOIN households o ON o.card = m.card
         WHERE NOT EXISTS (SELECT FROM family g WHERE g.root = f.root AND g.member = o.household)
+            AND NOT EXISTS (SELECT FROM erased_households x WHERE x.household = o.household)
         GROUP BY f.root, m.card
     ),
     today AS (

@@ -281,11 +281,23 @@ def test_a_household_whose_box_waits_gets_the_box_and_one_whose_order_is_to_be_p
     assert done.code == 1 and "ORDER_WAITS" in done.err and "waits-o" in done.err
     send(commons, "PackBox", box="waits-b", order="waits-o")
     until(lambda: one(commons, "check-in", "W-1", "--session", session)["state"] == "packed")
-    assert commons("serve", "W-1", "--session", session, "--lines", "at-table-bulgur=1").code == 2
+    for beside in (("--lines", "at-table-bulgur=1"), ("--seen-warnings",), ("--confirm-unusual",)):
+        done = commons("serve", "W-1", "--session", session, *beside)
+        assert done.code == 2 and beside[0] in done.err, "what is said of a visit is not said of a box"
     done = commons("serve", "W-1", "--session", session)
     assert done.code == 0, done
     assert "Box waits-b of order waits-o waits for it." in done.out and "BoxHandedOut" in done.out
     until(lambda: one(commons, "check-in", "W-1", "--session", session)["state"] == "handed out")
+
+
+def test_what_is_unusual_is_confirmed_by_the_option_that_the_refusal_names(commons: Commons) -> None:
+    commons.send("RegisterItem", "--item", "at-table-rye", "--name", "Rye", "--unit", "each", "--set", "allergens=[]")
+    session = table(commons, "many", "at-table-rye", limit=None)
+    asked = ("serve", "--anonymous", "--session", session, "--lines", "at-table-rye=1", "--people", "adult=31")
+    done = commons(*asked)
+    assert done.code == 1 and "UNUSUAL" in done.err and "--confirm-unusual" in done.err
+    done = commons(*asked, "--confirm-unusual")
+    assert done.code == 0 and "VisitRecorded" in done.out
 
 
 def test_who_cannot_be_served_at_one_table_is_told_why(commons: Commons) -> None:
