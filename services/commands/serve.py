@@ -271,10 +271,11 @@ def _command(
             parts += [option, data[name]] if name in data else []
         return "HandOutBox", data, id, shlex.join([*parts, *(["--fact"] if "fact" in data else [])])
     if given.visit is None and not given.fact and state.get("state") in ("to confirm", "to pack"):
+        first = "Confirm it with ConfirmOrder, pack" if state["state"] == "to confirm" else "Pack"
         raise OrderWaits(
             f"Household {household} has order {state['order_id']} for {at_table.session}, which is "
-            f"{state['state']}. Pack it with PackBox and scan again; or cancel it with CancelOrder, and serve. "
-            "With --visit and a new id it is served beside its order.",
+            f"{state['state']}. {first} it with PackBox (with --lines where nothing is set aside) and scan again; or "
+            "cancel it with CancelOrder, and serve. With --visit and a new id it is served beside its order.",
             household=household, order=state["order_id"],
         )  # fmt: skip
     visit = given.visit or str(uuid.uuid4())

@@ -52,6 +52,7 @@ WAITS: Final = """CASE
     WHEN o.stage = 'confirmed' AND o.claimed IS NULL THEN 'its claim'
     WHEN o.stage = 'confirmed' AND o.box_state = 'packed' THEN 'to be handed out'
     WHEN o.stage = 'confirmed' AND o.answered < o.items THEN 'inventory to set its goods aside'
+    WHEN o.stage = 'confirmed' AND o.reserved = 0 THEN 'to be packed with --lines: nothing is set aside'
     WHEN o.stage = 'confirmed' THEN 'to be packed'
     WHEN o.stage IN ('cancelled', 'no_show', 'completed') AND o.box_state = 'packed' THEN 'its box to be unpacked'
     WHEN o.stage IN ('cancelled', 'no_show') AND o.claimed AND o.box_state IS DISTINCT FROM 'handed_out'

@@ -75,7 +75,8 @@ _CHECK_IN: Final = Question(
     {ORDERS_NOW},
     seen AS (
         SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until, x.erased_at,
-               e.used, e.used_as_others, e.others, o.order_id, {STATE} AS order_state, o.box_code AS box, o.slot,
+               CASE WHEN t.session IS NOT NULL THEN e.used END AS used, e.used_as_others, e.others, o.order_id,
+               {STATE} AS order_state, o.box_code AS box, o.slot,
                o.claimed, o.short_of, o.warnings AS {OF_GOODS},
                o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out' AS comes_for_it
         FROM today t JOIN households h USING (household) LEFT JOIN erased_households x USING (household)

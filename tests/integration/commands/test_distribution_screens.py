@@ -126,6 +126,7 @@ def test_an_order_is_seen_from_the_card_to_the_recall_that_finds_its_box(commons
     items = until(lambda: commons("show", "review", "--json").json["distribution"]["rows"])
     assert [item["detail"] for item in items] == ["One was dropped."], "of nobody, in clear"
     send(commons, "ResolveCount", **meal, note="Seen to.")
+    assert "No recall, box or visit is called nosuch" in commons("show", "reach", "nosuch").out
     until(lambda: len(show(commons, "reach", "cp7")) == 3)
 
     commons.send("RecallLot", "--item", "chickpeas", "--recall", "rc-1", "--set", 'scope={"lots":["CP-7"]}',
@@ -278,7 +279,7 @@ def test_a_household_whose_box_waits_gets_the_box_and_one_whose_order_is_to_be_p
     send(commons, "ConfirmOrder", order="waits-o")
     until(lambda: [row for row in show(commons, "orders", "waits-o") if row["waits"] == "to be packed"])
     done = commons("serve", "W-1", "--session", session)
-    assert done.code == 1 and "ORDER_WAITS" in done.err and "waits-o" in done.err
+    assert done.code == 1 and "ORDER_WAITS" in done.err and "waits-o" in done.err and "Pack it" in done.err
     send(commons, "PackBox", box="waits-b", order="waits-o")
     until(lambda: one(commons, "check-in", "W-1", "--session", session)["state"] == "packed")
     for beside in (("--lines", "at-table-bulgur=1"), ("--seen-warnings",), ("--confirm-unusual",)):
