@@ -26,6 +26,7 @@ from pydantic import Field
 from shared.contract import Contract, fields_of, value
 from shared.decider import Context, Decider, Ref
 from shared.errors import Rejected
+from shared.persons import is_among
 from shared.settings import Settings
 from shared.types import Date, Id, Moment, Note, Text
 
@@ -317,7 +318,7 @@ class _Decisions:
             return None
         if erasure.stage is Stage.NONE:
             raise self._no("NOT_REQUESTED", command, "is not asked to be erased. Ask for it first, with a reason.")
-        if context.actor == erasure.requested_by:
+        if is_among(context.actor, [erasure.requested_by]):
             raise self._no(
                 "SECOND_PERSON_REQUIRED", command,
                 f"was asked to be erased by {context.actor}, who cannot approve it too. Let a second person look.",

@@ -34,6 +34,7 @@ from shared.message import Refused
 _VISIT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,45}")
 _BANDS: Final = tuple(str(band) for band in AgeBand)
 _ANSWERS: Final[Mapping[str, str]] = {
+    "UNUSUAL": "--confirm-unusual gives it all the same.",
     "LIMIT_REACHED": '--override-reason "why" serves it all the same.',
     "NOT_ELIGIBLE": '--override-reason "why" serves it all the same.',
     "WARNING_NOT_SEEN": "--seen-warnings gives it all the same; --lines gives something else.",
@@ -42,7 +43,13 @@ _ANSWERS: Final[Mapping[str, str]] = {
     "SESSION_NOT_OPEN": "`commons send distribution OpenSession` opens it.",
     "WRONG_RECIPIENT": "Without --proxy it is the household itself that collects.",
 }
-"""Which option answers a refusal."""
+"""Which option answers a refusal of a visit."""
+
+_BOX_ANSWERS: Final[Mapping[str, str]] = {
+    "WRONG_RECIPIENT": "Without --proxy it is the household itself that collects.",
+    "RECALLED": "Nothing answers this at the table: unpack the box, and set aside what is recalled.",
+}
+"""The same, where a box was to be handed out."""
 
 _SHOWN: Final = (
     "household", "name", "size", "session", "served", "avoids", "warnings", "proxies", "order_id", "state",
@@ -71,6 +78,7 @@ class Given:
     proxy: str | None
     seen_warnings: bool
     override_reason: str | None
+    confirm_unusual: bool
     fact: bool
     occurred_at: str | None
 
@@ -84,6 +92,7 @@ class Given:
         ):  # fmt: skip
             parts += [option, value] if value is not None else []
         parts += ["--seen-warnings"] if self.seen_warnings else []
+        parts += ["--confirm-unusual"] if self.confirm_unusual else []
         parts += ["--fact"] if self.fact else []
         return shlex.join(parts)
 
@@ -112,6 +121,9 @@ async def serve(
     override_reason: Annotated[
         str | None, typer.Option("--override-reason", metavar="WHY", help="Why it is served all the same.")
     ] = None,
+    confirm_unusual: Annotated[
+        bool, typer.Option("--confirm-unusual", help="So much, or for so many, is meant.")
+    ] = False,
     session: Annotated[
         str | None, typer.Option("--session", metavar="SESSION", help="The session; else the one that is open.")
     ] = None,
@@ -145,7 +157,8 @@ async def serve(
     if visit is not None and not _VISIT.fullmatch(visit):
         raise Usage(f"--visit takes 1 to 46 letters, digits, hyphens and underscores; {visit[:60]!r} is not that.")
     given = Given(
-        who, session, visit, lines or (), people, proxy, seen_warnings, override_reason, fact, occurred_at
+        who, session, visit, lines or (), people, proxy, seen_warnings, override_reason, confirm_unusual, fact,
+        occurred_at,
     )  # fmt: skip
     at = _moment(occurred_at)
     typed = _typed(given)
@@ -183,6 +196,7 @@ def _typed(given: Given) -> dict[str, Any]:
     typed: dict[str, Any] = {
         "collected_by": given.proxy, "override_reason": given.override_reason, "occurred_at": given.occurred_at,
         "seen_warnings": given.seen_warnings or None, "fact": given.fact or None,
+        "confirm_unusual": given.confirm_unusual or None,
         "lines": [_line(text) for text in given.lines] or None,
         "people": None if given.people is None else _people(given.people),
     }  # fmt: skip
@@ -244,10 +258,11 @@ def _command(
     """
     state = {} if seen is None else seen.record(seen.rows[0])
     if given.visit is None and state.get("state") == "packed":
-        if given.lines or given.people or given.override_reason:
+        if set(typed) - set(_HANDED):
             raise Usage(
-                f"Box {state['box']} of order {state['order_id']} waits for {household}. Leave --lines, --people and "
-                "--override-reason out to hand it out; with --visit and a new id goods are given beside it."
+                f"Box {state['box']} of order {state['order_id']} waits for {household}. Leave "
+                f"{' and '.join(sorted('--' + name.replace('_', '-') for name in set(typed) - set(_HANDED)))} out to "
+                "hand it out; with --visit and a new id goods are given beside it."
             )  # fmt: skip
         data = {"box": state["box"]} | {name: typed[name] for name in _HANDED if name in typed}
         id = str(uuid.uuid4())
@@ -256,10 +271,11 @@ def _command(
             parts += [option, data[name]] if name in data else []
         return "HandOutBox", data, id, shlex.join([*parts, *(["--fact"] if "fact" in data else [])])
     if given.visit is None and not given.fact and state.get("state") in ("to confirm", "to pack"):
+        first = "Confirm it with ConfirmOrder, pack" if state["state"] == "to confirm" else "Pack"
         raise OrderWaits(
             f"Household {household} has order {state['order_id']} for {at_table.session}, which is "
-            f"{state['state']}. Pack it with PackBox and scan again; or cancel it with CancelOrder, and serve. "
-            "With --visit and a new id it is served beside its order.",
+            f"{state['state']}. {first} it with PackBox (with --lines where nothing is set aside) and scan again; or "
+            "cancel it with CancelOrder, and serve. With --visit and a new id it is served beside its order.",
             household=household, order=state["order_id"],
         )  # fmt: skip
     visit = given.visit or str(uuid.uuid4())
@@ -316,7 +332,7 @@ async def _send(
         sys.stderr.write(f"Interrupted before the answer came. To learn it without serving twice:\n  {again}\n")
         raise
     except Refused as error:
-        raise _answered(error) from error
+        raise _answered(error, _ANSWERS if name == "RecordVisit" else _BOX_ANSWERS) from error
     if operator.as_json:
         answer = reply_as_json(reply)
         emit({"check_in": None if seen is None else seen.record(seen.rows[0]), "command": name, "data": data} | answer)
@@ -324,9 +340,9 @@ async def _send(
         print_reply(reply)
 
 
-def _answered(error: Refused) -> Refused:
+def _answered(error: Refused, answers: Mapping[str, str]) -> Refused:
     """A refusal, with the option that answers it."""
-    hint = _ANSWERS.get(str(error.code))
+    hint = answers.get(str(error.code))
     return error if hint is None else Refused({**error.problem(), "detail": f"{error.detail} {hint}"})
 
 

@@ -31,11 +31,22 @@ from services.distribution.contract import (
 )
 from services.distribution.entitlement import Entitlement, not_authorised, used_as_others
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, known_items, look, lot_named, recalled, said, warnings
+from services.distribution.goods import (
+    Catalogue,
+    known_items,
+    look,
+    lot_named,
+    recalled,
+    said,
+    unusual,
+    usual,
+    warnings,
+)
 from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased
 from services.distribution.order import Order, known, open_still
 from services.distribution.programme import Programme, limit_in
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
+from services.distribution.session import Session
 from services.inventory.contract import lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -53,14 +64,15 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed. `review` says whether a rule that its hand-out broke waits for somebody; None when it
-    broke none."""
+    its hand-outs were reversed, `unseen` that nobody has looked at the warnings of what is in it. `review` says whether
+    a rule that was broken waits for somebody; None when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
     reversed: int = 0
     unpacked: BoxUnpacked | None = None
+    unseen: bool = False
 
 
 BoxCommand = PackBox | UnpackBox | HandOutBox | ReverseHandOut | ResolveHandOut
@@ -71,15 +83,18 @@ def evolve(box: Box, event: BoxEvent) -> Box:
     match event:
         case BoxPacked():
             box.packed, box.where = event, Where.PACKED
+            box.unseen = DistributionError.WARNING_NOT_SEEN in event.breaches
+            box.review = True if event.breaches else None
         case BoxUnpacked():
             box.where, box.unpacked = Where.UNPACKED, event
+            box.review = None if box.review is None else False
         case BoxHandedOut():
-            box.where, box.review = Where.HANDED_OUT, True if event.breaches else None
+            box.where, box.review = Where.HANDED_OUT, True if event.breaches else box.review
         case HandOutReversed():
             box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
-            box.review = None if box.review is None else False
+            box.review = True if box.unseen else None if box.review is None else False
         case HandOutResolved():
-            box.review = False
+            box.review, box.unseen = False, False
     return box
 
 
@@ -175,15 +190,25 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
             )  # fmt: skip
     if not happened:  # what was packed is in the box: it is not handed out, or that it was is looked into
         _not_recalled(catalogue, packed)
-    household: Household = context.read("household", placed.household)
     gone = is_erased(placed.household, context)  # it cannot be read what they avoid, and nobody is warned
-    warned = warnings(catalogue, frozenset() if gone else avoided(household, context), packed)
+    warned = warnings(catalogue, frozenset() if gone else avoided(placed.household, context), packed)
     seen = _seen(placed, context)
-    look([one for one in warned if one not in seen], command.seen_warnings)
+    unseen = [one for one in warned if one not in seen]
+    ordered = {line.item for line in placed.goods} if placed.confirm_unusual else set()
+    strange = [told for item, told in unusual(catalogue, packed).items() if item not in ordered]
+    breaches = []
+    if not happened:
+        usual(strange, command.confirm_unusual)
+        look(unseen, command.seen_warnings)
+    if strange and not command.confirm_unusual:
+        breaches.append(DistributionError.UNUSUAL)
+    if unseen and not command.seen_warnings:
+        breaches.append(DistributionError.WARNING_NOT_SEEN)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
         people=placed.people, warnings=said(warned, packed),
+        breaches=tuple(breaches),
     )  # fmt: skip
 
 
@@ -223,13 +248,18 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         if not fact:
             not_erased(packed.household, context)
         breaches.append(DistributionError.HOUSEHOLD_ERASED)
-    if at < packed.occurred_at - TOLERANCE and not fact:
+    before = at < packed.occurred_at - TOLERANCE
+    if before and not fact:
         raise rejected(
             DistributionError.CLOCK_RUNS_BACK,
             f"Box {command.box} was packed at {packed.occurred_at:%Y-%m-%d %H:%M} UTC, later. Check the clock; if it "
             "is right, hand the box out with `fact`.",
             box=command.box,
         )  # fmt: skip
+    session: Session = context.read("session", packed.session)
+    opened = session.opened_at
+    if fact and (before or (opened is not None and at < opened - TOLERANCE)):
+        breaches.append(DistributionError.CLOCK_RUNS_BACK)
     catalogue: Catalogue = context.read("goods", CATALOGUE)
     affected = recalled(catalogue, packed.packed)
     if affected:
@@ -273,6 +303,15 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         limit = limit_in(programme, packed.period)
         if limit is not None and used >= limit.times:
             breaches.append(DistributionError.LIMIT_REACHED)
+    if box.unseen:
+        if not fact:
+            raise rejected(
+                DistributionError.WARNING_NOT_SEEN,
+                f"Nobody has seen a warning about what is in box {command.box}. Look at it, and send ResolveHandOut or "
+                "unpack the box; if it was handed out, record that with `fact`.",
+                box=command.box,
+            )  # fmt: skip
+        breaches.append(DistributionError.WARNING_NOT_SEEN)
     return BoxHandedOut(
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,

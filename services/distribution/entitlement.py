@@ -6,14 +6,17 @@ named in its event, and somebody looks at it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from services.distribution.contract import (
     ANONYMOUS,
     CATALOGUE,
+    MAX_MEMBERS,
     ClaimEntitlement,
     DistributionError,
     EntitlementClaimed,
@@ -30,11 +33,12 @@ from services.distribution.contract import (
     fulfilment_of_visit,
 )
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, distinct, known_items, look, said, warnings
+from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
 from services.distribution.household import (
     Household,
     avoided,
     eligible,
+    goes_on_as,
     is_erased,
     may_collect,
     registered,
@@ -49,11 +53,13 @@ from shared.decider import Context, Decider, Ref
 
 @dataclass(slots=True)
 class Visit:
-    """A visit: its session, and the site that its goods left from. `review` says whether a rule that it broke waits for
-    somebody; None when it broke none."""
+    """A visit: when and at which session, the site that its goods left from, and a digest of what was said. `review`
+    says whether a rule that it broke waits for somebody; None when it broke none."""
 
     session: str
     site: str
+    at: datetime
+    said: str
     review: bool | None = None
 
 
@@ -81,7 +87,9 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
         case EntitlementClaimed():
             entitlement.claims.add(event.claim)
         case VisitRecorded():
-            entitlement.visits[event.visit] = Visit(event.session, event.site, True if event.breaches else None)
+            entitlement.visits[event.visit] = Visit(
+                event.session, event.site, event.occurred_at, _said(event), True if event.breaches else None
+            )  # fmt: skip
         case EntitlementReleased():
             entitlement.claims.discard(event.claim)
             entitlement.released.add(event.claim)
@@ -91,6 +99,14 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
         case VisitResolved():
             entitlement.visits[event.visit].review = False
     return entitlement
+
+
+def _said(told: RecordVisit | VisitRecorded) -> str:
+    """A digest of what a visit says: where, of whom, for whom and of what. Two that differ in it are not the same."""
+    lines = sorted((line.item, line.quantity) for line in told.lines)
+    people = None if told.people is None else [value for _, value in fields_of(told.people)]
+    text = json.dumps([told.session, lines, people, told.collected_by])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def reads(command: EntitlementCommand) -> Iterable[Ref]:
@@ -131,6 +147,13 @@ def decide(command: EntitlementCommand, entitlement: Entitlement, context: Conte
             if command.visit in entitlement.reversed:
                 return None
             visit = _known_visit(command, entitlement)
+            if at < visit.at - TOLERANCE:
+                raise rejected(
+                    DistributionError.CLOCK_RUNS_BACK,
+                    f"Visit {command.visit} was at {visit.at:%Y-%m-%d %H:%M} UTC, later than {at:%Y-%m-%d %H:%M} UTC. "
+                    "Check the moment; leave occurred_at out for now.",
+                    visit=command.visit,
+                )  # fmt: skip
             fields = dict(fields_of(command)) | {"occurred_at": at}
             left = used(command, entitlement, context) - 1
             return VisitReversed(**fields, session=visit.session, site=visit.site, used=left)
@@ -173,7 +196,7 @@ def _claim(
         has_reason(command.override_reason)
         running(programme, command.programme)
         if limit is not None and over and command.override_reason is None:
-            raise limit_reached(command.household, command.programme, command.period, before, limit)
+            raise limit_reached(command, entitlement, before, limit, None, context)
     return EntitlementClaimed(
         **(dict(fields_of(command)) | {"occurred_at": at}), used=before + 1,
         limit=None if limit is None else limit.times, over=over, claimed_by=command.asked_by or context.actor,
@@ -189,21 +212,25 @@ def used(command: EntitlementCommand, entitlement: Entitlement, context: Context
 
 def used_as_others(household: str, programme: str, period: str, context: Context) -> int:
     """How often those that go on as a household were served in a period under their own ids."""
-    total, seen, waiting = 0, {household}, [household]
-    while waiting:
-        one: Household = context.read("household", waiting.pop())
-        for other in one.merged:
-            if other not in seen:
-                seen.add(other)
-                waiting.append(other)
-                of_other: Entitlement = context.read("entitlement", entitlement_id(other, programme, period))
-                total += of_other.used
+    total = 0
+    for other, _ in goes_on_as(household, context):
+        if other != household:
+            of_other: Entitlement = context.read("entitlement", entitlement_id(other, programme, period))
+            total += of_other.used
     return total
 
 
 def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at: datetime) -> VisitRecorded | None:
-    if command.visit in entitlement.visits:
-        return None
+    known_visit = entitlement.visits.get(command.visit)
+    if known_visit is not None:
+        if known_visit.said == _said(command):
+            return None
+        raise rejected(
+            DistributionError.ALREADY_EXISTS,
+            f"There is a visit {command.visit} already, of other goods, people or session. Record this one under "
+            "another id; if that one is wrong, reverse it with ReverseVisit.",
+            visit=command.visit,
+        )  # fmt: skip
     if command.visit in entitlement.reversed:
         raise rejected(
             DistributionError.ALREADY_REVERSED, f"Visit {command.visit} was reversed. Record it under another id.",
@@ -256,14 +283,23 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
         )  # fmt: skip
     before = used(command, entitlement, context)
     limit = limit_on(programme, day)
-    breaches = _breaches(command, before, limit, household, programme, session, context, at, fact)
+    breaches = _breaches(command, entitlement, before, limit, household, programme, session, context, at, fact)
     goods = command.lines or bundle_for(programme, command.programme, served.total)
     known_items(catalogue, goods)
+    strange = list(unusual(catalogue, goods).values())
+    if served.total > MAX_MEMBERS:
+        strange.insert(0, f"{served.total} people are more than the {MAX_MEMBERS} who may live in one household")
+    if not fact:
+        usual(strange, command.confirm_unusual)
+    elif strange and not command.confirm_unusual:
+        breaches += (DistributionError.UNUSUAL,)
     gone = DistributionError.HOUSEHOLD_ERASED in breaches  # it cannot be read what they avoid, and nobody is warned
-    avoid = avoided(household, context) if household is not None and not gone else frozenset[str]()
+    avoid = avoided(command.household, context) if command.household is not None and not gone else frozenset[str]()
     warned = warnings(catalogue, avoid, goods)
     if not fact:
         look(warned, command.seen_warnings)
+    elif warned and not command.seen_warnings:
+        breaches += (DistributionError.WARNING_NOT_SEEN,)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,
         warnings=None if household is None else said(warned, goods), breaches=breaches, used=before + 1,
@@ -272,14 +308,14 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
 
 
 def _breaches(
-    command: RecordVisit, before: int, limit: Limit | None, household: Household | None, programme: Programme,
-    session: Session, context: Context, at: datetime, fact: bool,
+    command: RecordVisit, entitlement: Entitlement, before: int, limit: Limit | None, household: Household | None,
+    programme: Programme, session: Session, context: Context, at: datetime, fact: bool,
 ) -> tuple[DistributionError, ...]:  # fmt: skip
     """The rules that a visit breaks; refuses it for the first, unless it reports a fact or somebody answers for it."""
     found: list[DistributionError] = []
     if programme.closed:
         found.append(DistributionError.PROGRAMME_CLOSED)
-    closed = not_open(session, command.session, at)
+    closed = not_open(session, command.session, at, now=not fact and command.occurred_at is None)
     if closed is not None:
         if not fact:
             raise rejected(DistributionError.SESSION_NOT_OPEN, closed, session=command.session)
@@ -302,7 +338,7 @@ def _breaches(
         found.append(DistributionError.WRONG_RECIPIENT)
     if limit is not None and before >= limit.times and command.override_reason is None:
         if not fact:
-            raise limit_reached(command.household, command.programme, command.period, before, limit)
+            raise limit_reached(command, entitlement, before, limit, command.session, context)
         found.append(DistributionError.LIMIT_REACHED)
     return tuple(found)
 
@@ -347,13 +383,66 @@ def not_authorised(household: str, proxy: str) -> Exception:
     )  # fmt: skip
 
 
-def limit_reached(household: str, programme: str, period: str, before: int, limit: Limit) -> Exception:
+_TOLD: Final = 5
+"""Of how many claims it is looked up at most whether their orders wait: a decision reads no end of aggregates."""
+
+
+class _Served(Protocol):
+    """What is to be served: a household, by a programme, in a period."""
+
+    @property
+    def household(self) -> str | None: ...
+    @property
+    def programme(self) -> str: ...
+    @property
+    def period(self) -> str: ...
+
+
+def limit_reached(
+    asked: _Served, own: Entitlement, before: int, limit: Limit, session: str | None, context: Context,
+    but: str | None = None,
+) -> Exception:  # fmt: skip
+    """The refusal of serving a household once more, whose entitlement is `own`. An order that waits for it, beside
+    `but`, is told: whoever overrides the limit for the sake of that serves it twice."""
+    household = asked.household or ANONYMOUS
+    waiting = list(_waiting(household, asked, own, session, context, but))
+    facts = {"household": household, "period": asked.period, "used": before, "limit": limit.times}
+    if waiting:
+        told = " and ".join(words for _, words in waiting)
+        it = "it" if len(waiting) == 1 else "them"
+        return rejected(
+            DistributionError.LIMIT_REACHED,
+            f"Household {household} has {told}: with {it}, {before} of {limit.times} times are used in {asked.period} "
+            f"of programme {asked.programme}. Hand {it} out, or cancel {it}; if the household is to be served beside, "
+            "give an override_reason.",
+            **facts, orders=[order for order, _ in waiting],
+        )  # fmt: skip
     return rejected(
         DistributionError.LIMIT_REACHED,
-        f"Household {household} was served {before} of {limit.times} times in {period} by programme "
-        f"{programme}. If it is to be served all the same, give an override_reason.",
-        household=household, period=period, used=before, limit=limit.times,
-    )  # fmt: skip
+        f"Household {household} was served {before} of {limit.times} times in {asked.period} by programme "
+        f"{asked.programme}. If it is to be served all the same, give an override_reason.",
+        **facts,
+    )
+
+
+def _waiting(
+    household: str, asked: _Served, own: Entitlement, session: str | None, context: Context, but: str | None
+) -> Iterator[tuple[str, str]]:
+    """The orders that count for a household in a period and are not handed out, each with the words for it."""
+    for one, _ in goes_on_as(household, context):
+        claims = own
+        if one != household:
+            claims = context.read("entitlement", entitlement_id(one, asked.programme, asked.period))
+        for claim in sorted(claims.claims - {but})[:_TOLD]:
+            order = context.read("order", claim)
+            if order.placed is None or order.stage != "confirmed":
+                continue
+            fulfilment: Fulfilment = context.read("fulfilment", claim)
+            box = fulfilment.box
+            if box is not None and context.read("box", box).where == "handed_out":
+                continue
+            where = "here" if order.placed.session == session else f"at session {order.placed.session}"
+            yield claim, f"order {claim} waiting {where} ({f'box {box}' if box else 'not packed yet'})"
 
 
 def check(entitlement: Entitlement) -> list[str]:

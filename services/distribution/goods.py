@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.distribution.contract import (
+    BundleLine,
     DistributionError,
     GoodsNoted,
     ItemLine,
@@ -20,7 +21,7 @@ from services.distribution.contract import (
     warnings_said,
 )
 from services.distribution.refusals import rejected, when
-from services.inventory.contract import RecallScope, lot_form
+from services.inventory.contract import ALLERGENS, RecallScope, allergens_meant, lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider
 
@@ -36,6 +37,7 @@ class Goods:
     allergens: frozenset[str] | None
     chilled: bool
     retired: bool
+    unusual_above: int | None = None
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted) -> Catalogue:
             catalogue.items[event.item] = Goods(
                 event.revision, event.name, event.unit, event.weight,
                 None if event.allergens is None else frozenset(event.allergens), event.chilled, event.retired,
+                event.unusual_above,
             )  # fmt: skip
         case RecallNoted():
             recalls = catalogue.recalls.setdefault(event.item, {})
@@ -104,7 +107,7 @@ def lot_named(line: PackedLine) -> str:
     return f"{line.item} of lot {line.lot}" if lot_form(line.lot) else f"{line.item} of unknown lot"
 
 
-def known_items(catalogue: Catalogue, lines: Iterable[ItemLine | PackedLine]) -> None:
+def known_items(catalogue: Catalogue, lines: Iterable[ItemLine | PackedLine | BundleLine]) -> None:
     """Refuse an item that inventory's catalogue does not have, as far as it has come through."""
     for line in lines:
         if line.item not in catalogue.items:
@@ -126,6 +129,29 @@ def distinct(lines: Sequence[ItemLine]) -> None:
         seen.add(line.item)
 
 
+def unusual(catalogue: Catalogue, lines: Iterable[ItemLine | PackedLine]) -> dict[str, str]:
+    """Of which items there is more than is usual, each in words."""
+    totals: dict[str, int] = {}
+    for line in lines:
+        totals[line.item] = totals.get(line.item, 0) + line.quantity
+    found = {}
+    for item, total in totals.items():
+        goods = catalogue.items.get(item)
+        if goods is not None and goods.unusual_above is not None and total > goods.unusual_above:
+            found[item] = f"{total:,} {goods.unit} of {item} are more than the {goods.unusual_above:,} that are usual"
+    return found
+
+
+def usual(told: Iterable[str], confirmed: bool) -> None:
+    """Refuse what is unusual, unless somebody confirmed it."""
+    told = tuple(told)
+    if told and not confirmed:
+        raise rejected(
+            DistributionError.UNUSUAL,
+            f"Look twice: {'; '.join(told)}. Correct it, or send it again with confirm_unusual.", unusual=list(told),
+        )  # fmt: skip
+
+
 CANNOT_BE_READ: Final = "?"
 """Stands among what a household avoids for allergens that were recorded, and whose key is lost or destroyed."""
 
@@ -135,18 +161,21 @@ def warnings(
 ) -> tuple[Warned, ...]:
     """What somebody should look at before these goods go to a household that avoids some allergens.
 
-    An item whose allergens are not known warns too, and so does any with allergens when what the household avoids
-    cannot be read any more; one that avoids none is warned of nothing.
+    An item whose allergens are not known warns too; so does any with allergens when what the household avoids cannot be
+    read any more, and every one when it avoids what is no word of the vocabulary: no list of allergens says of it that
+    it is not there. A household that avoids nothing is warned of nothing.
     """
     if not avoided:
         return ()
+    strange = avoided.difference(ALLERGENS, (CANNOT_BE_READ,))
     found: dict[str, Warned] = {}
     for line in lines:
         goods = catalogue.items.get(line.item)
-        if goods is None or goods.allergens is None or (goods.allergens and CANNOT_BE_READ in avoided):
-            found[line.item] = Warned(item=line.item, warning=Warning.ALLERGENS_UNKNOWN)
-        elif goods.allergens & avoided:
+        has = goods.allergens if goods is not None else None
+        if has and any(allergens_meant(label) & avoided for label in has):
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGEN)
+        elif has is None or strange or (has and CANNOT_BE_READ in avoided):
+            found[line.item] = Warned(item=line.item, warning=Warning.ALLERGENS_UNKNOWN)
     return tuple(found.values())
 
 

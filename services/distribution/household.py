@@ -5,7 +5,7 @@ What is personal is sealed; a decision opens the allergens alone, to warn. Merge
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
@@ -40,6 +40,7 @@ from services.distribution.contract import (
 )
 from services.distribution.goods import CANNOT_BE_READ
 from services.distribution.refusals import rejected, when
+from services.inventory.contract import allergens_in
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 
@@ -63,7 +64,8 @@ class Authority:
 
 @dataclass
 class Household:
-    """A household; `size` is 0 before it is registered. `proxies` may collect for it; `merged` go on as it."""
+    """A household; `size` is 0 before it is registered. `proxies` may collect for it; `merged` go on as it; it
+    went on as those in `parted` once, and does not any more."""
 
     size: int = 0
     members: dict[str, Living] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class Household:
     eligible_until: date | None = None
     merged_into: str | None = None
     merged: list[str] = field(default_factory=list)
+    parted: set[str] = field(default_factory=set)
 
     @property
     def people(self) -> People:
@@ -115,6 +118,7 @@ def evolve(household: Household, event: HouseholdEvent) -> Household:
             household.merged_into = event.into
         case HouseholdsUnmerged():
             household.merged_into = None
+            household.parted.add(event.into)
         case MergeNoted():
             household.merged = [id for id in household.merged if id != event.other] + [event.other] * event.merged
         case HouseholdChanged():
@@ -145,6 +149,12 @@ def decide(command: HouseholdCommand, household: Household, context: Context) ->
             not_erased(command.household, context)
             return _authorise(command, household, fields)
         case RevokeProxy():
+            if command.proxy not in household.proxies:
+                raise rejected(
+                    DistributionError.UNKNOWN_PROXY,
+                    f"{command.proxy} was never authorised to collect for household {command.household}. Check both.",
+                    proxy=command.proxy,
+                )  # fmt: skip
             return ProxyRevoked(**fields) if _standing(household, command.proxy) else None
         case RenewEligibility():
             not_erased(command.household, context)
@@ -152,12 +162,13 @@ def decide(command: HouseholdCommand, household: Household, context: Context) ->
         case MergeHouseholds():
             return _merge(command, household, context, fields)
         case UnmergeHouseholds():
-            if household.merged_into is None:
+            if household.merged_into is None and command.into in household.parted:
                 return None
             if household.merged_into != command.into:
+                what = "as itself" if household.merged_into is None else f"as {household.merged_into}"
                 raise rejected(
                     DistributionError.NOT_MERGED,
-                    f"Household {command.household} goes on as {household.merged_into}, not as {command.into}.",
+                    f"Household {command.household} goes on {what}, not as {command.into}. Check both ids.",
                     household=command.household, into=household.merged_into,
                 )  # fmt: skip
             return HouseholdsUnmerged(**fields)
@@ -316,18 +327,36 @@ def _standing(household: Household, proxy: str) -> list[Authority]:
     return [one for one in household.proxies.get(proxy, ()) if one.revoked_at is None]
 
 
-def avoided(household: Household, context: Context) -> frozenset[str]:
-    """The allergens that somebody of a household must not eat; CANNOT_BE_READ among them when a key is gone."""
+def goes_on_as(id: str, context: Context) -> Iterator[tuple[str, Household]]:
+    """A household and all that go on as it, each with its id and once; itself first."""
+    seen, waiting = {id}, [id]
+    while waiting:
+        one = waiting.pop()
+        household: Household = context.read("household", one)
+        yield one, household
+        more = [other for other in household.merged if other not in seen]
+        seen.update(more)
+        waiting += more
+
+
+def avoided(id: str, context: Context) -> frozenset[str]:
+    """What somebody of a household must not eat, in the vocabulary's words and others; and of those that are the same
+    people: what goes on as it, and what it goes on as. CANNOT_BE_READ is among them when a key is gone."""
+    first, seen = id, {id}
+    while (into := context.read("household", first).merged_into) is not None and into not in seen:
+        first = into
+        seen.add(into)
     found: set[str] = set()
-    for member in household.members.values():
-        if member.allergens is None:
-            continue
-        text = context.unseal(member.allergens)
-        if text is None:
-            found.add(CANNOT_BE_READ)
-        else:
-            found |= {"-".join(word.lower().replace("_", "-").split()) for word in text.split(",")}
-    return frozenset(found - {""})
+    for _, household in [*goes_on_as(first, context), *goes_on_as(id, context)]:
+        for member in household.members.values():
+            if member.allergens is None:
+                continue
+            text = context.unseal(member.allergens)
+            if text is None:
+                found.add(CANNOT_BE_READ)
+            else:
+                found.update(allergens_in(text)[0])
+    return frozenset(found)
 
 
 def check(household: Household) -> list[str]:

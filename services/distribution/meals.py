@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 from services.distribution.contract import (
@@ -14,25 +15,37 @@ from services.distribution.contract import (
     Diner,
     DiscardMeals,
     DistributionError,
+    MealEntry,
     MealsDelivered,
     MealsDiscarded,
     MealServed,
+    MealsReversed,
     MealsServed,
     ResolveCount,
+    ReverseMeals,
     ServeMeal,
     distribution,
 )
 from services.distribution.refusals import rejected, waits, when
 from shared.contract import fields_of
-from shared.decider import Context, Decider
+from shared.decider import Context, Decider, Ref
 
 FURTHEST_EAST: Final = timedelta(hours=14)
 """How far a place's clock is ahead of UTC at most."""
 
 
 @dataclass(slots=True)
+class Entry:
+    """A delivery, a serving or a discard as it was counted; one that was reversed counts no more."""
+
+    quantity: int
+    diner: Diner | None = None
+    reversed: bool = False
+
+
+@dataclass(slots=True)
 class Meal:
-    """One meal of the day. `marks` are the deliveries, servings and discards that were counted, each as it was said.
+    """One meal of the day. `entries` are what was counted, by its kind and id with a blank between.
 
     `review` says whether a certificate that is off waits for somebody; None when it is not off."""
 
@@ -41,7 +54,7 @@ class Meal:
     discarded: int = 0
     certified: CountCertified | None = None
     review: bool | None = None
-    marks: dict[str, str] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
 
 
 @dataclass
@@ -51,40 +64,63 @@ class MealCount:
     meals: dict[str, Meal] = field(default_factory=dict)
 
 
+LONG_AGO: Final = timedelta(days=366)
+"""How long ago a day is whose meals are not counted any more."""
+
+CARRIED: Final = timedelta(days=7)
+"""How long before a day the certificate is looked for that says what was kept for it."""
+
 _Counted = DeliverMeals | ServeMeal | DiscardMeals | MealsDelivered | MealServed | MealsDiscarded
-MealCommand = DeliverMeals | ServeMeal | DiscardMeals | CertifyCount | ResolveCount
-MealEvent = MealsDelivered | MealServed | MealsDiscarded | CountCertified | CountResolved
+MealCommand = DeliverMeals | ServeMeal | DiscardMeals | ReverseMeals | CertifyCount | ResolveCount
+MealEvent = MealsDelivered | MealServed | MealsDiscarded | MealsReversed | CountCertified | CountResolved
 
 
 def evolve(count: MealCount, event: MealEvent) -> MealCount:
     meal = count.meals.setdefault(str(event.meal), Meal())
     match event:
-        case MealsDelivered():
-            meal.delivered += event.quantity
-        case MealServed():
-            meal.served[event.diner] = meal.served.get(event.diner, 0) + event.quantity
-        case MealsDiscarded():
-            meal.discarded += event.quantity
         case CountCertified():
             meal.certified, meal.review = event, True if event.discrepancy else None
-            return count
         case CountResolved():
             meal.review = False
-            return count
-    mark, said = _mark(event)
-    meal.marks[mark] = said
+        case MealsReversed():
+            meal.entries[f"{event.kind} {event.entry}"].reversed = True
+            _count(meal, event.kind, event.diner, -event.quantity)
+        case _:
+            kind, id, entry = _entry(event)
+            meal.entries[f"{kind} {id}"] = entry
+            _count(meal, kind, entry.diner, entry.quantity)
     return count
 
 
-def _mark(told: _Counted) -> tuple[str, str]:
-    """The mark that a delivery, a serving or a discard is known by, and what it says."""
+def _count(meal: Meal, kind: MealEntry, diner: Diner | None, quantity: int) -> None:
+    if kind is MealEntry.DELIVERY:
+        meal.delivered += quantity
+    elif kind is MealEntry.DISCARD:
+        meal.discarded += quantity
+    elif diner is not None:
+        meal.served[diner] = meal.served.get(diner, 0) + quantity
+
+
+def _entry(told: _Counted) -> tuple[MealEntry, str, Entry]:
+    """What an entry is of, its id, and what it says."""
     match told:
         case DeliverMeals() | MealsDelivered():
-            return f"delivery {told.delivery}", f"{told.quantity} delivered"
+            return MealEntry.DELIVERY, told.delivery, Entry(told.quantity)
         case ServeMeal() | MealServed():
-            return f"serving {told.serving}", f"{told.quantity} served to {told.diner}"
+            return MealEntry.SERVING, told.serving, Entry(told.quantity, told.diner)
         case DiscardMeals() | MealsDiscarded():
-            return f"discard {told.discard}", f"{told.quantity} discarded"
+            return MealEntry.DISCARD, told.discard, Entry(told.quantity)
+
+
+def reads(command: MealCommand) -> Iterable[Ref]:
+    if isinstance(command, CertifyCount):
+        return [Ref("meal_count", f"{command.site}:{day}") for day in _days_before(command.date)]
+    return ()
+
+
+def _days_before(day: date) -> list[date]:
+    """The days on which what is carried over to a day may have been kept, the last first."""
+    return [day - timedelta(days=n) for n in range(1, CARRIED.days + 1)]
 
 
 def decide(command: MealCommand, count: MealCount, context: Context) -> MealEvent | None:
@@ -97,16 +133,20 @@ def decide(command: MealCommand, count: MealCount, context: Context) -> MealEven
     if isinstance(command, ResolveCount):
         what = f"The count of {command.meal} at {command.site} on {command.date}"
         return CountResolved(**fields) if waits(meal.review, what) else None
-    mark, said = _mark(command)
-    if mark in meal.marks:
-        if meal.marks[mark] == said:
+    if isinstance(command, ReverseMeals):
+        return _reverse(command, meal, fields)
+    kind, id, entry = _entry(command)
+    known = meal.entries.get(f"{kind} {id}")
+    if known is not None:
+        if known == entry:
             return None
+        told = "reversed" if known.reversed else f"counted as: {_said(known, kind)}"
         raise rejected(
-            DistributionError.ALREADY_EXISTS,
-            f"The {mark} of {command.meal} was counted as: {meal.marks[mark]}. Count what came beside it under another "
-            "id.",
+            DistributionError.ALREADY_REVERSED if known.reversed else DistributionError.ALREADY_EXISTS,
+            f"The {kind} {id} of {command.meal} was {told}. Count what came beside it under another id.",
             site=command.site, date=str(command.date), meal=command.meal,
         )  # fmt: skip
+    _near(command, context)
     _open(command, meal)
     match command:
         case DeliverMeals():
@@ -117,6 +157,30 @@ def decide(command: MealCommand, count: MealCount, context: Context) -> MealEven
             return MealsDiscarded(**fields)
 
 
+def _said(entry: Entry, kind: MealEntry) -> str:
+    done = {
+        MealEntry.DELIVERY: "delivered",
+        MealEntry.SERVING: f"served to {entry.diner}",
+        MealEntry.DISCARD: "discarded",
+    }
+    return f"{entry.quantity} {done[kind]}"
+
+
+def _reverse(command: ReverseMeals, meal: Meal, fields: dict[str, Any]) -> MealsReversed | None:
+    entry = meal.entries.get(f"{command.kind} {command.entry}")
+    if entry is None:
+        raise rejected(
+            DistributionError.UNKNOWN_ENTRY,
+            f"No {command.kind} {command.entry} of {command.meal} was counted at {command.site} on {command.date}. "
+            "Check its kind, id and day.",
+            entry=command.entry,
+        )  # fmt: skip
+    if entry.reversed:
+        return None
+    _open(command, meal)
+    return MealsReversed(**fields, quantity=entry.quantity, diner=entry.diner)
+
+
 def _not_to_come(command: MealCommand, context: Context) -> None:
     """Refuse a day that has begun nowhere yet."""
     last = (context.now + FURTHEST_EAST).date()
@@ -124,6 +188,16 @@ def _not_to_come(command: MealCommand, context: Context) -> None:
         raise rejected(
             DistributionError.OCCURRED_IN_FUTURE,
             f"{command.date} is yet to come. Count meals once they are there; check the date.", date=str(command.date),
+        )  # fmt: skip
+
+
+def _near(command: DeliverMeals | ServeMeal | DiscardMeals, context: Context) -> None:
+    """Refuse to count meals of a day so long ago that it is a slip of the pen."""
+    if command.date < context.now.date() - LONG_AGO:
+        raise rejected(
+            DistributionError.INVALID_RANGE,
+            f"{command.date} is more than a year ago, and meals are counted on their day. Check the date.",
+            date=str(command.date),
         )  # fmt: skip
 
 
@@ -163,14 +237,34 @@ def _certify(
             f"{accounted}. Count again, or certify with discrepancy {off} and a reason.",
             there=there, accounted=accounted, discrepancy=off,
         )  # fmt: skip
+    kept = _kept_before(command, context)
+    if kept is not None and kept.kept != command.carried_over and command.reason is None:
+        raise rejected(
+            DistributionError.COUNT_DOES_NOT_ADD_UP,
+            f"{command.carried_over} would be carried over, and of {kept.date} {kept.kept} were kept, as certified. "
+            "Count again, or certify with a reason.",
+            carried_over=command.carried_over, kept=kept.kept, date=str(kept.date),
+        )  # fmt: skip
     served = MealsServed(**{str(diner): meal.served.get(diner, 0) for diner in Diner})
     return CountCertified(
         **fields,
         delivered=meal.delivered,
         served=served,
         discarded=meal.discarded,
+        kept_before=None if kept is None else kept.kept,
+        kept_on=None if kept is None else kept.date,
         certified_by=context.actor,
     )
+
+
+def _kept_before(command: CertifyCount, context: Context) -> CountCertified | None:
+    """The last certificate of the meal at the site before the day; None when none is near."""
+    for day in _days_before(command.date):
+        count: MealCount = context.read("meal_count", f"{command.site}:{day}")
+        meal = count.meals.get(str(command.meal))
+        if meal is not None and meal.certified is not None:
+            return meal.certified
+    return None
 
 
 def check(count: MealCount) -> list[str]:
@@ -181,4 +275,4 @@ def check(count: MealCount) -> list[str]:
     ]
 
 
-meal_count: Final = Decider(distribution, "meal_count", MealCount, MealCount, decide, evolve, check)
+meal_count: Final = Decider(distribution, "meal_count", MealCount, MealCount, decide, evolve, check, reads)

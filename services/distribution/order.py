@@ -27,7 +27,7 @@ from services.distribution.contract import (
     entitlement_id,
 )
 from services.distribution.entitlement import Entitlement, has_reason, limit_reached, not_eligible, used_as_others
-from services.distribution.goods import Catalogue, distinct, known_items, look, said, warnings
+from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
 from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
 from services.distribution.programme import Programme, bundle_for, limit_on, period_of, running
 from services.distribution.refusals import local_day, rejected, when
@@ -90,7 +90,7 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
         case CancelOrder():
             if order.stage is Stage.CANCELLED:
                 return None
-            open_still(order, command.order)
+            open_still(order, command.order, "There is nothing to cancel: check the order's id.")
             return OrderCancelled(
                 order=command.order, reason=command.reason, household=placed.household, session=placed.session,
                 occurred_at=at,
@@ -98,7 +98,12 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
         case RecordNoShow():
             if order.stage is Stage.NO_SHOW:
                 return None
-            open_still(order, command.order)
+            open_still(order, command.order, "Nobody is waited for: check the order's id.")
+            if order.stage is Stage.PLACED and _came(placed, context):
+                return OrderCancelled(
+                    order=command.order, reason="The household was served at the session without it.",
+                    household=placed.household, session=placed.session, occurred_at=at,
+                )  # fmt: skip
             return NoShowRecorded(
                 order=command.order, household=placed.household, session=placed.session, occurred_at=at
             )
@@ -158,7 +163,8 @@ def _place(command: PlaceOrder, order: Order, context: Context, at: datetime) ->
     has_room(session, command.session, command.slot)
     goods = command.lines or bundle_for(programme, announced.programme, household.size)
     known_items(catalogue, goods)
-    warned = warnings(catalogue, avoided(household, context), goods)
+    usual(unusual(catalogue, goods).values(), command.confirm_unusual)
+    warned = warnings(catalogue, avoided(command.household, context), goods)
     look(warned, command.seen_warnings)
     return OrderPlaced(
         **(dict(fields_of(command)) | {"occurred_at": at}), goods=goods, programme=announced.programme,
@@ -200,12 +206,19 @@ def _confirm(
     used = entitlement.used - (command.order in entitlement.claims)
     used += used_as_others(placed.household, placed.programme, period, context)
     if limit is not None and used >= limit.times and command.override_reason is None:
-        raise limit_reached(placed.household, placed.programme, period, used, limit)
+        asked = replace(placed, period=period)
+        raise limit_reached(asked, entitlement, used, limit, placed.session, context, but=command.order)
     return OrderConfirmed(
         order=command.order, household=placed.household, programme=placed.programme, period=period,
         session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,
         override_reason=command.override_reason, due_at=announced.ends_at + GRACE, occurred_at=at,
     )  # fmt: skip
+
+
+def _came(placed: OrderPlaced, context: Context) -> bool:
+    """Whether the household of an order was served at its session, at the table."""
+    claims: Entitlement = context.read("entitlement", entitlement_id(placed.household, placed.programme, placed.period))
+    return any(visit.session == placed.session for visit in claims.visits.values())
 
 
 def known(order: Order, id: str) -> OrderPlaced:
@@ -215,13 +228,13 @@ def known(order: Order, id: str) -> OrderPlaced:
     return order.placed
 
 
-def open_still(order: Order, id: str) -> None:
-    """Refuse an order that has ended."""
+def open_still(order: Order, id: str, what_to_do: str = "Place another.") -> None:
+    """Refuse an order that has ended, and say what to do."""
     if order.stage in (Stage.COMPLETED, Stage.CANCELLED, Stage.NO_SHOW):
         ended = {
             Stage.COMPLETED: "was handed out", Stage.CANCELLED: "was cancelled", Stage.NO_SHOW: "ended as a no-show"
         }  # fmt: skip
-        raise rejected(DistributionError.ORDER_ENDED, f"Order {id} {ended[order.stage]}. Place another.", order=id)
+        raise rejected(DistributionError.ORDER_ENDED, f"Order {id} {ended[order.stage]}. {what_to_do}", order=id)
 
 
 def check(order: Order) -> list[str]:

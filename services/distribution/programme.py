@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.distribution.contract import (
+    CATALOGUE,
     BundleSet,
     CloseProgramme,
     DistributionError,
@@ -20,9 +22,10 @@ from services.distribution.contract import (
     SetLimit,
     distribution,
 )
+from services.distribution.goods import Catalogue, known_items
 from services.distribution.refusals import TOLERANCE, local_day, rejected, when
 from shared.contract import fields_of
-from shared.decider import Context, Decider
+from shared.decider import Context, Decider, Ref
 
 
 @dataclass(slots=True)
@@ -56,6 +59,7 @@ ProgrammeEvent = ProgrammeOpened | ProgrammeClosed | BundleSet | LimitSet
 def evolve(programme: Programme, event: ProgrammeEvent) -> Programme:
     match event:
         case ProgrammeOpened():
+            programme.closed = False
             programme.name, programme.kind, programme.utc_offset = event.name, event.kind, event.utc_offset
         case ProgrammeClosed():
             programme.closed = True
@@ -72,16 +76,22 @@ def evolve(programme: Programme, event: ProgrammeEvent) -> Programme:
     return programme
 
 
+def reads(command: ProgrammeCommand) -> Iterable[Ref]:
+    return (Ref("goods", CATALOGUE),) if isinstance(command, SetBundle) else ()
+
+
 def decide(command: ProgrammeCommand, programme: Programme, context: Context) -> ProgrammeEvent | None:
     fields = dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}
     if isinstance(command, OpenProgramme):
         if not programme.kind:
             return ProgrammeOpened(**fields)
         as_it_is = (programme.name, programme.kind, programme.utc_offset)
-        if as_it_is == (command.name, command.kind, command.utc_offset) and not programme.closed:
-            return None
+        if as_it_is == (command.name, command.kind, command.utc_offset):
+            return ProgrammeOpened(**fields) if programme.closed else None
+        again = "To open it again, name the facts that it had; or choose" if programme.closed else "Choose"
         raise rejected(
-            DistributionError.ALREADY_EXISTS, f"There is, or was, a programme {command.programme}. Choose another id.",
+            DistributionError.ALREADY_EXISTS,
+            f"There is, or was, a programme {command.programme} with other facts. {again} another id.",
             programme=command.programme,
         )  # fmt: skip
     known(programme, command.programme)
@@ -89,6 +99,8 @@ def decide(command: ProgrammeCommand, programme: Programme, context: Context) ->
         case CloseProgramme():
             return None if programme.closed else ProgrammeClosed(**fields)
         case SetBundle():
+            catalogue: Catalogue = context.read("goods", CATALOGUE)
+            known_items(catalogue, command.lines)
             running(programme, command.programme)
             items = [line.item for line in command.lines]
             if len(set(items)) < len(items):
@@ -223,4 +235,4 @@ def check(programme: Programme) -> list[str]:
     return broken
 
 
-programme: Final = Decider(distribution, "programme", Programme, Programme, decide, evolve, check)
+programme: Final = Decider(distribution, "programme", Programme, Programme, decide, evolve, check, reads)

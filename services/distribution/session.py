@@ -22,12 +22,21 @@ from services.distribution.contract import (
     distribution,
 )
 from services.distribution.programme import Programme, running
-from services.distribution.refusals import TOLERANCE, rejected, when
+from services.distribution.refusals import TOLERANCE, is_late, rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 
 GRACE: Final = timedelta(hours=2)
 """How long after a session's end what is set aside for its orders waits."""
+
+LONGEST: Final = timedelta(days=7)
+"""How long a session is at most: one that is longer has a wrong date."""
+
+AHEAD: Final = timedelta(days=2 * 366)
+"""How long before it a session is announced at most."""
+
+EARLY: Final = timedelta(days=1)
+"""How long before its start a session may be opened."""
 
 
 @dataclass
@@ -78,6 +87,7 @@ def decide(command: SessionCommand, session: Session, context: Context) -> Sessi
                 raise _closed(command.session, session)
             if session.opened_at is not None and session.opened_at <= context.now + TOLERANCE:
                 return None
+            _may_open(command, session, context, at)
             return SessionOpened(**fields)  # anew, if it was opened by a clock that was ahead
         case CloseSession():
             return _close(command, session, at)
@@ -91,6 +101,20 @@ def decide(command: SessionCommand, session: Session, context: Context) -> Sessi
             return SlotBooked(**fields)
         case FreeSlot():
             return None if command.order in session.freed else SlotFreed(**fields)
+
+
+def _may_open(command: OpenSession, session: Session, context: Context, at: datetime) -> None:
+    """Refuse to open the doors of another day, or of a programme that is over. What was opened a while ago was."""
+    announced = scheduled(session, command.session)
+    if not is_late(command.occurred_at, context):
+        running(context.read("programme", announced.programme), announced.programme)
+    if at < announced.starts_at - EARLY:
+        raise rejected(
+            DistributionError.INVALID_RANGE,
+            f"Session {command.session} starts at {announced.starts_at:%Y-%m-%d %H:%M} UTC, more than a day later. "
+            "Check which session it is.",
+            session=command.session, starts_at=announced.starts_at.isoformat(),
+        )  # fmt: skip
 
 
 def _schedule(
@@ -111,6 +135,13 @@ def _schedule(
     if command.ends_at <= command.starts_at:
         raise rejected(
             DistributionError.INVALID_RANGE, "The session ends before it starts. Check the two moments.",
+            starts_at=command.starts_at.isoformat(), ends_at=command.ends_at.isoformat(),
+        )  # fmt: skip
+    if command.ends_at - command.starts_at > LONGEST or command.starts_at > context.now + AHEAD:
+        raise rejected(
+            DistributionError.INVALID_RANGE,
+            f"The session is from {command.starts_at:%Y-%m-%d %H:%M} to {command.ends_at:%Y-%m-%d %H:%M} UTC. One is "
+            f"of {LONGEST.days} days at most, and starts within two years: check the two moments.",
             starts_at=command.starts_at.isoformat(), ends_at=command.ends_at.isoformat(),
         )  # fmt: skip
     if command.slot_capacity is not None and command.slot_minutes is None:
@@ -217,13 +248,19 @@ def _has_slot(session: Session, announced: SessionScheduled, id: str, slot: date
         )  # fmt: skip
 
 
-def not_open(session: Session, id: str, at: datetime) -> str | None:
-    """Why nobody can be served at a session at a moment, in a sentence; None when it is open."""
+def not_open(session: Session, id: str, at: datetime, *, now: bool) -> str | None:
+    """Why nobody can be served at a session at a moment, in a sentence; None when it is open.
+
+    With `now` the moment is this service's own: doors that are closed are closed, and no clocks may differ.
+    """
     scheduled(session, id)
     if session.opened_at is None or at < session.opened_at - TOLERANCE:
         return f"Session {id} is not open. Open it first, with OpenSession."
-    if session.closed_at is not None and at > session.closed_at + TOLERANCE:
-        return f"Session {id} closed at {session.closed_at:%Y-%m-%d %H:%M} UTC."
+    if session.closed_at is not None and (now or at > session.closed_at + TOLERANCE):
+        return (
+            f"Session {id} closed at {session.closed_at:%Y-%m-%d %H:%M} UTC. If it was served before, record that with "
+            "`fact`."
+        )
     return None
 
 

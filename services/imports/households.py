@@ -18,11 +18,11 @@ from typing import Any, Final
 from services.distribution.contract import MAX_MEMBERS, AgeBand
 from services.imports import days
 from services.imports.ages import band_of, band_of_age, born_in
-from services.imports.allergens import allergens
 from services.imports.cells import Unreadable, whole
 from services.imports.columns import Usual, columns_in
 from services.imports.plan import ForAPerson, Planned, Read, Refused, command_id
 from services.imports.source import Columns, Row, column_name, likeliest_header, rows
+from services.inventory.contract import allergens_in
 from shared.errors import Invalid
 from shared.types import is_id
 
@@ -253,11 +253,11 @@ class _Reading:
 
     @staticmethod
     def _kept(row: Row, asked: list[Read], what: str) -> dict[str, str]:
-        labels, unknown = allergens(row.cells.get("allergens", ""))
+        labels, unknown = allergens_in(row.cells.get("allergens", ""))
         if unknown:
             reason = (
-                "has an allergen that is none of the known words, so it warns only of items that list just this word; "
-                "write the known word in the file, or give the items this one"
+                "has an allergen that is none of the known words, so it warns of every item, as none says that it has "
+                "none of it; write the known word in the file, if there is one"
             )
             asked.append(ForAPerson(row.line, what, reason, ", ".join(unknown)[:160]))
         kept = {"diet": row.cells.get("diet", ""), "allergens": ", ".join(labels)}

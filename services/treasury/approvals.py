@@ -10,6 +10,7 @@ from services.treasury.party import Party
 from services.treasury.posting import amount_text, rejected
 from services.treasury.state import Book
 from shared.decider import Context
+from shared.persons import is_among, person_of
 
 
 def rules_for(book: Book, expense: Expense) -> list[ApprovalRuleSet]:
@@ -43,15 +44,17 @@ def eligible(rule: ApprovalRuleSet, actor: str, mandate: str | None) -> bool:
     """
     if not rule.people and not rule.roles and not rule.bodies:
         return True
-    if actor in rule.people or mandate in rule.roles:
+    if is_among(actor, rule.people) or mandate in rule.roles:
         return True
     body, _, minute = (mandate or "").partition("/")
     return bool(minute) and body in rule.bodies
 
 
 def counted(rule: ApprovalRuleSet, approvers: Mapping[str, Sequence[str | None]]) -> int:
-    """How many of those who approved count for a rule; who acted under several mandates counts once."""
-    return sum(any(eligible(rule, who, mandate) for mandate in under) for who, under in approvers.items())
+    """How many people of those who approved count for a rule; who acted under several mandates counts once."""
+    return len({
+        person_of(who) for who, under in approvers.items() if any(eligible(rule, who, mandate) for mandate in under)
+    })  # fmt: skip
 
 
 def benefits(expense: Expense, context: Context) -> bool:

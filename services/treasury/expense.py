@@ -37,6 +37,7 @@ from services.treasury.rules import Refusals
 from services.treasury.state import Book
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.persons import is_among
 from shared.types import MAX_INTEGER
 
 ExpenseCommand = SubmitExpense | ChangeExpense | ApproveExpense | RejectExpense | AttachDocument
@@ -149,12 +150,13 @@ def _approve(command: ApproveExpense, expense: Expense, context: Context) -> Exp
     book: Book = context.read("book", command.book)
     opened(book, command.book)
     of_book(expense, command.expense, command.book)
-    given = expense.approvers.get(context.actor, [])
+    known_as = next((who for who in expense.approvers if is_among(who, [context.actor])), context.actor)
+    given = expense.approvers.get(known_as, [])
     if command.version == expense.version and expense.stage is Stage.APPROVED and context.mandate in given:
         return None
     debits, credits = postings_of(expense)  # noqa: A001
     chosen = _rules_to_approve_under(command, expense, book, context)
-    approvers = expense.approvers | {context.actor: [*given, context.mandate]}
+    approvers = expense.approvers | {known_as: [*given, context.mandate]}
     counts = [counted(rule, approvers) for rule in chosen]
     final = all(count >= rule.approvals for count, rule in zip(counts, chosen, strict=True))
     if not final and given and counts == [counted(rule, expense.approvers) for rule in chosen]:
@@ -163,7 +165,7 @@ def _approve(command: ApproveExpense, expense: Expense, context: Context) -> Exp
         judge(book, command.expense, today(book, context.now), debits, credits)
     return ExpenseApproved(
         expense=command.expense, book=command.book, version=command.version,
-        approver=context.actor, mandate=context.mandate, approvers=tuple(approvers),
+        approver=known_as, mandate=context.mandate, approvers=tuple(approvers),
         needed=max(rule.approvals for rule in chosen), rules=tuple(rule.rule for rule in chosen), final=final,
         hold=f"{command.expense}-{expense.version}" if final else None, debits=debits if final else (),
         credits=credits if final else (), occurred_at=at,
@@ -208,7 +210,7 @@ def _rules_to_approve_under(
 
 def _by_another(command: ApproveExpense, expense: Expense, context: Context) -> None:
     """Refuse an approval by who asked for the expense, or is paid."""
-    if context.actor in expense.submitters:
+    if is_among(context.actor, expense.submitters):
         raise rejected(
             TreasuryError.SECOND_PERSON_REQUIRED,
             f"{context.actor} submitted or changed expense {command.expense}. Somebody else approves it.",

@@ -16,6 +16,7 @@ from services.treasury.contract import (
     ExpenseSubmitted,
     Posting,
 )
+from shared.persons import is_among
 
 ExpenseEvent = ExpenseSubmitted | ExpenseChanged | ExpenseApproved | ExpenseRejected | DocumentAttached
 
@@ -83,7 +84,7 @@ def evolve(expense: Expense, event: ExpenseEvent) -> Expense:
 
 def check(expense: Expense) -> list[str]:
     broken = []
-    if not expense.approvers.keys().isdisjoint(expense.submitters):
+    if any(is_among(who, expense.submitters) for who in expense.approvers):
         broken.append("whoever submitted it approved it")
     if expense.stage is Stage.APPROVED and len(expense.approvers) < expense.needed:
         broken.append(f"it is approved by {len(expense.approvers)}, and needs {expense.needed}")

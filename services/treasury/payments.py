@@ -19,6 +19,7 @@ from services.treasury.rules import Refusals, posted_before, recalled
 from services.treasury.state import Book
 from shared.contract import fields_of
 from shared.decider import Context
+from shared.persons import is_among
 
 
 def pay_expense(command: PayExpense, book: Book, context: Context) -> ExpensePaid | None:
@@ -69,7 +70,7 @@ def _new_reference(command: PayExpense, context: Context) -> None:
 
 def _by_another(command: PayExpense, expense: Expense, context: Context) -> None:
     """Refuse a payment by who asked for the expense, approved it, or is paid."""
-    if context.actor in (*expense.submitters, *expense.approvers):
+    if is_among(context.actor, (*expense.submitters, *expense.approvers)):
         raise rejected(
             TreasuryError.SECOND_PERSON_REQUIRED,
             f"{context.actor} submitted, changed or approved expense {command.expense}. Somebody else pays it.",

@@ -218,6 +218,9 @@ async def test_a_card_that_two_households_have_is_to_be_looked_into_until_one_ha
     for household, card in (("h1", "k1"), ("h2", None), ("h3", "k1"), ("h4", "k4"), ("h5", "k4"), ("h6", "k6"),
                             ("h7", "k6")):  # fmt: skip
         hall.household(household, "adult", card=card)
+    for household in ("h8", "h9"):  # the card of one that was erased is given to another
+        hall.household(household, "adult", card="k8")
+    hall.record(c.PersonErased(kind="household", person="h8", stage=Erasure.ERASED, occurred_at=hall.now))
     hall.record(c.HouseholdsMerged(household="h5", into="h4", reason="twice", occurred_at=hall.now))
     hall.record(c.HouseholdChanged(household="h7", card="k7", occurred_at=hall.now))
     async with following(stage, made) as asked:
@@ -229,6 +232,8 @@ async def test_a_card_that_two_households_have_is_to_be_looked_into_until_one_ha
             ("h1", "card k1 is also on h3"), ("h3", "card k1 is also on h1"),
         ]  # fmt: skip
         assert (await asked.one(distribution.check_in, who="k4", now=NOW))["warnings"] == "h5 goes on as h4"
+        row = await asked.one(distribution.check_in, who="k8", now=NOW)
+        assert (row["household"], row["warnings"]) == ("h9", None)
 
 
 async def test_a_session_counts_households_once_and_who_gave_no_name_apart(stage: Stage) -> None:

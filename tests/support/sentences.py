@@ -46,11 +46,12 @@ _texts: dict[str, str] = {}
 class _States(dict[Ref, Any]):
     """The states that a decision reads: those that its command names, and any other when it is asked for."""
 
-    def __init__(self, world: World, named: Iterable[Ref]) -> None:
+    def __init__(self, world: World, own: Ref, named: Iterable[Ref]) -> None:
         super().__init__({ref: world.state(ref) for ref in named})
-        self._world = world
+        self._world, self._own = world, own
 
     def __missing__(self, ref: Ref) -> Any:
+        assert ref != self._own, "a decision asks to read the aggregate that it is about"
         return self._world.state(ref)
 
 
@@ -77,13 +78,14 @@ class World:
         spec = contract.command_of(command)
         assert contract.parse(spec.name, msgspec.json.encode(command)) == command, "the door changed the command"
         decider = self.deciders[spec.category]
-        reads = _States(self, decider.reads(command))
+        own = Ref(spec.category, spec.aggregate(command))
+        reads = _States(self, own, decider.reads(command))
         past = dict(self._recalled(decider.recalls(command)))
         before = self.snapshot()
         try:
             event = decider.decide(
                 command,
-                self.state(Ref(spec.category, spec.aggregate(command))),
+                self.state(own),
                 Context(now, actor, mandate, reads, past, blind, self._opened, self.is_erased),
             )
         finally:

@@ -84,6 +84,15 @@ def test_each_request_is_looked_at_anew() -> None:
     assert story.refused("ApproveErasure", actor="kim") == "NOT_CHECKED"
 
 
+@pytest.mark.parametrize("spelt", ["Amina", " amina", "AMINA ", "ａｍｉｎａ"])
+def test_a_second_person_is_not_the_first_one_spelt_otherwise(spelt: str) -> None:
+    story = Story()
+    story.do("RequestErasure", actor="amina", reason="asked in writing")
+    story.do("NoteObstacles", obstacles=[])
+    assert story.refused("ApproveErasure", actor=spelt) == "SECOND_PERSON_REQUIRED"
+    assert story.do("ApproveErasure", actor="amina-b") is not None
+
+
 def test_nobody_approves_what_they_asked_for() -> None:
     assert Story().asked().refused("ApproveErasure", actor="sam") == "SECOND_PERSON_REQUIRED"
 

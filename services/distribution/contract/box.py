@@ -32,14 +32,16 @@ from services.distribution.contract.base import (
 class BoxPacked:
     """Goods were packed for an order: `packed`, by lot. They stay in the box until it is handed out or unpacked.
 
-    `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are
-    written as those of OrderPlaced.
+    `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are written as
+    those of OrderPlaced. `breaches` are the rules that what was packed a while ago broke: a warning that nobody has
+    seen, an unusual quantity.
     """
 
     box: BoxCode
     order: OrderId
     lines: tuple[PackedLine, ...] = ()
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     packed: tuple[PackedLine, ...]
     household: Id
     programme: Id
@@ -48,6 +50,7 @@ class BoxPacked:
     site: Id
     people: People
     warnings: Annotated[str | None, REMARK] = None
+    breaches: tuple[DistributionError, ...] = ()
     occurred_at: Moment
 
 
@@ -55,14 +58,18 @@ class BoxPacked:
 class PackBox:
     """Pack a box for an order. Its lots left out are those that were set aside for the order.
 
+    More of an item than is usual in inventory needs `confirm_unusual`, if it had none when it was ordered.
+
     What is recalled is refused, and so is a line without a lot, or of unknown lot, of an item that has an open recall.
-    What was packed a while ago is recorded all the same, so that its hand-out can be, and waits in the box.
+    What was packed a while ago is recorded all the same, so that its hand-out can be, and waits in the box; so is what
+    nobody has seen the warnings of, which waits for ResolveHandOut.
     """
 
     box: NewBoxCode
     order: OrderId
     lines: Annotated[tuple[PackedLine, ...], Field(max_length=2 * MAX_LINES)] = ()
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     occurred_at: Moment | None = None
 
 
@@ -95,9 +102,9 @@ class BoxHandedOut:
 
     `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
     household was served twice), an authorisation that was over, an order that had ended, a box that was unpacked by
-    mistake, a household that was erased, goods that are recalled, or were not set aside any more. `hand_out` counts the
-    hand-outs of this box: more than one when one was reversed. `apart` are the items that were held under a lot of
-    their own when it was unpacked.
+    mistake, a household that was erased, goods that are recalled, or were not set aside any more, a warning that nobody
+    had seen, a moment before it was packed or its session opened. `hand_out` counts the hand-outs of this box: more
+    than one when one was reversed. `apart` are the items that were held under a lot of their own when it was unpacked.
     """
 
     box: BoxCode
@@ -165,7 +172,7 @@ class ReverseHandOut:
 
 @event(category="box")
 class HandOutResolved:
-    """Somebody looked into a box that was handed out against a rule, and closed its review.
+    """Somebody looked into a box that was packed or handed out against a rule, and closed its review.
 
     `note` says what was found.
     """
@@ -179,7 +186,7 @@ class HandOutResolved:
 @command(category="box", aggregate="box", makes=(HandOutResolved,))
 class ResolveHandOut:
     """Close the review of a box that was handed out against a rule; the hand-out stands. Who finds that it is still
-    here reverses it instead."""
+    here reverses it instead. Or of one that was packed while nobody saw its warnings, which they have by now."""
 
     box: BoxCode
     note: Note

@@ -119,7 +119,8 @@ class VisitRecorded:
     `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings`
     were given and seen, written as those of OrderPlaced; null of somebody who gave no name. `breaches` are the rules
     that a fact broke: the limit (served twice), eligibility, a session that was not open, a programme that is closed, a
-    proxy who may not collect, a household that goes on as another or was erased. `used` of `limit` times in the period
+    proxy who may not collect, a household that goes on as another or was erased, a warning that nobody had seen (of
+    which the household is to be told). `used` of `limit` times in the period
     are used with it.
     """
 
@@ -133,6 +134,7 @@ class VisitRecorded:
     collected_by: Id | None = None
     override_reason: Annotated[str | None, REMARK] = None
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     fact: bool = False
     site: Id
     goods: tuple[ItemLine, ...]
@@ -149,7 +151,8 @@ class RecordVisit:
     """Serve at the table: claim, goods and issue in one. `lines` left out are the standard box for the size.
 
     `visit` is an id that no other visit has, of no household: a UUID, say.
-    `people` left out are the household's members. An anonymous visit says how many people it is for.
+    `people` left out are the household's members. An anonymous visit says how many people it is for. More people than
+    live in a household, or more of an item than is usual in inventory, need `confirm_unusual`.
 
     With `fact`, or late, it reports what has happened and is recorded whatever it broke, or what has ended since. It is
     refused only for not saying what that was, and then says what to add or correct. It must state: a household that is
@@ -168,6 +171,7 @@ class RecordVisit:
     collected_by: Id | None = None
     override_reason: Note | None = None
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     fact: bool = False
     occurred_at: Moment | None = None
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from services.distribution.contract.base import Id, Moment, Revision, Text, command, event
+from services.distribution.contract.base import Id, Moment, Quantity, Revision, Text, command, event
 from services.inventory.contract import RecallScope
 
 CATALOGUE: Final = "catalogue"
@@ -26,7 +26,7 @@ class GoodsNoted:
     """What inventory says of an item: `revision` is that of the item's event. Allergens None are not known.
 
     `weight` is the net weight in g of one piece (unit each) or of 1,000 ml (unit ml); of unit g it is left out.
-    `chilled` says whether it must be kept cold.
+    `chilled` says whether it must be kept cold. `unusual_above` is the quantity above which somebody is asked twice.
     """
 
     item: Id
@@ -37,6 +37,7 @@ class GoodsNoted:
     allergens: tuple[Text, ...] | None = None
     chilled: bool = False
     retired: bool = False
+    unusual_above: Quantity | None = None
     occurred_at: Moment
 
 
@@ -52,6 +53,7 @@ class NoteGoods:
     allergens: Annotated[tuple[Text, ...], Field(max_length=60)] | None = None
     chilled: bool = False
     retired: bool = False
+    unusual_above: Quantity | None = None
     occurred_at: Moment | None = None
 
 

@@ -31,7 +31,12 @@ MAX_MEMBERS: Final = 30
 
 @value
 class Member:
-    """One person of a household. `allergens` are inventory's words for them, with commas between, none when empty."""
+    """One person of a household.
+
+    `allergens` are what they must not eat, with commas between, none when empty: gluten, crustaceans, eggs, fish,
+    peanuts, soybeans, milk, tree-nuts, celery, mustard, sesame-seeds, sulphur-dioxide-and-sulphites, lupin, molluscs,
+    and other names and foods of these (`walnut`, `dairy`, `shellfish`); any other word warns of every item.
+    """
 
     member: Id
     band: AgeBand = AgeBand.UNKNOWN
@@ -131,6 +136,10 @@ class MemberAdded:
 @command(category="household", aggregate="household", makes=(MemberAdded,))
 class AddMember:
     """Add a member. With `counted_already` the household's size had them in it, and stays.
+
+    `allergens` are what they must not eat, with commas between: gluten, crustaceans, eggs, fish, peanuts, soybeans,
+    milk, tree-nuts, celery, mustard, sesame-seeds, sulphur-dioxide-and-sulphites, lupin, molluscs,
+    and other names and foods of these (`walnut`, `dairy`, `shellfish`); any other word warns of every item.
 
     Who is listed already is refused: what is new about them (an allergy) would be lost. Remove them first.
     """

@@ -139,6 +139,46 @@ class DiscardMeals:
     occurred_at: Moment | None = None
 
 
+class MealEntry(StrEnum):
+    """What was counted: meals that came, that were eaten, or that were thrown away."""
+
+    DELIVERY = "delivery"
+    SERVING = "serving"
+    DISCARD = "discard"
+
+
+@event(category="meal_count")
+class MealsReversed:
+    """An entry of a day's count was a mistake and does not count: `quantity` of its meals, and whose they were
+    (`diner`) if it was a serving."""
+
+    site: Id
+    date: Date
+    meal: MealType
+    kind: MealEntry
+    entry: Id
+    reason: Note
+    quantity: Quantity
+    diner: Diner | None = None
+    occurred_at: Moment
+
+
+@command(category="meal_count", aggregate=meal_count_id, makes=(MealsReversed,))
+class ReverseMeals:
+    """Take back what was counted by mistake, before the count is certified.
+
+    `entry` is the id of the delivery, serving or discard that `kind` says it is; that id is not used again.
+    """
+
+    site: Id
+    date: Date
+    meal: MealType
+    kind: MealEntry
+    entry: Id
+    reason: Note
+    occurred_at: Moment | None = None
+
+
 @value
 class MealsServed:
     """How many meals were eaten, by who ate them."""
@@ -158,7 +198,9 @@ class CountCertified:
     """Somebody answers for a meal's count of the day. `discrepancy` is what it is off by: what became of the meals less
     what there was.
 
-    `carried_over` came from the day before; of `left_over`, `kept` are carried over to the next day.
+    `carried_over` came from the day before; of `left_over`, `kept` are carried over to the next day. The last count
+    that was certified in the seven days before kept `kept_before`, on `kept_on` (None: there was none): where
+    `carried_over` differs from it, `reason` says why.
     """
 
     site: Id
@@ -172,13 +214,19 @@ class CountCertified:
     delivered: int
     served: MealsServed
     discarded: int
+    kept_before: int | None = None
+    kept_on: Date | None = None
     certified_by: str
     occurred_at: Moment
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(CountCertified,))
 class CertifyCount:
-    """Certify a meal's count: it must add up, or say by how much it does not and why."""
+    """Certify a meal's count: it must add up, or say by how much it does not and why.
+
+    What is `carried_over` is what the last certified count of the site and meal kept, in the seven days before; a
+    `reason` says why if it is not.
+    """
 
     site: Id
     date: Date
@@ -215,6 +263,7 @@ class ResolveCount:
 
 
 __all__ = [
-    "CertifyCount", "CountCertified", "CountResolved", "DeliverMeals", "Diner", "DiscardMeals", "MealServed",
-    "MealType", "MealsDelivered", "MealsDiscarded", "MealsServed", "ResolveCount", "ServeMeal",
+    "CertifyCount", "CountCertified", "CountResolved", "DeliverMeals", "Diner", "DiscardMeals", "MealEntry",
+    "MealServed", "MealType", "MealsDelivered", "MealsDiscarded", "MealsReversed", "MealsServed", "ResolveCount",
+    "ReverseMeals", "ServeMeal",
 ]  # fmt: skip

@@ -56,6 +56,7 @@ class OrderPlaced:
     slot: Moment | None = None
     lines: tuple[ItemLine, ...] = ()
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     override_reason: Annotated[str | None, REMARK] = None
     goods: tuple[ItemLine, ...]
     programme: Id
@@ -68,7 +69,10 @@ class OrderPlaced:
 
 @command(category="order", aggregate="order", makes=(OrderPlaced,))
 class PlaceOrder:
-    """Ask for goods at a session; `lines` left out are the standard box for the household's size."""
+    """Ask for goods at a session; `lines` left out are the standard box for the household's size.
+
+    More of an item than is usual in inventory needs `confirm_unusual`.
+    """
 
     order: NewOrderId
     household: Id
@@ -76,6 +80,7 @@ class PlaceOrder:
     slot: Moment | None = None
     lines: Annotated[tuple[ItemLine, ...], Field(max_length=MAX_LINES)] = ()
     seen_warnings: bool = False
+    confirm_unusual: bool = False
     override_reason: Note | None = None
     occurred_at: Moment | None = None
 
@@ -139,9 +144,13 @@ class NoShowRecorded:
     occurred_at: Moment
 
 
-@command(category="order", aggregate="order", makes=(NoShowRecorded,))
+@command(category="order", aggregate="order", makes=(NoShowRecorded, OrderCancelled))
 class RecordNoShow:
-    """Record that nobody came for an order."""
+    """Record that nobody came for an order.
+
+    One that was never confirmed, of a household that was served at its session without it, is cancelled instead: they
+    came. What was confirmed had been set aside, and is a no-show whoever came.
+    """
 
     order: OrderId
     occurred_at: Moment | None = None

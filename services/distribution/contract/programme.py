@@ -31,7 +31,8 @@ class Every(StrEnum):
 
 @event(category="programme")
 class ProgrammeOpened:
-    """A programme began. `kind` is open: box, choice, breakfast, delivery, and what else there will be.
+    """A programme began, or began again after it was closed. `kind` is open: box, choice, breakfast, delivery, and what
+    else there will be.
 
     `utc_offset` is how many minutes its place is east of UTC: it says which day a visit is of.
     """
@@ -45,7 +46,7 @@ class ProgrammeOpened:
 
 @command(category="programme", aggregate="programme", makes=(ProgrammeOpened,))
 class OpenProgramme:
-    """Begin a programme."""
+    """Begin a programme; or one that was closed again, with the same facts: its bundles and limits stand."""
 
     programme: Id
     name: Text

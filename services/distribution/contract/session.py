@@ -30,7 +30,8 @@ class SessionScheduled:
 
 @command(category="session", aggregate="session", makes=(SessionScheduled,))
 class ScheduleSession:
-    """Announce a session; it may be ordered for from now on."""
+    """Announce a session; it may be ordered for from now on. It is of seven days at most, and starts within two
+    years."""
 
     session: Id
     programme: Id
@@ -55,7 +56,8 @@ class SessionOpened:
 @command(category="session", aggregate="session", makes=(SessionOpened,))
 class OpenSession:
     """Open the doors. They are opened once: whoever is served after they closed is of another session, or reported as a
-    fact. Doors that opened at a moment yet to come, by a clock that was ahead, are opened again."""
+    fact. They are opened at most a day before the session starts. Doors that opened at a moment yet to come, by a clock
+    that was ahead, are opened again."""
 
     session: Id
     occurred_at: Moment | None = None
@@ -63,7 +65,8 @@ class OpenSession:
 
 @event(category="session")
 class SessionClosed:
-    """The doors are closed. `no_shows` are the orders that nobody had come for; each is recorded as one."""
+    """The doors are closed. `no_shows` are the orders that nobody had come for; each is recorded as one, or cancelled
+    if it was never confirmed and the household was served without it."""
 
     session: Id
     note: Note | None = None

@@ -132,7 +132,8 @@ class Supply(Manager):
         facts = self._items[item]
         command = NoteGoods(
             item=item, revision=event.revision, name=facts.name, unit=facts.unit, weight=facts.net_weight,
-            allergens=facts.allergens, chilled=facts.storage is not StorageClass.AMBIENT, retired=retired,
+            allergens=facts.allergens, unusual_above=facts.unusual_above,
+            chilled=facts.storage is not StorageClass.AMBIENT, retired=retired,
         )  # fmt: skip
         return self.step(event, distribution, command, f"goods {item}")
 

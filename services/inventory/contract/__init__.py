@@ -5,6 +5,7 @@ Other services and the read models import this package and nothing else of inven
 
 from __future__ import annotations
 
+from services.inventory.contract.allergens import *
 from services.inventory.contract.base import *
 from services.inventory.contract.count import *
 from services.inventory.contract.donor import *

@@ -19,7 +19,7 @@ class Programmes(DistributionProjection):
     """
 
     name = "programmes"
-    version = 2
+    version = 3
     sums = False
     events = events_of("programme")
     tables = (
@@ -39,11 +39,13 @@ class Programmes(DistributionProjection):
     )  # fmt: skip
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
-        if isinstance(event.data, ProgrammeClosed | LimitSet):
+        if isinstance(event.data, ProgrammeOpened | ProgrammeClosed | LimitSet):
             yield "programmes", (event.data.programme,)
 
     def apply(self, event: Recorded, rows: Rows) -> None:
         match event.data:
+            case ProgrammeOpened() as data if (row := rows.get("programmes", (data.programme,))) is not None:
+                row["closed_at"] = None  # opened again, with the same facts
             case ProgrammeOpened() as data:
                 rows.put(
                     "programmes",

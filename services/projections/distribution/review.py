@@ -8,6 +8,8 @@ from typing import Any, Final
 from services.distribution.contract import (
     ANONYMOUS,
     BoxHandedOut,
+    BoxPacked,
+    BoxUnpacked,
     CountCertified,
     CountResolved,
     DistributionError,
@@ -30,9 +32,9 @@ letters. What was broken is not said again by the event that closes it, so that 
 
 class DistributionReview(DistributionProjection):
     """A row for each item to review; open while `closed_at` is null. `closed_by` says what closed it: reversed (the
-    visit, or the hand-out of the box, was taken back), or resolved (somebody has seen to it, and said so: ResolveVisit,
-    ResolveHandOut, ResolveCount, and ResolveStep for a refused step). `note` is what they found, `period` that of a
-    visit.
+    visit, or the hand-out of the box, was taken back), unpacked (the box was, before it left), or resolved (somebody
+    has seen to it, and said so: ResolveVisit, ResolveHandOut, ResolveCount, and ResolveStep for a refused step). `note`
+    is what they found, `period` that of a visit.
 
     What is said of a household, in `detail` and `note`, is sealed; what names none is in clear.
 
@@ -41,9 +43,10 @@ class DistributionReview(DistributionProjection):
     """
 
     name = "distribution_review"
-    version = 2
-    events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxHandedOut, HandOutReversed, HandOutResolved,
-                        CountCertified, CountResolved, ProcessStepRefused, ProcessStepResolved})  # fmt: skip
+    version = 3
+    events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxPacked, BoxUnpacked, BoxHandedOut,
+                        HandOutReversed, HandOutResolved, CountCertified, CountResolved, ProcessStepRefused,
+                        ProcessStepResolved})  # fmt: skip
     tables = (
         Table(
             "distribution_review_items",
@@ -64,7 +67,7 @@ class DistributionReview(DistributionProjection):
             case VisitReversed() | VisitResolved() as data:
                 for breach in BREACHES:
                     yield "distribution_review_items", (_kind(breach), _visit(data))
-            case HandOutReversed() | HandOutResolved() as data:
+            case BoxUnpacked() | HandOutReversed() | HandOutResolved() as data:
                 for breach in BREACHES:
                     yield "distribution_review_items", (_kind(breach), f"box:{data.box}")
             case CountResolved() as data:
@@ -77,17 +80,20 @@ class DistributionReview(DistributionProjection):
             case VisitRecorded() as data:
                 for breach in data.breaches:
                     _open(rows, (_kind(breach), _visit(data)), event, detail=data.override_reason, figure=data.used)
-            case BoxHandedOut() as data:
+            case BoxPacked() | BoxHandedOut() as data:
                 for breach in data.breaches:
                     _open(rows, (_kind(breach), f"box:{data.box}"), event, detail=f"order {data.order}")
+            case BoxUnpacked() as data:
+                for breach in BREACHES:
+                    _close(rows, (_kind(breach), f"box:{data.box}"), event, "unpacked", data.reason)
             case VisitReversed() as data:
                 for breach in BREACHES:
                     _close(rows, (_kind(breach), _visit(data)), event, "reversed", data.reason)
             case VisitResolved() as data:
                 for breach in BREACHES:
                     _close(rows, (_kind(breach), _visit(data)), event, "resolved", data.note)
-            case HandOutReversed() as data:
-                for breach in BREACHES:
+            case HandOutReversed() as data:  # what is in the box warns still
+                for breach in set(BREACHES) - {DistributionError.WARNING_NOT_SEEN}:
                     _close(rows, (_kind(breach), f"box:{data.box}"), event, "reversed", data.reason)
             case HandOutResolved() as data:
                 for breach in BREACHES:

@@ -68,7 +68,8 @@ _ORDERS: Final = Question(
     ),
     f"""WITH {ORDERS_NOW}
     SELECT o.order_id, o.household, h.name, o.session, {STATE} AS state, {WAITS} AS waits,
-           CASE WHEN {WAITS} IS NOT NULL THEN {SINCE} END AS since, o.box_code AS box,
+           CASE WHEN {WAITS} IS NOT NULL THEN {SINCE} END AS since,
+           CASE WHEN o.box_state <> 'unpacked' THEN o.box_code END AS box,
            (SELECT sum(value::bigint)::bigint FROM jsonb_each_text(o.goods)) AS asked, o.reserved, o.short, o.packed,
            o.issued, o.slot, o.due_at, o.programme, o.period, o.reason, o.override_reason, o.placed_at, o.ended_at,
            o.placed_by

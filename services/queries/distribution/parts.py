@@ -52,6 +52,7 @@ WAITS: Final = """CASE
     WHEN o.stage = 'confirmed' AND o.claimed IS NULL THEN 'its claim'
     WHEN o.stage = 'confirmed' AND o.box_state = 'packed' THEN 'to be handed out'
     WHEN o.stage = 'confirmed' AND o.answered < o.items THEN 'inventory to set its goods aside'
+    WHEN o.stage = 'confirmed' AND o.reserved = 0 THEN 'to be packed with --lines: nothing is set aside'
     WHEN o.stage = 'confirmed' THEN 'to be packed'
     WHEN o.stage IN ('cancelled', 'no_show', 'completed') AND o.box_state = 'packed' THEN 'its box to be unpacked'
     WHEN o.stage IN ('cancelled', 'no_show') AND o.claimed AND o.box_state IS DISTINCT FROM 'handed_out'
@@ -85,14 +86,19 @@ GOODS: Final = """goods AS (
 """The items as inventory describes them today, of the read model `visits_served`."""
 
 SHARED_CARDS: Final = """RECURSIVE twice AS (
-        SELECT card FROM households WHERE card IS NOT NULL GROUP BY card HAVING count(*) > 1
+        SELECT card FROM households h WHERE card IS NOT NULL
+            AND NOT EXISTS (SELECT FROM erased_households x WHERE x.household = h.household)
+        GROUP BY card HAVING count(*) > 1
     ),
     holders AS (
-        SELECT card, household, household AS holder, merged_into, registered_at FROM households JOIN twice USING (card)
+        SELECT card, household, household AS holder, merged_into, registered_at
+        FROM households h JOIN twice USING (card)
+        WHERE NOT EXISTS (SELECT FROM erased_households x WHERE x.household = h.household)
         UNION SELECT o.card, o.household, h.household, h.merged_into, o.registered_at
         FROM holders o JOIN households h ON h.household = o.merged_into
     ),
     shared_cards AS (
         SELECT card, string_agg(DISTINCT holder, ' and ') AS households, max(registered_at) AS since
         FROM holders WHERE merged_into IS NULL GROUP BY card HAVING count(DISTINCT holder) > 1)"""
-"""Cards that lead to several households; to those that they go on as, if they were merged. Begins a WITH."""
+"""Cards that lead to several households; to those that they go on as, if they were merged. Who was erased holds none.
+Begins a WITH."""

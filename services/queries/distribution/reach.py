@@ -97,7 +97,7 @@ _REACH: Final = Question(
     FROM told t LEFT JOIN households c USING (household)
     WHERE $3::text IS NULL OR t.item = $3
     ORDER BY NOT t.certain, t.state <> 'packed', t.since, t.kind, t.holder, t.item, t.lot""",  # noqa: S608
-    "It reached no box and no visit, or there is no such recall, lot or box.",
+    "",  # said by `reach`
 )  # fmt: skip
 
 # The recalls of the items in a box or a visit, and of all that those were made from: which of its lots they cover is
@@ -126,7 +126,13 @@ async def reach(
     if found.rows:
         return found
     held = await read(pool, "recall_reach_boxes", _HELD, what)
-    return await _recalls_of(pool, what, held.records, item) if held.records else found
+    if held.records:
+        return await _recalls_of(pool, what, held.records, item)
+    known = await read(pool, "recall_reach_boxes", "SELECT FROM reach_recalls WHERE recall = $1 LIMIT 1", what)
+    none = f"Recall {what} reached no box and no visit." if known.records else (
+        f"No recall, box or visit is called {what}, and no lot {what} went into one. Check the label."
+    )  # fmt: skip
+    return replace(found, message=none)
 
 
 async def _recalls_of(

@@ -89,6 +89,7 @@ _MEALS: Final = Question(
     (
         Column("date", "Day", "date", rank=1), Column("site", "Site", rank=1), Column("meal", "Meal", rank=1),
         Column("delivered", "Delivered", "number", rank=1), Column("carried_over", "Carried over", "number", rank=3),
+        Column("kept_before", "Kept before", "number", rank=3),
         Column("first", "First", "number", rank=3), Column("second", "Second", "number", rank=3),
         Column("program_adult", "Programme adults", "number", rank=3), Column("other", "Other", "number", rank=3),
         Column("served", "Served", "number", rank=1), Column("discarded", "Discarded", "number"),

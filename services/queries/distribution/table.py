@@ -35,8 +35,11 @@ _CHECK_IN: Final = Question(
         Column("eligible_until", "Eligible until", "date", rank=3), Column("proxies", "May collect"),
     ),
     f"""WITH RECURSIVE led AS (
-        SELECT household AS found_as, household, merged_into FROM households
-        WHERE card = $1 OR household = $1 OR household = ANY($2)
+        SELECT household AS found_as, household, merged_into FROM households h
+        WHERE household = $1 OR household = ANY($2) OR card = $1 AND (
+            NOT EXISTS (SELECT FROM erased_households x WHERE x.household = h.household)
+            OR NOT EXISTS (SELECT FROM households o LEFT JOIN erased_households x USING (household)
+                           WHERE o.card = $1 AND x.household IS NULL))
         UNION SELECT l.found_as, h.household, h.merged_into FROM led l JOIN households h ON h.household = l.merged_into
     ),
     found AS (
@@ -60,6 +63,7 @@ _CHECK_IN: Final = Question(
         SELECT f.root, 'card ' || m.card || ' is also on ' || string_agg(DISTINCT o.household, ', ') AS card
         FROM family f JOIN households m ON m.household = f.member JOIN households o ON o.card = m.card
         WHERE NOT EXISTS (SELECT FROM family g WHERE g.root = f.root AND g.member = o.household)
+            AND NOT EXISTS (SELECT FROM erased_households x WHERE x.household = o.household)
         GROUP BY f.root, m.card
     ),
     today AS (
@@ -71,7 +75,8 @@ _CHECK_IN: Final = Question(
     {ORDERS_NOW},
     seen AS (
         SELECT t.*, h.name, h.card, h.size, h.child, h.adult, h.senior, h.unknown, h.eligible_until, x.erased_at,
-               e.used, e.used_as_others, e.others, o.order_id, {STATE} AS order_state, o.box_code AS box, o.slot,
+               CASE WHEN t.session IS NOT NULL THEN e.used END AS used, e.used_as_others, e.others, o.order_id,
+               {STATE} AS order_state, o.box_code AS box, o.slot,
                o.claimed, o.short_of, o.warnings AS {OF_GOODS},
                o.stage = 'confirmed' AND o.box_state IS DISTINCT FROM 'handed_out' AS comes_for_it
         FROM today t JOIN households h USING (household) LEFT JOIN erased_households x USING (household)

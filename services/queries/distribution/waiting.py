@@ -45,6 +45,10 @@ _REVIEW: Final = Question(
                WHEN 'box_unpacked' THEN 'Find out what its order got; release hold unpacked-' || substr(r.subject, 5)
                    || ', if there is one; '
                WHEN 'recalled' THEN 'It holds what is recalled: tell the household; '
+               WHEN 'warning_not_seen'
+                   THEN 'Nobody saw a warning about its goods: look, and tell the household if it got them; '
+               WHEN 'clock_runs_back' THEN 'It is dated before it was packed, or its session opened: find out when; '
+               WHEN 'unusual' THEN 'It is for more people, or of more goods, than is usual: see whether that is right; '
                WHEN 'goods_taken' THEN 'Its goods were taken away: find out why, and tell the household; '
                WHEN 'household_erased' THEN 'The household was erased: register it anew, give it another card; '
                WHEN 'household_merged' THEN 'Serve the household that it goes on as, give it the right card; '
@@ -77,7 +81,7 @@ _STUCK: Final = Question(
         FROM orders_now o LEFT JOIN sessions s USING (session)
     )
     SELECT 'order' AS what, order_id AS id, waits, since,
-           CASE WHEN waits IN ('to be packed', 'to be handed out')
+           CASE WHEN (waits LIKE 'to be packed%' OR waits = 'to be handed out')
                     THEN 'kept until ' || to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI"Z"')
                 WHEN waits = 'to be confirmed' THEN 'its session is over'
                 WHEN waits = 'its box to be unpacked' THEN 'box ' || box_code || ' of an order that ended'
@@ -86,10 +90,11 @@ _STUCK: Final = Question(
                 ELSE 'fulfilment has not come to it' END AS why,
            CASE WHEN waits = 'to be confirmed' THEN 'Cancel the order, or place it for another session.'
                 WHEN waits = 'its box to be unpacked' THEN 'Unpack the box with UnpackBox.'
-                WHEN waits IN ('to be packed', 'to be handed out') THEN 'Hand it out, or record that nobody came.'
+                WHEN (waits LIKE 'to be packed%' OR waits = 'to be handed out')
+                    THEN 'Hand it out, or record that nobody came.'
                 ELSE 'See that distribution and inventory run: `commons status`.' END AS todo
     FROM waiting
-    WHERE CASE WHEN waits IN ('to be packed', 'to be handed out') THEN due_at < $1
+    WHERE CASE WHEN (waits LIKE 'to be packed%' OR waits = 'to be handed out') THEN due_at < $1
                WHEN waits = 'to be confirmed' THEN session_state = 'closed' OR ends_at < $1
                WHEN waits = 'its box to be unpacked' THEN true
                ELSE waits IS NOT NULL AND since < $2 END

@@ -126,6 +126,7 @@ def test_an_order_is_seen_from_the_card_to_the_recall_that_finds_its_box(commons
     items = until(lambda: commons("show", "review", "--json").json["distribution"]["rows"])
     assert [item["detail"] for item in items] == ["One was dropped."], "of nobody, in clear"
     send(commons, "ResolveCount", **meal, note="Seen to.")
+    assert "No recall, box or visit is called nosuch" in commons("show", "reach", "nosuch").out
     until(lambda: len(show(commons, "reach", "cp7")) == 3)
 
     commons.send("RecallLot", "--item", "chickpeas", "--recall", "rc-1", "--set", 'scope={"lots":["CP-7"]}',
@@ -255,7 +256,7 @@ def test_a_household_is_served_in_one_scan_and_told_which_option_answers_a_refus
     row = one(commons, "session", session)
     assert (row["households"], row["anonymous"]) == (1, 1)
     fact = commons("serve", "S-1", "--session", session, "--fact", "--json")
-    assert fact.json["event"]["data"]["breaches"] == ["LIMIT_REACHED"]
+    assert fact.json["event"]["data"]["breaches"] == ["LIMIT_REACHED", "WARNING_NOT_SEEN"]
     send(
         commons, "ResolveVisit", visit=fact.json["data"]["visit"], household="scan-h", programme="scan",
         period=fact.json["data"]["period"], note="Seen to.",
@@ -278,14 +279,26 @@ def test_a_household_whose_box_waits_gets_the_box_and_one_whose_order_is_to_be_p
     send(commons, "ConfirmOrder", order="waits-o")
     until(lambda: [row for row in show(commons, "orders", "waits-o") if row["waits"] == "to be packed"])
     done = commons("serve", "W-1", "--session", session)
-    assert done.code == 1 and "ORDER_WAITS" in done.err and "waits-o" in done.err
+    assert done.code == 1 and "ORDER_WAITS" in done.err and "waits-o" in done.err and "Pack it" in done.err
     send(commons, "PackBox", box="waits-b", order="waits-o")
     until(lambda: one(commons, "check-in", "W-1", "--session", session)["state"] == "packed")
-    assert commons("serve", "W-1", "--session", session, "--lines", "at-table-bulgur=1").code == 2
+    for beside in (("--lines", "at-table-bulgur=1"), ("--seen-warnings",), ("--confirm-unusual",)):
+        done = commons("serve", "W-1", "--session", session, *beside)
+        assert done.code == 2 and beside[0] in done.err, "what is said of a visit is not said of a box"
     done = commons("serve", "W-1", "--session", session)
     assert done.code == 0, done
     assert "Box waits-b of order waits-o waits for it." in done.out and "BoxHandedOut" in done.out
     until(lambda: one(commons, "check-in", "W-1", "--session", session)["state"] == "handed out")
+
+
+def test_what_is_unusual_is_confirmed_by_the_option_that_the_refusal_names(commons: Commons) -> None:
+    commons.send("RegisterItem", "--item", "at-table-rye", "--name", "Rye", "--unit", "each", "--set", "allergens=[]")
+    session = table(commons, "many", "at-table-rye", limit=None)
+    asked = ("serve", "--anonymous", "--session", session, "--lines", "at-table-rye=1", "--people", "adult=31")
+    done = commons(*asked)
+    assert done.code == 1 and "UNUSUAL" in done.err and "--confirm-unusual" in done.err
+    done = commons(*asked, "--confirm-unusual")
+    assert done.code == 0 and "VisitRecorded" in done.out
 
 
 def test_who_cannot_be_served_at_one_table_is_told_why(commons: Commons) -> None:

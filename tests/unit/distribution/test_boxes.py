@@ -191,6 +191,40 @@ def test_the_first_reason_is_answered(steps: tuple[Any, ...], command: Any, code
     given(*steps).when(command).then_rejected(code)
 
 
+def test_what_was_packed_a_while_ago_is_recorded_and_waits_until_somebody_saw_its_warnings() -> None:
+    stew = pack("b1", packed(1, "stew"))
+    ordered = given(*ORDERED)
+    ordered.when(stew).then_rejected(E.WARNING_NOT_SEEN)
+    ordered.when(replace(stew, occurred_at=ago(minutes=30), seen_warnings=True)).then(BoxPacked, breaches=())
+    late = ordered.when(replace(stew, occurred_at=ago(minutes=30))).then(BoxPacked, breaches=(E.WARNING_NOT_SEEN,))
+    late.when(hand_out()).then_rejected(E.WARNING_NOT_SEEN, box="b1")
+    left = late.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.WARNING_NOT_SEEN,))
+    left.when(ResolveHandOut(box="b1", note="They were told.")).then(HandOutResolved)
+    back = left.when(ReverseHandOut(box="b1", reason="The wrong box.")).then_event()
+    back.when(hand_out()).then_rejected(E.WARNING_NOT_SEEN)
+    back.when(ResolveHandOut(box="b1", note="It is without nuts.")).then(HandOutResolved)
+    seen = late.when(ResolveHandOut(box="b1", note="It is without nuts.")).then(HandOutResolved)
+    seen.when(hand_out()).then(BoxHandedOut, breaches=())
+    gone = late.when(unpack).then(BoxUnpacked)
+    gone.when(ResolveHandOut(box="b1", note="x")).then_nothing()
+
+
+def test_an_unusual_quantity_is_confirmed_once() -> None:
+    few = replace(CATALOGUED[0], revision=2, unusual_above=10)
+    many = some(rice=11)
+    hall = given(*HALL, few)
+    hall.when(place(lines=many)).then_rejected(E.UNUSUAL)
+    hall.when(place(lines=some(rice=10))).then_event()
+    ordered = given(*HALL, few, place(lines=many, confirm_unusual=True), confirm)
+    ordered.when(pack("b1", packed(11))).then(BoxPacked, breaches=())
+    other = given(*HALL, few, place(lines=some(milk=1)), confirm, claim())
+    instead = pack("b1", packed(6), R2, packed(4, lot="R3"))
+    other.when(instead).then_rejected(E.UNUSUAL)
+    other.when(replace(instead, confirm_unusual=True)).then(BoxPacked, breaches=())
+    late = other.when(replace(instead, occurred_at=ago(minutes=30))).then(BoxPacked, breaches=(E.UNUSUAL,))
+    late.when(hand_out()).then(BoxHandedOut, breaches=())
+
+
 # -- handing out and unpacking ----------------------------------------------------------------------------------------
 
 
@@ -339,7 +373,17 @@ def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
     early = given(*HALL, place(), confirm, claim(), reserved(), replace(pack(), occurred_at=at(9)))
     early.when(hand_out(), now=at(8, 54)).then_rejected(E.CLOCK_RUNS_BACK).when(hand_out()).then_event()
     early.when(hand_out(), now=at(8, 56)).then_event()
-    early.when(hand_out(fact=True), now=at(8, 54)).then_event()
+    early.when(hand_out(fact=True), now=at(8, 54)).then(BoxHandedOut, breaches=(E.CLOCK_RUNS_BACK,))
+
+
+def test_a_hand_out_dated_before_its_box_was_packed_or_the_doors_opened_is_looked_into() -> None:
+    known = given(*PACKED)  # packed at half past eight, the doors open at eight
+    known.when(hand_out(occurred_at=at(8, 26))).then(BoxHandedOut, breaches=())
+    known.when(hand_out(occurred_at=at(8, 20))).then(BoxHandedOut, breaches=(E.CLOCK_RUNS_BACK,))
+    early = given(*HALL, place(occurred_at=at(7)), replace(confirm, occurred_at=at(7)), claim(occurred_at=at(7)),
+                  reserved(), replace(pack(), occurred_at=at(7)))  # fmt: skip
+    early.when(hand_out(occurred_at=at(7, 30))).then(BoxHandedOut, breaches=(E.CLOCK_RUNS_BACK,))
+    early.when(hand_out(occurred_at=at(7, 56))).then(BoxHandedOut, breaches=())
 
 
 def test_an_unpacked_box_sends_what_must_be_kept_cold_to_be_looked_at() -> None:

@@ -34,9 +34,11 @@ from services.distribution.contract import (
     Every,
     FreeSlot,
     HouseholdRegistered,
+    MealEntry,
     MealsDelivered,
     MealsDiscarded,
     MealServed,
+    MealsReversed,
     MealType,
     MemberAdded,
     MemberRemoved,
@@ -57,6 +59,7 @@ from services.distribution.contract import (
     ResolveVisit,
     ReverseCompletion,
     ReverseHandOut,
+    ReverseMeals,
     ReverseVisit,
     RevokeProxy,
     ServeMeal,
@@ -157,6 +160,7 @@ meals = st.one_of(
     st.builds(lambda id, n: DiscardMeals(**MEAL, discard=id, quantity=n, **REASON), IDS, st.integers(1, 5)),
     st.builds(lambda over, left, off, why: CertifyCount(**MEAL, carried_over=over, left_over=left, discrepancy=off,
               reason=why), st.integers(0, 9), st.integers(0, 40), st.integers(-40, 40), WHY),
+    st.builds(lambda kind, id: ReverseMeals(**MEAL, kind=kind, entry=id, **REASON), st.sampled_from(MealEntry), IDS),
     st.just(ResolveCount(**MEAL, note="x")),
 )  # fmt: skip
 few = st.one_of(orders, serving, households, sessions)
@@ -249,9 +253,16 @@ def test_a_certified_count_adds_up_or_says_by_how_much_and_why(commands: list[An
     certified = [event for event in history if isinstance(event, CountCertified)]
     assert certified == history[-1:] or not certified
     for count in certified:
+        back = Counter(dict.fromkeys(MealEntry, 0))
+        for event in history:
+            if isinstance(event, MealsReversed):
+                back[event.kind] += event.quantity
         delivered = sum(event.quantity for event in history if isinstance(event, MealsDelivered))
         served = sum(event.quantity for event in history if isinstance(event, MealServed))
         discarded = sum(event.quantity for event in history if isinstance(event, MealsDiscarded))
+        delivered -= back[MealEntry.DELIVERY]
+        served -= back[MealEntry.SERVING]
+        discarded -= back[MealEntry.DISCARD]
         assert (count.delivered, count.served.total, count.discarded) == (delivered, served, discarded)
         off = served + discarded + count.left_over - delivered - count.carried_over
         assert off == count.discrepancy and (not off or count.reason)

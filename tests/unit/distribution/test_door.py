@@ -55,6 +55,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "ReverseCompletion": {"order": "o", "box": "b"},
     "ReverseHandOut": {"box": "b", "reason": "x"},
     "ReverseVisit": {"visit": "v", "programme": "p", "period": "2026-W47", "reason": "x"},
+    "ReverseMeals": MEAL | {"kind": "serving", "entry": "s", "reason": "Twice."},
     "RevokeProxy": {"household": "h", "proxy": "p"},
     "ScheduleSession": {
         "session": "s", "programme": "p", "site": "h", "name": "S", "starts_at": "2026-11-20T08:00:00Z",

@@ -144,7 +144,6 @@ def test_a_revoked_authorisation_counts_for_what_was_collected_before() -> None:
     revoked.when(revoke).then_nothing()
     again = revoked.when(neighbour).then(ProxyAuthorised)
     assert may_collect(again.state("household", "yilmaz"), "neighbour", NOW.date(), NOW)
-    given(yilmaz).when(revoke).then_nothing()
 
 
 # -- registered twice -------------------------------------------------------------------------------------------------
@@ -183,3 +182,15 @@ def test_a_household_knows_who_goes_on_as_it() -> None:
 def test_nothing_happens_in_the_future() -> None:
     given(yilmaz).when(replace(cleo, occurred_at=NOW + timedelta(minutes=4))).then_event()
     given(yilmaz).when(replace(cleo, occurred_at=NOW + timedelta(minutes=6))).then_rejected(E.OCCURRED_IN_FUTURE)
+
+
+def test_what_was_never_done_is_not_undone_and_a_slip_of_the_pen_is_told() -> None:
+    revoke = RevokeProxy(**WHO, proxy="neighbour")
+    known = given(yilmaz, okafor)
+    known.when(revoke).then_rejected(E.UNKNOWN_PROXY, proxy="neighbour")
+    known.when(unmerge).then_rejected(E.NOT_MERGED, into=None)
+    revoked = given(yilmaz, neighbour, revoke)
+    revoked.when(revoke).then_nothing()
+    parted = given(yilmaz, okafor, merge, unmerge)
+    parted.when(unmerge).then_nothing()
+    parted.when(replace(unmerge, into="silva")).then_rejected(E.NOT_MERGED)

@@ -16,12 +16,15 @@ from services.distribution.contract import (
     Diner,
     DiscardMeals,
     DistributionError,
+    MealEntry,
     MealsDelivered,
     MealsDiscarded,
     MealServed,
+    MealsReversed,
     MealsServed,
     MealType,
     ResolveCount,
+    ReverseMeals,
     ServeMeal,
 )
 from tests.support.distribution import NOW, given
@@ -86,6 +89,28 @@ def test_a_count_that_does_not_add_up_says_by_how_much_and_why() -> None:
     morning.when(replace(certify, left_over=4, kept=5)).then_rejected(E.INVALID_RANGE, kept=5, left_over=4)
 
 
+def test_what_is_carried_over_is_what_was_kept_or_it_is_said_why() -> None:
+    before = replace(certify, date=date(2026, 11, 18), carried_over=9, left_over=9, kept=3)
+    other = replace(before, date=date(2026, 11, 19), meal=MealType.LUNCH)
+    known = given(before, other)
+    seven = replace(certify, carried_over=7, left_over=7)
+    wrong = known.when(seven)
+    wrong.then_rejected(E.COUNT_DOES_NOT_ADD_UP, carried_over=7, kept=3, date="2026-11-18")
+    assert "of 2026-11-18 3 were kept" in str(wrong.refusal)
+    known.when(replace(seven, reason="The school kept four in its own fridge.")).then(
+        CountCertified, kept_before=3, kept_on=date(2026, 11, 18), discrepancy=0
+    )
+    known.when(replace(certify, carried_over=3, left_over=3)).then(CountCertified, kept_before=3)
+    known.when(certify).then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=3)
+    nothing = given(replace(before, kept=0))
+    nothing.when(seven).then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=0)
+    nothing.when(replace(seven, date=date(2026, 11, 17))).then(CountCertified, kept_before=None)
+    later = given(replace(before, date=date(2026, 11, 12)))
+    later.when(seven).then(CountCertified, kept_before=None, kept_on=None)
+    given(before, replace(before, date=date(2026, 11, 19), carried_over=3, left_over=5, discrepancy=2, kept=5,
+          reason="x")).when(seven).then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=5, date="2026-11-19")  # fmt: skip
+
+
 def test_nothing_is_counted_after_the_certificate() -> None:
     done = given(*MORNING, replace(certify, left_over=4))
     for late in (
@@ -103,6 +128,36 @@ def test_no_meal_is_of_a_day_that_has_begun_nowhere() -> None:
         given().when(replace(command, date=date(2026, 11, 21))).then_rejected(E.OCCURRED_IN_FUTURE, date="2026-11-21")
         given().when(replace(command, date=date(2026, 11, 21)), now=NOW + timedelta(minutes=30)).then_event()
     given().when(replace(serve, occurred_at=NOW + timedelta(hours=1))).then_rejected(E.OCCURRED_IN_FUTURE)
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "entry", "quantity"),
+    [
+        (deliver, MealEntry.DELIVERY, "d1", 40),
+        (serve, MealEntry.SERVING, "s1", 1),
+        (discard, MealEntry.DISCARD, "x1", 2),
+    ],
+)
+def test_an_entry_is_reversed_once_before_the_count_is_certified(
+    command: Any, kind: MealEntry, entry: str, quantity: int
+) -> None:
+    reverse = ReverseMeals(**HERE, kind=kind, entry=entry, reason="Typed twice.")
+    back = given(command).when(reverse).then(MealsReversed, quantity=quantity, diner=getattr(command, "diner", None))
+    back.when(reverse).then_nothing()
+    back.when(certify).then(CountCertified, delivered=0, served=MealsServed(), discarded=0, discrepancy=0)
+    back.when(command).then_rejected(E.ALREADY_REVERSED)
+    given().when(reverse).then_rejected(E.UNKNOWN_ENTRY, entry=entry)
+    given(command).when(replace(reverse, meal=MealType.LUNCH)).then_rejected(E.UNKNOWN_ENTRY)
+    sure = back.when(certify).then_event()
+    sure.when(reverse).then_nothing()
+    done = given(*MORNING, replace(certify, left_over=4))
+    done.when(reverse).then_rejected(E.COUNT_CERTIFIED)
+
+
+def test_meals_of_more_than_a_year_ago_are_a_slip_of_the_pen() -> None:
+    for command in (deliver, serve, discard):
+        given().when(replace(command, date=date(2025, 11, 18))).then_rejected(E.INVALID_RANGE, date="2025-11-18")
+        given().when(replace(command, date=date(2025, 11, 19))).then_event()
 
 
 def test_a_count_that_is_off_waits_until_somebody_has_looked_into_it() -> None:

@@ -11,6 +11,7 @@ import pytest
 from services.distribution.contract import (
     BookSlot,
     BoxPacked,
+    BundleLine,
     BundleSet,
     CancelOrder,
     CloseProgramme,
@@ -45,6 +46,7 @@ from services.distribution.contract import (
     SlotBooked,
     SlotFreed,
     Stage,
+    VisitRecorded,
     Warned,
     Warning,  # noqa: A004 - the field's own word
     warnings_said,
@@ -223,15 +225,46 @@ def test_a_programme_opens_once_and_ends() -> None:
     opened.when(replace(box, name="Parcels")).then_rejected(E.ALREADY_EXISTS, programme="box")
     closed = opened.when(CloseProgramme(programme="box")).then(ProgrammeClosed)
     closed.when(CloseProgramme(programme="box")).then_nothing()
-    closed.when(box).then_rejected(E.ALREADY_EXISTS)
     closed.when(limited).then_rejected(E.PROGRAMME_CLOSED)
     closed.when(SetBundle(programme="box", lines=())).then_rejected(E.PROGRAMME_CLOSED)
     for command in (CloseProgramme(programme="box"), limited, SetBundle(programme="box", lines=())):
         given().when(command).then_rejected(E.UNKNOWN_PROGRAMME, programme="box")
 
 
+def test_a_closed_programme_is_opened_again_with_the_same_facts() -> None:
+    closed = given(*HALL, CloseProgramme(programme="box"))
+    closed.when(replace(box, name="Bags")).then_rejected(E.ALREADY_EXISTS)
+    again = closed.when(box).then(ProgrammeOpened)
+    again.when(box).then_nothing()
+    again.when(visit()).then(VisitRecorded, goods=some(rice=2), limit=1)
+    again.when(CloseProgramme(programme="box")).then(ProgrammeClosed)
+
+
+def test_a_standard_box_is_of_what_there_is() -> None:
+    ryce = SetBundle(programme="box", lines=(BundleLine(item="ryce", quantity=1),))
+    given(*HALL).when(ryce).then_rejected(E.UNKNOWN_ITEM, item="ryce")
+
+
+def test_a_session_is_of_a_week_at_most_and_within_two_years() -> None:
+    known = given(*CATALOGUED, *PROGRAMME)
+    known.when(replace(friday, ends_at=at(8, day=27))).then_event()
+    known.when(replace(friday, ends_at=at(9, day=27))).then_rejected(E.INVALID_RANGE)
+    far = {"starts_at": datetime(2029, 11, 20, 8, tzinfo=UTC), "ends_at": datetime(2029, 11, 20, 9, tzinfo=UTC)}
+    known.when(replace(friday, **far)).then_rejected(E.INVALID_RANGE)
+
+
+def test_doors_are_opened_on_their_day_and_of_a_programme_that_goes_on() -> None:
+    known = given(*CATALOGUED, *PROGRAMME, friday)
+    opened = replace(doors, occurred_at=None)
+    known.when(opened, now=at(7, 59, day=19)).then_rejected(E.INVALID_RANGE, session="friday")
+    known.when(opened, now=at(8, day=19)).then_event()
+    closed = known.when(CloseProgramme(programme="box")).then_event()
+    closed.when(opened).then_rejected(E.PROGRAMME_CLOSED)
+    closed.when(doors).then(SessionOpened)  # it was, at eight
+
+
 def test_the_largest_bundle_that_fits_is_the_standard_box() -> None:
-    programme = given(*PROGRAMME)
+    programme = given(*CATALOGUED, *PROGRAMME)
     programme.when(PROGRAMME[1]).then_nothing()
     none = programme.when(SetBundle(programme="box", min_size=3, lines=())).then(BundleSet, lines=())
     none.when(SetBundle(programme="box", min_size=3, lines=())).then_nothing()
@@ -243,7 +276,7 @@ def test_the_largest_bundle_that_fits_is_the_standard_box() -> None:
 
 
 def test_a_limit_is_set_again_only_when_it_is_another() -> None:
-    programme = given(*PROGRAMME)
+    programme = given(*CATALOGUED, *PROGRAMME)
     programme.when(limited).then_nothing()
     programme.when(SetLimit(programme="box", times=1, every=Every.MONTH)).then(LimitSet, every=Every.MONTH)
 
@@ -276,7 +309,7 @@ def test_another_kind_of_period_holds_from_the_first_day_after_that_begins_one(
 
 
 def test_a_limit_that_has_not_taken_effect_gives_way_to_the_next() -> None:
-    monthly = given(*PROGRAMME, replace(limited, every=Every.MONTH))
+    monthly = given(*CATALOGUED, *PROGRAMME, replace(limited, every=Every.MONTH))
     yearly = monthly.when(replace(limited, every=Every.YEAR)).then(LimitSet, since=date(2027, 1, 1))
     assert [limit.every for limit in yearly.state("programme", "box").limits] == [Every.WEEK, Every.YEAR]
     back = yearly.when(limited).then(LimitSet, since=date(2026, 11, 20), every=Every.WEEK)
@@ -286,7 +319,7 @@ def test_a_limit_that_has_not_taken_effect_gives_way_to_the_next() -> None:
 
 
 def test_a_limit_that_was_set_before_another_is_looked_at_and_never_changes_what_was_counted() -> None:
-    changed = given(*PROGRAMME, replace(limited, every=Every.MONTH, occurred_at=at(9)))
+    changed = given(*CATALOGUED, *PROGRAMME, replace(limited, every=Every.MONTH, occurred_at=at(9)))
     early = replace(limited, times=2, occurred_at=at(8, 54))
     changed.when(early).then_rejected(E.CLOCK_RUNS_BACK, programme="box")
     changed.when(replace(early, occurred_at=at(8, 56))).then(LimitSet, since=date(2026, 11, 20))
@@ -295,7 +328,7 @@ def test_a_limit_that_was_set_before_another_is_looked_at_and_never_changes_what
     changed.when(overtaken, now=december).then_rejected(E.CLOCK_RUNS_BACK)
     late = replace(early, every=Every.MONTH, occurred_at=december - timedelta(days=1))
     changed.when(late, now=december).then(LimitSet, since=date(2026, 12, 3))
-    given(*PROGRAMME).when(replace(limited, times=2), now=at(8, 20)).then_rejected(E.CLOCK_RUNS_BACK)
+    given(*CATALOGUED, *PROGRAMME).when(replace(limited, times=2), now=at(8, 20)).then_rejected(E.CLOCK_RUNS_BACK)
 
 
 def test_an_order_counts_by_the_limit_that_holds_when_it_is_confirmed() -> None:
@@ -443,3 +476,26 @@ def test_an_order_that_is_expected_again_is_seen_by_whoever_closes_the_session()
     again.when(CloseSession(session="friday")).then_rejected(E.ORDERS_OPEN, orders=1)
     again.when(free).then_event().when(CloseSession(session="friday")).then_event()
     given(*HALL, book, free, CloseSession(session="friday")).when(replace(book, again=True)).then_event()
+
+
+def test_an_order_that_was_handed_out_is_no_no_show_and_nothing_is_advised_in_its_place() -> None:
+    done = given(*HALL, place(), confirm, complete)
+    for command, words in ((no_show, "was handed out. Nobody is waited for"), (cancel, "There is nothing to cancel")):
+        refused = done.when(command)
+        refused.then_rejected(E.ORDER_ENDED, order="o1")
+        assert words in str(refused.refusal) and "another" not in str(refused.refusal)
+
+
+def test_who_was_served_without_their_unconfirmed_order_is_no_no_show() -> None:
+    """They came, and nothing had been set aside."""
+    none = no_show
+    served = given(*HALL, place(), visit())
+    served.when(none).then(OrderCancelled, household="yilmaz", session="friday")
+    given(*HALL, place()).when(none).then(NoShowRecorded)
+    given(*HALL, place(), confirm, visit()).when(none).then(NoShowRecorded)
+    given(*HALL, place(), visit(household="okafor")).when(none).then(NoShowRecorded)
+    other = replace(friday, session="late", starts_at=at(9), ends_at=at(12))
+    elsewhere = given(
+        *HALL, other, replace(doors, session="late", occurred_at=at(8, 20)), place(session="late"), visit()
+    )
+    elsewhere.when(none).then(NoShowRecorded)

@@ -9,15 +9,19 @@ from typing import Any
 import pytest
 
 from services.distribution.contract import (
+    AddMember,
     AuthoriseProxy,
     CloseProgramme,
     CloseSession,
+    CompleteOrder,
+    ConfirmOrder,
     DistributionError,
     EntitlementClaimed,
     EntitlementReleased,
     Every,
     LimitSet,
     MergeHouseholds,
+    NoteBox,
     NoteMerge,
     OpenProgramme,
     People,
@@ -45,6 +49,7 @@ from tests.support.distribution import (
     HALL,
     LIMITED,
     NOW,
+    ORDERED,
     PROGRAMME,
     WEEK,
     ago,
@@ -52,12 +57,18 @@ from tests.support.distribution import (
     at,
     box,
     claim,
+    confirm,
     doors,
     friday,
     given,
+    goods,
+    hand_out,
     issued,
     limited,
     okafor,
+    pack,
+    packed,
+    place,
     some,
     visit,
     yilmaz,
@@ -96,6 +107,28 @@ def test_a_second_table_is_told() -> None:
     given(*HALL, claim()).when(visit()).then_rejected(E.LIMIT_REACHED, used=1)
 
 
+def test_an_order_that_waits_is_told_so_that_nobody_is_served_twice_for_it() -> None:
+    """Whoever reads that it was served looks no further, and overrides."""
+    noted = NoteBox(order="o1", box="b1", packed=True)
+    ordered = given(*HALL, place(), confirm, claim())
+    for steps, words in ((ordered, "order o1 waiting here (not packed yet)"),
+                         (ordered.when(noted).then_event(), "order o1 waiting here (box b1)")):  # fmt: skip
+        refused = steps.when(visit())
+        refused.then_rejected(E.LIMIT_REACHED, used=1, limit=1, orders=["o1"])
+        assert f"Household yilmaz has {words}: with it, 1 of 1 times are used in {WEEK}" in str(refused.refusal)
+    merge = given(*HALL, place(), confirm, claim(), *merged).when(visit(household="okafor"))
+    merge.then_rejected(E.LIMIT_REACHED, orders=["o1"])
+    second = ordered.when(place("o2")).then_event().when(ConfirmOrder(order="o2"))
+    second.then_rejected(E.LIMIT_REACHED, orders=["o1"])
+    again = given(*HALL, visit(), place(), claim(override_reason="x")).when(confirm)  # not itself
+    again.then_rejected(E.LIMIT_REACHED, used=1, orders=None)
+    handed = given(*ORDERED, pack(), noted, hand_out()).when(visit())
+    handed.then_rejected(E.LIMIT_REACHED, orders=None)
+    assert "was served 1 of 1 times" in str(handed.refusal)
+    done = given(*ORDERED, CompleteOrder(order="o1", box="b1")).when(visit())
+    done.then_rejected(E.LIMIT_REACHED, orders=None)
+
+
 def test_an_override_says_why() -> None:
     served = given(*HALL, visit())
     served.when(visit("v2", override_reason="A fire.")).then(VisitRecorded, used=2, breaches=())
@@ -120,12 +153,27 @@ def test_the_id_of_a_visit_is_its_own() -> None:
     known.when(visit()).then_nothing()
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"lines": some(rice=5)}, {"lines": some(rice=2)}, {"people": People(adult=9)}, {"collected_by": "p"},
+     {"session": "monday"}],
+)  # fmt: skip
+def test_a_visit_that_says_something_else_under_the_same_id_is_another(other: dict[str, Any]) -> None:
+    """It was answered as recorded, and its goods were never counted."""
+    known = given(*HALL, visit())
+    known.when(visit(**other)).then_rejected(E.ALREADY_EXISTS, visit="v1")
+    known.when(visit(occurred_at=ago(minutes=30), **other)).then_rejected(E.ALREADY_EXISTS)
+    two = some(rice=1, milk=1)
+    chosen = given(*HALL, visit(lines=two))
+    chosen.when(visit(lines=two[::-1], override_reason="x")).then_nothing()
+
+
 def test_without_a_name_there_is_no_limit_and_people_are_counted() -> None:
     first = given(*HALL).when(anonymous("v1", people=People(child=2, adult=1))).then(
         VisitRecorded, goods=some(rice=2), used=1, warnings=None
     )  # fmt: skip
     first.when(anonymous("v2")).then(VisitRecorded, used=1)
-    first.when(anonymous("v1")).then_nothing()
+    first.when(anonymous("v1", people=People(child=2, adult=1))).then_nothing()
     given(*HALL).when(anonymous(people=None)).then_rejected(E.PEOPLE_NEEDED)
     given(*HALL).when(anonymous(people=People())).then_rejected(E.PEOPLE_NEEDED)
     back = ReverseVisit(visit="v1", programme="box", period=WEEK, reason="Counted twice.")
@@ -205,11 +253,16 @@ def test_a_fact_that_does_not_say_what_happened_is_told_what_to_add(
     late.then_rejected(code)
 
 
-def test_a_fact_needs_nobody_to_look_at_warnings_that_are_named_all_the_same() -> None:
+@pytest.mark.parametrize("how", [{"fact": True}, {"occurred_at": ago(minutes=30)}])
+def test_a_fact_whose_warnings_nobody_saw_is_recorded_and_looked_into(how: dict[str, Any]) -> None:
+    """Somebody has to tell the household."""
     warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
-    given(*HALL).when(visit(fact=True, lines=some(stew=1))).then(
-        VisitRecorded, warnings=warnings_said(warned, ["stew"])
+    hall = given(*HALL)
+    hall.when(visit(lines=some(stew=1), **how)).then(
+        VisitRecorded, warnings=warnings_said(warned, ["stew"]), breaches=(E.WARNING_NOT_SEEN,)
     )
+    hall.when(visit(lines=some(stew=1), seen_warnings=True, **how)).then(VisitRecorded, breaches=())
+    hall.when(visit(lines=some(rice=1), **how)).then(VisitRecorded, breaches=())
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -252,7 +305,9 @@ def test_a_session_that_is_not_open_serves_nobody() -> None:
     shut.when(visit()).then_rejected(E.SESSION_NOT_OPEN)
     closed = given(*HALL, CloseSession(session="friday"))
     closed.when(visit(), now=at(9, 30)).then_rejected(E.SESSION_NOT_OPEN)
-    closed.when(visit(), now=at(8, 34)).then_event()
+    closed.when(visit(), now=at(8, 31)).then_rejected(E.SESSION_NOT_OPEN)
+    closed.when(visit(occurred_at=at(8, 31)), now=at(8, 32)).then(VisitRecorded, breaches=())  # by the sender's clock
+    closed.when(visit(fact=True), now=at(8, 31)).then(VisitRecorded, breaches=())
 
 
 def test_a_clock_that_runs_back_is_told_to_be_set() -> None:
@@ -359,6 +414,26 @@ def test_a_limit_that_changes_leaves_what_was_claimed() -> None:
     assert len(less.state("entitlement", f"yilmaz:box:{WEEK}").visits) == 2
 
 
+# -- what is unusual --------------------------------------------------------------------------------------------------
+
+FEW = replace(CATALOGUED[0], revision=2, unusual_above=10)
+
+
+@pytest.mark.parametrize("how", [{"people": People(adult=31)}, {"lines": some(rice=11)}])
+def test_what_is_unusual_is_confirmed_or_a_fact_that_is_looked_into(how: dict[str, Any]) -> None:
+    hall = given(*HALL, FEW)
+    hall.when(visit(**how)).then_rejected(E.UNUSUAL)
+    hall.when(anonymous(**how)).then_rejected(E.UNUSUAL)
+    hall.when(visit(**how, confirm_unusual=True)).then(VisitRecorded, breaches=())
+    hall.when(visit(**how, fact=True)).then(VisitRecorded, breaches=(E.UNUSUAL,))
+    hall.when(visit(**how, fact=True, confirm_unusual=True)).then(VisitRecorded, breaches=())
+
+
+def test_what_is_usual_is_not_asked_about() -> None:
+    given(*HALL, FEW).when(visit(people=People(adult=30), lines=some(rice=10))).then_event()
+    given(*HALL).when(visit(lines=some(rice=1000))).then_event()
+
+
 # -- warnings ---------------------------------------------------------------------------------------------------------
 
 
@@ -376,9 +451,56 @@ def test_an_allergen_of_anybody_in_the_household_warns() -> None:
     hall.when(visit(household="okafor", lines=some(stew=1))).then(VisitRecorded, warnings=warnings_said((), ["stew"]))
 
 
+def test_what_anybody_of_merged_households_avoids_warns() -> None:
+    """They are the same people, registered twice; whichever card they come with."""
+    peanuts = some(**{"peanut-butter": 1})
+    known = given(*HALL, *merged)
+    known.when(visit(household="okafor", lines=peanuts)).then_rejected(E.WARNING_NOT_SEEN)
+    known.when(place(household="okafor", lines=peanuts)).then_rejected(E.WARNING_NOT_SEEN)
+    ordered = given(*HALL, *merged, place(household="okafor"), confirm)
+    ordered.when(pack("b1", packed(1, "peanut-butter"))).then_rejected(E.WARNING_NOT_SEEN)
+    silva = RegisterHousehold(household="silva", size=1)
+    further = (MergeHouseholds(household="okafor", into="silva", reason="x"), NoteMerge(
+        household="silva", other="okafor", merged=True))  # fmt: skip
+    given(*HALL, silva, *merged, *further).when(visit(household="silva", lines=peanuts)).then_rejected(
+        E.WARNING_NOT_SEEN
+    )
+    parted = known.when(NoteMerge(household="okafor", other="yilmaz", merged=False)).then_event()
+    parted.when(visit(household="okafor", lines=peanuts)).then_event()
+
+
+def test_an_order_of_a_household_that_was_merged_since_warns_of_what_the_other_avoids() -> None:
+    milk = AddMember(household="okafor", member="m", allergens="milk", counted_already=True)
+    ordered = given(*HALL, milk, place(), confirm, *merged)
+    ordered.when(pack("b1", packed(1, "milk"))).then_rejected(E.WARNING_NOT_SEEN)
+
+
 def test_allergens_are_compared_however_they_are_written() -> None:
     nuts = replace(CATALOGUED[0], item="nut-bar", allergens=("tree-nuts",))
     given(*HALL, nuts).when(visit(lines=some(**{"nut-bar": 1}))).then_rejected(E.WARNING_NOT_SEEN)
+
+
+@pytest.mark.parametrize(
+    ("written", "item"),
+    [("peanut", "peanuts"), ("nut allergy", "peanuts"), ("nut allergy", "nuts"), ("milk|peanuts", "milk"),
+     ("walnut", "tree-nuts"), ("prawn", "crustaceans"), ("wheat", "gluten"), ("dragonfruit", "dragonfruits")],
+)  # fmt: skip
+def test_an_allergen_warns_however_it_is_written(written: str, item: str) -> None:
+    ada = AddMember(household="okafor", member="ada", allergens=written, counted_already=True)
+    known = given(*HALL, ada, goods("snack", item))
+    known.when(visit(household="okafor", lines=some(snack=1))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "snack", "warning": "allergen"}]
+    )
+
+
+def test_what_is_no_word_of_the_vocabulary_warns_of_every_item() -> None:
+    """No item's list says that there is no dragonfruit in it."""
+    ada = AddMember(household="okafor", member="ada", allergens="dragonfruit", counted_already=True)
+    known = given(*HALL, ada)
+    for item in ("rice", "milk", "stew"):
+        known.when(visit(household="okafor", lines=some(**{item: 1}))).then_rejected(
+            E.WARNING_NOT_SEEN, warnings=[{"item": item, "warning": "allergens_unknown"}]
+        )
 
 
 def test_a_household_whose_key_is_lost_is_warned_of_whatever_may_have_allergens() -> None:
@@ -411,6 +533,9 @@ def test_a_visit_is_reversed_once_and_its_claim_is_free() -> None:
     back.when(reverse).then_nothing()
     back.when(visit()).then_rejected(E.ALREADY_REVERSED, visit="v1")
     back.when(visit("v2")).then(VisitRecorded, used=1)
+    served = given(*HALL, visit())  # at half past eight
+    served.when(replace(reverse, occurred_at=at(8, 20))).then_rejected(E.CLOCK_RUNS_BACK, visit="v1")
+    served.when(replace(reverse, occurred_at=at(8, 26))).then_event()
     given(*HALL).when(reverse).then_rejected(E.UNKNOWN_VISIT, visit="v1")
     given(*HALL, claim("v1")).when(reverse).then_rejected(E.UNKNOWN_VISIT)
 
@@ -432,7 +557,7 @@ def test_a_claim_is_refused_for_what_has_ended_and_recorded_for_what_has_happene
     closed.when(claim("box-b1", fact=True)).then(EntitlementClaimed, over=True, used=2)
     given(*HALL, *merged).when(claim()).then_rejected(E.HOUSEHOLD_MERGED, into="okafor")
     given(*HALL, *merged).when(claim(fact=True)).then(EntitlementClaimed, over=False)
-    given(*PROGRAMME).when(claim()).then_rejected(E.UNKNOWN_HOUSEHOLD)
+    given(*CATALOGUED, *PROGRAMME).when(claim()).then_rejected(E.UNKNOWN_HOUSEHOLD)
 
 
 # -- the first of several reasons -------------------------------------------------------------------------------------
@@ -482,6 +607,7 @@ def test_ids_at_their_longest_and_figures_at_their_largest_fit() -> None:
     served = visit(
         "v" * 46, household=longest, programme=longest, session=longest, lines=some(rice=MAX_INTEGER),
         people=People(child=1000, adult=1000, senior=1000, unknown=1000), override_reason="w" * 2000,
+        confirm_unusual=True,
     )  # fmt: skip
     hall = given(*CATALOGUED, other, programme, session, replace(doors, session=longest))
     hall.when(served).then(VisitRecorded, used=1)

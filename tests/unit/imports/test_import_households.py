@@ -10,7 +10,6 @@ import pytest
 
 from services.distribution.contract import AgeBand, Member, RegisterHousehold, distribution
 from services.imports.ages import band_of, band_of_age, born_in
-from services.imports.allergens import allergens
 from services.imports.cells import Unreadable
 from services.imports.columns import column_map
 from services.imports.households import EXAMPLE, USUAL, Form, read_households
@@ -132,24 +131,6 @@ def test_a_file_without_a_household_column_is_refused_as_a_whole(tmp_path: Path)
         read(tmp_path, "name,size", "Ana,3")
 
 
-@pytest.mark.parametrize(
-    ("text", "words", "unknown"),
-    [
-        ("", (), ()),
-        ("None", (), ()),
-        ("Peanut allergy", ("peanuts",), ()),
-        ("lactose-free", ("milk",), ()),
-        ("Nüsse und Ei", ("eggs", "nuts", "tree-nuts"), ()),
-        ("shellfish / soya; SESAME", ("crustaceans", "molluscs", "sesame-seeds", "soybeans"), ()),
-        ("kiwi, milk", ("kiwi", "milk"), ("kiwi",)),
-        ("حليب", ("حليب",), ("حليب",)),
-        ("unknown", ("unknown",), ("unknown",)),
-    ],
-)
-def test_allergens_become_the_catalogue_s_words(text: str, words: tuple[str, ...], unknown: tuple[str, ...]) -> None:
-    assert allergens(text) == (words, unknown)
-
-
 def test_an_allergen_that_is_not_known_is_kept_and_shown_to_a_person(tmp_path: Path) -> None:
     found = read(tmp_path, "household,size,allergies", "h-1,3,kiwi")
     assert parsed(found)[0].members == (Member(member="m1", allergens="kiwi"),)
@@ -178,17 +159,6 @@ def test_a_card_that_two_households_have_is_listed_for_a_person_in_the_file_and_
         (3, "household h-2", "K1"), (4, "household h-3", "K3"),
     ]  # fmt: skip
     assert "household h-1" in found.for_a_person[0].reason and "household old-1" in found.for_a_person[1].reason
-
-
-def test_every_known_allergen_is_a_word_that_an_item_may_have() -> None:
-    from services.imports.allergens import _KNOWN
-    from services.inventory.contract import RegisterItem, inventory
-
-    for labels in set(_KNOWN.values()):
-        for label in labels:
-            item = inventory.parse("RegisterItem", {"item": "i", "name": "n", "unit": "each", "allergens": [label]})
-            assert isinstance(item, RegisterItem)
-            assert label in allergens(label)[0]
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,10 @@ def test_meals_are_added_up_by_who_ate_them_until_somebody_answers_for_the_count
     for serving, diner, quantity in (("s1", c.Diner.FIRST, 30), ("s2", c.Diner.FIRST, 4), ("s3", c.Diner.OTHER, 1)):
         hall.record(c.MealServed(**day, diner=diner, quantity=quantity, serving=serving, served=0))
     hall.record(c.MealsDiscarded(**day, discard="x", quantity=2, reason="too warm"))
+    hall.record(c.MealServed(**day, diner=c.Diner.SECOND, quantity=5, serving="twice", served=0))
+    hall.record(c.MealsReversed(
+        **day, kind=c.MealEntry.SERVING, entry="twice", reason="x", quantity=5, diner=c.Diner.SECOND
+    ))  # fmt: skip
     figures = ("delivered", "first", "second", "other", "discarded", "certified_by", "discrepancy")
     assert cut(MealCounts(), hall, *figures) == [(40, 34, 0, 1, 2, None, None)]
     hall.record(

@@ -295,3 +295,16 @@ def test_who_may_not_comes_before_who_asks_and_who_receives() -> None:
     own.when(approve()).then_rejected(E.SECOND_PERSON_REQUIRED)
     ready = approved(payee="ada")
     ready.when(approve(), actor="ada").then_rejected(E.OWN_BENEFIT)
+
+
+# -- who is another person --------------------------------------------------------------------------------------------
+
+
+def test_nobody_is_a_second_person_by_another_spelling() -> None:
+    for who in ("Sam", "SAM ", " sam"):
+        submitted().when(approve(), actor=who).then_rejected(E.SECOND_PERSON_REQUIRED)
+    one = by(submitted(), "ben", final=False)
+    one.when(approve(), actor="Ben").then_nothing()
+    assert list(expense(one).approvers) == ["ben"]
+    named = ruled(rule("all", approvals=1, people=("Ben",)))
+    by(named, "ben", final=True)

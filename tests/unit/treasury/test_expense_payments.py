@@ -228,6 +228,11 @@ def test_who_asked_or_approved_does_not_pay(who: str) -> None:
     held().when(pay(), actor=who).then_rejected(E.SECOND_PERSON_REQUIRED, actor=who)
 
 
+@pytest.mark.parametrize("who", ["Sam", "BEN", " cleo "])
+def test_who_asked_or_approved_does_not_pay_by_another_spelling(who: str) -> None:
+    held().when(pay(), actor=who).then_rejected(E.SECOND_PERSON_REQUIRED)
+
+
 def test_who_asked_for_an_earlier_version_does_not_pay() -> None:
     world = submitted().when(change(), actor="eve").then_event()
     for who in ("ben", "cleo"):
