@@ -122,7 +122,10 @@ async def fhir_search_p99(folder: Path) -> list[Figure]:
 
 
 async def fhir_import(folder: Path) -> list[Figure]:
-    """Records of 100 patients as FHIR ndjson, read, sent and acknowledged with 64 commands under way."""
+    """Records of 100 patients as FHIR ndjson, read, sent and acknowledged with 64 commands under way at most.
+
+    What is of one aggregate is sent one after the other, and encounters before what refers to them.
+    """
     files = folder / "fhir"
     files.mkdir()
     resources = 0
