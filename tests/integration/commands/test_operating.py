@@ -104,7 +104,7 @@ def test_a_whole_ledger_verifies(commons: Commons) -> None:
     assert told["ok"]
     assert {check["name"] for check in told["checks"]} == {
         f"{stream}: {checked}"
-        for stream in ("INVENTORY", "DISTRIBUTION", "TREASURY")
+        for stream in ("INVENTORY", "DISTRIBUTION", "TREASURY", "CLINIC")
         for checked in ("chain", "aggregates")
     }
 
