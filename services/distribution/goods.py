@@ -161,9 +161,10 @@ def warnings(
 ) -> tuple[Warned, ...]:
     """What somebody should look at before these goods go to a household that avoids some allergens.
 
-    An item whose allergens are not known warns too; so does any with allergens when what the household avoids cannot be
-    read any more, and every one when it avoids what is no word of the vocabulary: no list of allergens says of it that
-    it is not there. A household that avoids nothing is warned of nothing.
+    An item whose allergens are not known warns too, and so does one with a label that is no word of the vocabulary: it
+    may mean anything. So does any with allergens when what the household avoids cannot be read any more, and every one
+    when it avoids what is no word of the vocabulary: no list of allergens says of it that it is not there. A household
+    that avoids nothing is warned of nothing.
     """
     if not avoided:
         return ()
@@ -174,9 +175,15 @@ def warnings(
         has = goods.allergens if goods is not None else None
         if has and any(allergens_meant(label) & avoided for label in has):
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGEN)
-        elif has is None or strange or (has and CANNOT_BE_READ in avoided):
+        elif has is None or strange or (has and CANNOT_BE_READ in avoided) or any(map(_unclear, has)):
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGENS_UNKNOWN)
     return tuple(found.values())
+
+
+def _unclear(label: str) -> bool:
+    """Whether an item's label says something that is none of the vocabulary, or nothing at all."""
+    meant = allergens_meant(label)
+    return not meant or not meant.issubset(ALLERGENS)
 
 
 def said(warned: Iterable[Warned], lines: Iterable[ItemLine | PackedLine]) -> str:

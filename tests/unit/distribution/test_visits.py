@@ -503,6 +503,19 @@ def test_what_is_no_word_of_the_vocabulary_warns_of_every_item() -> None:
         )
 
 
+@pytest.mark.parametrize("label", ["unknown", "penuts", "satay", "may-contain-traces", "---"])
+def test_an_item_with_a_label_that_is_no_word_of_the_vocabulary_warns_whoever_avoids_something(label: str) -> None:
+    known = given(*HALL, goods("snack", "milk", label))
+    known.when(visit(lines=some(snack=1))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "snack", "warning": "allergens_unknown"}]
+    )
+    known.when(visit(household="okafor", lines=some(snack=1))).then(VisitRecorded)
+    ada = AddMember(household="okafor", member="ada", allergens="milk", counted_already=True)
+    known.when(ada).then_event().when(visit(household="okafor", lines=some(snack=1))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "snack", "warning": "allergen"}]
+    )
+
+
 def test_a_household_whose_key_is_lost_is_warned_of_whatever_may_have_allergens() -> None:
     """Nobody can tell any more what was in its records."""
     hall = given(*HALL)
