@@ -67,7 +67,7 @@ async def review(
 
     return await show_each(
         operator, {"stock": goods, "distribution": served, "money": money}, of=of or _asked(item or location, book),
-        csv=csv, at_least=at_least,
+        csv=csv, at_least=at_least, told={"distribution": distribution.review_told},
     )  # fmt: skip
 
 

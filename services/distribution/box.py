@@ -36,6 +36,7 @@ from services.distribution.goods import (
     known_items,
     look,
     lot_named,
+    nobody_looked,
     recalled,
     said,
     unusual,
@@ -64,15 +65,15 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed, `unseen` that nobody has looked at the warnings of what is in it. `review` says whether
-    a rule that was broken waits for somebody; None when none was."""
+    its hand-outs were reversed, `warnings` are those about what is in it, sealed, until somebody has looked at them.
+    `review` says whether a rule that was broken waits for somebody; None when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
     reversed: int = 0
     unpacked: BoxUnpacked | None = None
-    unseen: bool = False
+    warnings: str | None = None
 
 
 BoxCommand = PackBox | UnpackBox | HandOutBox | ReverseHandOut | ResolveHandOut
@@ -83,7 +84,7 @@ def evolve(box: Box, event: BoxEvent) -> Box:
     match event:
         case BoxPacked():
             box.packed, box.where = event, Where.PACKED
-            box.unseen = DistributionError.WARNING_NOT_SEEN in event.breaches
+            box.warnings = None if event.seen_warnings else event.warnings
             box.review = True if event.breaches else None
         case BoxUnpacked():
             box.where, box.unpacked = Where.UNPACKED, event
@@ -92,9 +93,9 @@ def evolve(box: Box, event: BoxEvent) -> Box:
             box.where, box.review = Where.HANDED_OUT, True if event.breaches else box.review
         case HandOutReversed():
             box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
-            box.review = True if box.unseen else None if box.review is None else False
+            box.review = None if box.review is None else False
         case HandOutResolved():
-            box.review, box.unseen = False, False
+            box.review, box.warnings = False, None
     return box
 
 
@@ -129,7 +130,9 @@ def decide(command: BoxCommand, box: Box, context: Context) -> BoxEvent | None:
             return _reverse(command, box, at)
         case ResolveHandOut():
             packed = _there(box, command.box)
-            if not waits(box.review, f"Box {command.box}"):
+            unseen = nobody_looked(box.warnings, context)
+            review = box.review or box.where is not Where.UNPACKED if unseen else box.review
+            if not waits(review, f"Box {command.box}"):
                 return None
             return HandOutResolved(box=command.box, note=command.note, household=packed.household, occurred_at=at)
 
@@ -202,12 +205,10 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
         look(unseen, command.seen_warnings)
     if strange and not command.confirm_unusual:
         breaches.append(DistributionError.UNUSUAL)
-    if unseen and not command.seen_warnings:
-        breaches.append(DistributionError.WARNING_NOT_SEEN)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
-        people=placed.people, warnings=said(warned, packed),
+        people=placed.people, warnings=said(warned, packed, unseen=bool(unseen) and not command.seen_warnings),
         breaches=tuple(breaches),
     )  # fmt: skip
 
@@ -303,15 +304,13 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         limit = limit_in(programme, packed.period)
         if limit is not None and used >= limit.times:
             breaches.append(DistributionError.LIMIT_REACHED)
-    if box.unseen:
-        if not fact:
-            raise rejected(
-                DistributionError.WARNING_NOT_SEEN,
-                f"Nobody has seen a warning about what is in box {command.box}. Look at it, and send ResolveHandOut or "
-                "unpack the box; if it was handed out, record that with `fact`.",
-                box=command.box,
-            )  # fmt: skip
-        breaches.append(DistributionError.WARNING_NOT_SEEN)
+    if not fact and nobody_looked(box.warnings, context):
+        raise rejected(
+            DistributionError.WARNING_NOT_SEEN,
+            f"Nobody has seen a warning about what is in box {command.box}. Look at it, and send ResolveHandOut or "
+            "unpack the box; if it was handed out, record that with `fact`.",
+            box=command.box,
+        )  # fmt: skip
     return BoxHandedOut(
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,

@@ -33,7 +33,17 @@ from services.distribution.contract import (
     fulfilment_of_visit,
 )
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
+from services.distribution.goods import (
+    Catalogue,
+    distinct,
+    known_items,
+    look,
+    nobody_looked,
+    said,
+    unusual,
+    usual,
+    warnings,
+)
 from services.distribution.household import (
     Household,
     avoided,
@@ -54,13 +64,15 @@ from shared.decider import Context, Decider, Ref
 @dataclass(slots=True)
 class Visit:
     """A visit: when and at which session, the site that its goods left from, and a digest of what was said. `review`
-    says whether a rule that it broke waits for somebody; None when it broke none."""
+    says whether a rule that it broke waits for somebody; None when it broke none. `warnings` are those about its
+    goods, sealed, until somebody has looked at them."""
 
     session: str
     site: str
     at: datetime
     said: str
     review: bool | None = None
+    warnings: str | None = None
 
 
 @dataclass
@@ -88,7 +100,8 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
             entitlement.claims.add(event.claim)
         case VisitRecorded():
             entitlement.visits[event.visit] = Visit(
-                event.session, event.site, event.occurred_at, _said(event), True if event.breaches else None
+                event.session, event.site, event.occurred_at, _said(event), True if event.breaches else None,
+                None if event.seen_warnings else event.warnings,
             )  # fmt: skip
         case EntitlementReleased():
             entitlement.claims.discard(event.claim)
@@ -97,7 +110,8 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
             entitlement.visits.pop(event.visit, None)
             entitlement.reversed.add(event.visit)
         case VisitResolved():
-            entitlement.visits[event.visit].review = False
+            visit = entitlement.visits[event.visit]
+            visit.review, visit.warnings = False, None
     return entitlement
 
 
@@ -160,7 +174,9 @@ def decide(command: EntitlementCommand, entitlement: Entitlement, context: Conte
         case ResolveVisit():
             if command.visit in entitlement.reversed:
                 return None
-            if not waits(_known_visit(command, entitlement).review, f"Visit {command.visit}"):
+            seen = _known_visit(command, entitlement)
+            review = True if nobody_looked(seen.warnings, context) else seen.review
+            if not waits(review, f"Visit {command.visit}"):
                 return None
             return VisitResolved(**(dict(fields_of(command)) | {"occurred_at": at}))
 
@@ -298,11 +314,10 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
     warned = warnings(catalogue, avoid, goods)
     if not fact:
         look(warned, command.seen_warnings)
-    elif warned and not command.seen_warnings:
-        breaches += (DistributionError.WARNING_NOT_SEEN,)
+    told = said(warned, goods, unseen=not command.seen_warnings)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,
-        warnings=None if household is None else said(warned, goods), breaches=breaches, used=before + 1,
+        warnings=None if household is None else told, breaches=breaches, used=before + 1,
         limit=None if limit is None else limit.times,
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from services.distribution.contract import (
     Warning,  # noqa: A004 - the field's own word
     distribution,
     warnings_said,
+    warnings_unseen,
 )
 from services.distribution.refusals import rejected, when
 from services.inventory.contract import ALLERGENS, RecallScope, allergens_meant, lot_form
@@ -186,9 +187,15 @@ def _unclear(label: str) -> bool:
     return not meant or not meant.issubset(ALLERGENS)
 
 
-def said(warned: Iterable[Warned], lines: Iterable[ItemLine | PackedLine]) -> str:
+def said(warned: Iterable[Warned], lines: Iterable[ItemLine | PackedLine], *, unseen: bool = False) -> str:
     """The warnings about goods of a household, to be sealed: there is a text whether there is a warning or not."""
-    return warnings_said(warned, [line.item for line in lines])
+    return warnings_said(warned, [line.item for line in lines], unseen=unseen)
+
+
+def nobody_looked(warnings: str | None, context: Context) -> bool:
+    """Whether a sealed text of warnings holds one that nobody has seen; one that nobody can open any more may."""
+    text = None if warnings is None else context.unseal(warnings)
+    return warnings is not None and (text is None or warnings_unseen(text))
 
 
 def look(warned: Iterable[Warned], seen: bool) -> None:

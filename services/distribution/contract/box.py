@@ -33,8 +33,8 @@ class BoxPacked:
     """Goods were packed for an order: `packed`, by lot. They stay in the box until it is handed out or unpacked.
 
     `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are written as
-    those of OrderPlaced. `breaches` are the rules that what was packed a while ago broke: a warning that nobody has
-    seen, an unusual quantity.
+    those of OrderPlaced, with `unseen` before them if nobody has looked at one yet. `breaches` are the rules that what
+    was packed a while ago broke: an unusual quantity.
     """
 
     box: BoxCode

@@ -45,8 +45,8 @@ _REVIEW: Final = Question(
                WHEN 'box_unpacked' THEN 'Find out what its order got; release hold unpacked-' || substr(r.subject, 5)
                    || ', if there is one; '
                WHEN 'recalled' THEN 'It holds what is recalled: tell the household; '
-               WHEN 'warning_not_seen'
-                   THEN 'Nobody saw a warning about its goods: look, and tell the household if it got them; '
+               WHEN 'look_at_warnings'
+                   THEN 'Nobody saw the warnings about its goods: look, and tell the household if it got them; '
                WHEN 'clock_runs_back' THEN 'It is dated before it was packed, or its session opened: find out when; '
                WHEN 'unusual' THEN 'It is for more people, or of more goods, than is usual: see whether that is right; '
                WHEN 'goods_taken' THEN 'Its goods were taken away: find out why, and tell the household; '

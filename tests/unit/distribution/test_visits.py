@@ -255,14 +255,19 @@ def test_a_fact_that_does_not_say_what_happened_is_told_what_to_add(
 
 @pytest.mark.parametrize("how", [{"fact": True}, {"occurred_at": ago(minutes=30)}])
 def test_a_fact_whose_warnings_nobody_saw_is_recorded_and_looked_into(how: dict[str, Any]) -> None:
-    """Somebody has to tell the household."""
+    """Somebody has to tell the household. That there is a warning is sealed, as what it says: it outlives nobody."""
+    resolve = ResolveVisit(visit="v1", household="yilmaz", programme="box", period=WEEK, note="They were told.")
     warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
     hall = given(*HALL)
     hall.when(visit(lines=some(stew=1), **how)).then(
-        VisitRecorded, warnings=warnings_said(warned, ["stew"]), breaches=(E.WARNING_NOT_SEEN,)
-    )
-    hall.when(visit(lines=some(stew=1), seen_warnings=True, **how)).then(VisitRecorded, breaches=())
-    hall.when(visit(lines=some(rice=1), **how)).then(VisitRecorded, breaches=())
+        VisitRecorded, warnings=warnings_said(warned, ["stew"], unseen=True), breaches=()
+    ).when(resolve).then(VisitResolved).when(resolve).then_nothing()
+    hall.when(visit(lines=some(stew=1), seen_warnings=True, **how)).then(
+        VisitRecorded, warnings=warnings_said(warned, ["stew"]), breaches=()
+    ).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
+    hall.when(visit(lines=some(rice=1), **how)).then(
+        VisitRecorded, warnings=warnings_said((), ["rice"]), breaches=()
+    ).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------

@@ -338,6 +338,44 @@ def test_whatever_a_box_broke_is_closed_with_it(hall: Hall, broken: c.Distributi
     assert cut(DistributionReview(), hall, "kind", "closed_by") == [(str(broken).lower(), "resolved")]
 
 
+def test_a_serving_that_nobody_was_asked_about_is_listed_whether_its_sealed_warnings_say_something_or_not(
+    hall: Hall,
+) -> None:
+    """Else the list would tell in clear which household may not eat what it got."""
+    stew = c.Warned(item="stew", warning=c.Warning.ALLERGEN)
+    some, none = c.warnings_said([stew], ["stew"], unseen=True), c.warnings_said((), ["rice"])
+    before = hall.now - timedelta(minutes=30)
+    hall.visit("v1", "h1", goods(stew=1), warnings=some, fact=True)
+    hall.visit("v2", "h2", goods(rice=1), warnings=none, occurred_at=before)
+    hall.visit("v3", "h3", goods(stew=1), warnings=some, fact=True, seen_warnings=True)
+    hall.visit("v4", "h4", goods(rice=1), warnings=none)
+    hall.visit("v5", None, goods(stew=1), fact=True)
+    found = cut(DistributionReview(), hall, "kind", "subject")
+    assert found == [("look_at_warnings", f"visit:h{n}:box:v{n}") for n in (1, 2)]
+    assert said(cut(DistributionReview(), hall, "detail")) == [some, none]
+    hall.record(c.VisitResolved(visit="v1", household="h1", **IN, note="told", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == ["resolved", None]
+
+
+def test_a_box_that_was_packed_a_while_ago_is_listed_until_somebody_looked_at_its_warnings(hall: Hall) -> None:
+    none = c.warnings_said((), ["rice"])
+    of = {"order": "o1", "household": "h1", "site": "hall"}
+    rice = packed("rice", 1)
+    box = hall.pack("b1", "o1", "h1", rice, warnings=none, occurred_at=hall.now - timedelta(minutes=30))
+    hall.pack("b2", "o2", "h2", rice, warnings=none)
+    assert cut(DistributionReview(), hall, "kind", "subject") == [("look_at_warnings", "box:b1")]
+    hall.hand_out(box, fact=True)
+    back = {"programme": "box", "period": WEEK, "session": "monday", "hand_out": 1, "unpacked": False}
+    hall.record(c.HandOutReversed(box="b1", **of, **back, reason="x", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == [None]
+    hall.record(c.BoxUnpacked(box="b1", **of, packed=(rice,), reason="x", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == ["unpacked"]
+    hall.hand_out(box, fact=True)  # it had been handed out all the same
+    assert cut(DistributionReview(), hall, "closed_by") == [None]
+    hall.record(c.HandOutResolved(box="b1", note="told", household="h1", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == ["resolved"]
+
+
 def test_a_visit_that_stands_is_closed_by_whoever_looked_into_it(hall: Hall) -> None:
     for household in ("h1", None):
         visit = f"v-{household}"
