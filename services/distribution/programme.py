@@ -48,7 +48,7 @@ class Programme:
     bundles: dict[int, tuple[ItemLine, ...]] = field(default_factory=dict)
     """The standard boxes, by the smallest household that gets them."""
     limits: list[Limit] = field(default_factory=list)
-    """In the order in which they take effect, one after another: a fact is counted by the one that held on its day."""
+    """In the order in which they take effect, one after another, each on another day: a fact is counted by the one that held on its day."""
     limited_at: datetime | None = None
 
 
@@ -71,7 +71,8 @@ def evolve(programme: Programme, event: ProgrammeEvent) -> Programme:
                 programme.bundles.pop(event.min_size, None)
         case LimitSet():
             day = local_day(event.occurred_at, programme.utc_offset)
-            programme.limits = [*_held(programme, day), Limit(event.times, event.every, event.since)]
+            before = [limit for limit in _held(programme, day) if event.since is None or limit.since != event.since]
+            programme.limits = [*before, Limit(event.times, event.every, event.since)]
             programme.limited_at = event.occurred_at
     return programme
 

@@ -127,6 +127,14 @@ def test_an_order_is_in_the_period_that_it_was_confirmed_for(hall: Hall) -> None
     assert cut(Orders(), hall, "order_id", "period") == [("o1", "2026-06")]
 
 
+def test_of_limits_that_were_set_on_one_day_the_last_one_holds(hall: Hall) -> None:
+    first, today = {"every": c.Every.WEEK, "since": None}, {"every": c.Every.WEEK, "since": hall.now.date()}
+    for times, how in ((1, first), (2, today), (3, today)):
+        hall.record(c.LimitSet(programme="box", times=times, **how, occurred_at=hall.now))
+    (limits,) = cut(Programmes(), hall, "limits")
+    assert [limit["times"] for limit in limits] == [1, 3]
+
+
 def test_a_programme_has_the_bundles_that_were_not_ended(hall: Hall) -> None:
     for size, lines in ((1, {"rice": 1}), (4, {"rice": 2}), (1, {})):
         bundle = tuple(c.BundleLine(item=item, quantity=quantity) for item, quantity in lines.items())
