@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import islice
 from typing import Final, Protocol
 
 from services.distribution.contract import (
@@ -399,7 +400,7 @@ def not_authorised(household: str, proxy: str) -> Exception:
 
 
 _TOLD: Final = 5
-"""Of how many claims it is looked up at most whether their orders wait: a decision reads no end of aggregates."""
+"""How many orders that wait are told of at most. Those that were handed out count as well, and tell of nothing."""
 
 
 class _Served(Protocol):
@@ -420,7 +421,7 @@ def limit_reached(
     """The refusal of serving a household once more, whose entitlement is `own`. An order that waits for it, beside
     `but`, is told: whoever overrides the limit for the sake of that serves it twice."""
     household = asked.household or ANONYMOUS
-    waiting = list(_waiting(household, asked, own, session, context, but))
+    waiting = list(islice(_waiting(household, asked, own, session, context, but), _TOLD))
     facts = {"household": household, "period": asked.period, "used": before, "limit": limit.times}
     if waiting:
         told = " and ".join(words for _, words in waiting)
@@ -448,7 +449,7 @@ def _waiting(
         claims = own
         if one != household:
             claims = context.read("entitlement", entitlement_id(one, asked.programme, asked.period))
-        for claim in sorted(claims.claims - {but})[:_TOLD]:
+        for claim in sorted(claims.claims - {but}):
             order = context.read("order", claim)
             if order.placed is None or order.stage != "confirmed":
                 continue

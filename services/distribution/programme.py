@@ -48,7 +48,7 @@ class Programme:
     bundles: dict[int, tuple[ItemLine, ...]] = field(default_factory=dict)
     """The standard boxes, by the smallest household that gets them."""
     limits: list[Limit] = field(default_factory=list)
-    """In the order in which they take effect, one after another, each on another day: a fact is counted by the one that held on its day."""
+    """In the order in which they take effect, each on another day: a fact is counted by the one that held on its day."""
     limited_at: datetime | None = None
 
 

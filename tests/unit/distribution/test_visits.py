@@ -129,6 +129,16 @@ def test_an_order_that_waits_is_told_so_that_nobody_is_served_twice_for_it() -> 
     done.then_rejected(E.LIMIT_REACHED, orders=None)
 
 
+def test_an_order_that_waits_is_told_however_many_were_handed_out_before_it() -> None:
+    done = [
+        step for n in range(1, 7)
+        for step in (place(f"o{n}"), ConfirmOrder(order=f"o{n}"), claim(f"o{n}"),
+                     CompleteOrder(order=f"o{n}", box=f"b{n}"))
+    ]  # fmt: skip
+    hall = given(*HALL, replace(limited, times=7), *done, place("o7"), ConfirmOrder(order="o7"), claim("o7"))
+    hall.when(visit()).then_rejected(E.LIMIT_REACHED, used=7, limit=7, orders=["o7"])
+
+
 def test_an_override_says_why() -> None:
     served = given(*HALL, visit())
     served.when(visit("v2", override_reason="A fire.")).then(VisitRecorded, used=2, breaches=())
