@@ -301,7 +301,7 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
                 household=packed.household, order=packed.order,
             )  # fmt: skip
         used = claims.used + used_as_others(packed.household, packed.programme, packed.period, context)
-        limit = limit_in(programme, packed.period)
+        limit = limit_in(programme, packed.period, day)
         if limit is not None and used >= limit.times:
             breaches.append(DistributionError.LIMIT_REACHED)
     if not fact and nobody_looked(box.warnings, context):

@@ -204,7 +204,7 @@ def _claim(
         )  # fmt: skip
     programme: Programme = context.read("programme", command.programme)
     before = used(command, entitlement, context)
-    limit = limit_in(programme, command.period)
+    limit = limit_in(programme, command.period, local_day(at, programme.utc_offset) if command.fact else None)
     over = limit is not None and before >= limit.times
     known(programme, command.programme)
     if not command.fact:

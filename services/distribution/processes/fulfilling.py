@@ -409,7 +409,7 @@ class Fulfilling(Manager):
             return
         claim = ClaimEntitlement(
             household=handed.household, programme=handed.programme, period=handed.period, fact=True,
-            claim=order.out[handed.box], asked_by=event.envelope.authid,
+            claim=order.out[handed.box], asked_by=event.envelope.authid, occurred_at=handed.occurred_at,
         )  # fmt: skip
         yield self.step(event, distribution, claim, "claim what was handed out")
 

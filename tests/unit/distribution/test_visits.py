@@ -11,6 +11,7 @@ import pytest
 from services.distribution.contract import (
     AddMember,
     AuthoriseProxy,
+    BoxHandedOut,
     CloseProgramme,
     CloseSession,
     CompleteOrder,
@@ -420,6 +421,19 @@ def test_a_claim_is_counted_by_the_limit_of_its_period() -> None:
     december.when(claim("o2", period="2026-12"), now=a_day(2, 12)).then_rejected(E.LIMIT_REACHED, used=1)
     given(*HALL[:-4], yilmaz).when(claim()).then(EntitlementClaimed, limit=1)
     given(*CATALOGUED, box, yilmaz).when(claim()).then(EntitlementClaimed, limit=None, over=False)
+
+
+def test_a_hand_out_is_counted_by_the_number_of_its_day() -> None:
+    two = replace(limited, times=2)
+    box_out = (place(), confirm, visit(occurred_at=at(8, 30), fact=True), pack("b1", packed()))
+    more = given(*HALL, *box_out, two)
+    on_sunday = {"now": at(10, day=22)}
+    left = given(*HALL, *box_out).when(two, **on_sunday).then_event()
+    left.when(hand_out(fact=True, occurred_at=at(9, 40)), **on_sunday).then(BoxHandedOut, breaches=(E.LIMIT_REACHED,))
+    left.when(hand_out(fact=True), **on_sunday).then(BoxHandedOut, breaches=())
+    left.when(claim(fact=True, occurred_at=at(9, 40)), **on_sunday).then(EntitlementClaimed, limit=1, over=True)
+    left.when(claim(fact=True), **on_sunday).then(EntitlementClaimed, limit=2, over=False)
+    more.when(hand_out(fact=True)).then(BoxHandedOut, breaches=())
 
 
 def test_a_limit_that_changes_leaves_what_was_claimed() -> None:
