@@ -26,7 +26,14 @@ from services.distribution.contract import (
     distribution,
     entitlement_id,
 )
-from services.distribution.entitlement import Entitlement, has_reason, limit_reached, not_eligible, used_as_others
+from services.distribution.entitlement import (
+    Entitlement,
+    claimed_before,
+    has_reason,
+    limit_reached,
+    not_eligible,
+    used_as_others,
+)
 from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
 from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
 from services.distribution.programme import Programme, bundle_for, limit_on, period_of, running
@@ -205,9 +212,11 @@ def _confirm(
     entitlement: Entitlement = context.read("entitlement", claimed)
     used = entitlement.used - (command.order in entitlement.claims)
     used += used_as_others(placed.household, placed.programme, period, context)
+    kept = claimed_before(placed.household, programme, placed.programme, day, context, but=command.order)
+    used += len(kept)
     if limit is not None and used >= limit.times and command.override_reason is None:
         asked = replace(placed, period=period)
-        raise limit_reached(asked, entitlement, used, limit, placed.session, context, but=command.order)
+        raise limit_reached(asked, entitlement, used, limit, placed.session, context, but=command.order, kept=kept)
     return OrderConfirmed(
         order=command.order, household=placed.household, programme=placed.programme, period=period,
         session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,

@@ -216,6 +216,17 @@ def period_of(programme: Programme, day: date) -> str:
     return _period(Every.WEEK if limit is None else limit.every, day)
 
 
+def kept_from(programme: Programme, day: date) -> tuple[str, date] | None:
+    """The period that a day was in by the kind of limit before, and the day since which it is in another; None when no
+    limit was of another kind. What was claimed for such a day before the limit was set is counted there."""
+    held = _held(programme, day)
+    while len(held) > 1:
+        last = held.pop()
+        if last.since is not None and held[-1].every is not last.every:
+            return _period(held[-1].every, day), last.since
+    return None
+
+
 def _first(period: str) -> date:
     """The first day of a period."""
     match len(period):

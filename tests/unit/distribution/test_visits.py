@@ -401,6 +401,24 @@ def test_another_kind_of_period_begins_with_the_next_whole_one_and_nobody_is_ser
     again.then(VisitRecorded, used=2, breaches=(E.LIMIT_REACHED,))
 
 
+def test_an_order_that_was_confirmed_before_another_kind_of_period_began_counts_in_the_one_of_its_day() -> None:
+    later = replace(friday, session="later", starts_at=a_day(3, 12), ends_at=a_day(3, 12) + timedelta(hours=2))
+    monday = replace(later, session="monday", starts_at=a_day(30), ends_at=a_day(30) + timedelta(hours=2))
+    both = given(*HALL, later, monday)
+    for session, breaches in (("later", (E.LIMIT_REACHED,)), ("monday", ())):
+        ordered = both.when(place(session=session)).then_event().when(confirm).then_event()
+        claimed = ordered.when(claim(period="2026-W49")).then_event().when(monthly).then_event()
+        served = claimed.when(fact("v1", "2026-12", a_day(3, 12)), now=a_day(3, 12))
+        used = 1 + len(breaches)
+        done = served.then(VisitRecorded, used=used, limit=1, breaches=breaches)
+        undo = ReverseVisit(visit="v1", household="yilmaz", programme="box", period="2026-12", reason="x")
+        done.when(undo, now=a_day(3, 12)).then(VisitReversed, used=used - 1)
+    second = both.when(place(session="later")).then_event().when(confirm).then_event()
+    second = second.when(claim(period="2026-W49")).then_event().when(monthly).then_event()
+    second = second.when(place("o2", session="later")).then_event()
+    second.when(ConfirmOrder(order="o2")).then_rejected(E.LIMIT_REACHED, used=1, period="2026-12", orders=["o1"])
+
+
 def test_a_fact_is_counted_in_the_period_and_by_the_number_of_its_day() -> None:
     """Whatever limit was set since."""
     hall = given(*HALL, from_december, LimitSet(
