@@ -100,11 +100,11 @@ _STUCK: Final = Question(
                ELSE waits IS NOT NULL AND since < $2 END
     UNION ALL
     SELECT 'visit', s.id, 'inventory to give ' || g.key || ' out', s.occurred_at,
-           coalesce(f.issued + f.unrecorded, 0) || ' of ' || g.value || ' were given out',
+           coalesce(f.issued, 0) || ' of ' || g.value || ' were given out',
            'See that distribution and inventory run: `commons status`; look at refused steps.'
     FROM served s CROSS JOIN LATERAL jsonb_each_text(s.goods) AS g
     LEFT JOIN fulfilment_lines f ON (f.fulfilment, f.item) = ('v-' || s.id, g.key)
-    WHERE s.kind = 'visit' AND s.recorded_at < $2 AND coalesce(f.issued + f.unrecorded, 0) < g.value::bigint
+    WHERE s.kind = 'visit' AND s.recorded_at < $2 AND coalesce(f.issued, 0) < g.value::bigint
     UNION ALL
     SELECT 'reservation', r.reservation || ' ' || r.item || ' at ' || r.location, 'an order', r.reserved_at,
            coalesce('order ' || o.order_id || ' is ' || replace(o.stage, '_', '-'), 'there is no such order'),
