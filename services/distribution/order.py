@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from services.distribution.contract import (
@@ -35,7 +35,7 @@ from services.distribution.entitlement import (
     used_as_others,
 )
 from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
-from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
+from services.distribution.household import Household, avoided, eligible, registered, same_people, served_as_itself
 from services.distribution.programme import Programme, bundle_for, limit_on, period_of, running
 from services.distribution.refusals import local_day, rejected, when
 from services.distribution.session import GRACE, Session, goes_on, has_room, scheduled
@@ -225,9 +225,20 @@ def _confirm(
 
 
 def _came(placed: OrderPlaced, context: Context) -> bool:
-    """Whether the household of an order was served at its session, at the table."""
-    claims: Entitlement = context.read("entitlement", entitlement_id(placed.household, placed.programme, placed.period))
-    return any(visit.session == placed.session for visit in claims.visits.values())
+    """Whether the household of an order was served at its session, at the table: under whichever of its ids, and in
+    whichever period the session's days are in by now."""
+    programme: Programme = context.read("programme", placed.programme)
+    session: Session = context.read("session", placed.session)
+    announced = scheduled(session, placed.session)
+    first, last = (local_day(moment, programme.utc_offset) for moment in (announced.starts_at, announced.ends_at))
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    periods = sorted({placed.period, *(period_of(programme, day) for day in days)})
+    for household in sorted(same_people(placed.household, context)):
+        for period in periods:
+            claims: Entitlement = context.read("entitlement", entitlement_id(household, placed.programme, period))
+            if any(visit.session == placed.session for visit in claims.visits.values()):
+                return True
+    return False
 
 
 def known(order: Order, id: str) -> OrderPlaced:
