@@ -26,6 +26,7 @@ from services.distribution.contract import (
     ServeMeal,
     distribution,
 )
+from services.distribution.goods import usual
 from services.distribution.refusals import rejected, waits, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -65,7 +66,7 @@ class MealCount:
 
 
 LONG_AGO: Final = timedelta(days=366)
-"""How long ago a day is whose meals are not counted any more."""
+"""How long ago a day is whose meals are counted only when somebody confirms it."""
 
 CARRIED: Final = timedelta(days=7)
 """How long before a day the certificate is looked for that says what was kept for it."""
@@ -192,13 +193,9 @@ def _not_to_come(command: MealCommand, context: Context) -> None:
 
 
 def _near(command: DeliverMeals | ServeMeal | DiscardMeals, context: Context) -> None:
-    """Refuse to count meals of a day so long ago that it is a slip of the pen."""
-    if command.date < context.now.date() - LONG_AGO:
-        raise rejected(
-            DistributionError.INVALID_RANGE,
-            f"{command.date} is more than a year ago, and meals are counted on their day. Check the date.",
-            date=str(command.date),
-        )  # fmt: skip
+    """Refuse to count meals of a day so long ago that it may be a slip of the pen, unless somebody confirmed it."""
+    long_ago = command.date < context.now.date() - LONG_AGO
+    usual([f"{command.date} is more than a year ago"] if long_ago else (), command.confirm_unusual)
 
 
 def _open(command: MealCommand, meal: Meal) -> None:

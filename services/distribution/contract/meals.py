@@ -69,12 +69,14 @@ class MealsDelivered:
     quantity: SomeMeals
     temperature: int | None = None
     received_by: Text | None = None
+    confirm_unusual: bool = False
     occurred_at: Moment
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(MealsDelivered,))
 class DeliverMeals:
-    """Record that meals arrived. `temperature` is in tenths of a degree Celsius."""
+    """Record that meals arrived. `temperature` is in tenths of a degree Celsius. A day more than a year ago needs
+    `confirm_unusual`."""
 
     site: Id
     date: Date
@@ -83,6 +85,7 @@ class DeliverMeals:
     quantity: SomeMeals
     temperature: Annotated[int, Field(ge=-1000, le=2000)] | None = None
     received_by: Text | None = None
+    confirm_unusual: bool = False
     occurred_at: Moment | None = None
 
 
@@ -97,12 +100,14 @@ class MealServed:
     quantity: Quantity
     serving: Id
     served: int
+    confirm_unusual: bool = False
     occurred_at: Moment
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(MealServed,))
 class ServeMeal:
-    """Count meals as they are handed over; `serving` names the mark on the sheet, so a repeat counts once."""
+    """Count meals as they are handed over; `serving` names the mark on the sheet, so a repeat counts once. A day more
+    than a year ago needs `confirm_unusual`."""
 
     site: Id
     date: Date
@@ -110,6 +115,7 @@ class ServeMeal:
     diner: Diner = Diner.FIRST
     quantity: Annotated[int, Field(ge=1, le=1_000)] = 1
     serving: Id
+    confirm_unusual: bool = False
     occurred_at: Moment | None = None
 
 
@@ -123,12 +129,13 @@ class MealsDiscarded:
     discard: Id
     quantity: SomeMeals
     reason: Note
+    confirm_unusual: bool = False
     occurred_at: Moment
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(MealsDiscarded,))
 class DiscardMeals:
-    """Record meals that nobody may eat."""
+    """Record meals that nobody may eat. A day more than a year ago needs `confirm_unusual`."""
 
     site: Id
     date: Date
@@ -136,6 +143,7 @@ class DiscardMeals:
     discard: Id
     quantity: SomeMeals
     reason: Note
+    confirm_unusual: bool = False
     occurred_at: Moment | None = None
 
 

@@ -154,9 +154,11 @@ def test_an_entry_is_reversed_once_before_the_count_is_certified(
     done.when(reverse).then_rejected(E.COUNT_CERTIFIED)
 
 
-def test_meals_of_more_than_a_year_ago_are_a_slip_of_the_pen() -> None:
+def test_meals_of_more_than_a_year_ago_are_a_slip_of_the_pen_or_confirmed() -> None:
     for command in (deliver, serve, discard):
-        given().when(replace(command, date=date(2025, 11, 18))).then_rejected(E.INVALID_RANGE, date="2025-11-18")
+        late = replace(command, date=date(2025, 11, 18))
+        given().when(late).then_rejected(E.UNUSUAL, unusual=["2025-11-18 is more than a year ago"])
+        given().when(replace(late, confirm_unusual=True)).then_event()
         given().when(replace(command, date=date(2025, 11, 19))).then_event()
 
 
