@@ -208,7 +208,9 @@ class CountCertified:
 
     `carried_over` came from the day before; of `left_over`, `kept` are carried over to the next day. The last count
     that was certified in the seven days before kept `kept_before`, on `kept_on` (None: there was none): where
-    `carried_over` differs from it, `reason` says why.
+    `carried_over` differs from it, `reason` says why. The next count, if one of the seven days after was certified
+    already, carried over `carried_after`, on `carried_on`: where it differs from `kept`, `reason` says why, and the
+    count is for review.
     """
 
     site: Id
@@ -224,8 +226,15 @@ class CountCertified:
     discarded: int
     kept_before: int | None = None
     kept_on: Date | None = None
+    carried_after: int | None = None
+    carried_on: Date | None = None
     certified_by: str
     occurred_at: Moment
+
+    @property
+    def carry_off(self) -> int:
+        """By how much what the next count carried over differs from what this one kept."""
+        return 0 if self.carried_after is None else self.carried_after - self.kept
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(CountCertified,))
@@ -233,7 +242,8 @@ class CertifyCount:
     """Certify a meal's count: it must add up, or say by how much it does not and why.
 
     What is `carried_over` is what the last certified count of the site and meal kept, in the seven days before; a
-    `reason` says why if it is not.
+    `reason` says why if it is not. So it does if `kept` is not what a count of the seven days after carried over that
+    was certified before this one.
     """
 
     site: Id

@@ -54,7 +54,7 @@ class DistributionReview(DistributionProjection):
     """
 
     name = "distribution_review"
-    version = 4
+    version = 5
     events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxPacked, BoxUnpacked, BoxHandedOut,
                         HandOutReversed, HandOutResolved, CountCertified, CountResolved, ProcessStepRefused,
                         ProcessStepResolved})  # fmt: skip
@@ -119,8 +119,8 @@ class DistributionReview(DistributionProjection):
             case HandOutResolved() as data:
                 for kind in KINDS:
                     _close(rows, (kind, f"box:{data.box}"), event, "resolved", data.note)
-            case CountCertified() as data if data.discrepancy:
-                _open(rows, ("count_off", _count(data)), event, detail=data.reason, figure=data.discrepancy)
+            case CountCertified() as data if off := data.discrepancy or data.carry_off:
+                _open(rows, ("count_off", _count(data)), event, detail=data.reason, figure=off)
             case CountResolved() as data:
                 _close(rows, ("count_off", _count(data)), event, "resolved", data.note)
             case ProcessStepRefused() as data:

@@ -414,6 +414,15 @@ def test_a_box_handed_out_without_a_claim_and_a_refused_step_wait_for_somebody(h
     assert said(cut(DistributionReview(), hall, "note")[:1]) == ["a second card"]
 
 
+def test_a_count_that_kept_other_meals_than_the_next_one_carried_over_is_for_review(hall: Hall) -> None:
+    day = {"site": "school", "date": date(2026, 6, 1), "delivered": 0, "served": c.MealsServed(), "discarded": 0}
+    certified = {**day, "certified_by": "ada", "carried_on": date(2026, 6, 2), "occurred_at": hall.now}
+    hall.record(c.CountCertified(**certified, meal=c.MealType.LUNCH, carried_after=7, reason="thrown away"))
+    hall.record(c.CountCertified(**certified, meal=c.MealType.SNACK, carried_after=0))
+    found = cut(DistributionReview(), hall, "kind", "subject", "figure", "detail")
+    assert found == [("count_off", "school:2026-06-01:lunch", 7, "thrown away")]
+
+
 # -- whom a recall reaches --------------------------------------------------------------------------------------------
 
 
