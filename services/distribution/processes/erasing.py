@@ -27,6 +27,7 @@ from services.distribution.contract import (
     OrderCancelled,
     OrderCompleted,
     OrderPlaced,
+    OriginNoted,
     PersonErased,
     ProgrammeOpened,
     RecallNoted,
@@ -35,6 +36,7 @@ from services.distribution.contract import (
     VisitReversed,
     distribution,
 )
+from services.distribution.origins import Origins, made_of, note
 from services.inventory.contract import RecallScope, lot_form
 from shared import erasing
 from shared.erasing import Person, some
@@ -73,8 +75,8 @@ class Erasing(erasing.Erasing):
 
     reads = (
         Happened, OrderPlaced, OrderCancelled, NoShowRecorded, OrderCompleted, CompletionReversed, BoxHandedOut,
-        HandOutReversed, VisitRecorded, VisitReversed, RecallNoted, HouseholdRegistered, EligibilityRenewed,
-        HouseholdsMerged, HouseholdsUnmerged, ProgrammeOpened,
+        HandOutReversed, VisitRecorded, VisitReversed, RecallNoted, OriginNoted, HouseholdRegistered,
+        EligibilityRenewed, HouseholdsMerged, HouseholdsUnmerged, ProgrammeOpened,
     )  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
@@ -86,6 +88,8 @@ class Erasing(erasing.Erasing):
         """Of each item and lot, the numbers of those who got it, in order."""
         self._recalls: dict[str, dict[str, tuple[int, RecallScope | None]]] = {}
         """Of each item and recall, the newest revision that was noted, and what it covers, unless it was lifted."""
+        self._origins: Origins = {}
+        """What lots were made from: a recall of that covers them too."""
         self._others: dict[str, set[str]] = {}
         """Of each household, those that go on as it and are not erased."""
         self._declared: set[str] = set()
@@ -123,6 +127,9 @@ class Erasing(erasing.Erasing):
                 recalls = self._recalls.setdefault(event.item, {})
                 if event.revision > recalls.get(event.recall, (0, None))[0]:
                     recalls[event.recall] = (event.revision, event.scope if event.open else None)
+                yield from (person for kind, person in self.under_way() if kind == _KIND)
+            case OriginNoted():
+                note(self._origins, event)
                 yield from (person for kind, person in self.under_way() if kind == _KIND)
             case HouseholdRegistered() | EligibilityRenewed():
                 declared = event.basis is not None or event.signature is not None
@@ -192,12 +199,24 @@ class Erasing(erasing.Erasing):
             id
             for item, recalls in self._recalls.items()
             for id, (_, scope) in recalls.items()
-            if scope is not None and self._has(number, item, scope)
+            if scope is not None and (self._has(number, item, scope) or self._has_made_of(number, item, scope))
         }  # fmt: skip
 
     def _has(self, number: int, item: str, scope: RecallScope) -> bool:
-        for (form, day), who in self._got.get(item, {}).items():
-            at = bisect_left(who, number)
-            if at < len(who) and who[at] == number and scope.covers(form or None, day):
-                return True
-        return False
+        return any(
+            scope.covers(form or None, day) and _among(number, who)
+            for (form, day), who in self._got.get(item, {}).items()
+        )
+
+    def _has_made_of(self, number: int, item: str, scope: RecallScope) -> bool:
+        """Whether a household got what was made of recalled goods, or may have as its lot is not known."""
+        return any(
+            (not form or form in forms) and _among(number, who)
+            for made, forms in made_of(self._origins, item, scope).items()
+            for (form, _), who in self._got.get(made, {}).items()
+        )
+
+
+def _among(number: int, who: array[int]) -> bool:
+    at = bisect_left(who, number)
+    return at < len(who) and who[at] == number

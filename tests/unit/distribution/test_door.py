@@ -35,6 +35,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "NoteGoods": {"item": "i", "revision": 1, "name": "I", "unit": "each"},
     "NoteIssued": {"order": "o", "goods": [{"item": "i", "quantity": 1, "site": "s", "movement": 1}]},
     "NoteMerge": {"household": "h", "other": "o", "merged": True},
+    "NoteOrigin": {"made": [{"item": "i", "lot": "B"}], "made_from": [{"item": "i", "lot": "A"}]},
     "NoteRecall": {"item": "i", "recall": "r", "revision": 1, "scope": {}, "open": True},
     "NoteReserved": {"order": "o", "site": "s", "goods": [{"item": "i", "asked": 2, "lots": LINES, "short": 0}]},
     "NoteReversal": {"order": "o"},

@@ -13,9 +13,11 @@ from services.distribution.contract import (
     ErasureRequested,
     HouseholdsMerged,
     HouseholdsUnmerged,
+    LotOf,
     NoShowRecorded,
     OrderCancelled,
     OrderCompleted,
+    OriginNoted,
     PersonErased,
     ProgrammeOpened,
     RecallNoted,
@@ -143,6 +145,27 @@ def recall(hall: Hall, *lots: str, item: str = "rice", revision: int = 1, begun:
 
 def merged(hall: Hall, household: str, into: str) -> None:
     hall.record(HouseholdsMerged(household=household, into=into, reason="twice", occurred_at=hall.now))
+
+
+@pytest.mark.parametrize(
+    ("given", "reached"),
+    [
+        (packed("rice", 2, "u-b9"), True),
+        (packed("rice", 2, "U-b8"), False),
+        (packed("milk", 2, "P"), True),
+        (packed("milk", 2), True),
+        (packed("milk", 2, "Q"), False),
+    ],
+)
+def test_an_open_recall_ties_who_got_what_was_made_of_it(given: Any, reached: bool) -> None:
+    hall = Hall().furnish()
+    hall.household("h-1", "adult")
+    hall.hand_out(hall.pack("b-1", "o-1", "h-1", given))
+    apart = LotOf(item="rice", lot="U-b9")
+    for made, source in ((apart, LotOf(item="rice", lot="A")), (LotOf(item="milk", lot="P"), apart)):
+        hall.record(OriginNoted(made=(made,), made_from=(source,), occurred_at=hall.now))
+    recall(hall, "A")
+    assert bool(told_of(hall)) == reached
 
 
 @pytest.mark.parametrize(

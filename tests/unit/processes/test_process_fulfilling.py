@@ -568,6 +568,18 @@ def test_an_unpacked_box_takes_what_was_set_apart_with_it_and_brings_it_back_unp
     assert friday.claims() == set() and friday.remembered() == {} and friday.refused() == []
 
 
+def test_what_was_set_apart_and_let_go_is_recalled_with_what_it_came_from(friday: Friday) -> None:
+    friday.boxed(milk=2)
+    friday.do("UnpackBox", box="b1", reason="The bag tore.")
+    friday.settle()
+    friday.inventory.do("ReleaseHold", item="milk", location="hall", hold="unpacked-b1")
+    friday.do("PackBox", box="b2", order="o1", lines=[{"item": "milk", "quantity": 2, "lot": "U-b1"}])
+    friday.inventory.do("RecallLot", item="milk", recall="r1", scope={"lots": ["M"]}, reason="Listeria.")
+    friday.settle()
+    with pytest.raises(Rejected, match=r"holds what is recalled: milk of lot U-b1 \(recall r1\)"):
+        friday.do("HandOutBox", box="b2")
+
+
 # -- what is remembered -----------------------------------------------------------------------------------------------
 
 
