@@ -25,6 +25,7 @@ from services.distribution.contract import (
     Stage,
     UnpackBox,
     Warned,
+    claim_of_box,
     distribution,
     entitlement_id,
     warnings_in,
@@ -64,13 +65,14 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed, `unseen` that nobody has looked at the warnings of what is in it. `review` says whether
+    its hand-outs were reversed, `claim` what its last one counted by, `unseen` that nobody has looked at the warnings of what is in it. `review` says whether
     a rule that was broken waits for somebody; None when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
     reversed: int = 0
+    claim: str = ""
     unpacked: BoxUnpacked | None = None
     unseen: bool = False
 
@@ -89,6 +91,7 @@ def evolve(box: Box, event: BoxEvent) -> Box:
             box.where, box.unpacked = Where.UNPACKED, event
             box.review = None if box.review is None else False
         case BoxHandedOut():
+            box.claim = event.claim
             box.where, box.review = Where.HANDED_OUT, True if event.breaches else box.review
         case HandOutReversed():
             box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
@@ -316,6 +319,7 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,
         packed=packed.packed, people=packed.people, claimed=claimed, breaches=tuple(breaches),
+        claim=packed.order if stage is Stage.CONFIRMED else claim_of_box(command.box, box.reversed + 1),
         hand_out=box.reversed + 1, apart=() if box.unpacked is None else box.unpacked.quarantine,
     )  # fmt: skip
 
@@ -333,7 +337,7 @@ def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed
         )  # fmt: skip
     return HandOutReversed(
         box=command.box, reason=command.reason, hand_out=box.reversed + 1, unpacked=box.unpacked is not None,
-        order=packed.order,
+        claim=box.claim, order=packed.order,
         household=packed.household, programme=packed.programme, period=packed.period, session=packed.session,
         site=packed.site, occurred_at=at,
     )  # fmt: skip

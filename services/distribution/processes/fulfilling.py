@@ -71,10 +71,11 @@ from services.distribution.contract import (
     Stage,
     VisitRecorded,
     VisitReversed,
+    claim_of_box,
     distribution,
     fulfilment_of_visit,
 )
-from services.distribution.processes.names import claim_of, order_of, reference_of, reservation_of
+from services.distribution.processes.names import order_of, reference_of, reservation_of
 from services.inventory.contract import (
     InventoryError,
     IssueStock,
@@ -194,6 +195,7 @@ class Fulfilling(Manager):
                 self._settle(handed.order)
             case HandOutReversed() as undone:
                 yield from self._taken_back(event, undone)
+                self._settle(undone.order)
             case OrderCancelled() | NoShowRecorded() as ended:
                 yield from self._ended(event, ended.order, ended.session)
                 self._settle(ended.order)
@@ -402,9 +404,9 @@ class Fulfilling(Manager):
 
     def _claim_late(self, event: Recorded, order: _Order, handed: BoxHandedOut) -> Iterable[Step]:
         """The household was served, so a claim counts: the order's own, or another where that was given back before
-        or stands for another box of the order."""
-        own = not order.out and (order.ended is False or (order.ended is None and handed.claimed))
-        order.out[handed.box] = handed.order if own else claim_of(handed.box, handed.hand_out)
+        or stands for another box of the order. A decision may not have known of that yet."""
+        own = not order.out and (order.ended is False or (order.ended is None and handed.claim == handed.order))
+        order.out[handed.box] = handed.order if own else claim_of_box(handed.box, handed.hand_out)
         if own and handed.claimed:
             return
         claim = ClaimEntitlement(
@@ -418,21 +420,25 @@ class Fulfilling(Manager):
         order, that is as before, unless another box of it is out. Then the claim of the order is for that one."""
         order = self._orders.setdefault(undone.order, _Order(ended=None))
         order.whose, order.site = _Whose.of(undone), undone.site
-        own = claim_of(undone.box, undone.hand_out)
-        claim = order.out.pop(undone.box, own)
+        remembered = order.out.pop(undone.box, None)
+        claim = remembered or undone.claim
         if not undone.unpacked:
             order.boxes.add(undone.box)
         note = NoteReversal(order=undone.order, box=undone.box, hand_out=undone.hand_out)
         yield self.step(event, distribution, note)
         yield self.step(event, distribution, ReverseCompletion(order=undone.order, box=undone.box))
+        over = {claim} if claim != undone.order or order.ended else set()
+        if remembered is None:  # by which claim it counted, its decision may not have known
+            over.add(claim_of_box(undone.box, undone.hand_out))
         if order.out:
             other = next(iter(order.out))
             instead = CompleteOrder(order=undone.order, box=other)
             yield self.step(event, distribution, instead, _INSTEAD, met_by=DistributionError.ORDER_ENDED)
             if claim == undone.order:
-                claim, order.out[other] = order.out[other], claim
-        if claim != undone.order or order.ended:
-            yield self._unclaim(event, order.whose, claim, "The box was not handed out after all.")
+                over = over - {claim} | {order.out[other]}
+                order.out[other] = claim
+        for one in sorted(over):
+            yield self._unclaim(event, order.whose, one, "The box was not handed out after all.")
 
     # -- visits -------------------------------------------------------------------------------------------------------
 

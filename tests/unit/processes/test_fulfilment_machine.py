@@ -28,10 +28,11 @@ from services.distribution.contract import (
     Stage,
     VisitRecorded,
     VisitReversed,
+    claim_of_box,
     fulfilment_of_visit,
 )
 from services.distribution.processes.fulfilling import Fulfilling
-from services.distribution.processes.names import claim_of, order_of
+from services.distribution.processes.names import order_of
 from services.inventory.contract import InventoryError, MovementReversed, StockHeld, StockIssued, StockRepacked
 from shared.errors import Rejected
 from tests.support.couriers import Town
@@ -322,7 +323,7 @@ def every_order_is_settled(town: Town, packed: set[str]) -> None:
         claims = town.distribution.state("entitlement", f"{placed.household}:box:{placed.period}").claims
         booked = placed.order in town.distribution.state("session", placed.session).booked
         of_boxes = {
-            claim_of(event.box, event.hand_out)
+            claim_of_box(event.box, event.hand_out)
             for event in town.distribution.of(BoxHandedOut)
             if event.order == placed.order
         }

@@ -550,6 +550,37 @@ def test_of_two_boxes_of_an_order_either_may_be_the_one_that_is_here_still(frida
     assert friday.remembered() == {}
 
 
+@pytest.mark.parametrize("wrong", ["b1", "b2"])
+def test_of_two_boxes_of_a_forgotten_order_either_may_be_the_one_that_is_here_still(friday: Friday, wrong: str) -> None:
+    """The second left when the order was handed out long ago."""
+    friday.boxed(rice=3)
+    friday.do("UnpackBox", box="b1", reason="The bag tore.")
+    friday.settle()
+    friday.do("PackBox", box="b2", order="o1")
+    friday.do("HandOutBox", box="b2")
+    friday.settle()
+    assert friday.remembered() == {}
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    assert friday.claims() == {"o1", "box-b1"}
+    friday.do("ReverseHandOut", box=wrong, **WRONG)
+    friday.settle()
+    assert friday.claims() == {"o1"}
+    assert friday.distribution.state("order", "o1").box == ("b1" if wrong == "b2" else "b2")
+    if wrong == "b2":
+        friday.do("UnpackBox", box="b2", reason="One is enough.")
+        friday.settle()
+    assert friday.remembered() == {}
+    other = "b1" if wrong == "b2" else "b2"
+    friday.do("ReverseHandOut", box=other, **WRONG)
+    friday.settle()
+    assert friday.claims() == {"o1"}
+    assert friday.distribution.state("order", "o1").stage is Stage.CONFIRMED
+    friday.do("CancelOrder", order="o1", reason="Ill.")
+    friday.settle()
+    assert friday.claims() == set()
+
+
 def test_an_unpacked_box_takes_what_was_set_apart_with_it_and_brings_it_back_unpacked(friday: Friday) -> None:
     friday.boxed(rice=2, milk=2)
     friday.do("UnpackBox", box="b1", reason="The wrong label.")
