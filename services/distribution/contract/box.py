@@ -111,7 +111,8 @@ class BoxHandedOut:
     household was served twice), an authorisation that was over, an order that had ended, a box that was unpacked by
     mistake, a household that was erased, goods that are recalled, or were not set aside any more, a warning that nobody
     had seen, a moment before it was packed or its session opened. `hand_out` counts the hand-outs of this box: more
-    than one when one was reversed. `apart` are the items that were held under a lot of their own when it was unpacked.
+    than one when one was reversed. `apart` are the items that were set apart when it was unpacked, or whose
+    lots were held whole.
     """
 
     box: BoxCode

@@ -391,14 +391,13 @@ class Fulfilling(Manager):
                 if item not in used:  # a reservation that others emptied is open still
                     yield self._release(event, handed.order, order.site, item)
         for item, lines in packed.items():
-            if item in handed.apart:
-                lines = [PackedLine(item=item, quantity=sum(line.quantity for line in lines), lot=_apart(handed.box))]
             reference = reference_of(handed.order, handed.hand_out)
             issue = IssueStock(
                 item=item, location=handed.site, purpose=Purpose.HOUSEHOLD, lines=_picked(lines),
                 reservation=reservation_of(handed.order) if item in used else None,
                 reference=None if item in used and handed.hand_out == 1 else reference,  # the reservation says it
                 recipient=handed.box, already_left=True, occurred_at=handed.occurred_at,
+                apart=_apart(handed.box) if item in handed.apart else None,  # or their lots are held whole
             )  # fmt: skip
             yield self._issue(event, issue, handed.order, handed.hand_out)
 

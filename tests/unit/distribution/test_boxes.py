@@ -298,7 +298,8 @@ undo = ReverseHandOut(box="b1", reason="Scanned the box beside it.")
 
 def test_a_box_that_was_not_handed_out_is_here_still() -> None:
     back = given(*PACKED, hand_out()).when(undo).then(
-        HandOutReversed, order="o1", household="yilmaz", hand_out=1, claim="o1", site="hall", session="friday", reason=undo.reason
+        HandOutReversed, order="o1", household="yilmaz", hand_out=1, claim="o1", site="hall", session="friday",
+        reason=undo.reason,
     )  # fmt: skip
     back.when(undo).then_nothing()
     again = back.when(hand_out()).then(BoxHandedOut, hand_out=2, claimed=True, breaches=())

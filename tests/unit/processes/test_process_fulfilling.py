@@ -217,6 +217,20 @@ def test_the_lot_is_held_whole_when_others_took_what_was_in_the_box(friday: Frid
     assert friday.refused() == []
 
 
+def test_an_unpacked_box_whose_lots_are_held_whole_leaves_by_its_lots(friday: Friday) -> None:
+    friday.boxed(milk=2)
+    friday.inventory.do("HoldStock", item="milk", location="hall", hold="h", reason="inspection", lots=["M"])
+    friday.do("UnpackBox", box="b1", reason="The wrong label.")
+    friday.settle()
+    assert not friday.inventory.of(StockRepacked)
+    friday.later(minutes=5)
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    (issued,) = friday.inventory.of(StockIssued)
+    assert [(move.lot, move.change, move.unrecorded) for move in issued.moves] == [("M", -2, 0)]
+    assert friday.stock("milk").on_hand == 2
+
+
 def test_what_is_held_after_unpacking_is_not_packed_again(friday: Friday) -> None:
     friday.boxed(rice=2, milk=2)
     friday.do("UnpackBox", box="b1", reason="The bag tore.")
