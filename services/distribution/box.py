@@ -65,8 +65,8 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed, `claim` what its last one counted by, `unseen` that nobody has looked at the warnings of what is in it. `review` says whether
-    a rule that was broken waits for somebody; None when none was."""
+    its hand-outs were reversed, `claim` what its last one counted by, `unseen` that nobody has looked at the warnings
+    of what is in it. `review` says whether a rule that was broken waits for somebody; None when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
@@ -150,23 +150,29 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     placed = known(order, command.order)
     catalogue: Catalogue = context.read("goods", CATALOGUE)
     known_items(catalogue, command.lines)
-    open_still(order, command.order)
+    fact = command.fact or is_late(command.occurred_at, context)
+    breaches = []
     if order.stage is not Stage.CONFIRMED:
-        raise rejected(
-            DistributionError.NOT_CONFIRMED, f"Order {command.order} is not confirmed. Confirm it first.",
-            order=command.order,
-        )  # fmt: skip
-    happened = is_late(command.occurred_at, context)
-    if not happened:
+        if not fact:
+            open_still(order, command.order)
+            raise rejected(
+                DistributionError.NOT_CONFIRMED, f"Order {command.order} is not confirmed. Confirm it first; if it was "
+                "packed, record that with `fact`.",
+                order=command.order,
+            )  # fmt: skip
+        breaches.append(_not_open(order.stage))
+    if not fact:
         not_erased(placed.household, context)
     _distinct(command.lines)
     fulfilment: Fulfilment = context.read("fulfilment", command.order)
     if fulfilment.box is not None and fulfilment.box != command.box:
-        raise rejected(
-            DistributionError.ALREADY_PACKED,
-            f"Order {command.order} is in box {fulfilment.box} already. Unpack that first, or hand it out.",
-            order=command.order, box=fulfilment.box,
-        )  # fmt: skip
+        if not fact:
+            raise rejected(
+                DistributionError.ALREADY_PACKED,
+                f"Order {command.order} is in box {fulfilment.box} already. Unpack that first, or hand it out.",
+                order=command.order, box=fulfilment.box,
+            )  # fmt: skip
+        breaches.append(DistributionError.ALREADY_PACKED)
     waiting = [line.item for line in placed.goods if line.item not in fulfilment.lines]
     if waiting and not command.lines:
         raise rejected(
@@ -186,12 +192,15 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     for line in placed.goods:  # what was not asked for may stand in for what is short
         total = sum(one.quantity for one in packed if one.item == line.item)
         if total > line.quantity:
-            raise rejected(
-                DistributionError.BEYOND_ORDER,
-                f"{total} of {line.item} would be packed, and order {command.order} asks for {line.quantity}.",
-                item=line.item, quantity=total, asked=line.quantity,
-            )  # fmt: skip
-    if not happened:  # what was packed is in the box: it is not handed out, or that it was is looked into
+            if not fact:
+                raise rejected(
+                    DistributionError.BEYOND_ORDER,
+                    f"{total} of {line.item} would be packed, and order {command.order} asks for {line.quantity}. "
+                    "Pack less; if it was packed, record that with `fact`.",
+                    item=line.item, quantity=total, asked=line.quantity,
+                )  # fmt: skip
+            breaches.append(DistributionError.BEYOND_ORDER)
+    if not fact:  # what was packed is in the box: it is not handed out, or that it was is looked into
         _not_recalled(catalogue, packed)
     gone = is_erased(placed.household, context)  # it cannot be read what they avoid, and nobody is warned
     warned = warnings(catalogue, frozenset() if gone else avoided(placed.household, context), packed)
@@ -199,8 +208,7 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     unseen = [one for one in warned if one not in seen]
     ordered = {line.item for line in placed.goods} if placed.confirm_unusual else set()
     strange = [told for item, told in unusual(catalogue, packed).items() if item not in ordered]
-    breaches = []
-    if not happened:
+    if not fact:
         usual(strange, command.confirm_unusual)
         look(unseen, command.seen_warnings)
     if strange and not command.confirm_unusual:
@@ -211,8 +219,13 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
         people=placed.people, warnings=said(warned, packed),
-        breaches=tuple(breaches),
+        breaches=tuple(dict.fromkeys(breaches)),
     )  # fmt: skip
+
+
+def _not_open(stage: Stage) -> DistributionError:
+    """The rule that a box breaks of which the order is not confirmed."""
+    return DistributionError.NOT_CONFIRMED if stage is Stage.PLACED else DistributionError.ORDER_ENDED
 
 
 def _seen(placed: OrderPlaced, context: Context) -> tuple[Warned, ...]:
@@ -246,7 +259,7 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
     if stage is not Stage.CONFIRMED:
         if not fact:
             open_still(replace(order, stage=stage), packed.order)
-        breaches.append(DistributionError.ORDER_ENDED)
+        breaches.append(_not_open(stage))
     if is_erased(packed.household, context):
         if not fact:
             not_erased(packed.household, context)

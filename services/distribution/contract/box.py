@@ -39,8 +39,8 @@ class BoxPacked:
     """Goods were packed for an order: `packed`, by lot. They stay in the box until it is handed out or unpacked.
 
     `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are written as
-    those of OrderPlaced. `breaches` are the rules that what was packed a while ago broke: a warning that nobody has
-    seen, an unusual quantity.
+    those of OrderPlaced. `breaches` are the rules that a fact broke: an order that had ended, was not confirmed or is
+    in another box, more than was ordered, a warning that nobody has seen, an unusual quantity.
     """
 
     box: BoxCode
@@ -48,6 +48,7 @@ class BoxPacked:
     lines: tuple[PackedLine, ...] = ()
     seen_warnings: bool = False
     confirm_unusual: bool = False
+    fact: bool = False
     packed: tuple[PackedLine, ...]
     household: Id
     programme: Id
@@ -67,8 +68,9 @@ class PackBox:
     More of an item than is usual in inventory needs `confirm_unusual`, if it had none when it was ordered.
 
     What is recalled is refused, and so is a line without a lot, or of unknown lot, of an item that has an open recall.
-    What was packed a while ago is recorded all the same, so that its hand-out can be, and waits in the box; so is what
-    nobody has seen the warnings of, which waits for ResolveHandOut.
+    With `fact`, or late, it reports what was packed, and is recorded whatever it broke, so that its hand-out can be:
+    what is in the box is listed, unless it was all set aside. What nobody has seen the warnings of waits for
+    ResolveHandOut.
     """
 
     box: NewBoxCode
@@ -76,6 +78,7 @@ class PackBox:
     lines: Annotated[tuple[PackedLine, ...], Field(max_length=2 * MAX_LINES)] = ()
     seen_warnings: bool = False
     confirm_unusual: bool = False
+    fact: bool = False
     occurred_at: Moment | None = None
 
 
@@ -107,11 +110,11 @@ class BoxHandedOut:
     """A box is in the hands of its household, or of `collected_by`, who may collect for it.
 
     `claim` is the one that it counts by: the order's, or one of its own when the order had ended or was handed out in
-    another box. `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
-    household was served twice), an authorisation that was over, an order that had ended, a box that was unpacked by
-    mistake, a household that was erased, goods that are recalled, or were not set aside any more, a warning that nobody
-    had seen, a moment before it was packed or its session opened. `hand_out` counts the hand-outs of this box: more
-    than one when one was reversed. `apart` are the items that were set apart when it was unpacked, or whose
+    another box. `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke:
+    the limit (the household was served twice), an authorisation that was over, an order that had ended, a box that was
+    unpacked by mistake, a household that was erased, goods that are recalled, or were not set aside any more, a warning
+    that nobody had seen, a moment before it was packed or its session opened. `hand_out` counts the hand-outs of this
+    box: more than one when one was reversed. `apart` are the items that were set apart when it was unpacked, or whose
     lots were held whole.
     """
 

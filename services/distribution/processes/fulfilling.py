@@ -117,11 +117,12 @@ class _Order:
     `steps` are those that lead to it, `whose` its claim is, `items` what was asked for at `site`. `reserved` are the
     items of which something is set aside, `boxes` the boxes that are packed for it, `out` those that are handed out,
     each with the claim by which it counts; `completed` is the one that completed it. `ended` says that it was cancelled
-    or nobody came; None that this is not known, after the hand-out of an order that was forgotten was reversed. What
-    was to follow from events before `since` is needless.
+    or nobody came; None that this is not known, after the hand-out of an order that was forgotten was reversed;
+    `confirmed` that its claim was asked for. What was to follow from events before `since` is needless.
     """
 
     ended: bool | None = False
+    confirmed: bool = False
     steps: list[str] = field(default_factory=list)
     whose: _Whose | None = None
     site: str = ""
@@ -262,14 +263,19 @@ class Fulfilling(Manager):
         order = self._orders.setdefault(confirmed.order, _Order())
         order.whose, order.site = _Whose.of(confirmed), confirmed.site
         order.items = tuple(line.item for line in confirmed.goods)
+        order.confirmed = True
+        out = next(iter(order.out), None)  # handed out before, as a fact, and claimed by itself
+        instead, order.out = order.out, {**order.out, **({} if out is None else {out: confirmed.order})}
         heapq.heappush(self._due, (confirmed.due_at, event.sequence, confirmed.order, Cause.of(event)))
         overridden = confirmed.override_reason is not None  # why is sealed, and is not copied into a command
         claim = ClaimEntitlement(
             household=confirmed.household, programme=confirmed.programme, period=confirmed.period,
-            claim=confirmed.order, asked_by=event.envelope.authid,
+            claim=confirmed.order, asked_by=event.envelope.authid, fact=out is not None,
             override_reason=f"As said when order {confirmed.order} was confirmed." if overridden else None,
         )  # fmt: skip
         yield self._watched(self.step(event, distribution, claim), confirmed.order)
+        if out is not None:
+            yield self._unclaim(event, order.whose, instead[out], f"Order {confirmed.order} was confirmed.")
         for line in confirmed.goods:
             reserve = ReserveStock(
                 item=line.item, location=confirmed.site, reservation=reservation_of(confirmed.order),
@@ -300,8 +306,9 @@ class Fulfilling(Manager):
         order = self._orders.get(undone.order)
         if order is not None:
             order.completed, order.since = None, event.sequence
-            order.ended = undone.stage is not Stage.CONFIRMED
-        if undone.stage is Stage.CONFIRMED:
+            order.ended = undone.stage not in (Stage.PLACED, Stage.CONFIRMED)
+            order.confirmed = undone.stage is Stage.CONFIRMED
+        if undone.stage in (Stage.PLACED, Stage.CONFIRMED):
             book = BookSlot(session=undone.session, order=undone.order, slot=undone.slot, again=True)
             yield self.step(event, distribution, book, about=undone.order)
             if undone.due_at is not None:
@@ -404,7 +411,8 @@ class Fulfilling(Manager):
     def _claim_late(self, event: Recorded, order: _Order, handed: BoxHandedOut) -> Iterable[Step]:
         """The household was served, so a claim counts: the order's own, or another where that was given back before
         or stands for another box of the order. A decision may not have known of that yet."""
-        own = not order.out and (order.ended is False or (order.ended is None and handed.claim == handed.order))
+        known = handed.claim == handed.order if order.ended is None else order.confirmed and not order.ended
+        own = known and not order.out
         order.out[handed.box] = handed.order if own else claim_of_box(handed.box, handed.hand_out)
         if own and handed.claimed:
             return

@@ -209,6 +209,32 @@ def test_what_was_packed_a_while_ago_is_recorded_and_waits_until_somebody_saw_it
     gone.when(ResolveHandOut(box="b1", note="x")).then_nothing()
 
 
+@pytest.mark.parametrize(
+    ("steps", "command", "breach"),
+    [
+        ((*HALL, place()), pack("b1", packed()), E.NOT_CONFIRMED),
+        ((*ORDERED, cancel), pack("b1", packed()), E.ORDER_ENDED),
+        ((*PACKED, noted), pack("b2", packed()), E.ALREADY_PACKED),
+        (ORDERED, pack("b1", packed(2), R2), E.BEYOND_ORDER),
+    ],
+)  # fmt: skip
+def test_what_was_packed_is_recorded_whatever_it_broke_and_so_is_its_hand_out(
+    steps: tuple[Any, ...], command: Any, breach: DistributionError
+) -> None:
+    known = given(*steps)
+    known.when(command).then_rejected(breach)
+    fact = known.when(replace(command, fact=True)).then(BoxPacked, breaches=(breach,), fact=True)
+    known.when(replace(command, occurred_at=ago(minutes=30))).then(BoxPacked, breaches=(breach,), fact=False)
+    fact.when(hand_out(command.box, fact=True)).then_event()
+    fact.when(ResolveHandOut(box=command.box, note="They said so.")).then(HandOutResolved)
+
+
+def test_a_fact_of_what_was_packed_says_what_unless_it_was_all_set_aside() -> None:
+    given(*HALL, place(), confirm).when(pack(fact=True)).then_rejected(E.NOT_RESERVED)
+    given(*ORDERED, taken).when(pack(fact=True)).then_rejected(E.BOX_EMPTY)
+    given(*ORDERED).when(pack(fact=True)).then(BoxPacked, breaches=(), packed=(packed(),))
+
+
 def test_an_unusual_quantity_is_confirmed_once() -> None:
     few = replace(CATALOGUED[0], revision=2, unusual_above=10)
     many = some(rice=11)

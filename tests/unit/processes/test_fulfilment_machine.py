@@ -131,18 +131,19 @@ class Fulfilment(RuleBasedStateMachine):
 
     @precondition(lambda self: self.has("order"))
     @rule(number=numbers, ready=mostly, listed=st.one_of(st.none(), st.none(), wishes),
-          lot=st.sampled_from((None, "A", "B", "UNKNOWN")), hand_out=st.booleans())  # fmt: skip
+          lot=st.sampled_from((None, "A", "B", "UNKNOWN")), hand_out=st.booleans(),
+          fact=st.sampled_from((False, False, True)))  # fmt: skip
     def pack(
-        self, number: int, ready: bool, listed: dict[str, int] | None, lot: str | None, hand_out: bool
+        self, number: int, ready: bool, listed: dict[str, int] | None, lot: str | None, hand_out: bool, fact: bool
     ) -> None:  # fmt: skip
         if ready:
             self.town.settle()
         of_lot = {"lot": lot} if lot else {}
         lines = [{"item": item, "quantity": quantity, **of_lot} for item, quantity in (listed or {}).items()]
         box = self.new("b")
-        self.attempt("PackBox", box=box, order=self.pick("order", number), lines=lines)
+        self.attempt("PackBox", box=box, order=self.pick("order", number), lines=lines, fact=fact)
         if hand_out:
-            self.attempt("HandOutBox", box=box)
+            self.attempt("HandOutBox", box=box, fact=fact)
 
     @precondition(lambda self: self.has("box"))
     @rule(number=numbers)
