@@ -350,7 +350,7 @@ def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed
         )  # fmt: skip
     return HandOutReversed(
         box=command.box, reason=command.reason, hand_out=box.reversed + 1, unpacked=box.unpacked is not None,
-        claim=box.claim, order=packed.order,
+        claim=box.claim, packed=packed.packed, order=packed.order,
         household=packed.household, programme=packed.programme, period=packed.period, session=packed.session,
         site=packed.site, occurred_at=at,
     )  # fmt: skip

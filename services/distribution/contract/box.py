@@ -156,8 +156,8 @@ class HandOutReversed:
     """A box was not handed out: it is here, packed, and may be handed out to whom it is for; or `unpacked`, as it was
     before.
 
-    `hand_out` is which of its hand-outs was reversed, `claim` the one that it counted by. Its goods come back into
-    stock, and are not set aside again; the claim of its order goes on.
+    `hand_out` is which of its hand-outs was reversed, `claim` the one that it counted by. Its goods (`packed`) come
+    back into stock, and are not set aside again; the claim of its order goes on.
     """
 
     box: BoxCode
@@ -165,6 +165,7 @@ class HandOutReversed:
     hand_out: Revision = 1
     claim: Id
     unpacked: bool = False
+    packed: tuple[PackedLine, ...]
     order: OrderId
     household: Id
     programme: Id

@@ -244,7 +244,9 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
     hall.record(c.SlotFreed(session="monday", order="o1", served=True, occurred_at=hall.now))
     hall.later(minutes=5)
     at = {"occurred_at": hall.now}
-    hall.record(c.HandOutReversed(**done | at, **IN, claim="o1", reason="the wrong box", site="hall"))
+    hall.record(
+        c.HandOutReversed(**done | at, **IN, claim="o1", packed=stored.data.packed, reason="the wrong box", site="hall")
+    )
     hall.record(c.ReversalNoted(**given | at))
     hall.record(c.CompletionReversed(**done | at, **IN, stage=c.Stage.CONFIRMED, due_at=hall.now))
     hall.record(c.SlotBooked(session="monday", order="o1", again=True, **at))
