@@ -43,7 +43,7 @@ from services.distribution.goods import (
     usual,
     warnings,
 )
-from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased
+from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased, same_people
 from services.distribution.order import Order, known, open_still
 from services.distribution.programme import Programme, limit_in
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
@@ -319,6 +319,10 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         limit = limit_in(programme, packed.period)
         if limit is not None and used >= limit.times:
             breaches.append(DistributionError.LIMIT_REACHED)
+    if DistributionError.LIMIT_REACHED not in breaches and (twice := _served_as_other(packed, context)):
+        if not fact:
+            raise rejected(DistributionError.LIMIT_REACHED, twice, household=packed.household, order=packed.order)
+        breaches.append(DistributionError.LIMIT_REACHED)
     if box.unseen:
         if not fact:
             raise rejected(
@@ -335,6 +339,36 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         claim=packed.order if stage is Stage.CONFIRMED else claim_of_box(command.box, box.reversed + 1),
         hand_out=box.reversed + 1, apart=() if box.unpacked is None else box.unpacked.quarantine,
     )  # fmt: skip
+
+
+def _served_as_other(packed: BoxPacked, context: Context) -> str | None:
+    """Says that the same people were served as often as they may be, under another id too; None when they were not.
+    Claims do not tell: of households that were merged with an order each, either may be the one that is handed out."""
+    programme: Programme = context.read("programme", packed.programme)
+    limit = limit_in(programme, packed.period)
+    family = [one for one, _ in same_people(packed.household, context)]
+    if limit is None or len(family) == 1:
+        return None
+    served = {}
+    for one in family:
+        of_it: Entitlement = context.read("entitlement", entitlement_id(one, packed.programme, packed.period))
+        over = [id for id in of_it.claims if id != packed.order and _over(id, context)]
+        served[one] = len(of_it.visits) + len(over)
+    others = [one for one in family if one != packed.household and served[one]]
+    times = sum(served.values())
+    if not others or times < limit.times:
+        return None
+    return (
+        f"Household {packed.household} is the same as {others[0]}, and they were served {times} of {limit.times} times "
+        f"in {packed.period}. Unpack the box and cancel order {packed.order}; if it was handed out, record that with "
+        "`fact`."
+    )
+
+
+def _over(claim: str, context: Context) -> bool:
+    """Whether a claim is for what was handed out, not for an order that waits, or that ended."""
+    order: Order = context.read("order", claim)
+    return order.stage in (Stage.NONE, Stage.COMPLETED)  # that of a box is of no order
 
 
 def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed | None:

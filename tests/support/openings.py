@@ -95,8 +95,8 @@ class Opening:
                 self.hall.record(
                     c.HandOutReversed(
                         box=box.box, reason="the wrong box", claim=box.claim, packed=box.packed, order=box.order,
-                        household=box.household, programme=box.programme, period=box.period, session=box.session, site=box.site,
-                        occurred_at=self.hall.now,
+                        household=box.household, programme=box.programme, period=box.period, session=box.session,
+                        site=box.site, occurred_at=self.hall.now,
                     )
                 )  # fmt: skip
             case 11 if self._packed:

@@ -27,6 +27,7 @@ from services.distribution.contract import (
     NoteBox,
     NoteFreed,
     NoteGoods,
+    NoteMerge,
     NoteRefusal,
     NoteReserved,
     NoteReversal,
@@ -161,6 +162,21 @@ def test_warnings_that_were_seen_at_ordering_are_not_asked_again_but_new_ones_ar
 def test_a_merged_households_order_is_packed_and_handed_out() -> None:
     merge = MergeHouseholds(household="yilmaz", into="okafor", reason="Twice.")
     given(*ORDERED, merge, pack()).when(hand_out()).then(BoxHandedOut, household="yilmaz", claimed=True)
+
+
+def test_of_households_that_were_merged_with_a_box_each_one_gets_theirs() -> None:
+    okafor = {"household": "okafor", "programme": "box", "period": LIMITED["period"]}
+    second = (place("o2", household="okafor"), replace(confirm, order="o2"), claim("o2", **okafor))
+    merge = MergeHouseholds(household="yilmaz", into="okafor", reason="Twice.")
+    merged = given(*PACKED, *second, pack("b2", packed(1), order="o2"), merge,
+                   NoteMerge(household="okafor", other="yilmaz", merged=True))  # fmt: skip
+    for first, then, done in (("b1", "b2", "o1"), ("b2", "b1", "o2")):
+        out = merged.when(hand_out(first)).then(BoxHandedOut, breaches=())
+        served = out.when(CompleteOrder(order=done, box=first)).then_event()
+        served.when(hand_out(then)).then_rejected(E.LIMIT_REACHED)
+        served.when(hand_out(then, fact=True)).then(BoxHandedOut, breaches=(E.LIMIT_REACHED,), claimed=True)
+    visited = merged.when(visit("v1", fact=True, **okafor)).then_event()
+    visited.when(hand_out("b1")).then_rejected(E.LIMIT_REACHED, household="yilmaz")
 
 
 @pytest.mark.parametrize(
