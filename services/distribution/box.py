@@ -65,14 +65,16 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed, `claim` what its last one counted by, `unseen` that nobody has looked at the warnings
-    of what is in it. `review` says whether a rule that was broken waits for somebody; None when none was."""
+    its hand-outs were reversed, `claim` what its last one counted by, `handed_at` when that was, `unseen` that nobody
+    has looked at the warnings of what is in it. `review` says whether a rule that was broken waits for somebody; None
+    when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
     reversed: int = 0
     claim: str = ""
+    handed_at: datetime | None = None
     unpacked: BoxUnpacked | None = None
     unseen: bool = False
 
@@ -91,7 +93,7 @@ def evolve(box: Box, event: BoxEvent) -> Box:
             box.where, box.unpacked = Where.UNPACKED, event
             box.review = None if box.review is None else False
         case BoxHandedOut():
-            box.claim = event.claim
+            box.claim, box.handed_at = event.claim, event.occurred_at
             box.where, box.review = Where.HANDED_OUT, True if event.breaches else box.review
         case HandOutReversed():
             box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
@@ -380,6 +382,13 @@ def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed
         raise rejected(
             DistributionError.NOT_HANDED_OUT,
             f"Box {command.box} {unpacked} was never handed out: there is nothing to reverse. Check its label.",
+            box=command.box,
+        )  # fmt: skip
+    if box.handed_at is not None and at < box.handed_at - TOLERANCE:
+        raise rejected(
+            DistributionError.CLOCK_RUNS_BACK,
+            f"Box {command.box} was handed out at {box.handed_at:%Y-%m-%d %H:%M} UTC, later than {at:%Y-%m-%d %H:%M} "
+            "UTC. Check the moment; leave occurred_at out for now.",
             box=command.box,
         )  # fmt: skip
     return HandOutReversed(

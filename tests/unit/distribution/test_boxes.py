@@ -349,6 +349,12 @@ def test_a_box_that_was_not_handed_out_is_here_still() -> None:
     back.when(UnpackBox(box="b1", reason="Torn.")).then_event().when(undo).then_nothing()
 
 
+def test_a_box_does_not_come_back_before_it_was_handed_out() -> None:
+    out = given(*PACKED, hand_out(occurred_at=ago(minutes=10)))
+    out.when(replace(undo, occurred_at=ago(minutes=20))).then_rejected(E.CLOCK_RUNS_BACK, box="b1")
+    out.when(replace(undo, occurred_at=ago(minutes=13))).then(HandOutReversed)
+
+
 def test_only_a_box_that_was_handed_out_comes_back() -> None:
     given(*HALL).when(undo).then_rejected(E.UNKNOWN_BOX, box="b1")
     given(*PACKED).when(undo).then_rejected(E.NOT_HANDED_OUT, box="b1")
