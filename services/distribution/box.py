@@ -65,9 +65,9 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed, `claim` what its last one counted by, `handed_at` when that was, `unseen` that nobody
-    has looked at the warnings of what is in it. `review` says whether a rule that was broken waits for somebody; None
-    when none was."""
+    its hand-outs were reversed, `claim` what its last one counted by, `handed_at` when that was, `standing` the rules
+    that its packing broke and nobody has looked into, `unseen` that nobody has looked at the warnings of what is in it.
+    `review` says whether a rule that was broken waits for somebody; None when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
@@ -75,6 +75,7 @@ class Box:
     reversed: int = 0
     claim: str = ""
     handed_at: datetime | None = None
+    standing: tuple[DistributionError, ...] = ()
     unpacked: BoxUnpacked | None = None
     unseen: bool = False
 
@@ -86,20 +87,20 @@ BoxEvent = BoxPacked | BoxUnpacked | BoxHandedOut | HandOutReversed | HandOutRes
 def evolve(box: Box, event: BoxEvent) -> Box:
     match event:
         case BoxPacked():
-            box.packed, box.where = event, Where.PACKED
+            box.packed, box.where, box.standing = event, Where.PACKED, event.breaches
             box.unseen = DistributionError.WARNING_NOT_SEEN in event.breaches
             box.review = True if event.breaches else None
         case BoxUnpacked():
-            box.where, box.unpacked = Where.UNPACKED, event
+            box.where, box.unpacked, box.standing = Where.UNPACKED, event, ()
             box.review = None if box.review is None else False
         case BoxHandedOut():
             box.claim, box.handed_at = event.claim, event.occurred_at
             box.where, box.review = Where.HANDED_OUT, True if event.breaches else box.review
         case HandOutReversed():
             box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
-            box.review = True if box.unseen else None if box.review is None else False
+            box.review = True if box.standing else None if box.review is None else False
         case HandOutResolved():
-            box.review, box.unseen = False, False
+            box.review, box.unseen, box.standing = False, False, ()
     return box
 
 
@@ -393,7 +394,7 @@ def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed
         )  # fmt: skip
     return HandOutReversed(
         box=command.box, reason=command.reason, hand_out=box.reversed + 1, unpacked=box.unpacked is not None,
-        claim=box.claim, packed=packed.packed, order=packed.order,
+        claim=box.claim, packed=packed.packed, breaches=box.standing, order=packed.order,
         household=packed.household, programme=packed.programme, period=packed.period, session=packed.session,
         site=packed.site, occurred_at=at,
     )  # fmt: skip

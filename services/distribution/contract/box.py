@@ -157,7 +157,8 @@ class HandOutReversed:
     before.
 
     `hand_out` is which of its hand-outs was reversed, `claim` the one that it counted by. Its goods (`packed`) come
-    back into stock, and are not set aside again; the claim of its order goes on.
+    back into stock, and are not set aside again; the claim of its order goes on. `breaches` are the rules that its
+    packing broke, and that somebody is to look into still.
     """
 
     box: BoxCode
@@ -166,6 +167,7 @@ class HandOutReversed:
     claim: Id
     unpacked: bool = False
     packed: tuple[PackedLine, ...]
+    breaches: tuple[DistributionError, ...] = ()
     order: OrderId
     household: Id
     programme: Id

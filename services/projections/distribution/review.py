@@ -43,7 +43,7 @@ class DistributionReview(DistributionProjection):
     """
 
     name = "distribution_review"
-    version = 3
+    version = 4
     events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxPacked, BoxUnpacked, BoxHandedOut,
                         HandOutReversed, HandOutResolved, CountCertified, CountResolved, ProcessStepRefused,
                         ProcessStepResolved})  # fmt: skip
@@ -92,8 +92,8 @@ class DistributionReview(DistributionProjection):
             case VisitResolved() as data:
                 for breach in BREACHES:
                     _close(rows, (_kind(breach), _visit(data)), event, "resolved", data.note)
-            case HandOutReversed() as data:  # what is in the box warns still
-                for breach in set(BREACHES) - {DistributionError.WARNING_NOT_SEEN}:
+            case HandOutReversed() as data:  # what it was packed against stands
+                for breach in set(BREACHES) - set(data.breaches):
                     _close(rows, (_kind(breach), f"box:{data.box}"), event, "reversed", data.reason)
             case HandOutResolved() as data:
                 for breach in BREACHES:

@@ -355,6 +355,16 @@ def test_a_box_does_not_come_back_before_it_was_handed_out() -> None:
     out.when(replace(undo, occurred_at=ago(minutes=13))).then(HandOutReversed)
 
 
+def test_what_a_box_was_packed_against_stands_when_it_comes_back() -> None:
+    over = given(*ORDERED, pack("b1", packed(2), R2, fact=True), hand_out(fact=True))
+    back = over.when(undo).then(HandOutReversed, breaches=(E.BEYOND_ORDER,))
+    back.when(ResolveHandOut(box="b1", note="Seen.")).then_event()
+    looked = over.when(ResolveHandOut(box="b1", note="Seen.")).then_event()
+    looked.when(undo).then(HandOutReversed, breaches=())
+    apart = given(*ORDERED, pack("b1", packed(2), R2, fact=True), unpack, hand_out(fact=True))
+    apart.when(undo).then(HandOutReversed, breaches=(), unpacked=True)
+
+
 def test_only_a_box_that_was_handed_out_comes_back() -> None:
     given(*HALL).when(undo).then_rejected(E.UNKNOWN_BOX, box="b1")
     given(*PACKED).when(undo).then_rejected(E.NOT_HANDED_OUT, box="b1")

@@ -272,6 +272,19 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
 # -- reports ----------------------------------------------------------------------------------------------------------
 
 
+def test_what_a_box_was_packed_against_waits_for_somebody_when_it_comes_back(hall: Hall) -> None:
+    unusual = (c.DistributionError.UNUSUAL,)
+    stored = hall.pack("b1", "o1", "h1", packed("rice", 2, "A"), breaches=unusual)
+    handed = hall.hand_out(stored, breaches=(c.DistributionError.ORDER_ENDED,))
+    told = {name: getattr(handed.data, name) for name in ("box", "order", "household", "claim", "packed")}
+    hall.record(
+        c.HandOutReversed(
+            **told, **IN, session="monday", site="hall", reason="wrong", breaches=unusual, occurred_at=hall.now
+        )
+    )
+    assert cut(DistributionReview(), hall, "kind", "closed_by") == [("order_ended", "reversed"), ("unusual", None)]
+
+
 def test_a_visit_and_a_box_count_as_served_and_a_visit_that_was_reversed_does_not(hall: Hall) -> None:
     hall.visit("v1", "h1", goods(rice=2), served=c.People(child=2, adult=1))
     hall.visit("v2", None, goods(rice=1))
