@@ -75,7 +75,7 @@ class PackBox:
 
     box: NewBoxCode
     order: OrderId
-    lines: Annotated[tuple[PackedLine, ...], Field(max_length=2 * MAX_LINES)] = ()
+    lines: Annotated[tuple[PackedLine, ...], Field(max_length=MAX_LINES)] = ()
     seen_warnings: bool = False
     confirm_unusual: bool = False
     fact: bool = False

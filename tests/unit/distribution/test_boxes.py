@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.distribution.contract import (
+    MAX_LINES,
     AuthoriseProxy,
     BoxHandedOut,
     BoxNoted,
@@ -46,6 +48,7 @@ from services.distribution.contract import (
     Warning,  # noqa: A004 - the field's own word
     warnings_said,
 )
+from shared.event import MAX_EVENT_BYTES
 from tests.support.distribution import (
     CATALOGUED,
     HALL,
@@ -58,6 +61,7 @@ from tests.support.distribution import (
     claim,
     confirm,
     given,
+    goods,
     hand_out,
     issued,
     pack,
@@ -515,3 +519,13 @@ def test_ids_at_their_longest_fit() -> None:
     longest = "x" * 48
     steps = (*HALL, place(longest), replace(confirm, order=longest), claim(longest), reserved(longest))
     given(*steps, pack(longest, order=longest)).when(hand_out(longest)).then(BoxHandedOut, order=longest)
+
+
+def test_a_box_of_as_many_lines_as_may_be_listed_fits_in_an_event() -> None:
+    items = [f"{n:02}" + "x" * 46 for n in range(MAX_LINES)]
+    lines = [packed(999_999_999, item, f"{item}yy", date=date(2027, 1, 1), owner="o" * 48) for item in items]
+    steps = (*HALL, *(goods(item, known=False) for item in items), place(), confirm)
+    fact = pack("b" * 40, *lines, seen_warnings=True)
+    outcome = given(*steps).when(fact)
+    outcome.then_event()
+    assert len(msgspec.json.encode(outcome.event)) < MAX_EVENT_BYTES - 4_000, "its envelope fits too"
