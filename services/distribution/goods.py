@@ -11,8 +11,11 @@ from services.distribution.contract import (
     DistributionError,
     GoodsNoted,
     ItemLine,
+    LotOf,
     NoteGoods,
+    NoteOrigin,
     NoteRecall,
+    OriginNoted,
     PackedLine,
     RecallNoted,
     Warned,
@@ -21,6 +24,7 @@ from services.distribution.contract import (
     warnings_said,
     warnings_unseen,
 )
+from services.distribution.origins import Origins, fresh, made_from, note
 from services.distribution.refusals import rejected, when
 from services.inventory.contract import ALLERGENS, RecallScope, allergens_meant, lot_form
 from shared.contract import fields_of
@@ -51,13 +55,15 @@ class Recall:
 
 @dataclass
 class Catalogue:
-    """All items, by id, and of each the recalls that there were. A note that comes late finds a newer revision."""
+    """All items, by id, and of each the recalls that there were. A note that comes late finds a newer revision.
+    `origins` are the lots that others were made from."""
 
     items: dict[str, Goods] = field(default_factory=dict)
     recalls: dict[str, dict[str, Recall]] = field(default_factory=dict)
+    origins: Origins = field(default_factory=dict)
 
 
-def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted) -> Catalogue:
+def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted | OriginNoted) -> Catalogue:
     match event:
         case GoodsNoted():
             catalogue.items[event.item] = Goods(
@@ -68,13 +74,19 @@ def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted) -> Catalogue:
         case RecallNoted():
             recalls = catalogue.recalls.setdefault(event.item, {})
             recalls[event.recall] = Recall(event.revision, event.scope if event.open else None)
+        case OriginNoted():
+            note(catalogue.origins, event)
     return catalogue
 
 
 def decide(
-    command: NoteGoods | NoteRecall, catalogue: Catalogue, context: Context
-) -> GoodsNoted | RecallNoted | None:  # fmt: skip
+    command: NoteGoods | NoteRecall | NoteOrigin, catalogue: Catalogue, context: Context
+) -> GoodsNoted | RecallNoted | OriginNoted | None:
     known: Goods | Recall | None
+    if isinstance(command, NoteOrigin):
+        if not any(fresh(catalogue.origins, made, command.made_from) for made in command.made):
+            return None
+        return OriginNoted(**(dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}))
     if isinstance(command, NoteGoods):
         known = catalogue.items.get(command.item)
     else:
@@ -91,16 +103,16 @@ def check(catalogue: Catalogue) -> list[str]:
 
 def recalled(catalogue: Catalogue, lines: Iterable[PackedLine]) -> list[tuple[PackedLine, str]]:
     """The packed goods that an open recall covers, each with the recall. A lot that is not known counts as covered,
-    be it the stock of unknown lot or the first to expire, whichever that was.
-
-    What was repacked out of recalled goods under a lot of its own is not found here: inventory holds that.
+    be it the stock of unknown lot or the first to expire, whichever that was. So does what was made of recalled goods,
+    or set apart from them, be it another item.
     """
-    return [
-        (line, id)
-        for line in lines
-        for id, recall in catalogue.recalls.get(line.item, {}).items()
-        if recall.scope is not None and recall.scope.covers(line.lot, line.date)
-    ]
+    found: dict[tuple[PackedLine, str], None] = {}
+    for line in lines:
+        for one in made_from(catalogue.origins, LotOf(item=line.item, lot=line.lot, date=line.date)):
+            for id, recall in catalogue.recalls.get(one.item, {}).items():
+                if recall.scope is not None and recall.scope.covers(one.lot, one.date):
+                    found[line, id] = None
+    return list(found)
 
 
 def lot_named(line: PackedLine) -> str:

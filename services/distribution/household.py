@@ -339,21 +339,21 @@ def goes_on_as(id: str, context: Context) -> Iterator[tuple[str, Household]]:
         waiting += more
 
 
-def same_people(id: str, context: Context) -> set[str]:
-    """The ids of all records of a household: those that go on as it, what it goes on as, and what goes on as that."""
+def same_people(id: str, context: Context) -> Iterator[tuple[str, Household]]:
+    """A household and all that were merged with it, whichever goes on as which; each with its id and once."""
     first, seen = id, {id}
     while (into := context.read("household", first).merged_into) is not None and into not in seen:
         first = into
         seen.add(into)
-    return {one for root in (first, id) for one, _ in goes_on_as(root, context)}
+    found = dict(goes_on_as(first, context)) | dict(goes_on_as(id, context))
+    yield from found.items()
 
 
 def avoided(id: str, context: Context) -> frozenset[str]:
     """What somebody of a household must not eat, in the vocabulary's words and others; and of those that are the same
     people: what goes on as it, and what it goes on as. CANNOT_BE_READ is among them when a key is gone."""
     found: set[str] = set()
-    for one in sorted(same_people(id, context)):
-        household: Household = context.read("household", one)
+    for _, household in same_people(id, context):
         for member in household.members.values():
             if member.allergens is None:
                 continue

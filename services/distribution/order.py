@@ -233,7 +233,7 @@ def _came(placed: OrderPlaced, context: Context) -> bool:
     first, last = (local_day(moment, programme.utc_offset) for moment in (announced.starts_at, announced.ends_at))
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
     periods = sorted({placed.period, *(period_of(programme, day) for day in days)})
-    for household in sorted(same_people(placed.household, context)):
+    for household, _ in same_people(placed.household, context):
         for period in periods:
             claims: Entitlement = context.read("entitlement", entitlement_id(household, placed.programme, period))
             if any(visit.session == placed.session for visit in claims.visits.values()):

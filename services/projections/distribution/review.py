@@ -54,7 +54,7 @@ class DistributionReview(DistributionProjection):
     """
 
     name = "distribution_review"
-    version = 5
+    version = 6
     events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxPacked, BoxUnpacked, BoxHandedOut,
                         HandOutReversed, HandOutResolved, CountCertified, CountResolved, ProcessStepRefused,
                         ProcessStepResolved})  # fmt: skip
@@ -113,8 +113,8 @@ class DistributionReview(DistributionProjection):
             case VisitResolved() as data:
                 for kind in KINDS:
                     _close(rows, (kind, _visit(data)), event, "resolved", data.note)
-            case HandOutReversed() as data:  # what is in the box warns still
-                for kind in set(KINDS) - {LOOK}:
+            case HandOutReversed() as data:  # what it was packed against stands, and what is in it warns still
+                for kind in set(KINDS) - {LOOK, *map(_kind, data.breaches)}:
                     _close(rows, (kind, f"box:{data.box}"), event, "reversed", data.reason)
             case HandOutResolved() as data:
                 for kind in KINDS:

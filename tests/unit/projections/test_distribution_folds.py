@@ -252,7 +252,9 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
     hall.record(c.SlotFreed(session="monday", order="o1", served=True, occurred_at=hall.now))
     hall.later(minutes=5)
     at = {"occurred_at": hall.now}
-    hall.record(c.HandOutReversed(**done | at, **IN, reason="the wrong box", site="hall"))
+    hall.record(
+        c.HandOutReversed(**done | at, **IN, claim="o1", packed=stored.data.packed, reason="the wrong box", site="hall")
+    )
     hall.record(c.ReversalNoted(**given | at))
     hall.record(c.CompletionReversed(**done | at, **IN, stage=c.Stage.CONFIRMED, due_at=hall.now))
     hall.record(c.SlotBooked(session="monday", order="o1", again=True, **at))
@@ -276,6 +278,19 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_box_was_packed_against_waits_for_somebody_when_it_comes_back(hall: Hall) -> None:
+    unusual = (c.DistributionError.UNUSUAL,)
+    stored = hall.pack("b1", "o1", "h1", packed("rice", 2, "A"), breaches=unusual)
+    handed = hall.hand_out(stored, breaches=(c.DistributionError.ORDER_ENDED,))
+    told = {name: getattr(handed.data, name) for name in ("box", "order", "household", "claim", "packed")}
+    hall.record(
+        c.HandOutReversed(
+            **told, **IN, session="monday", site="hall", reason="wrong", breaches=unusual, occurred_at=hall.now
+        )
+    )
+    assert cut(DistributionReview(), hall, "kind", "closed_by") == [("order_ended", "reversed"), ("unusual", None)]
 
 
 def test_a_visit_and_a_box_count_as_served_and_a_visit_that_was_reversed_does_not(hall: Hall) -> None:
@@ -374,7 +389,7 @@ def test_a_box_that_was_packed_a_while_ago_is_listed_until_somebody_looked_at_it
     assert cut(DistributionReview(), hall, "kind", "subject") == [("look_at_warnings", "box:b1")]
     hall.hand_out(box, fact=True)
     back = {"programme": "box", "period": WEEK, "session": "monday", "hand_out": 1, "unpacked": False}
-    hall.record(c.HandOutReversed(box="b1", **of, **back, reason="x", occurred_at=hall.now))
+    hall.record(c.HandOutReversed(box="b1", **of, **back, claim="o1", packed=(rice,), reason="x", occurred_at=hall.now))
     assert cut(DistributionReview(), hall, "closed_by") == [None]
     hall.record(c.BoxUnpacked(box="b1", **of, packed=(rice,), reason="x", occurred_at=hall.now))
     assert cut(DistributionReview(), hall, "closed_by") == ["unpacked"]
