@@ -63,12 +63,14 @@ async def show_book(operator: Operator, ask: AskBook, *, csv: bool, at_least: st
 
 
 async def show_each(
-    operator: Operator, questions: Mapping[Of, AskBook], *, of: Of | None, csv: bool, at_least: str | None
-) -> int:
+    operator: Operator, questions: Mapping[Of, AskBook], *, of: Of | None, csv: bool, at_least: str | None,
+    told: Mapping[Of, Callable[[QueryResult], QueryResult]] | None = None,
+) -> int:  # fmt: skip
     """Ask one question of several services, and write all answers, or the one that is wanted.
 
     In JSON all are one object with `stock`, `distribution`, `money` and `clinic`; CSV has room for one. Without a book,
     or with several of which none is named, there is no money; who may not read what is clinical is shown none of it.
+    `told` puts into words what was sealed in an answer.
     """
     form = form_of(operator, csv)
     if form is Form.CSV and of is None:
@@ -83,7 +85,8 @@ async def show_each(
                 continue
             at = wanted if wanted is not None and wanted[0] == _STREAMS[name] else None
             try:
-                answers[name] = await opened(operator, await ask(pool, at))
+                found = await opened(operator, await ask(pool, at))
+                answers[name] = told[name](found) if told is not None and name in told else found
             except asyncpg.InsufficientPrivilegeError:
                 if of is not None:
                     raise

@@ -70,8 +70,8 @@ async def review(
 
     return await show_each(
         operator, {"stock": goods, "distribution": served, "money": money, "clinic": of_the_clinic},
-        of=of or _asked(item or location, book),
-        csv=csv, at_least=at_least,
+        of=of or _asked(item or location, book), csv=csv, at_least=at_least,
+        told={"distribution": distribution.review_told},
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from services.distribution.contract import (
     Stage,
     UnpackBox,
     Warned,
+    claim_of_box,
     distribution,
     entitlement_id,
     warnings_in,
@@ -36,13 +37,14 @@ from services.distribution.goods import (
     known_items,
     look,
     lot_named,
+    nobody_looked,
     recalled,
     said,
     unusual,
     usual,
     warnings,
 )
-from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased
+from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased, same_people
 from services.distribution.order import Order, known, open_still
 from services.distribution.programme import Programme, limit_in
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
@@ -64,15 +66,20 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed, `unseen` that nobody has looked at the warnings of what is in it. `review` says whether
-    a rule that was broken waits for somebody; None when none was."""
+    its hand-outs were reversed, `claim` what its last one counted by, `handed_at` when that was, `standing` the rules
+    that its packing broke and nobody has looked into, `warnings` those about what is in it, sealed, until somebody has
+    looked at them.
+    `review` says whether a rule that was broken waits for somebody; None when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
     reversed: int = 0
+    claim: str = ""
+    handed_at: datetime | None = None
+    standing: tuple[DistributionError, ...] = ()
     unpacked: BoxUnpacked | None = None
-    unseen: bool = False
+    warnings: str | None = None
 
 
 BoxCommand = PackBox | UnpackBox | HandOutBox | ReverseHandOut | ResolveHandOut
@@ -82,19 +89,20 @@ BoxEvent = BoxPacked | BoxUnpacked | BoxHandedOut | HandOutReversed | HandOutRes
 def evolve(box: Box, event: BoxEvent) -> Box:
     match event:
         case BoxPacked():
-            box.packed, box.where = event, Where.PACKED
-            box.unseen = DistributionError.WARNING_NOT_SEEN in event.breaches
+            box.packed, box.where, box.standing = event, Where.PACKED, event.breaches
+            box.warnings = None if event.seen_warnings else event.warnings
             box.review = True if event.breaches else None
         case BoxUnpacked():
-            box.where, box.unpacked = Where.UNPACKED, event
+            box.where, box.unpacked, box.standing = Where.UNPACKED, event, ()
             box.review = None if box.review is None else False
         case BoxHandedOut():
+            box.claim, box.handed_at = event.claim, event.occurred_at
             box.where, box.review = Where.HANDED_OUT, True if event.breaches else box.review
         case HandOutReversed():
             box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
-            box.review = True if box.unseen else None if box.review is None else False
+            box.review = True if box.standing else None if box.review is None else False
         case HandOutResolved():
-            box.review, box.unseen = False, False
+            box.review, box.warnings, box.standing = False, None, ()
     return box
 
 
@@ -129,7 +137,9 @@ def decide(command: BoxCommand, box: Box, context: Context) -> BoxEvent | None:
             return _reverse(command, box, at)
         case ResolveHandOut():
             packed = _there(box, command.box)
-            if not waits(box.review, f"Box {command.box}"):
+            unseen = nobody_looked(box.warnings, context)
+            review = box.review or box.where is not Where.UNPACKED if unseen else box.review
+            if not waits(review, f"Box {command.box}"):
                 return None
             return HandOutResolved(box=command.box, note=command.note, household=packed.household, occurred_at=at)
 
@@ -147,23 +157,29 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     placed = known(order, command.order)
     catalogue: Catalogue = context.read("goods", CATALOGUE)
     known_items(catalogue, command.lines)
-    open_still(order, command.order)
+    fact = command.fact or is_late(command.occurred_at, context)
+    breaches = []
     if order.stage is not Stage.CONFIRMED:
-        raise rejected(
-            DistributionError.NOT_CONFIRMED, f"Order {command.order} is not confirmed. Confirm it first.",
-            order=command.order,
-        )  # fmt: skip
-    happened = is_late(command.occurred_at, context)
-    if not happened:
+        if not fact:
+            open_still(order, command.order)
+            raise rejected(
+                DistributionError.NOT_CONFIRMED, f"Order {command.order} is not confirmed. Confirm it first; if it was "
+                "packed, record that with `fact`.",
+                order=command.order,
+            )  # fmt: skip
+        breaches.append(_not_open(order.stage))
+    if not fact:
         not_erased(placed.household, context)
     _distinct(command.lines)
     fulfilment: Fulfilment = context.read("fulfilment", command.order)
     if fulfilment.box is not None and fulfilment.box != command.box:
-        raise rejected(
-            DistributionError.ALREADY_PACKED,
-            f"Order {command.order} is in box {fulfilment.box} already. Unpack that first, or hand it out.",
-            order=command.order, box=fulfilment.box,
-        )  # fmt: skip
+        if not fact:
+            raise rejected(
+                DistributionError.ALREADY_PACKED,
+                f"Order {command.order} is in box {fulfilment.box} already. Unpack that first, or hand it out.",
+                order=command.order, box=fulfilment.box,
+            )  # fmt: skip
+        breaches.append(DistributionError.ALREADY_PACKED)
     waiting = [line.item for line in placed.goods if line.item not in fulfilment.lines]
     if waiting and not command.lines:
         raise rejected(
@@ -183,12 +199,15 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     for line in placed.goods:  # what was not asked for may stand in for what is short
         total = sum(one.quantity for one in packed if one.item == line.item)
         if total > line.quantity:
-            raise rejected(
-                DistributionError.BEYOND_ORDER,
-                f"{total} of {line.item} would be packed, and order {command.order} asks for {line.quantity}.",
-                item=line.item, quantity=total, asked=line.quantity,
-            )  # fmt: skip
-    if not happened:  # what was packed is in the box: it is not handed out, or that it was is looked into
+            if not fact:
+                raise rejected(
+                    DistributionError.BEYOND_ORDER,
+                    f"{total} of {line.item} would be packed, and order {command.order} asks for {line.quantity}. "
+                    "Pack less; if it was packed, record that with `fact`.",
+                    item=line.item, quantity=total, asked=line.quantity,
+                )  # fmt: skip
+            breaches.append(DistributionError.BEYOND_ORDER)
+    if not fact:  # what was packed is in the box: it is not handed out, or that it was is looked into
         _not_recalled(catalogue, packed)
     gone = is_erased(placed.household, context)  # it cannot be read what they avoid, and nobody is warned
     warned = warnings(catalogue, frozenset() if gone else avoided(placed.household, context), packed)
@@ -196,20 +215,22 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     unseen = [one for one in warned if one not in seen]
     ordered = {line.item for line in placed.goods} if placed.confirm_unusual else set()
     strange = [told for item, told in unusual(catalogue, packed).items() if item not in ordered]
-    breaches = []
-    if not happened:
+    if not fact:
         usual(strange, command.confirm_unusual)
         look(unseen, command.seen_warnings)
     if strange and not command.confirm_unusual:
         breaches.append(DistributionError.UNUSUAL)
-    if unseen and not command.seen_warnings:
-        breaches.append(DistributionError.WARNING_NOT_SEEN)
     return BoxPacked(
         **(dict(fields_of(command)) | {"occurred_at": at}), packed=packed, household=placed.household,
         programme=placed.programme, period=placed.period, session=placed.session, site=placed.site,
-        people=placed.people, warnings=said(warned, packed),
-        breaches=tuple(breaches),
+        people=placed.people, warnings=said(warned, packed, unseen=bool(unseen) and not command.seen_warnings),
+        breaches=tuple(dict.fromkeys(breaches)),
     )  # fmt: skip
+
+
+def _not_open(stage: Stage) -> DistributionError:
+    """The rule that a box breaks of which the order is not confirmed."""
+    return DistributionError.NOT_CONFIRMED if stage is Stage.PLACED else DistributionError.ORDER_ENDED
 
 
 def _seen(placed: OrderPlaced, context: Context) -> tuple[Warned, ...]:
@@ -243,7 +264,7 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
     if stage is not Stage.CONFIRMED:
         if not fact:
             open_still(replace(order, stage=stage), packed.order)
-        breaches.append(DistributionError.ORDER_ENDED)
+        breaches.append(_not_open(stage))
     if is_erased(packed.household, context):
         if not fact:
             not_erased(packed.household, context)
@@ -300,24 +321,57 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
                 household=packed.household, order=packed.order,
             )  # fmt: skip
         used = claims.used + used_as_others(packed.household, packed.programme, packed.period, context)
-        limit = limit_in(programme, packed.period)
+        limit = limit_in(programme, packed.period, day)
         if limit is not None and used >= limit.times:
             breaches.append(DistributionError.LIMIT_REACHED)
-    if box.unseen:
+    if DistributionError.LIMIT_REACHED not in breaches and (twice := _served_as_other(packed, context)):
         if not fact:
-            raise rejected(
-                DistributionError.WARNING_NOT_SEEN,
-                f"Nobody has seen a warning about what is in box {command.box}. Look at it, and send ResolveHandOut or "
-                "unpack the box; if it was handed out, record that with `fact`.",
-                box=command.box,
-            )  # fmt: skip
-        breaches.append(DistributionError.WARNING_NOT_SEEN)
+            raise rejected(DistributionError.LIMIT_REACHED, twice, household=packed.household, order=packed.order)
+        breaches.append(DistributionError.LIMIT_REACHED)
+    if not fact and nobody_looked(box.warnings, context):
+        raise rejected(
+            DistributionError.WARNING_NOT_SEEN,
+            f"Nobody has seen a warning about what is in box {command.box}. Look at it, and send ResolveHandOut or "
+            "unpack the box; if it was handed out, record that with `fact`.",
+            box=command.box,
+        )  # fmt: skip
     return BoxHandedOut(
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,
         packed=packed.packed, people=packed.people, claimed=claimed, breaches=tuple(breaches),
+        claim=packed.order if stage is Stage.CONFIRMED else claim_of_box(command.box, box.reversed + 1),
         hand_out=box.reversed + 1, apart=() if box.unpacked is None else box.unpacked.quarantine,
     )  # fmt: skip
+
+
+def _served_as_other(packed: BoxPacked, context: Context) -> str | None:
+    """Says that the same people were served as often as they may be, under another id too; None when they were not.
+    Claims do not tell: of households that were merged with an order each, either may be the one that is handed out."""
+    programme: Programme = context.read("programme", packed.programme)
+    limit = limit_in(programme, packed.period)
+    family = [one for one, _ in same_people(packed.household, context)]
+    if limit is None or len(family) == 1:
+        return None
+    served = {}
+    for one in family:
+        of_it: Entitlement = context.read("entitlement", entitlement_id(one, packed.programme, packed.period))
+        over = [id for id in of_it.claims if id != packed.order and _over(id, context)]
+        served[one] = len(of_it.visits) + len(over)
+    others = [one for one in family if one != packed.household and served[one]]
+    times = sum(served.values())
+    if not others or times < limit.times:
+        return None
+    return (
+        f"Household {packed.household} is the same as {others[0]}, and they were served {times} of {limit.times} times "
+        f"in {packed.period}. Unpack the box and cancel order {packed.order}; if it was handed out, record that with "
+        "`fact`."
+    )
+
+
+def _over(claim: str, context: Context) -> bool:
+    """Whether a claim is for what was handed out, not for an order that waits, or that ended."""
+    order: Order = context.read("order", claim)
+    return order.stage in (Stage.NONE, Stage.COMPLETED)  # that of a box is of no order
 
 
 def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed | None:
@@ -331,9 +385,16 @@ def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed
             f"Box {command.box} {unpacked} was never handed out: there is nothing to reverse. Check its label.",
             box=command.box,
         )  # fmt: skip
+    if box.handed_at is not None and at < box.handed_at - TOLERANCE:
+        raise rejected(
+            DistributionError.CLOCK_RUNS_BACK,
+            f"Box {command.box} was handed out at {box.handed_at:%Y-%m-%d %H:%M} UTC, later than {at:%Y-%m-%d %H:%M} "
+            "UTC. Check the moment; leave occurred_at out for now.",
+            box=command.box,
+        )  # fmt: skip
     return HandOutReversed(
         box=command.box, reason=command.reason, hand_out=box.reversed + 1, unpacked=box.unpacked is not None,
-        order=packed.order,
+        claim=box.claim, packed=packed.packed, breaches=box.standing, order=packed.order,
         household=packed.household, programme=packed.programme, period=packed.period, session=packed.session,
         site=packed.site, occurred_at=at,
     )  # fmt: skip

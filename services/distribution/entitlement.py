@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import islice
 from typing import Final, Protocol
 
 from services.distribution.contract import (
@@ -33,7 +34,17 @@ from services.distribution.contract import (
     fulfilment_of_visit,
 )
 from services.distribution.fulfilment import Fulfilment
-from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
+from services.distribution.goods import (
+    Catalogue,
+    distinct,
+    known_items,
+    look,
+    nobody_looked,
+    said,
+    unusual,
+    usual,
+    warnings,
+)
 from services.distribution.household import (
     Household,
     avoided,
@@ -44,7 +55,17 @@ from services.distribution.household import (
     registered,
     served_as_itself,
 )
-from services.distribution.programme import Limit, Programme, bundle_for, known, limit_in, limit_on, period_of, running
+from services.distribution.programme import (
+    Limit,
+    Programme,
+    bundle_for,
+    kept_from,
+    known,
+    limit_in,
+    limit_on,
+    period_of,
+    running,
+)
 from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
 from services.distribution.session import Session, not_open, scheduled
 from shared.contract import fields_of
@@ -54,13 +75,15 @@ from shared.decider import Context, Decider, Ref
 @dataclass(slots=True)
 class Visit:
     """A visit: when and at which session, the site that its goods left from, and a digest of what was said. `review`
-    says whether a rule that it broke waits for somebody; None when it broke none."""
+    says whether a rule that it broke waits for somebody; None when it broke none. `warnings` are those about its
+    goods, sealed, until somebody has looked at them."""
 
     session: str
     site: str
     at: datetime
     said: str
     review: bool | None = None
+    warnings: str | None = None
 
 
 @dataclass
@@ -88,7 +111,8 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
             entitlement.claims.add(event.claim)
         case VisitRecorded():
             entitlement.visits[event.visit] = Visit(
-                event.session, event.site, event.occurred_at, _said(event), True if event.breaches else None
+                event.session, event.site, event.occurred_at, _said(event), True if event.breaches else None,
+                None if event.seen_warnings else event.warnings,
             )  # fmt: skip
         case EntitlementReleased():
             entitlement.claims.discard(event.claim)
@@ -97,7 +121,8 @@ def evolve(entitlement: Entitlement, event: EntitlementEvent) -> Entitlement:
             entitlement.visits.pop(event.visit, None)
             entitlement.reversed.add(event.visit)
         case VisitResolved():
-            entitlement.visits[event.visit].review = False
+            visit = entitlement.visits[event.visit]
+            visit.review, visit.warnings = False, None
     return entitlement
 
 
@@ -119,8 +144,11 @@ def reads(command: EntitlementCommand) -> Iterable[Ref]:
                 *served, Ref("programme", command.programme), Ref("session", command.session), Ref("goods", CATALOGUE),
                 Ref("fulfilment", fulfilment_of_visit(command.visit)),
             ]  # fmt: skip
-        case ReleaseEntitlement() | ReverseVisit():
-            return () if command.household is None else (Ref("household", command.household),)
+        case ReleaseEntitlement():
+            return (Ref("household", command.household),)
+        case ReverseVisit():
+            whose = [] if command.household is None else [Ref("household", command.household)]
+            return [*whose, Ref("programme", command.programme)]
         case ResolveVisit():
             return ()
 
@@ -155,12 +183,17 @@ def decide(command: EntitlementCommand, entitlement: Entitlement, context: Conte
                     visit=command.visit,
                 )  # fmt: skip
             fields = dict(fields_of(command)) | {"occurred_at": at}
+            programme: Programme = context.read("programme", command.programme)
+            day = local_day(visit.at, programme.utc_offset)
             left = used(command, entitlement, context) - 1
+            left += len(claimed_before(command.household, programme, command.programme, day, context))
             return VisitReversed(**fields, session=visit.session, site=visit.site, used=left)
         case ResolveVisit():
             if command.visit in entitlement.reversed:
                 return None
-            if not waits(_known_visit(command, entitlement).review, f"Visit {command.visit}"):
+            seen = _known_visit(command, entitlement)
+            review = True if nobody_looked(seen.warnings, context) else seen.review
+            if not waits(review, f"Visit {command.visit}"):
                 return None
             return VisitResolved(**(dict(fields_of(command)) | {"occurred_at": at}))
 
@@ -187,7 +220,7 @@ def _claim(
         )  # fmt: skip
     programme: Programme = context.read("programme", command.programme)
     before = used(command, entitlement, context)
-    limit = limit_in(programme, command.period)
+    limit = limit_in(programme, command.period, local_day(at, programme.utc_offset) if command.fact else None)
     over = limit is not None and before >= limit.times
     known(programme, command.programme)
     if not command.fact:
@@ -218,6 +251,32 @@ def used_as_others(household: str, programme: str, period: str, context: Context
             of_other: Entitlement = context.read("entitlement", entitlement_id(other, programme, period))
             total += of_other.used
     return total
+
+
+def claimed_before(
+    household: str | None, programme: Programme, id: str, day: date, context: Context, but: str | None = None
+) -> list[str]:
+    """The orders of a household for the period of a day that are counted in one of another kind, which the day was in
+    when they were confirmed: the limit has changed since. `but` is none of them.
+
+    Of the periods before, it is the one that the day itself was in: no decision reads all that one of a year takes in.
+    """
+    before = kept_from(programme, day)
+    if before is None or household is None:
+        return []
+    period, since = before
+    found = []
+    for one, _ in goes_on_as(household, context):
+        claims: Entitlement = context.read("entitlement", entitlement_id(one, id, period))
+        for claim in sorted(claims.claims - {but}):
+            order = context.read("order", claim)
+            if order.placed is None:
+                continue
+            session: Session = context.read("session", order.placed.session)
+            announced = scheduled(session, order.placed.session)
+            if local_day(announced.starts_at, programme.utc_offset) >= since:
+                found.append(claim)
+    return found
 
 
 def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at: datetime) -> VisitRecorded | None:
@@ -282,6 +341,7 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
             period=period_of(programme, day),
         )  # fmt: skip
     before = used(command, entitlement, context)
+    before += len(claimed_before(command.household, programme, command.programme, day, context))
     limit = limit_on(programme, day)
     breaches = _breaches(command, entitlement, before, limit, household, programme, session, context, at, fact)
     goods = command.lines or bundle_for(programme, command.programme, served.total)
@@ -298,11 +358,10 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
     warned = warnings(catalogue, avoid, goods)
     if not fact:
         look(warned, command.seen_warnings)
-    elif warned and not command.seen_warnings:
-        breaches += (DistributionError.WARNING_NOT_SEEN,)
+    told = said(warned, goods, unseen=not command.seen_warnings)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,
-        warnings=None if household is None else said(warned, goods), breaches=breaches, used=before + 1,
+        warnings=None if household is None else told, breaches=breaches, used=before + 1,
         limit=None if limit is None else limit.times,
     )  # fmt: skip
 
@@ -338,7 +397,8 @@ def _breaches(
         found.append(DistributionError.WRONG_RECIPIENT)
     if limit is not None and before >= limit.times and command.override_reason is None:
         if not fact:
-            raise limit_reached(command, entitlement, before, limit, command.session, context)
+            kept = claimed_before(command.household, programme, command.programme, day, context)
+            raise limit_reached(command, entitlement, before, limit, command.session, context, kept=kept)
         found.append(DistributionError.LIMIT_REACHED)
     return tuple(found)
 
@@ -384,7 +444,7 @@ def not_authorised(household: str, proxy: str) -> Exception:
 
 
 _TOLD: Final = 5
-"""Of how many claims it is looked up at most whether their orders wait: a decision reads no end of aggregates."""
+"""How many orders that wait are told of at most. Those that were handed out count as well, and tell of nothing."""
 
 
 class _Served(Protocol):
@@ -400,12 +460,13 @@ class _Served(Protocol):
 
 def limit_reached(
     asked: _Served, own: Entitlement, before: int, limit: Limit, session: str | None, context: Context,
-    but: str | None = None,
+    but: str | None = None, kept: Sequence[str] = (),
 ) -> Exception:  # fmt: skip
-    """The refusal of serving a household once more, whose entitlement is `own`. An order that waits for it, beside
+    """The refusal of serving a household once more, whose entitlement is `own`, beside the orders `kept` in a period of
+    another kind. An order that waits for it, beside
     `but`, is told: whoever overrides the limit for the sake of that serves it twice."""
     household = asked.household or ANONYMOUS
-    waiting = list(_waiting(household, asked, own, session, context, but))
+    waiting = list(islice(_waiting(household, asked, own, session, context, but, kept), _TOLD))
     facts = {"household": household, "period": asked.period, "used": before, "limit": limit.times}
     if waiting:
         told = " and ".join(words for _, words in waiting)
@@ -426,23 +487,24 @@ def limit_reached(
 
 
 def _waiting(
-    household: str, asked: _Served, own: Entitlement, session: str | None, context: Context, but: str | None
-) -> Iterator[tuple[str, str]]:
+    household: str, asked: _Served, own: Entitlement, session: str | None, context: Context, but: str | None,
+    kept: Sequence[str],
+) -> Iterator[tuple[str, str]]:  # fmt: skip
     """The orders that count for a household in a period and are not handed out, each with the words for it."""
-    for one, _ in goes_on_as(household, context):
-        claims = own
-        if one != household:
-            claims = context.read("entitlement", entitlement_id(one, asked.programme, asked.period))
-        for claim in sorted(claims.claims - {but})[:_TOLD]:
-            order = context.read("order", claim)
-            if order.placed is None or order.stage != "confirmed":
-                continue
-            fulfilment: Fulfilment = context.read("fulfilment", claim)
-            box = fulfilment.box
-            if box is not None and context.read("box", box).where == "handed_out":
-                continue
-            where = "here" if order.placed.session == session else f"at session {order.placed.session}"
-            yield claim, f"order {claim} waiting {where} ({f'box {box}' if box else 'not packed yet'})"
+    others = [
+        context.read("entitlement", entitlement_id(one, asked.programme, asked.period))
+        for one, _ in goes_on_as(household, context) if one != household
+    ]  # fmt: skip
+    for claim in sorted(own.claims.union(kept, *(other.claims for other in others)) - {but}):
+        order = context.read("order", claim)
+        if order.placed is None or order.stage != "confirmed":
+            continue
+        fulfilment: Fulfilment = context.read("fulfilment", claim)
+        box = fulfilment.box
+        if box is not None and context.read("box", box).where == "handed_out":
+            continue
+        where = "here" if order.placed.session == session else f"at session {order.placed.session}"
+        yield claim, f"order {claim} waiting {where} ({f'box {box}' if box else 'not packed yet'})"
 
 
 def check(entitlement: Entitlement) -> list[str]:

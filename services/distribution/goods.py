@@ -11,15 +11,20 @@ from services.distribution.contract import (
     DistributionError,
     GoodsNoted,
     ItemLine,
+    LotOf,
     NoteGoods,
+    NoteOrigin,
     NoteRecall,
+    OriginNoted,
     PackedLine,
     RecallNoted,
     Warned,
     Warning,  # noqa: A004 - the field's own word
     distribution,
     warnings_said,
+    warnings_unseen,
 )
+from services.distribution.origins import Origins, fresh, made_from, note
 from services.distribution.refusals import rejected, when
 from services.inventory.contract import ALLERGENS, RecallScope, allergens_meant, lot_form
 from shared.contract import fields_of
@@ -50,13 +55,15 @@ class Recall:
 
 @dataclass
 class Catalogue:
-    """All items, by id, and of each the recalls that there were. A note that comes late finds a newer revision."""
+    """All items, by id, and of each the recalls that there were. A note that comes late finds a newer revision.
+    `origins` are the lots that others were made from."""
 
     items: dict[str, Goods] = field(default_factory=dict)
     recalls: dict[str, dict[str, Recall]] = field(default_factory=dict)
+    origins: Origins = field(default_factory=dict)
 
 
-def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted) -> Catalogue:
+def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted | OriginNoted) -> Catalogue:
     match event:
         case GoodsNoted():
             catalogue.items[event.item] = Goods(
@@ -67,13 +74,19 @@ def evolve(catalogue: Catalogue, event: GoodsNoted | RecallNoted) -> Catalogue:
         case RecallNoted():
             recalls = catalogue.recalls.setdefault(event.item, {})
             recalls[event.recall] = Recall(event.revision, event.scope if event.open else None)
+        case OriginNoted():
+            note(catalogue.origins, event)
     return catalogue
 
 
 def decide(
-    command: NoteGoods | NoteRecall, catalogue: Catalogue, context: Context
-) -> GoodsNoted | RecallNoted | None:  # fmt: skip
+    command: NoteGoods | NoteRecall | NoteOrigin, catalogue: Catalogue, context: Context
+) -> GoodsNoted | RecallNoted | OriginNoted | None:
     known: Goods | Recall | None
+    if isinstance(command, NoteOrigin):
+        if not any(fresh(catalogue.origins, made, command.made_from) for made in command.made):
+            return None
+        return OriginNoted(**(dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}))
     if isinstance(command, NoteGoods):
         known = catalogue.items.get(command.item)
     else:
@@ -90,16 +103,16 @@ def check(catalogue: Catalogue) -> list[str]:
 
 def recalled(catalogue: Catalogue, lines: Iterable[PackedLine]) -> list[tuple[PackedLine, str]]:
     """The packed goods that an open recall covers, each with the recall. A lot that is not known counts as covered,
-    be it the stock of unknown lot or the first to expire, whichever that was.
-
-    What was repacked out of recalled goods under a lot of its own is not found here: inventory holds that.
+    be it the stock of unknown lot or the first to expire, whichever that was. So does what was made of recalled goods,
+    or set apart from them, be it another item.
     """
-    return [
-        (line, id)
-        for line in lines
-        for id, recall in catalogue.recalls.get(line.item, {}).items()
-        if recall.scope is not None and recall.scope.covers(line.lot, line.date)
-    ]
+    found: dict[tuple[PackedLine, str], None] = {}
+    for line in lines:
+        for one in made_from(catalogue.origins, LotOf(item=line.item, lot=line.lot, date=line.date)):
+            for id, recall in catalogue.recalls.get(one.item, {}).items():
+                if recall.scope is not None and recall.scope.covers(one.lot, one.date):
+                    found[line, id] = None
+    return list(found)
 
 
 def lot_named(line: PackedLine) -> str:
@@ -161,9 +174,10 @@ def warnings(
 ) -> tuple[Warned, ...]:
     """What somebody should look at before these goods go to a household that avoids some allergens.
 
-    An item whose allergens are not known warns too; so does any with allergens when what the household avoids cannot be
-    read any more, and every one when it avoids what is no word of the vocabulary: no list of allergens says of it that
-    it is not there. A household that avoids nothing is warned of nothing.
+    An item whose allergens are not known warns too, and so does one with a label that is no word of the vocabulary: it
+    may mean anything. So does any with allergens when what the household avoids cannot be read any more, and every one
+    when it avoids what is no word of the vocabulary: no list of allergens says of it that it is not there. A household
+    that avoids nothing is warned of nothing.
     """
     if not avoided:
         return ()
@@ -174,14 +188,26 @@ def warnings(
         has = goods.allergens if goods is not None else None
         if has and any(allergens_meant(label) & avoided for label in has):
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGEN)
-        elif has is None or strange or (has and CANNOT_BE_READ in avoided):
+        elif has is None or strange or (has and CANNOT_BE_READ in avoided) or any(map(_unclear, has)):
             found[line.item] = Warned(item=line.item, warning=Warning.ALLERGENS_UNKNOWN)
     return tuple(found.values())
 
 
-def said(warned: Iterable[Warned], lines: Iterable[ItemLine | PackedLine]) -> str:
+def _unclear(label: str) -> bool:
+    """Whether an item's label says something that is none of the vocabulary, or nothing at all."""
+    meant = allergens_meant(label)
+    return not meant or not meant.issubset(ALLERGENS)
+
+
+def said(warned: Iterable[Warned], lines: Iterable[ItemLine | PackedLine], *, unseen: bool = False) -> str:
     """The warnings about goods of a household, to be sealed: there is a text whether there is a warning or not."""
-    return warnings_said(warned, [line.item for line in lines])
+    return warnings_said(warned, [line.item for line in lines], unseen=unseen)
+
+
+def nobody_looked(warnings: str | None, context: Context) -> bool:
+    """Whether a sealed text of warnings holds one that nobody has seen; one that nobody can open any more may."""
+    text = None if warnings is None else context.unseal(warnings)
+    return warnings is not None and (text is None or warnings_unseen(text))
 
 
 def look(warned: Iterable[Warned], seen: bool) -> None:

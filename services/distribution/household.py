@@ -339,15 +339,21 @@ def goes_on_as(id: str, context: Context) -> Iterator[tuple[str, Household]]:
         waiting += more
 
 
-def avoided(id: str, context: Context) -> frozenset[str]:
-    """What somebody of a household must not eat, in the vocabulary's words and others; and of those that are the same
-    people: what goes on as it, and what it goes on as. CANNOT_BE_READ is among them when a key is gone."""
+def same_people(id: str, context: Context) -> Iterator[tuple[str, Household]]:
+    """A household and all that were merged with it, whichever goes on as which; each with its id and once."""
     first, seen = id, {id}
     while (into := context.read("household", first).merged_into) is not None and into not in seen:
         first = into
         seen.add(into)
+    found = dict(goes_on_as(first, context)) | dict(goes_on_as(id, context))
+    yield from found.items()
+
+
+def avoided(id: str, context: Context) -> frozenset[str]:
+    """What somebody of a household must not eat, in the vocabulary's words and others; and of those that are the same
+    people: what goes on as it, and what it goes on as. CANNOT_BE_READ is among them when a key is gone."""
     found: set[str] = set()
-    for _, household in [*goes_on_as(first, context), *goes_on_as(id, context)]:
+    for _, household in same_people(id, context):
         for member in household.members.values():
             if member.allergens is None:
                 continue

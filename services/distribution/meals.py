@@ -26,6 +26,7 @@ from services.distribution.contract import (
     ServeMeal,
     distribution,
 )
+from services.distribution.goods import usual
 from services.distribution.refusals import rejected, waits, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -65,10 +66,10 @@ class MealCount:
 
 
 LONG_AGO: Final = timedelta(days=366)
-"""How long ago a day is whose meals are not counted any more."""
+"""How long ago a day is whose meals are counted only when somebody confirms it."""
 
 CARRIED: Final = timedelta(days=7)
-"""How long before a day the certificate is looked for that says what was kept for it."""
+"""How long before a day the certificate is looked for that says what was kept for it; and after, which carried it."""
 
 _Counted = DeliverMeals | ServeMeal | DiscardMeals | MealsDelivered | MealServed | MealsDiscarded
 MealCommand = DeliverMeals | ServeMeal | DiscardMeals | ReverseMeals | CertifyCount | ResolveCount
@@ -79,7 +80,7 @@ def evolve(count: MealCount, event: MealEvent) -> MealCount:
     meal = count.meals.setdefault(str(event.meal), Meal())
     match event:
         case CountCertified():
-            meal.certified, meal.review = event, True if event.discrepancy else None
+            meal.certified, meal.review = event, True if event.discrepancy or event.carry_off else None
         case CountResolved():
             meal.review = False
         case MealsReversed():
@@ -114,13 +115,19 @@ def _entry(told: _Counted) -> tuple[MealEntry, str, Entry]:
 
 def reads(command: MealCommand) -> Iterable[Ref]:
     if isinstance(command, CertifyCount):
-        return [Ref("meal_count", f"{command.site}:{day}") for day in _days_before(command.date)]
+        days = [*_days_before(command.date), *_days_after(command.date)]
+        return [Ref("meal_count", f"{command.site}:{day}") for day in days]
     return ()
 
 
 def _days_before(day: date) -> list[date]:
     """The days on which what is carried over to a day may have been kept, the last first."""
     return [day - timedelta(days=n) for n in range(1, CARRIED.days + 1)]
+
+
+def _days_after(day: date) -> list[date]:
+    """The days that may have carried over what was kept on a day, the next first."""
+    return [day + timedelta(days=n) for n in range(1, CARRIED.days + 1)]
 
 
 def decide(command: MealCommand, count: MealCount, context: Context) -> MealEvent | None:
@@ -192,13 +199,9 @@ def _not_to_come(command: MealCommand, context: Context) -> None:
 
 
 def _near(command: DeliverMeals | ServeMeal | DiscardMeals, context: Context) -> None:
-    """Refuse to count meals of a day so long ago that it is a slip of the pen."""
-    if command.date < context.now.date() - LONG_AGO:
-        raise rejected(
-            DistributionError.INVALID_RANGE,
-            f"{command.date} is more than a year ago, and meals are counted on their day. Check the date.",
-            date=str(command.date),
-        )  # fmt: skip
+    """Refuse to count meals of a day so long ago that it may be a slip of the pen, unless somebody confirmed it."""
+    long_ago = command.date < context.now.date() - LONG_AGO
+    usual([f"{command.date} is more than a year ago"] if long_ago else (), command.confirm_unusual)
 
 
 def _open(command: MealCommand, meal: Meal) -> None:
@@ -237,13 +240,21 @@ def _certify(
             f"{accounted}. Count again, or certify with discrepancy {off} and a reason.",
             there=there, accounted=accounted, discrepancy=off,
         )  # fmt: skip
-    kept = _kept_before(command, context)
+    kept = _nearest(command, _days_before(command.date), context)
     if kept is not None and kept.kept != command.carried_over and command.reason is None:
         raise rejected(
             DistributionError.COUNT_DOES_NOT_ADD_UP,
             f"{command.carried_over} would be carried over, and of {kept.date} {kept.kept} were kept, as certified. "
             "Count again, or certify with a reason.",
             carried_over=command.carried_over, kept=kept.kept, date=str(kept.date),
+        )  # fmt: skip
+    after = _nearest(command, _days_after(command.date), context)
+    if after is not None and after.carried_over != command.kept and command.reason is None:
+        raise rejected(
+            DistributionError.COUNT_DOES_NOT_ADD_UP,
+            f"{command.kept} would be kept, and on {after.date} {after.carried_over} were carried over, as certified. "
+            "Count again, or certify with a reason.",
+            kept=command.kept, carried_over=after.carried_over, date=str(after.date),
         )  # fmt: skip
     served = MealsServed(**{str(diner): meal.served.get(diner, 0) for diner in Diner})
     return CountCertified(
@@ -253,13 +264,15 @@ def _certify(
         discarded=meal.discarded,
         kept_before=None if kept is None else kept.kept,
         kept_on=None if kept is None else kept.date,
+        carried_after=None if after is None else after.carried_over,
+        carried_on=None if after is None else after.date,
         certified_by=context.actor,
     )
 
 
-def _kept_before(command: CertifyCount, context: Context) -> CountCertified | None:
-    """The last certificate of the meal at the site before the day; None when none is near."""
-    for day in _days_before(command.date):
+def _nearest(command: CertifyCount, days: Iterable[date], context: Context) -> CountCertified | None:
+    """The first certificate of the meal at the site on one of some days; None when there is none."""
+    for day in days:
         count: MealCount = context.read("meal_count", f"{command.site}:{day}")
         meal = count.meals.get(str(command.meal))
         if meal is not None and meal.certified is not None:

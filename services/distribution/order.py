@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from services.distribution.contract import (
@@ -26,9 +26,16 @@ from services.distribution.contract import (
     distribution,
     entitlement_id,
 )
-from services.distribution.entitlement import Entitlement, has_reason, limit_reached, not_eligible, used_as_others
+from services.distribution.entitlement import (
+    Entitlement,
+    claimed_before,
+    has_reason,
+    limit_reached,
+    not_eligible,
+    used_as_others,
+)
 from services.distribution.goods import Catalogue, distinct, known_items, look, said, unusual, usual, warnings
-from services.distribution.household import Household, avoided, eligible, registered, served_as_itself
+from services.distribution.household import Household, avoided, eligible, registered, same_people, served_as_itself
 from services.distribution.programme import Programme, bundle_for, limit_on, period_of, running
 from services.distribution.refusals import local_day, rejected, when
 from services.distribution.session import GRACE, Session, goes_on, has_room, scheduled
@@ -205,9 +212,11 @@ def _confirm(
     entitlement: Entitlement = context.read("entitlement", claimed)
     used = entitlement.used - (command.order in entitlement.claims)
     used += used_as_others(placed.household, placed.programme, period, context)
+    kept = claimed_before(placed.household, programme, placed.programme, day, context, but=command.order)
+    used += len(kept)
     if limit is not None and used >= limit.times and command.override_reason is None:
         asked = replace(placed, period=period)
-        raise limit_reached(asked, entitlement, used, limit, placed.session, context, but=command.order)
+        raise limit_reached(asked, entitlement, used, limit, placed.session, context, but=command.order, kept=kept)
     return OrderConfirmed(
         order=command.order, household=placed.household, programme=placed.programme, period=period,
         session=placed.session, site=placed.site, goods=placed.goods, people=placed.people,
@@ -216,9 +225,20 @@ def _confirm(
 
 
 def _came(placed: OrderPlaced, context: Context) -> bool:
-    """Whether the household of an order was served at its session, at the table."""
-    claims: Entitlement = context.read("entitlement", entitlement_id(placed.household, placed.programme, placed.period))
-    return any(visit.session == placed.session for visit in claims.visits.values())
+    """Whether the household of an order was served at its session, at the table: under whichever of its ids, and in
+    whichever period the session's days are in by now."""
+    programme: Programme = context.read("programme", placed.programme)
+    session: Session = context.read("session", placed.session)
+    announced = scheduled(session, placed.session)
+    first, last = (local_day(moment, programme.utc_offset) for moment in (announced.starts_at, announced.ends_at))
+    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
+    periods = sorted({placed.period, *(period_of(programme, day) for day in days)})
+    for household, _ in same_people(placed.household, context):
+        for period in periods:
+            claims: Entitlement = context.read("entitlement", entitlement_id(household, placed.programme, period))
+            if any(visit.session == placed.session for visit in claims.visits.values()):
+                return True
+    return False
 
 
 def known(order: Order, id: str) -> OrderPlaced:

@@ -48,7 +48,7 @@ class Programme:
     bundles: dict[int, tuple[ItemLine, ...]] = field(default_factory=dict)
     """The standard boxes, by the smallest household that gets them."""
     limits: list[Limit] = field(default_factory=list)
-    """In the order in which they take effect, one after another: a fact is counted by the one that held on its day."""
+    """In the order in which they take effect, each on another day: a fact is counted by what held on its day."""
     limited_at: datetime | None = None
 
 
@@ -71,7 +71,8 @@ def evolve(programme: Programme, event: ProgrammeEvent) -> Programme:
                 programme.bundles.pop(event.min_size, None)
         case LimitSet():
             day = local_day(event.occurred_at, programme.utc_offset)
-            programme.limits = [*_held(programme, day), Limit(event.times, event.every, event.since)]
+            before = [limit for limit in _held(programme, day) if event.since is None or limit.since != event.since]
+            programme.limits = [*before, Limit(event.times, event.every, event.since)]
             programme.limited_at = event.occurred_at
     return programme
 
@@ -198,10 +199,12 @@ def limit_on(programme: Programme, day: date) -> Limit | None:
     return held[-1] if held else None
 
 
-def limit_in(programme: Programme, period: str) -> Limit | None:
-    """The limit that a period is counted by, the last one to hold in it; None is none."""
+def limit_in(programme: Programme, period: str, day: date | None = None) -> Limit | None:
+    """The limit that a period is counted by: the last one to hold in it, or of those by a day; None is none."""
     every = {4: Every.YEAR, 7: Every.MONTH, 8: Every.WEEK, 10: Every.DAY}[len(period)]
     for limit in reversed(programme.limits):
+        if day is not None and limit.since is not None and limit.since > max(day, _first(period)):
+            continue
         if limit.every is every and (limit.since is None or _period(every, limit.since) <= period):
             return limit
     return None
@@ -211,6 +214,30 @@ def period_of(programme: Programme, day: date) -> str:
     """The period that a day is in, by the limit that holds on it (weeks without one): what a claim is counted for."""
     limit = limit_on(programme, day)
     return _period(Every.WEEK if limit is None else limit.every, day)
+
+
+def kept_from(programme: Programme, day: date) -> tuple[str, date] | None:
+    """The period that a day was in by the kind of limit before, and the day since which it is in another; None when no
+    limit was of another kind. What was claimed for such a day before the limit was set is counted there."""
+    held = _held(programme, day)
+    while len(held) > 1:
+        last = held.pop()
+        if last.since is not None and held[-1].every is not last.every:
+            return _period(held[-1].every, day), last.since
+    return None
+
+
+def _first(period: str) -> date:
+    """The first day of a period."""
+    match len(period):
+        case 4:
+            return date(int(period), 1, 1)
+        case 7:
+            return date.fromisoformat(f"{period}-01")
+        case 8:
+            return date.fromisocalendar(int(period[:4]), int(period[6:]), 1)
+        case _:
+            return date.fromisoformat(period)
 
 
 def _period(every: Every, day: date) -> str:

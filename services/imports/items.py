@@ -23,10 +23,16 @@ COLUMNS: Final = Columns(
         "best_before_extension_days", "medicine", "controlled", "infant_formula", "minimum", "unusual_above",
     ),
 )  # fmt: skip
-"""`pack_sizes` is like `case of 12 | pallet of 480 (GTIN)`; `allergens` like `milk | soybeans`, `none` or empty for
-unknown; `net_weight_g` is the weight in g of one piece, or of 1,000 ml."""
+"""`pack_sizes` is like `case of 12 | pallet of 480 (GTIN)`; `allergens` like `milk | soybeans`, `none`, or empty or
+`unknown` where they are not known; `net_weight_g` is the weight in g of one piece, or of 1,000 ml."""
 
 _PACK = re.compile(r"(?P<name>\S[^()]{0,60}?)\s+of\s+(?P<quantity>\d+)(?:\s*\((?P<gtin>[\d -]+)\))?", re.ASCII)
+_NOT_KNOWN: Final = frozenset({
+    "", "?", "??", "???", "-", "--", "–", "—", "n/a", "n.a", "n/k", "na", "nk", "not available", "not known",
+    "not stated", "not sure", "unclear", "unknown", "unbekannt", "nicht bekannt", "k.a", "keine angabe",
+    "keine angaben", "inconnu", "inconnus", "inconnue", "inconnues", "desconocido", "desconocidos", "tbc", "tbd",
+})  # fmt: skip
+"""What people write where they do not know the allergens. Unlike `none`, none of it says that there are none."""
 _UNITS: Final = ("each", "g", "ml")
 
 
@@ -104,7 +110,8 @@ def _facts(row: Row) -> dict[str, Any]:
             data[column] = True
     if cells.get("pack_sizes"):
         data["packs"] = [_pack(part) for part in _parts(cells["pack_sizes"])]
-    if allergens := cells.get("allergens", "").lower():
+    allergens = cells.get("allergens", "").lower()
+    if " ".join(allergens.strip(" .()").split()) not in _NOT_KNOWN:
         data["allergens"] = [] if allergens == "none" else _parts(allergens)
     return data
 

@@ -21,6 +21,7 @@ from services.inventory.contract import (
     InventoryError,
     IssueStock,
     LocationKind,
+    LotNumber,
     LotQuantity,
     LotRef,
     PickLine,
@@ -67,7 +68,8 @@ def issue(command: IssueStock, basis: Basis) -> StockIssued:
     if reservation is not None and not command.lines:
         drawing.take_all_of(reservation)
     else:
-        drawing.take(command.lines, reservation, command.keep_rest)
+        lines = command.lines if command.apart is None else _from_apart(command.lines, command.apart, drawing)
+        drawing.take(lines, reservation, command.keep_rest)
     fields = effect(basis, drawing.changes(), refs=_refs(command.lines), **drawing.told())
     return StockIssued(**said(command), **fields)
 
@@ -238,6 +240,21 @@ def medicine_for_clinic_only(item: str, purpose: Purpose) -> Rejected:
         f"{item} is a medicine: it leaves for the clinic alone, not for {purpose}.",
         item=item, purpose=purpose,
     )  # fmt: skip
+
+
+def _from_apart(lines: Sequence[PickLine], apart: LotNumber, drawing: Drawing) -> list[PickLine]:
+    """The lines, with what is there under another lot number in place of what they name, from the first on."""
+    if lot_form(apart) in {lot_form(line.lot) for line in lines}:
+        return list(lines)
+    found = drawing.matching(PickLine(quantity=1, lot=apart))
+    there = max(0, sum(drawing.there(key, row) for key, row in found))
+    taken, rest = 0, []
+    for line in lines:
+        part = min(line.quantity, there - taken)
+        taken += part
+        if part < line.quantity:
+            rest.append(replace(line, quantity=line.quantity - part))
+    return [PickLine(quantity=taken, lot=apart, reason="set apart"), *rest] if taken else rest
 
 
 def _take_any(basis: Basis, lines: Sequence[PickLine]) -> Drawing:

@@ -176,6 +176,10 @@ async def test_what_nobody_follows_up_is_stuck(stage: Stage) -> None:
         "ReserveStock", item="rice", location="store", reservation="d-gone", quantity=2, purpose="household",
     )  # fmt: skip
     hall.visit("v1", "h1", goods(rice=2))
+    hall.visit("v2", "h1", goods(rice=10))
+    some = c.IssuedGoods(item="rice", quantity=6, site="hall", movement=3, unrecorded=4)
+    for given in ("v-v2", "o1"):
+        hall.record(c.GoodsIssued(order=given, goods=(some,), occurred_at=hall.now))
     hall.confirm(hall.order("o1", "h1", goods(rice=1)).data)
     box = hall.pack("b2", "o2", "h1", packed("rice", 1)).data
     hall.order("o2", "h1", goods(rice=1))
@@ -184,8 +188,12 @@ async def test_what_nobody_follows_up_is_stuck(stage: Stage) -> None:
         rows = await asked.records(distribution.stuck, now=NOW)
         assert {(row["what"], row["id"], row["waits"]) for row in rows} == {
             ("reservation", "d-gone rice at store", "an order"), ("visit", "v1", "inventory to give rice out"),
+            ("visit", "v2", "inventory to give rice out"),
             ("order", "o1", "its claim"), ("order", box.order, "its box to be unpacked"),
         }  # fmt: skip
+        assert [row["why"] for row in rows if row["id"] == "v2"] == ["6 of 10 were given out"]
+        given = {row["order_id"]: row["issued"] for row in await asked.records(distribution.orders)}
+        assert given["o1"] == 6  # what was beyond inventory's ledger is among them
 
 
 async def test_what_two_households_have_is_one_s_after_they_were_merged_on_either_card(stage: Stage) -> None:

@@ -21,7 +21,7 @@ __all__ = [
     "ANONYMOUS", "MAX_LINES", "REMARK", "AgeBand", "Amount", "BoxCode", "Date", "Delta", "DistributionError", "Id",
     "ItemLine", "Moment", "NewBoxCode", "NewOrderId", "Note", "OrderId", "PackedLine", "People", "Period",
     "Quantity", "Revision", "Text", "VisitId", "Warned", "Warning", "command", "distribution", "event", "value",
-    "warnings_in", "warnings_said",
+    "warnings_in", "warnings_said", "warnings_unseen",
 ]  # fmt: skip
 
 distribution: Final = Contract("distribution")
@@ -230,23 +230,31 @@ class Warned:
 
 
 _NO_WARNING: Final = "none"
+_UNSEEN: Final = "unseen"
 _LONGEST: Final = max(len(warning) for warning in Warning)
 
 
-def warnings_said(warned: Iterable[Warned], items: Iterable[str]) -> str:
+def warnings_said(warned: Iterable[Warned], items: Iterable[str], *, unseen: bool = False) -> str:
     """Warnings about some of these items as one text, which events seal: which of its goods a household may not eat.
 
     Words with a blank between, each an item, `=` and the warning: `rice=allergens_unknown stew=allergen`; `none` where
-    there is no warning. Blanks fill it up to what it would be if every item warned, so that the length of what is
-    sealed says nothing either.
+    there is no warning. `unseen` stands before them if somebody has still to look at one. Blanks fill it up to what it
+    would be if every item warned and nobody had looked, so that the length of what is sealed says nothing either.
     """
     text = " ".join(f"{one.item}={one.warning}" for one in warned)
-    return (text or _NO_WARNING).ljust(sum(len(item) + _LONGEST + 2 for item in set(items)))
+    if text and unseen:
+        text = f"{_UNSEEN} {text}"
+    return (text or _NO_WARNING).ljust(len(_UNSEEN) + sum(len(item) + _LONGEST + 2 for item in set(items)))
 
 
 def warnings_in(text: str) -> tuple[Warned, ...]:
     """The warnings in such a text, once it is opened. Raises ValueError for any other."""
     if text.strip() == _NO_WARNING:
         return ()
-    pairs = (word.partition("=") for word in text.split())
+    pairs = (word.partition("=") for word in text.removeprefix(f"{_UNSEEN} ").split())
     return tuple(Warned(item=item, warning=Warning(warning)) for item, _, warning in pairs)
+
+
+def warnings_unseen(text: str) -> bool:
+    """Whether such a text holds a warning that somebody has still to look at."""
+    return text.startswith(f"{_UNSEEN} ")

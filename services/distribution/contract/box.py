@@ -28,13 +28,20 @@ from services.distribution.contract.base import (
 )
 
 
+def claim_of_box(box: str, hand_out: int) -> str:
+    """The claim of a box that was handed out when its order's own did not count; one that was given back is not made
+    again."""
+    return f"box{'' if hand_out == 1 else hand_out}-{box}"
+
+
 @event(category="box")
 class BoxPacked:
     """Goods were packed for an order: `packed`, by lot. They stay in the box until it is handed out or unpacked.
 
     `lines` is what the packer listed; nothing when the box holds just what was set aside. `warnings` are written as
-    those of OrderPlaced. `breaches` are the rules that what was packed a while ago broke: a warning that nobody has
-    seen, an unusual quantity.
+    those of OrderPlaced, with `unseen` before them if nobody has looked at one yet. `breaches` are the rules that a
+    fact broke: an order that had ended, was not confirmed or is in another box, more than was ordered, an unusual
+    quantity.
     """
 
     box: BoxCode
@@ -42,6 +49,7 @@ class BoxPacked:
     lines: tuple[PackedLine, ...] = ()
     seen_warnings: bool = False
     confirm_unusual: bool = False
+    fact: bool = False
     packed: tuple[PackedLine, ...]
     household: Id
     programme: Id
@@ -61,15 +69,17 @@ class PackBox:
     More of an item than is usual in inventory needs `confirm_unusual`, if it had none when it was ordered.
 
     What is recalled is refused, and so is a line without a lot, or of unknown lot, of an item that has an open recall.
-    What was packed a while ago is recorded all the same, so that its hand-out can be, and waits in the box; so is what
-    nobody has seen the warnings of, which waits for ResolveHandOut.
+    With `fact`, or late, it reports what was packed, and is recorded whatever it broke, so that its hand-out can be:
+    what is in the box is listed, unless it was all set aside. What nobody has seen the warnings of waits for
+    ResolveHandOut.
     """
 
     box: NewBoxCode
     order: OrderId
-    lines: Annotated[tuple[PackedLine, ...], Field(max_length=2 * MAX_LINES)] = ()
+    lines: Annotated[tuple[PackedLine, ...], Field(max_length=MAX_LINES)] = ()
     seen_warnings: bool = False
     confirm_unusual: bool = False
+    fact: bool = False
     occurred_at: Moment | None = None
 
 
@@ -100,11 +110,13 @@ class UnpackBox:
 class BoxHandedOut:
     """A box is in the hands of its household, or of `collected_by`, who may collect for it.
 
-    `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke: the limit (the
-    household was served twice), an authorisation that was over, an order that had ended, a box that was unpacked by
-    mistake, a household that was erased, goods that are recalled, or were not set aside any more, a warning that nobody
-    had seen, a moment before it was packed or its session opened. `hand_out` counts the hand-outs of this box: more
-    than one when one was reversed. `apart` are the items that were held under a lot of their own when it was unpacked.
+    `claim` is the one that it counts by: the order's, or one of its own when the order had ended or was handed out in
+    another box. `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke:
+    the limit (the household was served twice), an authorisation that was over, an order that had ended, a box that was
+    unpacked by mistake, a household that was erased, goods that are recalled, or were not set aside any more, a warning
+    that nobody had seen, a moment before it was packed or its session opened. `hand_out` counts the hand-outs of this
+    box: more than one when one was reversed. `apart` are the items that were set apart when it was unpacked, or whose
+    lots were held whole.
     """
 
     box: BoxCode
@@ -118,6 +130,7 @@ class BoxHandedOut:
     people: People
     collected_by: Id | None = None
     fact: bool = False
+    claim: Id
     claimed: bool
     breaches: tuple[DistributionError, ...] = ()
     hand_out: Revision = 1
@@ -144,14 +157,18 @@ class HandOutReversed:
     """A box was not handed out: it is here, packed, and may be handed out to whom it is for; or `unpacked`, as it was
     before.
 
-    `hand_out` is which of its hand-outs was reversed. Its goods come back into stock, and are not set aside again; the
-    claim of its order goes on.
+    `hand_out` is which of its hand-outs was reversed, `claim` the one that it counted by. Its goods (`packed`) come
+    back into stock, and are not set aside again; the claim of its order goes on. `breaches` are the rules that its
+    packing broke, and that somebody is to look into still.
     """
 
     box: BoxCode
     reason: Annotated[str, REMARK]
     hand_out: Revision = 1
+    claim: Id
     unpacked: bool = False
+    packed: tuple[PackedLine, ...]
+    breaches: tuple[DistributionError, ...] = ()
     order: OrderId
     household: Id
     programme: Id
@@ -195,5 +212,5 @@ class ResolveHandOut:
 
 __all__ = [
     "BoxHandedOut", "BoxPacked", "BoxUnpacked", "HandOutBox", "HandOutResolved", "HandOutReversed", "PackBox",
-    "ResolveHandOut", "ReverseHandOut", "UnpackBox",
+    "ResolveHandOut", "ReverseHandOut", "UnpackBox", "claim_of_box",
 ]  # fmt: skip

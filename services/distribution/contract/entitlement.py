@@ -117,11 +117,10 @@ class VisitRecorded:
     """A household, or somebody who gave no name, was served at the table: `goods`, for so many people (`served`).
 
     `lines` and `people` are what was typed: nothing for the standard box, and for the household's members. `warnings`
-    were given and seen, written as those of OrderPlaced; null of somebody who gave no name. `breaches` are the rules
-    that a fact broke: the limit (served twice), eligibility, a session that was not open, a programme that is closed, a
-    proxy who may not collect, a household that goes on as another or was erased, a warning that nobody had seen (of
-    which the household is to be told). `used` of `limit` times in the period
-    are used with it.
+    are written as those of OrderPlaced; of a fact with `unseen` before them if nobody had looked, so that the household
+    is to be told. They are null of somebody who gave no name. `breaches` are the rules that a fact broke: the limit
+    (served twice), eligibility, a session that was not open, a programme that is closed, a proxy who may not collect, a
+    household that goes on as another or was erased. `used` of `limit` times in the period are used with it.
     """
 
     visit: VisitId

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from services.distribution.contract.base import Id, Moment, Quantity, Revision, Text, command, event
-from services.inventory.contract import RecallScope
+from services.distribution.contract.base import Date, Id, Moment, Quantity, Revision, Text, command, event, value
+from services.inventory.contract import MAX_MOVES, LotNumber, RecallScope
 
 CATALOGUE: Final = "catalogue"
 """The id of the one aggregate: a decision looks items up that it learns of only while it decides."""
@@ -84,4 +84,34 @@ class NoteRecall:
     occurred_at: Moment | None = None
 
 
-__all__ = ["CATALOGUE", "GoodsNoted", "NoteGoods", "NoteRecall", "RecallNoted"]
+@value
+class LotOf:
+    """A lot of an item, and the date on its packages; null is not known."""
+
+    item: Id
+    lot: LotNumber | None = None
+    date: Date | None = None
+
+
+@event(category="goods")
+class OriginNoted:
+    """Lots were packed anew in inventory out of others, or set apart from them: each of `made` from all of `made_from`.
+
+    A recall of those covers them too.
+    """
+
+    made: tuple[LotOf, ...]
+    made_from: tuple[LotOf, ...]
+    occurred_at: Moment
+
+
+@command(category="goods", aggregate=_catalogue, makes=(OriginNoted,))
+class NoteOrigin:
+    """Note what lots were made from; sent by a process manager."""
+
+    made: Annotated[tuple[LotOf, ...], Field(min_length=1, max_length=100)]
+    made_from: Annotated[tuple[LotOf, ...], Field(min_length=1, max_length=MAX_MOVES)]
+    occurred_at: Moment | None = None
+
+
+__all__ = ["CATALOGUE", "GoodsNoted", "LotOf", "NoteGoods", "NoteOrigin", "NoteRecall", "OriginNoted", "RecallNoted"]

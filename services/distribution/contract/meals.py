@@ -69,12 +69,14 @@ class MealsDelivered:
     quantity: SomeMeals
     temperature: int | None = None
     received_by: Text | None = None
+    confirm_unusual: bool = False
     occurred_at: Moment
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(MealsDelivered,))
 class DeliverMeals:
-    """Record that meals arrived. `temperature` is in tenths of a degree Celsius."""
+    """Record that meals arrived. `temperature` is in tenths of a degree Celsius. A day more than a year ago needs
+    `confirm_unusual`."""
 
     site: Id
     date: Date
@@ -83,6 +85,7 @@ class DeliverMeals:
     quantity: SomeMeals
     temperature: Annotated[int, Field(ge=-1000, le=2000)] | None = None
     received_by: Text | None = None
+    confirm_unusual: bool = False
     occurred_at: Moment | None = None
 
 
@@ -97,12 +100,14 @@ class MealServed:
     quantity: Quantity
     serving: Id
     served: int
+    confirm_unusual: bool = False
     occurred_at: Moment
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(MealServed,))
 class ServeMeal:
-    """Count meals as they are handed over; `serving` names the mark on the sheet, so a repeat counts once."""
+    """Count meals as they are handed over; `serving` names the mark on the sheet, so a repeat counts once. A day more
+    than a year ago needs `confirm_unusual`."""
 
     site: Id
     date: Date
@@ -110,6 +115,7 @@ class ServeMeal:
     diner: Diner = Diner.FIRST
     quantity: Annotated[int, Field(ge=1, le=1_000)] = 1
     serving: Id
+    confirm_unusual: bool = False
     occurred_at: Moment | None = None
 
 
@@ -123,12 +129,13 @@ class MealsDiscarded:
     discard: Id
     quantity: SomeMeals
     reason: Note
+    confirm_unusual: bool = False
     occurred_at: Moment
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(MealsDiscarded,))
 class DiscardMeals:
-    """Record meals that nobody may eat."""
+    """Record meals that nobody may eat. A day more than a year ago needs `confirm_unusual`."""
 
     site: Id
     date: Date
@@ -136,6 +143,7 @@ class DiscardMeals:
     discard: Id
     quantity: SomeMeals
     reason: Note
+    confirm_unusual: bool = False
     occurred_at: Moment | None = None
 
 
@@ -200,7 +208,9 @@ class CountCertified:
 
     `carried_over` came from the day before; of `left_over`, `kept` are carried over to the next day. The last count
     that was certified in the seven days before kept `kept_before`, on `kept_on` (None: there was none): where
-    `carried_over` differs from it, `reason` says why.
+    `carried_over` differs from it, `reason` says why. The next count, if one of the seven days after was certified
+    already, carried over `carried_after`, on `carried_on`: where it differs from `kept`, `reason` says why, and the
+    count is for review.
     """
 
     site: Id
@@ -216,8 +226,15 @@ class CountCertified:
     discarded: int
     kept_before: int | None = None
     kept_on: Date | None = None
+    carried_after: int | None = None
+    carried_on: Date | None = None
     certified_by: str
     occurred_at: Moment
+
+    @property
+    def carry_off(self) -> int:
+        """By how much what the next count carried over differs from what this one kept."""
+        return 0 if self.carried_after is None else self.carried_after - self.kept
 
 
 @command(category="meal_count", aggregate=meal_count_id, makes=(CountCertified,))
@@ -225,7 +242,8 @@ class CertifyCount:
     """Certify a meal's count: it must add up, or say by how much it does not and why.
 
     What is `carried_over` is what the last certified count of the site and meal kept, in the seven days before; a
-    `reason` says why if it is not.
+    `reason` says why if it is not. So it does if `kept` is not what a count of the seven days after carried over that
+    was certified before this one.
     """
 
     site: Id

@@ -3,14 +3,14 @@ their eligibility has to be kept.
 
 What a household got is remembered by item and lot, so that a recall finds it: whoever is to be told must be known.
 The lots of a visit at the table are inventory's choice, and not known here, so any recall of the item counts; and so it
-does when the visit is reversed, as somebody did get it.
+does when the visit is reversed, as somebody did get it. A box whose hand-out is reversed is here, with what is in it.
 """
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -27,6 +27,7 @@ from services.distribution.contract import (
     OrderCancelled,
     OrderCompleted,
     OrderPlaced,
+    OriginNoted,
     PersonErased,
     ProgrammeOpened,
     RecallNoted,
@@ -35,6 +36,7 @@ from services.distribution.contract import (
     VisitReversed,
     distribution,
 )
+from services.distribution.origins import Origins, made_of, note
 from services.inventory.contract import RecallScope, lot_form
 from shared import erasing
 from shared.erasing import Person, some
@@ -73,8 +75,8 @@ class Erasing(erasing.Erasing):
 
     reads = (
         Happened, OrderPlaced, OrderCancelled, NoShowRecorded, OrderCompleted, CompletionReversed, BoxHandedOut,
-        HandOutReversed, VisitRecorded, VisitReversed, RecallNoted, HouseholdRegistered, EligibilityRenewed,
-        HouseholdsMerged, HouseholdsUnmerged, ProgrammeOpened,
+        HandOutReversed, VisitRecorded, VisitReversed, RecallNoted, OriginNoted, HouseholdRegistered,
+        EligibilityRenewed, HouseholdsMerged, HouseholdsUnmerged, ProgrammeOpened,
     )  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
@@ -83,9 +85,13 @@ class Erasing(erasing.Erasing):
         self._numbers: dict[str, int] = {}
         """Of each household that got something, a number, so that who got a lot takes four bytes for each."""
         self._got: dict[str, dict[Lot, array[int]]] = {}
-        """Of each item and lot, the numbers of those who got it, in order."""
+        """Of each item and lot, the numbers of those who got it in a box, in order: once for each box."""
+        self._at_table: dict[str, array[int]] = {}
+        """Of each item, the numbers of those who got it at the table, in order."""
         self._recalls: dict[str, dict[str, tuple[int, RecallScope | None]]] = {}
         """Of each item and recall, the newest revision that was noted, and what it covers, unless it was lifted."""
+        self._origins: Origins = {}
+        """What lots were made from: a recall of that covers them too."""
         self._others: dict[str, set[str]] = {}
         """Of each household, those that go on as it and are not erased."""
         self._declared: set[str] = set()
@@ -113,16 +119,23 @@ class Erasing(erasing.Erasing):
                 yield from self._serve(event.household, f"box {event.box}", event.programme, event.occurred_at)
             case VisitRecorded(household=str() as household):
                 for goods in event.goods:
-                    self._give(household, goods.item, ("", None))
+                    who, number = self._at_table.setdefault(goods.item, array("I")), self._number(household)
+                    if not _among(number, who):
+                        insort(who, number)
                 yield from self._serve(household, f"visit {event.visit}", event.programme, event.occurred_at)
             case VisitReversed(household=str() as household):
                 yield from self._take_back(household, f"visit {event.visit}")
-            case HandOutReversed():
+            case HandOutReversed():  # the box is here
+                for line in event.packed:
+                    self._give_back(event.household, line.item, (lot_form(line.lot), line.date))
                 yield from self._take_back(event.household, f"box {event.box}")
             case RecallNoted():
                 recalls = self._recalls.setdefault(event.item, {})
                 if event.revision > recalls.get(event.recall, (0, None))[0]:
                     recalls[event.recall] = (event.revision, event.scope if event.open else None)
+                yield from (person for kind, person in self.under_way() if kind == _KIND)
+            case OriginNoted():
+                note(self._origins, event)
                 yield from (person for kind, person in self.under_way() if kind == _KIND)
             case HouseholdRegistered() | EligibilityRenewed():
                 declared = event.basis is not None or event.signature is not None
@@ -141,12 +154,16 @@ class Erasing(erasing.Erasing):
             case ProgrammeOpened():
                 self._offsets[event.programme] = event.utc_offset
 
+    def _number(self, household: str) -> int:
+        return self._numbers.setdefault(household, len(self._numbers))
+
     def _give(self, household: str, item: str, lot: Lot) -> None:
-        number = self._numbers.setdefault(household, len(self._numbers))
-        who = self._got.setdefault(item, {}).setdefault(lot, array("I"))
-        at = bisect_left(who, number)
-        if at == len(who) or who[at] != number:
-            who.insert(at, number)
+        insort(self._got.setdefault(item, {}).setdefault(lot, array("I")), self._number(household))
+
+    def _give_back(self, household: str, item: str, lot: Lot) -> None:
+        who, number = self._got.get(item, {}).get(lot, array("I")), self._number(household)
+        if _among(number, who):
+            del who[bisect_left(who, number)]
 
     def _serve(self, household: str, id: str, programme: str, at: datetime) -> Iterator[str]:
         """Whoever goes on as a household is served with it, under the eligibility that was declared of either."""
@@ -192,12 +209,29 @@ class Erasing(erasing.Erasing):
             id
             for item, recalls in self._recalls.items()
             for id, (_, scope) in recalls.items()
-            if scope is not None and self._has(number, item, scope)
+            if scope is not None and (self._has(number, item, scope) or self._has_made_of(number, item, scope))
         }  # fmt: skip
 
     def _has(self, number: int, item: str, scope: RecallScope) -> bool:
-        for (form, day), who in self._got.get(item, {}).items():
-            at = bisect_left(who, number)
-            if at < len(who) and who[at] == number and scope.covers(form or None, day):
-                return True
-        return False
+        return _among(number, self._at_table.get(item, ())) or any(
+            scope.covers(form or None, day) and _among(number, who)
+            for (form, day), who in self._got.get(item, {}).items()
+        )
+
+    def _has_made_of(self, number: int, item: str, scope: RecallScope) -> bool:
+        """Whether a household got what was made of recalled goods, or may have as its lot is not known."""
+        return any(
+            (not form or form in forms) and _among(number, who)
+            for made, forms in made_of(self._origins, item, scope).items()
+            for form, who in self._lots_of(made)
+        )
+
+    def _lots_of(self, item: str) -> Iterator[tuple[str, array[int]]]:
+        """Who got which lots of an item; of what was given at the table it is not known."""
+        yield "", self._at_table.get(item, array("I"))
+        yield from ((form, who) for (form, _), who in self._got.get(item, {}).items())
+
+
+def _among(number: int, who: Sequence[int]) -> bool:
+    at = bisect_left(who, number)
+    return at < len(who) and who[at] == number

@@ -71,10 +71,11 @@ from services.distribution.contract import (
     Stage,
     VisitRecorded,
     VisitReversed,
+    claim_of_box,
     distribution,
     fulfilment_of_visit,
 )
-from services.distribution.processes.names import claim_of, order_of, reference_of, reservation_of
+from services.distribution.processes.names import order_of, reference_of, reservation_of
 from services.inventory.contract import (
     InventoryError,
     IssueStock,
@@ -116,11 +117,12 @@ class _Order:
     `steps` are those that lead to it, `whose` its claim is, `items` what was asked for at `site`. `reserved` are the
     items of which something is set aside, `boxes` the boxes that are packed for it, `out` those that are handed out,
     each with the claim by which it counts; `completed` is the one that completed it. `ended` says that it was cancelled
-    or nobody came; None that this is not known, after the hand-out of an order that was forgotten was reversed. What
-    was to follow from events before `since` is needless.
+    or nobody came; None that this is not known, after the hand-out of an order that was forgotten was reversed;
+    `confirmed` that its claim was asked for. What was to follow from events before `since` is needless.
     """
 
     ended: bool | None = False
+    confirmed: bool = False
     steps: list[str] = field(default_factory=list)
     whose: _Whose | None = None
     site: str = ""
@@ -194,6 +196,7 @@ class Fulfilling(Manager):
                 self._settle(handed.order)
             case HandOutReversed() as undone:
                 yield from self._taken_back(event, undone)
+                self._settle(undone.order)
             case OrderCancelled() | NoShowRecorded() as ended:
                 yield from self._ended(event, ended.order, ended.session)
                 self._settle(ended.order)
@@ -260,14 +263,19 @@ class Fulfilling(Manager):
         order = self._orders.setdefault(confirmed.order, _Order())
         order.whose, order.site = _Whose.of(confirmed), confirmed.site
         order.items = tuple(line.item for line in confirmed.goods)
+        order.confirmed = True
+        out = next(iter(order.out), None)  # handed out before, as a fact, and claimed by itself
+        instead, order.out = order.out, {**order.out, **({} if out is None else {out: confirmed.order})}
         heapq.heappush(self._due, (confirmed.due_at, event.sequence, confirmed.order, Cause.of(event)))
         overridden = confirmed.override_reason is not None  # why is sealed, and is not copied into a command
         claim = ClaimEntitlement(
             household=confirmed.household, programme=confirmed.programme, period=confirmed.period,
-            claim=confirmed.order, asked_by=event.envelope.authid,
+            claim=confirmed.order, asked_by=event.envelope.authid, fact=out is not None,
             override_reason=f"As said when order {confirmed.order} was confirmed." if overridden else None,
         )  # fmt: skip
         yield self._watched(self.step(event, distribution, claim), confirmed.order)
+        if out is not None:
+            yield self._unclaim(event, order.whose, instead[out], f"Order {confirmed.order} was confirmed.")
         for line in confirmed.goods:
             reserve = ReserveStock(
                 item=line.item, location=confirmed.site, reservation=reservation_of(confirmed.order),
@@ -298,8 +306,9 @@ class Fulfilling(Manager):
         order = self._orders.get(undone.order)
         if order is not None:
             order.completed, order.since = None, event.sequence
-            order.ended = undone.stage is not Stage.CONFIRMED
-        if undone.stage is Stage.CONFIRMED:
+            order.ended = undone.stage not in (Stage.PLACED, Stage.CONFIRMED)
+            order.confirmed = undone.stage is Stage.CONFIRMED
+        if undone.stage in (Stage.PLACED, Stage.CONFIRMED):
             book = BookSlot(session=undone.session, order=undone.order, slot=undone.slot, again=True)
             yield self.step(event, distribution, book, about=undone.order)
             if undone.due_at is not None:
@@ -389,27 +398,27 @@ class Fulfilling(Manager):
                 if item not in used:  # a reservation that others emptied is open still
                     yield self._release(event, handed.order, order.site, item)
         for item, lines in packed.items():
-            if item in handed.apart:
-                lines = [PackedLine(item=item, quantity=sum(line.quantity for line in lines), lot=_apart(handed.box))]
             reference = reference_of(handed.order, handed.hand_out)
             issue = IssueStock(
                 item=item, location=handed.site, purpose=Purpose.HOUSEHOLD, lines=_picked(lines),
                 reservation=reservation_of(handed.order) if item in used else None,
                 reference=None if item in used and handed.hand_out == 1 else reference,  # the reservation says it
                 recipient=handed.box, already_left=True, occurred_at=handed.occurred_at,
+                apart=_apart(handed.box) if item in handed.apart else None,  # or their lots are held whole
             )  # fmt: skip
             yield self._issue(event, issue, handed.order, handed.hand_out)
 
     def _claim_late(self, event: Recorded, order: _Order, handed: BoxHandedOut) -> Iterable[Step]:
         """The household was served, so a claim counts: the order's own, or another where that was given back before
-        or stands for another box of the order."""
-        own = not order.out and (order.ended is False or (order.ended is None and handed.claimed))
-        order.out[handed.box] = handed.order if own else claim_of(handed.box, handed.hand_out)
+        or stands for another box of the order. A decision may not have known of that yet."""
+        known = handed.claim == handed.order if order.ended is None else order.confirmed and not order.ended
+        own = known and not order.out
+        order.out[handed.box] = handed.order if own else claim_of_box(handed.box, handed.hand_out)
         if own and handed.claimed:
             return
         claim = ClaimEntitlement(
             household=handed.household, programme=handed.programme, period=handed.period, fact=True,
-            claim=order.out[handed.box], asked_by=event.envelope.authid,
+            claim=order.out[handed.box], asked_by=event.envelope.authid, occurred_at=handed.occurred_at,
         )  # fmt: skip
         yield self.step(event, distribution, claim, "claim what was handed out")
 
@@ -418,21 +427,25 @@ class Fulfilling(Manager):
         order, that is as before, unless another box of it is out. Then the claim of the order is for that one."""
         order = self._orders.setdefault(undone.order, _Order(ended=None))
         order.whose, order.site = _Whose.of(undone), undone.site
-        own = claim_of(undone.box, undone.hand_out)
-        claim = order.out.pop(undone.box, own)
+        remembered = order.out.pop(undone.box, None)
+        claim = remembered or undone.claim
         if not undone.unpacked:
             order.boxes.add(undone.box)
         note = NoteReversal(order=undone.order, box=undone.box, hand_out=undone.hand_out)
         yield self.step(event, distribution, note)
         yield self.step(event, distribution, ReverseCompletion(order=undone.order, box=undone.box))
+        over = {claim} if claim != undone.order or order.ended else set()
+        if remembered is None:  # by which claim it counted, its decision may not have known
+            over.add(claim_of_box(undone.box, undone.hand_out))
         if order.out:
             other = next(iter(order.out))
             instead = CompleteOrder(order=undone.order, box=other)
             yield self.step(event, distribution, instead, _INSTEAD, met_by=DistributionError.ORDER_ENDED)
             if claim == undone.order:
-                claim, order.out[other] = order.out[other], claim
-        if claim != undone.order or order.ended:
-            yield self._unclaim(event, order.whose, claim, "The box was not handed out after all.")
+                over = over - {claim} | {order.out[other]}
+                order.out[other] = claim
+        for one in sorted(over):
+            yield self._unclaim(event, order.whose, one, "The box was not handed out after all.")
 
     # -- visits -------------------------------------------------------------------------------------------------------
 

@@ -33,12 +33,6 @@ def hand_out_of(reference: str | None) -> tuple[str, int] | None:
     return (found[2], int(found[1] or 1)) if found else None
 
 
-def claim_of(box: str, hand_out: int) -> str:
-    """The claim of a box that was handed out when its order's own did not count; one that was given back is not made
-    again."""
-    return f"box{'' if hand_out == 1 else hand_out}-{box}"
-
-
 def is_visit(recipient: str | None) -> bool:
     """Whether goods went to a visit of distribution's: to the id of its fulfilment."""
     return _VISIT.fullmatch(recipient or "") is not None

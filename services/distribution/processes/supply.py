@@ -10,9 +10,11 @@ from typing import Any, Final
 from services.distribution.contract import (
     MAX_LINES,
     IssuedGoods,
+    LotOf,
     NoteFreed,
     NoteGoods,
     NoteIssued,
+    NoteOrigin,
     NoteRecall,
     NoteReserved,
     PackedLine,
@@ -21,6 +23,7 @@ from services.distribution.contract import (
 )
 from services.distribution.processes.names import hand_out_of, is_visit, order_of
 from services.inventory.contract import (
+    MAX_MOVES,
     UNKNOWN,
     Freeing,
     ItemChanged,
@@ -34,6 +37,8 @@ from services.inventory.contract import (
     ReservationExpired,
     ReservationReleased,
     StockIssued,
+    StockReceived,
+    StockRepacked,
     StockReserved,
     StorageClass,
 )
@@ -85,6 +90,7 @@ class Supply(Manager):
                 if isinstance(moved, StockIssued):
                     yield from self._issued(event, moved)
                 yield from self._taken(event, moved)
+                yield from self._origins(event, moved)
 
     def joined(self, commands: Sequence[Any]) -> Any | None:
         """What was set aside, or given out, for one order and waits to be noted is one note, if it fits in an event."""
@@ -128,6 +134,12 @@ class Supply(Manager):
             command = NoteFreed(order=order, item=item, lots=freed)
             yield self.step(event, distribution, command, f"freed {item}")
 
+    def _origins(self, event: Recorded, moved: Movement) -> Iterable[Step]:
+        """What lots were made from, as a repacking says, or a receipt of what was repacked elsewhere."""
+        for number, (made, made_from) in enumerate(_made(moved)):
+            command = NoteOrigin(made=made, made_from=made_from)
+            yield self.step(event, distribution, command, f"made {moved.item} {number}")
+
     def _goods(self, event: Recorded, item: str, *, retired: bool) -> Step:
         facts = self._items[item]
         command = NoteGoods(
@@ -141,6 +153,24 @@ class Supply(Manager):
 def _about(note: NoteReserved | NoteIssued) -> tuple[object, ...]:
     """What a note is about, beside its goods."""
     return (note.site,) if isinstance(note, NoteReserved) else (note.box, note.hand_out)
+
+
+def _made(moved: Movement) -> Iterable[tuple[tuple[LotOf, ...], tuple[LotOf, ...]]]:
+    """Lots that a movement made, with those that it made them from."""
+    if isinstance(moved, StockRepacked):
+        taken = [LotOf(item=moved.item, lot=move.lot, date=move.date) for move in moved.moves
+                 if move.unrecorded > move.change]  # fmt: skip
+        named = [LotOf(item=moved.item, lot=line.lot, date=line.date) for line in moved.lines if line.lot is not None]
+        made = [LotOf(item=line.item, lot=line.lot) for line in moved.into]
+        if taken or named:
+            yield tuple(dict.fromkeys(made)), tuple(dict.fromkeys([*taken, *named]))[:MAX_MOVES]
+    elif isinstance(moved, StockReceived):
+        for line in moved.lines:
+            if line.made_from:
+                yield (
+                    (LotOf(item=moved.item, lot=line.lot),),
+                    tuple(LotOf(item=one.item, lot=one.lot) for one in line.made_from),
+                )
 
 
 def _packed(item: str, lots: Iterable[LotQuantity]) -> tuple[PackedLine, ...]:

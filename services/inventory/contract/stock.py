@@ -91,7 +91,8 @@ class StockIssued(Movement):
 
     `recipient` is the opaque id of who or what got them (a box code, a dispensing), so that a recall can be followed.
     `moves` say from which lots; `lines` what was asked for. With a `reservation`, its goods were taken first, and the
-    rest of it was released unless `keep_rest`. `reference` is what the sender knows it by.
+    rest of it was released unless `keep_rest`. `reference` is what the sender knows it by. What had been set apart
+    of the goods under the lot number `apart` was taken from there, whichever lot a line names.
     """
 
     purpose: Purpose
@@ -100,12 +101,17 @@ class StockIssued(Movement):
     keep_rest: bool = False
     recipient: Id | None = None
     reference: Id | None = None
+    apart: LotNumber | None = None
     already_left: bool = False
 
 
 @command(category="stock", aggregate=stock_of, makes=(StockIssued,))
 class IssueStock(StockCommand):
-    """Give goods out, by lines or against a reservation (no lines: all that it holds)."""
+    """Give goods out, by lines or against a reservation (no lines: all that it holds).
+
+    With `apart`, what SetApart holds under that lot number is taken first, and the lines' own lots if it had to hold
+    those whole.
+    """
 
     purpose: Purpose
     lines: Annotated[tuple[PickLine, ...], Field(max_length=MAX_LINES)] = ()
@@ -113,6 +119,7 @@ class IssueStock(StockCommand):
     keep_rest: bool = False
     recipient: Id | None = None
     reference: Id | None = None
+    apart: LotNumber | None = None
     already_left: bool = False
 
 

@@ -19,7 +19,7 @@ class Programmes(DistributionProjection):
     """
 
     name = "programmes"
-    version = 3
+    version = 4
     sums = False
     events = events_of("programme")
     tables = (
@@ -69,9 +69,10 @@ class Programmes(DistributionProjection):
 
 
 def _held(row: Row, data: LimitSet) -> list[dict[str, Any]]:
-    """The limits that had taken effect when another was set."""
+    """The limits that had taken effect when another was set, but for one that took effect on the same day."""
     day = (data.occurred_at.astimezone(UTC) + timedelta(minutes=row["utc_offset"])).date().isoformat()
-    return [limit for limit in row["limits"] if limit["since"] is None or limit["since"] <= day]
+    held = [limit for limit in row["limits"] if limit["since"] is None or limit["since"] <= day]
+    return [limit for limit in held if data.since is None or limit["since"] != data.since.isoformat()]
 
 
 def _limit(data: LimitSet) -> dict[str, Any]:

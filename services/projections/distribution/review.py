@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, Final
 
 from services.distribution.contract import (
@@ -25,9 +26,17 @@ from services.projections.distribution.base import DistributionProjection
 from shared.event import Recorded
 from shared.projection import Key, Rows, Table
 
-BREACHES: Final = tuple(DistributionError)
-"""The rules that a fact may break, whatever a decider names: they are what kinds of items are called, in small
-letters. What was broken is not said again by the event that closes it, so that closes all of them."""
+LOOK: Final = "look_at_warnings"
+"""What is of a household and was not asked about its warnings, as it was over: whether there is one that nobody saw is
+sealed, and is read when it is shown (services/queries/distribution/warned.py)."""
+
+KINDS: Final = (*(str(error).lower() for error in DistributionError), LOOK)
+"""What kinds of items are called: the rules that a fact may break, whatever a decider names, in small letters. What was
+broken is not said again by the event that closes it, so that closes all of them."""
+
+_OVER: Final = timedelta(minutes=2)
+"""What happened so long before it was recorded may not have been asked about. Deciders ask until a little later, and
+clocks differ; of what was asked about, too, there is no warning that nobody saw."""
 
 
 class DistributionReview(DistributionProjection):
@@ -38,12 +47,14 @@ class DistributionReview(DistributionProjection):
 
     What is said of a household, in `detail` and `note`, is sealed; what names none is in clear.
 
-    `kind` limit_reached is a household that was served more often than it may be. What is seen by the clock, such as an
+    `kind` limit_reached is a household that was served more often than it may be. `look_at_warnings` is anything that
+    was given to a household, or packed for it, and reported once it was over: its `detail` are the warnings about the
+    goods, sealed, which say whether there is one that nobody saw, or none. What is seen by the clock, such as an
     order that nothing happens to, is listed by another query (services/queries/distribution/waiting.py).
     """
 
     name = "distribution_review"
-    version = 3
+    version = 6
     events = frozenset({VisitRecorded, VisitReversed, VisitResolved, BoxPacked, BoxUnpacked, BoxHandedOut,
                         HandOutReversed, HandOutResolved, CountCertified, CountResolved, ProcessStepRefused,
                         ProcessStepResolved})  # fmt: skip
@@ -65,11 +76,13 @@ class DistributionReview(DistributionProjection):
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
         match event.data:
             case VisitReversed() | VisitResolved() as data:
-                for breach in BREACHES:
-                    yield "distribution_review_items", (_kind(breach), _visit(data))
+                for kind in KINDS:
+                    yield "distribution_review_items", (kind, _visit(data))
+            case BoxHandedOut() as data:
+                yield "distribution_review_items", (LOOK, f"box:{data.box}")
             case BoxUnpacked() | HandOutReversed() | HandOutResolved() as data:
-                for breach in BREACHES:
-                    yield "distribution_review_items", (_kind(breach), f"box:{data.box}")
+                for kind in KINDS:
+                    yield "distribution_review_items", (kind, f"box:{data.box}")
             case CountResolved() as data:
                 yield "distribution_review_items", ("count_off", _count(data))
             case ProcessStepResolved() as data:
@@ -80,26 +93,34 @@ class DistributionReview(DistributionProjection):
             case VisitRecorded() as data:
                 for breach in data.breaches:
                     _open(rows, (_kind(breach), _visit(data)), event, detail=data.override_reason, figure=data.used)
+                if data.warnings is not None and not data.seen_warnings and (data.fact or _was_over(event)):
+                    _open(rows, (LOOK, _visit(data)), event, detail=data.warnings)
             case BoxPacked() | BoxHandedOut() as data:
                 for breach in data.breaches:
                     _open(rows, (_kind(breach), f"box:{data.box}"), event, detail=f"order {data.order}")
+                key = (LOOK, f"box:{data.box}")
+                if isinstance(data, BoxPacked):
+                    if data.warnings is not None and not data.seen_warnings and _was_over(event):
+                        _open(rows, key, event, detail=data.warnings)
+                elif (row := rows.get("distribution_review_items", key)) and row["closed_by"] == "unpacked":
+                    row["closed_at"], row["closed_by"], row["note"] = None, None, None  # it was handed out after all
             case BoxUnpacked() as data:
-                for breach in BREACHES:
-                    _close(rows, (_kind(breach), f"box:{data.box}"), event, "unpacked", data.reason)
+                for kind in KINDS:
+                    _close(rows, (kind, f"box:{data.box}"), event, "unpacked", data.reason)
             case VisitReversed() as data:
-                for breach in BREACHES:
-                    _close(rows, (_kind(breach), _visit(data)), event, "reversed", data.reason)
+                for kind in KINDS:
+                    _close(rows, (kind, _visit(data)), event, "reversed", data.reason)
             case VisitResolved() as data:
-                for breach in BREACHES:
-                    _close(rows, (_kind(breach), _visit(data)), event, "resolved", data.note)
-            case HandOutReversed() as data:  # what is in the box warns still
-                for breach in set(BREACHES) - {DistributionError.WARNING_NOT_SEEN}:
-                    _close(rows, (_kind(breach), f"box:{data.box}"), event, "reversed", data.reason)
+                for kind in KINDS:
+                    _close(rows, (kind, _visit(data)), event, "resolved", data.note)
+            case HandOutReversed() as data:  # what it was packed against stands, and what is in it warns still
+                for kind in set(KINDS) - {LOOK, *map(_kind, data.breaches)}:
+                    _close(rows, (kind, f"box:{data.box}"), event, "reversed", data.reason)
             case HandOutResolved() as data:
-                for breach in BREACHES:
-                    _close(rows, (_kind(breach), f"box:{data.box}"), event, "resolved", data.note)
-            case CountCertified() as data if data.discrepancy:
-                _open(rows, ("count_off", _count(data)), event, detail=data.reason, figure=data.discrepancy)
+                for kind in KINDS:
+                    _close(rows, (kind, f"box:{data.box}"), event, "resolved", data.note)
+            case CountCertified() as data if off := data.discrepancy or data.carry_off:
+                _open(rows, ("count_off", _count(data)), event, detail=data.reason, figure=off)
             case CountResolved() as data:
                 _close(rows, ("count_off", _count(data)), event, "resolved", data.note)
             case ProcessStepRefused() as data:
@@ -107,6 +128,10 @@ class DistributionReview(DistributionProjection):
                 _open(rows, ("step_refused", data.step), event, detail=said)
             case ProcessStepResolved() as data:
                 _close(rows, ("step_refused", data.step), event, "resolved", data.note)
+
+
+def _was_over(event: Recorded) -> bool:
+    return bool(event.recorded_at - event.data.occurred_at > _OVER)
 
 
 def _kind(breach: DistributionError) -> str:

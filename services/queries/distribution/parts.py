@@ -24,7 +24,7 @@ ORDERS_NOW: Final = """orders_now AS (
     LEFT JOIN LATERAL (
         SELECT count(f.answered_at) AS answered, max(f.answered_at) AS answered_at, sum(f.asked)::bigint AS asked,
                sum(f.short)::bigint AS short, sum(f.remaining)::bigint AS remaining,
-               sum(f.issued + f.unrecorded)::bigint AS issued,
+               sum(f.issued)::bigint AS issued,
                count(*) FILTER (WHERE f.short > 0) AS short_of
         FROM fulfilment_lines f WHERE f.fulfilment = o.order_id
     ) l ON true

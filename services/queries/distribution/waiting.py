@@ -45,8 +45,8 @@ _REVIEW: Final = Question(
                WHEN 'box_unpacked' THEN 'Find out what its order got; release hold unpacked-' || substr(r.subject, 5)
                    || ', if there is one; '
                WHEN 'recalled' THEN 'It holds what is recalled: tell the household; '
-               WHEN 'warning_not_seen'
-                   THEN 'Nobody saw a warning about its goods: look, and tell the household if it got them; '
+               WHEN 'look_at_warnings'
+                   THEN 'Nobody saw the warnings about its goods: look, and tell the household if it got them; '
                WHEN 'clock_runs_back' THEN 'It is dated before it was packed, or its session opened: find out when; '
                WHEN 'unusual' THEN 'It is for more people, or of more goods, than is usual: see whether that is right; '
                WHEN 'goods_taken' THEN 'Its goods were taken away: find out why, and tell the household; '
@@ -100,11 +100,11 @@ _STUCK: Final = Question(
                ELSE waits IS NOT NULL AND since < $2 END
     UNION ALL
     SELECT 'visit', s.id, 'inventory to give ' || g.key || ' out', s.occurred_at,
-           coalesce(f.issued + f.unrecorded, 0) || ' of ' || g.value || ' were given out',
+           coalesce(f.issued, 0) || ' of ' || g.value || ' were given out',
            'See that distribution and inventory run: `commons status`; look at refused steps.'
     FROM served s CROSS JOIN LATERAL jsonb_each_text(s.goods) AS g
     LEFT JOIN fulfilment_lines f ON (f.fulfilment, f.item) = ('v-' || s.id, g.key)
-    WHERE s.kind = 'visit' AND s.recorded_at < $2 AND coalesce(f.issued + f.unrecorded, 0) < g.value::bigint
+    WHERE s.kind = 'visit' AND s.recorded_at < $2 AND coalesce(f.issued, 0) < g.value::bigint
     UNION ALL
     SELECT 'reservation', r.reservation || ' ' || r.item || ' at ' || r.location, 'an order', r.reserved_at,
            coalesce('order ' || o.order_id || ' is ' || replace(o.stage, '_', '-'), 'there is no such order'),

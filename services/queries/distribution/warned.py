@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from services.distribution.contract import Warned, warnings_in
+from services.distribution.contract import Warned, warnings_in, warnings_unseen
 from services.queries.answer import QueryResult
 
 OF_GOODS: Final = "goods_warnings"
@@ -38,6 +39,29 @@ def packing_told(found: QueryResult) -> QueryResult:
         return (*values[:look], own, *values[look + 1 :])
 
     return replace(found, rows=[row(values) for values in found.rows])
+
+
+def review_told(found: QueryResult) -> QueryResult:
+    """A review without what turns out to warn of nothing that nobody has seen, or that nobody can read any more; in the
+    `detail` of what does warn, the warnings. What is not opened stays."""
+    names = [column.name for column in found.columns]
+    kind, detail = names.index("kind"), names.index("detail")
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        for values in found.rows:
+            text = values[detail]
+            if values[kind] != "look_at_warnings" or text is None:
+                yield values
+                continue
+            warned = _warned(text)
+            if isinstance(warned, str):
+                if warned != "(erased)":
+                    yield values
+            elif warnings_unseen(text):
+                said = ", ".join(f"{one.item} {_words(one)}" for one in warned)
+                yield (*values[:detail], said, *values[detail + 1 :])
+
+    return replace(found, rows=list(rows()))
 
 
 def _warned(text: str | None) -> tuple[Warned, ...] | str:

@@ -256,7 +256,7 @@ def test_a_household_is_served_in_one_scan_and_told_which_option_answers_a_refus
     row = one(commons, "session", session)
     assert (row["households"], row["anonymous"]) == (1, 1)
     fact = commons("serve", "S-1", "--session", session, "--fact", "--json")
-    assert fact.json["event"]["data"]["breaches"] == ["LIMIT_REACHED", "WARNING_NOT_SEEN"]
+    assert fact.json["event"]["data"]["breaches"] == ["LIMIT_REACHED"]
     send(
         commons, "ResolveVisit", visit=fact.json["data"]["visit"], household="scan-h", programme="scan",
         period=fact.json["data"]["period"], note="Seen to.",

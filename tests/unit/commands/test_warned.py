@@ -12,7 +12,7 @@ from services.distribution.contract import (
     warnings_said,
 )
 from services.queries import Column, QueryResult
-from services.queries.distribution import check_in_told, packing_told
+from services.queries.distribution import check_in_told, packing_told, review_told
 
 WARNED = (
     Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),
@@ -51,3 +51,13 @@ def test_a_packing_sheet_warns_of_each_item_beside_it() -> None:
     rows = [("rice", SOME), ("stew", SOME), ("peanut-butter", SOME), ("stew", NONE), ("stew", "(erased)")]
     told = _told(packing_told, ("item", "warning"), *rows)
     assert [row["warning"] for row in told] == [None, "allergens unknown", "allergen", None, "(erased)"]
+
+
+def test_a_review_lists_no_serving_that_warns_of_nothing_that_nobody_has_seen() -> None:
+    unseen = warnings_said(WARNED, ["stew", "peanut-butter"], unseen=True)
+    texts = [unseen, SOME, NONE, "(erased)", "(sealed)"]
+    rows = [*(("look_at_warnings", text) for text in texts), ("limit_reached", "none"), ("card_shared", None)]
+    assert [tuple(row.values()) for row in _told(review_told, ("kind", "detail"), *rows)] == [
+        ("look_at_warnings", "stew allergens unknown, peanut-butter allergen"), ("look_at_warnings", "(sealed)"),
+        ("limit_reached", "none"), ("card_shared", None),
+    ]  # fmt: skip

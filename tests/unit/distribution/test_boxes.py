@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.distribution.contract import (
+    MAX_LINES,
     AuthoriseProxy,
     BoxHandedOut,
     BoxNoted,
@@ -27,6 +29,7 @@ from services.distribution.contract import (
     NoteBox,
     NoteFreed,
     NoteGoods,
+    NoteMerge,
     NoteRefusal,
     NoteReserved,
     NoteReversal,
@@ -45,6 +48,7 @@ from services.distribution.contract import (
     Warning,  # noqa: A004 - the field's own word
     warnings_said,
 )
+from shared.event import MAX_EVENT_BYTES
 from tests.support.distribution import (
     CATALOGUED,
     HALL,
@@ -57,6 +61,7 @@ from tests.support.distribution import (
     claim,
     confirm,
     given,
+    goods,
     hand_out,
     issued,
     pack,
@@ -163,6 +168,21 @@ def test_a_merged_households_order_is_packed_and_handed_out() -> None:
     given(*ORDERED, merge, pack()).when(hand_out()).then(BoxHandedOut, household="yilmaz", claimed=True)
 
 
+def test_of_households_that_were_merged_with_a_box_each_one_gets_theirs() -> None:
+    okafor = {"household": "okafor", "programme": "box", "period": LIMITED["period"]}
+    second = (place("o2", household="okafor"), replace(confirm, order="o2"), claim("o2", **okafor))
+    merge = MergeHouseholds(household="yilmaz", into="okafor", reason="Twice.")
+    merged = given(*PACKED, *second, pack("b2", packed(1), order="o2"), merge,
+                   NoteMerge(household="okafor", other="yilmaz", merged=True))  # fmt: skip
+    for first, then, done in (("b1", "b2", "o1"), ("b2", "b1", "o2")):
+        out = merged.when(hand_out(first)).then(BoxHandedOut, breaches=())
+        served = out.when(CompleteOrder(order=done, box=first)).then_event()
+        served.when(hand_out(then)).then_rejected(E.LIMIT_REACHED)
+        served.when(hand_out(then, fact=True)).then(BoxHandedOut, breaches=(E.LIMIT_REACHED,), claimed=True)
+    visited = merged.when(visit("v1", fact=True, **okafor)).then_event()
+    visited.when(hand_out("b1")).then_rejected(E.LIMIT_REACHED, household="yilmaz")
+
+
 @pytest.mark.parametrize(
     ("steps", "command", "code"),
     [
@@ -193,12 +213,15 @@ def test_the_first_reason_is_answered(steps: tuple[Any, ...], command: Any, code
 
 def test_what_was_packed_a_while_ago_is_recorded_and_waits_until_somebody_saw_its_warnings() -> None:
     stew = pack("b1", packed(1, "stew"))
+    unseen = [Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN)]
     ordered = given(*ORDERED)
     ordered.when(stew).then_rejected(E.WARNING_NOT_SEEN)
     ordered.when(replace(stew, occurred_at=ago(minutes=30), seen_warnings=True)).then(BoxPacked, breaches=())
-    late = ordered.when(replace(stew, occurred_at=ago(minutes=30))).then(BoxPacked, breaches=(E.WARNING_NOT_SEEN,))
+    late = ordered.when(replace(stew, occurred_at=ago(minutes=30))).then(
+        BoxPacked, breaches=(), warnings=warnings_said(unseen, ["stew"], unseen=True)
+    )
     late.when(hand_out()).then_rejected(E.WARNING_NOT_SEEN, box="b1")
-    left = late.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.WARNING_NOT_SEEN,))
+    left = late.when(hand_out(fact=True)).then(BoxHandedOut, breaches=())
     left.when(ResolveHandOut(box="b1", note="They were told.")).then(HandOutResolved)
     back = left.when(ReverseHandOut(box="b1", reason="The wrong box.")).then_event()
     back.when(hand_out()).then_rejected(E.WARNING_NOT_SEEN)
@@ -207,6 +230,32 @@ def test_what_was_packed_a_while_ago_is_recorded_and_waits_until_somebody_saw_it
     seen.when(hand_out()).then(BoxHandedOut, breaches=())
     gone = late.when(unpack).then(BoxUnpacked)
     gone.when(ResolveHandOut(box="b1", note="x")).then_nothing()
+
+
+@pytest.mark.parametrize(
+    ("steps", "command", "breach"),
+    [
+        ((*HALL, place()), pack("b1", packed()), E.NOT_CONFIRMED),
+        ((*ORDERED, cancel), pack("b1", packed()), E.ORDER_ENDED),
+        ((*PACKED, noted), pack("b2", packed()), E.ALREADY_PACKED),
+        (ORDERED, pack("b1", packed(2), R2), E.BEYOND_ORDER),
+    ],
+)  # fmt: skip
+def test_what_was_packed_is_recorded_whatever_it_broke_and_so_is_its_hand_out(
+    steps: tuple[Any, ...], command: Any, breach: DistributionError
+) -> None:
+    known = given(*steps)
+    known.when(command).then_rejected(breach)
+    fact = known.when(replace(command, fact=True)).then(BoxPacked, breaches=(breach,), fact=True)
+    known.when(replace(command, occurred_at=ago(minutes=30))).then(BoxPacked, breaches=(breach,), fact=False)
+    fact.when(hand_out(command.box, fact=True)).then_event()
+    fact.when(ResolveHandOut(box=command.box, note="They said so.")).then(HandOutResolved)
+
+
+def test_a_fact_of_what_was_packed_says_what_unless_it_was_all_set_aside() -> None:
+    given(*HALL, place(), confirm).when(pack(fact=True)).then_rejected(E.NOT_RESERVED)
+    given(*ORDERED, taken).when(pack(fact=True)).then_rejected(E.BOX_EMPTY)
+    given(*ORDERED).when(pack(fact=True)).then(BoxPacked, breaches=(), packed=(packed(),))
 
 
 def test_an_unusual_quantity_is_confirmed_once() -> None:
@@ -230,7 +279,7 @@ def test_an_unusual_quantity_is_confirmed_once() -> None:
 
 def test_a_box_is_handed_out_once() -> None:
     handed = given(*PACKED).when(hand_out()).then(
-        BoxHandedOut, order="o1", packed=(packed(),), claimed=True, breaches=(), household="yilmaz"
+        BoxHandedOut, order="o1", packed=(packed(),), claimed=True, claim="o1", breaches=(), household="yilmaz"
     )  # fmt: skip
     handed.when(hand_out()).then_nothing()
 
@@ -250,7 +299,8 @@ def test_a_box_handed_out_offline_is_recorded_though_its_order_had_ended() -> No
     ended = given(*PACKED, RecordNoShow(order="o1"), release)
     late = hand_out(occurred_at=ago(minutes=30))
     ended.when(hand_out()).then_rejected(E.ORDER_ENDED)
-    ended.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED,), claimed=False, occurred_at=ago(minutes=30))
+    ended.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED,), claimed=False, claim="box-b1",
+                            occurred_at=ago(minutes=30))  # fmt: skip
     served = ended.when(visit()).then_event()
     served.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED), claimed=False)
     served.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED))
@@ -297,12 +347,29 @@ undo = ReverseHandOut(box="b1", reason="Scanned the box beside it.")
 
 def test_a_box_that_was_not_handed_out_is_here_still() -> None:
     back = given(*PACKED, hand_out()).when(undo).then(
-        HandOutReversed, order="o1", household="yilmaz", hand_out=1, site="hall", session="friday", reason=undo.reason
+        HandOutReversed, order="o1", household="yilmaz", hand_out=1, claim="o1", site="hall", session="friday",
+        reason=undo.reason,
     )  # fmt: skip
     back.when(undo).then_nothing()
     again = back.when(hand_out()).then(BoxHandedOut, hand_out=2, claimed=True, breaches=())
     again.when(undo).then(HandOutReversed, hand_out=2)
     back.when(UnpackBox(box="b1", reason="Torn.")).then_event().when(undo).then_nothing()
+
+
+def test_a_box_does_not_come_back_before_it_was_handed_out() -> None:
+    out = given(*PACKED, hand_out(occurred_at=ago(minutes=10)))
+    out.when(replace(undo, occurred_at=ago(minutes=20))).then_rejected(E.CLOCK_RUNS_BACK, box="b1")
+    out.when(replace(undo, occurred_at=ago(minutes=13))).then(HandOutReversed)
+
+
+def test_what_a_box_was_packed_against_stands_when_it_comes_back() -> None:
+    over = given(*ORDERED, pack("b1", packed(2), R2, fact=True), hand_out(fact=True))
+    back = over.when(undo).then(HandOutReversed, breaches=(E.BEYOND_ORDER,))
+    back.when(ResolveHandOut(box="b1", note="Seen.")).then_event()
+    looked = over.when(ResolveHandOut(box="b1", note="Seen.")).then_event()
+    looked.when(undo).then(HandOutReversed, breaches=())
+    apart = given(*ORDERED, pack("b1", packed(2), R2, fact=True), unpack, hand_out(fact=True))
+    apart.when(undo).then(HandOutReversed, breaches=(), unpacked=True)
 
 
 def test_only_a_box_that_was_handed_out_comes_back() -> None:
@@ -325,7 +392,7 @@ def test_a_box_that_came_back_goes_out_at_once_unless_its_order_had_ended() -> N
     given(*PACKED, hand_out(), done, undo).when(hand_out()).then(BoxHandedOut, breaches=(), hand_out=2)
     ended = given(*PACKED, RecordNoShow(order="o1"), hand_out(fact=True), done, undo)
     ended.when(hand_out()).then_rejected(E.ORDER_ENDED)
-    ended.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED,))
+    ended.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED,), claim="box2-b1")
     other = given(*PACKED, hand_out(), CompleteOrder(order="o1", box="b2"), undo)
     other.when(hand_out()).then_rejected(E.ORDER_ENDED)
 
@@ -455,3 +522,13 @@ def test_ids_at_their_longest_fit() -> None:
     longest = "x" * 48
     steps = (*HALL, place(longest), replace(confirm, order=longest), claim(longest), reserved(longest))
     given(*steps, pack(longest, order=longest)).when(hand_out(longest)).then(BoxHandedOut, order=longest)
+
+
+def test_a_box_of_as_many_lines_as_may_be_listed_fits_in_an_event() -> None:
+    items = [f"{n:02}" + "x" * 46 for n in range(MAX_LINES)]
+    lines = [packed(999_999_999, item, f"{item}yy", date=date(2027, 1, 1), owner="o" * 48) for item in items]
+    steps = (*HALL, *(goods(item, known=False) for item in items), place(), confirm)
+    fact = pack("b" * 40, *lines, seen_warnings=True)
+    outcome = given(*steps).when(fact)
+    outcome.then_event()
+    assert len(msgspec.json.encode(outcome.event)) < MAX_EVENT_BYTES - 4_000, "its envelope fits too"

@@ -89,6 +89,23 @@ def test_a_count_that_does_not_add_up_says_by_how_much_and_why() -> None:
     morning.when(replace(certify, left_over=4, kept=5)).then_rejected(E.INVALID_RANGE, kept=5, left_over=4)
 
 
+def test_what_is_kept_is_what_a_count_after_it_carried_over_or_it_is_said_why_and_looked_into() -> None:
+    """Counts are not always certified in the order of their days."""
+    after = replace(certify, carried_over=7, left_over=7)
+    known = given(after, replace(certify, meal=MealType.LUNCH))
+    for day in (date(2026, 11, 19), date(2026, 11, 13)):
+        before = replace(certify, date=day, carried_over=7, left_over=7)
+        none = known.when(before)
+        none.then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=0, carried_over=7, date="2026-11-20")
+        assert "on 2026-11-20 7 were carried over" in str(none.refusal)
+        said = known.when(replace(before, reason="They were thrown away overnight."))
+        off = said.then(CountCertified, carried_after=7, carried_on=date(2026, 11, 20), discrepancy=0)
+        off.when(ResolveCount(**HERE | {"date": day}, note="Ada miscounted.")).then(CountResolved)
+        kept = known.when(replace(before, kept=7)).then(CountCertified, carried_after=7)
+        kept.when(ResolveCount(**HERE | {"date": day}, note="x")).then_rejected(E.NOTHING_TO_REVIEW)
+    known.when(replace(certify, date=date(2026, 11, 12))).then(CountCertified, carried_after=None)
+
+
 def test_what_is_carried_over_is_what_was_kept_or_it_is_said_why() -> None:
     before = replace(certify, date=date(2026, 11, 18), carried_over=9, left_over=9, kept=3)
     other = replace(before, date=date(2026, 11, 19), meal=MealType.LUNCH)
@@ -104,7 +121,7 @@ def test_what_is_carried_over_is_what_was_kept_or_it_is_said_why() -> None:
     known.when(certify).then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=3)
     nothing = given(replace(before, kept=0))
     nothing.when(seven).then_rejected(E.COUNT_DOES_NOT_ADD_UP, kept=0)
-    nothing.when(replace(seven, date=date(2026, 11, 17))).then(CountCertified, kept_before=None)
+    nothing.when(replace(before, date=date(2026, 11, 17), kept=9)).then(CountCertified, kept_before=None)
     later = given(replace(before, date=date(2026, 11, 12)))
     later.when(seven).then(CountCertified, kept_before=None, kept_on=None)
     given(before, replace(before, date=date(2026, 11, 19), carried_over=3, left_over=5, discrepancy=2, kept=5,
@@ -154,9 +171,11 @@ def test_an_entry_is_reversed_once_before_the_count_is_certified(
     done.when(reverse).then_rejected(E.COUNT_CERTIFIED)
 
 
-def test_meals_of_more_than_a_year_ago_are_a_slip_of_the_pen() -> None:
+def test_meals_of_more_than_a_year_ago_are_a_slip_of_the_pen_or_confirmed() -> None:
     for command in (deliver, serve, discard):
-        given().when(replace(command, date=date(2025, 11, 18))).then_rejected(E.INVALID_RANGE, date="2025-11-18")
+        late = replace(command, date=date(2025, 11, 18))
+        given().when(late).then_rejected(E.UNUSUAL, unusual=["2025-11-18 is more than a year ago"])
+        given().when(replace(late, confirm_unusual=True)).then_event()
         given().when(replace(command, date=date(2025, 11, 19))).then_event()
 
 

@@ -499,3 +499,16 @@ def test_who_was_served_without_their_unconfirmed_order_is_no_no_show() -> None:
         *HALL, other, replace(doors, session="late", occurred_at=at(8, 20)), place(session="late"), visit()
     )
     elsewhere.when(none).then(NoShowRecorded)
+
+
+def test_whoever_came_under_another_id_or_since_a_limit_changed_is_no_no_show() -> None:
+    merge = MergeHouseholds(household="yilmaz", into="okafor", reason="Twice.")
+    note = NoteMerge(household="okafor", other="yilmaz", merged=True)
+    given(*HALL, place(), merge, note, visit(household="okafor")).when(no_show).then(OrderCancelled)
+    given(*HALL, visit(), merge, note, place(household="okafor")).when(no_show).then(OrderCancelled)
+    later = replace(friday, session="later", starts_at=at(8) + timedelta(days=14), ends_at=at(11) + timedelta(days=14))
+    monthly = given(*HALL, later, place(session="later"), replace(limited, every=Every.MONTH))
+    then = at(9) + timedelta(days=14)
+    monthly.when(visit(session="later", period="2026-12", fact=True, occurred_at=then), now=then).then_event().when(
+        no_show, now=then
+    ).then(OrderCancelled)

@@ -12,8 +12,11 @@ from services.distribution.contract import (
     BoxHandedOut,
     BoxPacked,
     DistributionError,
+    LotOf,
     NoteFreed,
+    NoteOrigin,
     NoteRecall,
+    OriginNoted,
     PackedLine,
     RecallNoted,
     ResolveHandOut,
@@ -62,6 +65,74 @@ def test_inventorys_recalls_are_noted_with_the_revision_of_their_events() -> Non
     notes = [one for one in steps if isinstance(one, NoteRecall)]
     assert [(one.recall, one.revision, one.open) for one in notes] == [("r-1", 2, True), ("r-1", 3, False)]
     assert {one.scope for one in notes} == {RecallScope(lots=("A",))}
+
+
+# -- what was made of it ----------------------------------------------------------------------------------------------
+
+
+def made(*of: LotOf, item: str = "rice", lot: str | None = "U-b1") -> NoteOrigin:
+    return NoteOrigin(made=(LotOf(item=item, lot=lot),), made_from=of)
+
+
+R1 = LotOf(item="rice", lot="R1")
+
+
+def test_what_lots_were_made_from_is_noted_once() -> None:
+    known = given().when(made(R1)).then(OriginNoted)
+    known.when(made(replace(R1, lot="r 1"))).then_nothing()
+    known.when(made(R1, replace(R1, lot="R2"))).then(OriginNoted)
+    given().when(made(LotOf(item="rice", lot="U-b1"))).then_nothing()
+    dated_too = given().when(made(replace(R1, date=LATE))).then_event()
+    dated_too.when(made(R1)).then_nothing()  # a receipt says the lot alone
+
+
+@pytest.mark.parametrize(
+    ("origins", "line", "covered"),
+    [
+        ([made(R1)], packed(1, lot="u b1"), True),
+        ([made(replace(R1, lot="R2"))], packed(1, lot="U-b1"), False),
+        ([made(R1, lot="X"), made(LotOf(item="rice", lot="X"))], packed(1, lot="U-b1"), True),
+        ([made(R1, item="stew", lot="S")], packed(1, "stew", "S"), True),
+        ([made(R1, item="stew", lot="S")], packed(1, "stew", "T"), False),
+        ([made(R1, item="stew", lot="S")], packed(1, "stew", None), True),
+        ([made(R1), made(LotOf(item="rice", lot="U-b1"), lot="R1")], packed(1, lot="U-b1"), True),  # in a ring
+    ],
+)
+def test_what_was_made_of_recalled_goods_is_recalled(
+    origins: list[NoteOrigin], line: PackedLine, covered: bool
+) -> None:  # fmt: skip
+    stew = {"seen_warnings": True}
+    box = given(*ORDERED, *origins, listed(line, **stew), glass)
+    packing = given(*ORDERED, *origins, glass).when(listed(line, **stew))
+    if covered:
+        packing.then_rejected(E.RECALLED, recalled=[{"item": line.item, "lot": line.lot, "recall": "glass"}])
+        box.when(hand_out()).then_rejected(E.RECALLED)
+        box.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.RECALLED,))
+    else:
+        packing.then_event()
+        box.when(hand_out()).then(BoxHandedOut, breaches=())
+
+
+def test_a_recall_by_date_looks_at_what_the_lot_was_made_from() -> None:
+    of_early, of_late = made(replace(R1, date=EARLY)), made(replace(R1, date=LATE))
+    given(*ORDERED, of_early, dated).when(listed(packed(1, lot="U-b1", date=LATE))).then_rejected(E.RECALLED)
+    given(*ORDERED, of_late, dated).when(listed(packed(1, lot="U-b1", date=LATE))).then(BoxPacked)
+
+
+def test_inventory_tells_what_was_made_from_what() -> None:
+    pantry = Pantry().furnish()
+    at = {"location": "store"}
+    pantry.do("ReceiveStock", item="rice", **at, source="donation", lines=[{"lot": "A", "quantity": 4}])
+    into = [{"item": "rice", "lot": "B", "quantity": 1}, {"item": "milk", "lot": "C", "quantity": 1}]
+    pantry.do("RepackStock", item="rice", **at, lines=[{"lot": "A", "quantity": 2}], into=into)
+    made_of = [{"item": "rice", "lot": "A"}]
+    lines = [{"lot": "D", "quantity": 1, "made_from": made_of}]
+    pantry.do("ReceiveStock", item="milk", **at, source="repack", lines=lines)
+    steps = [step.command for step in replay(Supply(), pantry.events)]
+    notes = [one for one in steps if isinstance(one, NoteOrigin)]
+    assert [([lot.lot for lot in one.made], [lot.lot for lot in one.made_from]) for one in notes] == [
+        (["B", "C"], ["A"]), (["D"], ["A"])
+    ]  # fmt: skip
 
 
 # -- packing ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from services.distribution.contract import (
     distribution,
     warnings_in,
     warnings_said,
+    warnings_unseen,
 )
 from shared.erasure import CATEGORY
 from shared.sealing import sealed_length
@@ -45,20 +46,27 @@ def test_no_event_has_words_in_clear_beside_a_household() -> None:
 def test_warnings_come_back_as_they_were_said(items: dict[str, Warning | None]) -> None:
     warned = tuple(Warned(item=item, warning=warning) for item, warning in items.items() if warning is not None)
     assert warnings_in(warnings_said(warned, items)) == warned
+    unseen = warnings_said(warned, items, unseen=True)
+    assert warnings_in(unseen) == warned
+    assert warnings_unseen(unseen) is bool(warned)
+    assert not warnings_unseen(warnings_said(warned, items))
 
 
 @each(WARNED)
 def test_how_long_a_sealed_text_is_says_nothing_of_warnings(items: dict[str, Warning | None]) -> None:
     warned = [Warned(item=item, warning=warning) for item, warning in items.items() if warning is not None]
-    said, none = (sealed_length("household/h1", "warnings", warnings_said(some, items)) for some in (warned, ()))
-    assert said == none
+    said, unseen, none = (
+        sealed_length("household/h1", "warnings", text)
+        for text in (warnings_said(warned, items), warnings_said(warned, items, unseen=True), warnings_said((), items))
+    )
+    assert said == unseen == none
 
 
 def test_what_warnings_look_like() -> None:
     peanuts = Warned(item="peanut-butter", warning=Warning.ALLERGEN)
     assert warnings_said([peanuts], ["peanut-butter", "rice"]).rstrip() == "peanut-butter=allergen"
     assert warnings_said([], ["rice"]).rstrip() == "none"
-    for other in ("(sealed)", "rice", "rice=", "rice=nuts", ""):
+    for other in ("(sealed)", "rice", "rice=", "rice=nuts", "unseen", ""):
         if other:
             with pytest.raises(ValueError, match="Warning"):
                 warnings_in(other)

@@ -11,6 +11,7 @@ import pytest
 from services.distribution.contract import (
     AddMember,
     AuthoriseProxy,
+    BoxHandedOut,
     CloseProgramme,
     CloseSession,
     CompleteOrder,
@@ -127,6 +128,16 @@ def test_an_order_that_waits_is_told_so_that_nobody_is_served_twice_for_it() -> 
     assert "was served 1 of 1 times" in str(handed.refusal)
     done = given(*ORDERED, CompleteOrder(order="o1", box="b1")).when(visit())
     done.then_rejected(E.LIMIT_REACHED, orders=None)
+
+
+def test_an_order_that_waits_is_told_however_many_were_handed_out_before_it() -> None:
+    done = [
+        step for n in range(1, 7)
+        for step in (place(f"o{n}"), ConfirmOrder(order=f"o{n}"), claim(f"o{n}"),
+                     CompleteOrder(order=f"o{n}", box=f"b{n}"))
+    ]  # fmt: skip
+    hall = given(*HALL, replace(limited, times=7), *done, place("o7"), ConfirmOrder(order="o7"), claim("o7"))
+    hall.when(visit()).then_rejected(E.LIMIT_REACHED, used=7, limit=7, orders=["o7"])
 
 
 def test_an_override_says_why() -> None:
@@ -255,14 +266,19 @@ def test_a_fact_that_does_not_say_what_happened_is_told_what_to_add(
 
 @pytest.mark.parametrize("how", [{"fact": True}, {"occurred_at": ago(minutes=30)}])
 def test_a_fact_whose_warnings_nobody_saw_is_recorded_and_looked_into(how: dict[str, Any]) -> None:
-    """Somebody has to tell the household."""
+    """Somebody has to tell the household. That there is a warning is sealed, as what it says: it outlives nobody."""
+    resolve = ResolveVisit(visit="v1", household="yilmaz", programme="box", period=WEEK, note="They were told.")
     warned = (Warned(item="stew", warning=Warning.ALLERGENS_UNKNOWN),)
     hall = given(*HALL)
     hall.when(visit(lines=some(stew=1), **how)).then(
-        VisitRecorded, warnings=warnings_said(warned, ["stew"]), breaches=(E.WARNING_NOT_SEEN,)
-    )
-    hall.when(visit(lines=some(stew=1), seen_warnings=True, **how)).then(VisitRecorded, breaches=())
-    hall.when(visit(lines=some(rice=1), **how)).then(VisitRecorded, breaches=())
+        VisitRecorded, warnings=warnings_said(warned, ["stew"], unseen=True), breaches=()
+    ).when(resolve).then(VisitResolved).when(resolve).then_nothing()
+    hall.when(visit(lines=some(stew=1), seen_warnings=True, **how)).then(
+        VisitRecorded, warnings=warnings_said(warned, ["stew"]), breaches=()
+    ).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
+    hall.when(visit(lines=some(rice=1), **how)).then(
+        VisitRecorded, warnings=warnings_said((), ["rice"]), breaches=()
+    ).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -385,6 +401,24 @@ def test_another_kind_of_period_begins_with_the_next_whole_one_and_nobody_is_ser
     again.then(VisitRecorded, used=2, breaches=(E.LIMIT_REACHED,))
 
 
+def test_an_order_that_was_confirmed_before_another_kind_of_period_began_counts_in_the_one_of_its_day() -> None:
+    later = replace(friday, session="later", starts_at=a_day(3, 12), ends_at=a_day(3, 12) + timedelta(hours=2))
+    monday = replace(later, session="monday", starts_at=a_day(30), ends_at=a_day(30) + timedelta(hours=2))
+    both = given(*HALL, later, monday)
+    for session, breaches in (("later", (E.LIMIT_REACHED,)), ("monday", ())):
+        ordered = both.when(place(session=session)).then_event().when(confirm).then_event()
+        claimed = ordered.when(claim(period="2026-W49")).then_event().when(monthly).then_event()
+        served = claimed.when(fact("v1", "2026-12", a_day(3, 12)), now=a_day(3, 12))
+        used = 1 + len(breaches)
+        done = served.then(VisitRecorded, used=used, limit=1, breaches=breaches)
+        undo = ReverseVisit(visit="v1", household="yilmaz", programme="box", period="2026-12", reason="x")
+        done.when(undo, now=a_day(3, 12)).then(VisitReversed, used=used - 1)
+    second = both.when(place(session="later")).then_event().when(confirm).then_event()
+    second = second.when(claim(period="2026-W49")).then_event().when(monthly).then_event()
+    second = second.when(place("o2", session="later")).then_event()
+    second.when(ConfirmOrder(order="o2")).then_rejected(E.LIMIT_REACHED, used=1, period="2026-12", orders=["o1"])
+
+
 def test_a_fact_is_counted_in_the_period_and_by_the_number_of_its_day() -> None:
     """Whatever limit was set since."""
     hall = given(*HALL, from_december, LimitSet(
@@ -405,6 +439,19 @@ def test_a_claim_is_counted_by_the_limit_of_its_period() -> None:
     december.when(claim("o2", period="2026-12"), now=a_day(2, 12)).then_rejected(E.LIMIT_REACHED, used=1)
     given(*HALL[:-4], yilmaz).when(claim()).then(EntitlementClaimed, limit=1)
     given(*CATALOGUED, box, yilmaz).when(claim()).then(EntitlementClaimed, limit=None, over=False)
+
+
+def test_a_hand_out_is_counted_by_the_number_of_its_day() -> None:
+    two = replace(limited, times=2)
+    box_out = (place(), confirm, visit(occurred_at=at(8, 30), fact=True), pack("b1", packed()))
+    more = given(*HALL, *box_out, two)
+    on_sunday = {"now": at(10, day=22)}
+    left = given(*HALL, *box_out).when(two, **on_sunday).then_event()
+    left.when(hand_out(fact=True, occurred_at=at(9, 40)), **on_sunday).then(BoxHandedOut, breaches=(E.LIMIT_REACHED,))
+    left.when(hand_out(fact=True), **on_sunday).then(BoxHandedOut, breaches=())
+    left.when(claim(fact=True, occurred_at=at(9, 40)), **on_sunday).then(EntitlementClaimed, limit=1, over=True)
+    left.when(claim(fact=True), **on_sunday).then(EntitlementClaimed, limit=2, over=False)
+    more.when(hand_out(fact=True)).then(BoxHandedOut, breaches=())
 
 
 def test_a_limit_that_changes_leaves_what_was_claimed() -> None:
@@ -501,6 +548,19 @@ def test_what_is_no_word_of_the_vocabulary_warns_of_every_item() -> None:
         known.when(visit(household="okafor", lines=some(**{item: 1}))).then_rejected(
             E.WARNING_NOT_SEEN, warnings=[{"item": item, "warning": "allergens_unknown"}]
         )
+
+
+@pytest.mark.parametrize("label", ["unknown", "penuts", "satay", "may-contain-traces", "---"])
+def test_an_item_with_a_label_that_is_no_word_of_the_vocabulary_warns_whoever_avoids_something(label: str) -> None:
+    known = given(*HALL, goods("snack", "milk", label))
+    known.when(visit(lines=some(snack=1))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "snack", "warning": "allergens_unknown"}]
+    )
+    known.when(visit(household="okafor", lines=some(snack=1))).then(VisitRecorded)
+    ada = AddMember(household="okafor", member="ada", allergens="milk", counted_already=True)
+    known.when(ada).then_event().when(visit(household="okafor", lines=some(snack=1))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "snack", "warning": "allergen"}]
+    )
 
 
 def test_a_household_whose_key_is_lost_is_warned_of_whatever_may_have_allergens() -> None:

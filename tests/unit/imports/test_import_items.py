@@ -61,6 +61,14 @@ def test_no_allergens_said_is_unknown_and_none_is_none(file: Path) -> None:
     assert got.planned[1].data["allergens"] == []
 
 
+@pytest.mark.parametrize(
+    "cell", ["unknown", "Unknown.", "?", "n/a", "N.A.", "not  known", "unbekannt", "(unknown)", "-"]
+)
+def test_allergens_that_are_said_to_be_unknown_are_no_label(file: Path, cell: str) -> None:
+    got = read(file, f"name,unit,allergens\nRice,g,{cell}\n")
+    assert "allergens" not in got.planned[0].data
+
+
 def test_an_item_without_an_id_is_named_by_its_gtin_or_its_name(file: Path) -> None:
     got = read(file, "item,name,unit,gtin\n,Crème fraîche 30%,g,\n,Oats,each,2000000000015\n")
     assert [p.data["item"] for p in got.planned] == ["creme-fraiche-30", "gtin-02000000000015"]

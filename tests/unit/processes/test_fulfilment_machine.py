@@ -28,10 +28,11 @@ from services.distribution.contract import (
     Stage,
     VisitRecorded,
     VisitReversed,
+    claim_of_box,
     fulfilment_of_visit,
 )
 from services.distribution.processes.fulfilling import Fulfilling
-from services.distribution.processes.names import claim_of, order_of
+from services.distribution.processes.names import order_of
 from services.inventory.contract import InventoryError, MovementReversed, StockHeld, StockIssued, StockRepacked
 from shared.errors import Rejected
 from tests.support.couriers import Town
@@ -130,18 +131,19 @@ class Fulfilment(RuleBasedStateMachine):
 
     @precondition(lambda self: self.has("order"))
     @rule(number=numbers, ready=mostly, listed=st.one_of(st.none(), st.none(), wishes),
-          lot=st.sampled_from((None, "A", "B", "UNKNOWN")), hand_out=st.booleans())  # fmt: skip
+          lot=st.sampled_from((None, "A", "B", "UNKNOWN")), hand_out=st.booleans(),
+          fact=st.sampled_from((False, False, True)))  # fmt: skip
     def pack(
-        self, number: int, ready: bool, listed: dict[str, int] | None, lot: str | None, hand_out: bool
+        self, number: int, ready: bool, listed: dict[str, int] | None, lot: str | None, hand_out: bool, fact: bool
     ) -> None:  # fmt: skip
         if ready:
             self.town.settle()
         of_lot = {"lot": lot} if lot else {}
         lines = [{"item": item, "quantity": quantity, **of_lot} for item, quantity in (listed or {}).items()]
         box = self.new("b")
-        self.attempt("PackBox", box=box, order=self.pick("order", number), lines=lines)
+        self.attempt("PackBox", box=box, order=self.pick("order", number), lines=lines, fact=fact)
         if hand_out:
-            self.attempt("HandOutBox", box=box)
+            self.attempt("HandOutBox", box=box, fact=fact)
 
     @precondition(lambda self: self.has("box"))
     @rule(number=numbers)
@@ -322,7 +324,7 @@ def every_order_is_settled(town: Town, packed: set[str]) -> None:
         claims = town.distribution.state("entitlement", f"{placed.household}:box:{placed.period}").claims
         booked = placed.order in town.distribution.state("session", placed.session).booked
         of_boxes = {
-            claim_of(event.box, event.hand_out)
+            claim_of_box(event.box, event.hand_out)
             for event in town.distribution.of(BoxHandedOut)
             if event.order == placed.order
         }

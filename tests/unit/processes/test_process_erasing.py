@@ -21,11 +21,14 @@ from services.distribution.contract import (
     CompletionReversed,
     EligibilityRenewed,
     ErasureRequested,
+    HandOutReversed,
     HouseholdsMerged,
     HouseholdsUnmerged,
+    LotOf,
     NoShowRecorded,
     OrderCancelled,
     OrderCompleted,
+    OriginNoted,
     PersonErased,
     ProgrammeOpened,
     RecallNoted,
@@ -154,6 +157,50 @@ def recall(hall: Hall, *lots: str, item: str = "rice", revision: int = 1, begun:
 
 def merged(hall: Hall, household: str, into: str) -> None:
     hall.record(HouseholdsMerged(household=household, into=into, reason="twice", occurred_at=hall.now))
+
+
+@pytest.mark.parametrize(
+    ("given", "reached"),
+    [
+        (packed("rice", 2, "u-b9"), True),
+        (packed("rice", 2, "U-b8"), False),
+        (packed("milk", 2, "P"), True),
+        (packed("milk", 2), True),
+        (packed("milk", 2, "Q"), False),
+    ],
+)
+def test_an_open_recall_ties_who_got_what_was_made_of_it(given: Any, reached: bool) -> None:
+    hall = Hall().furnish()
+    hall.household("h-1", "adult")
+    hall.hand_out(hall.pack("b-1", "o-1", "h-1", given))
+    apart = LotOf(item="rice", lot="U-b9")
+    for made, source in ((apart, LotOf(item="rice", lot="A")), (LotOf(item="milk", lot="P"), apart)):
+        hall.record(OriginNoted(made=(made,), made_from=(source,), occurred_at=hall.now))
+    recall(hall, "A")
+    assert bool(told_of(hall)) == reached
+
+
+def test_a_recall_of_what_a_box_holds_that_came_back_ties_nobody_but_another_box_and_a_visit_do() -> None:
+    hall = Hall().furnish()
+    hall.household("h-1", "adult")
+    recall(hall, "A")
+
+    def handed_out(box: str, *lines: Any) -> Any:
+        return hall.hand_out(hall.pack(box, f"o-{box}", "h-1", *lines)).data
+
+    def back(box: Any) -> None:
+        same = {name: getattr(box, name) for name in ("box", "order", "household", "programme", "period", "session",
+                                                      "site", "packed", "claim")}  # fmt: skip
+        hall.record(HandOutReversed(**same, reason="the wrong box", occurred_at=hall.now))
+
+    first, second = handed_out("b-1", packed("rice", 2, "A")), handed_out("b-2", packed("rice", 1, "a"))
+    back(first)
+    assert told_of(hall), "the other box is out"
+    back(second)
+    assert told_of(hall) == {}
+    hall.visit("v-1", "h-1", goods(rice=1))
+    back(handed_out("b-3", packed("rice", 1)))
+    assert told_of(hall), "the lot that was given at the table is not known"
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,20 @@ def test_the_lot_is_held_whole_when_others_took_what_was_in_the_box(friday: Frid
     assert friday.refused() == []
 
 
+def test_an_unpacked_box_whose_lots_are_held_whole_leaves_by_its_lots(friday: Friday) -> None:
+    friday.boxed(milk=2)
+    friday.inventory.do("HoldStock", item="milk", location="hall", hold="h", reason="inspection", lots=["M"])
+    friday.do("UnpackBox", box="b1", reason="The wrong label.")
+    friday.settle()
+    assert not friday.inventory.of(StockRepacked)
+    friday.later(minutes=5)
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    (issued,) = friday.inventory.of(StockIssued)
+    assert [(move.lot, move.change, move.unrecorded) for move in issued.moves] == [("M", -2, 0)]
+    assert friday.stock("milk").on_hand == 2
+
+
 def test_what_is_held_after_unpacking_is_not_packed_again(friday: Friday) -> None:
     friday.boxed(rice=2, milk=2)
     friday.do("UnpackBox", box="b1", reason="The bag tore.")
@@ -550,6 +564,37 @@ def test_of_two_boxes_of_an_order_either_may_be_the_one_that_is_here_still(frida
     assert friday.remembered() == {}
 
 
+@pytest.mark.parametrize("wrong", ["b1", "b2"])
+def test_of_two_boxes_of_a_forgotten_order_either_may_be_the_one_that_is_here_still(friday: Friday, wrong: str) -> None:
+    """The second left when the order was handed out long ago."""
+    friday.boxed(rice=3)
+    friday.do("UnpackBox", box="b1", reason="The bag tore.")
+    friday.settle()
+    friday.do("PackBox", box="b2", order="o1")
+    friday.do("HandOutBox", box="b2")
+    friday.settle()
+    assert friday.remembered() == {}
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    assert friday.claims() == {"o1", "box-b1"}
+    friday.do("ReverseHandOut", box=wrong, **WRONG)
+    friday.settle()
+    assert friday.claims() == {"o1"}
+    assert friday.distribution.state("order", "o1").box == ("b1" if wrong == "b2" else "b2")
+    if wrong == "b2":
+        friday.do("UnpackBox", box="b2", reason="One is enough.")
+        friday.settle()
+    assert friday.remembered() == {}
+    other = "b1" if wrong == "b2" else "b2"
+    friday.do("ReverseHandOut", box=other, **WRONG)
+    friday.settle()
+    assert friday.claims() == {"o1"}
+    assert friday.distribution.state("order", "o1").stage is Stage.CONFIRMED
+    friday.do("CancelOrder", order="o1", reason="Ill.")
+    friday.settle()
+    assert friday.claims() == set()
+
+
 def test_an_unpacked_box_takes_what_was_set_apart_with_it_and_brings_it_back_unpacked(friday: Friday) -> None:
     friday.boxed(rice=2, milk=2)
     friday.do("UnpackBox", box="b1", reason="The wrong label.")
@@ -566,6 +611,18 @@ def test_an_unpacked_box_takes_what_was_set_apart_with_it_and_brings_it_back_unp
     friday.later(hours=6)
     friday.settle()
     assert friday.claims() == set() and friday.remembered() == {} and friday.refused() == []
+
+
+def test_what_was_set_apart_and_let_go_is_recalled_with_what_it_came_from(friday: Friday) -> None:
+    friday.boxed(milk=2)
+    friday.do("UnpackBox", box="b1", reason="The bag tore.")
+    friday.settle()
+    friday.inventory.do("ReleaseHold", item="milk", location="hall", hold="unpacked-b1")
+    friday.do("PackBox", box="b2", order="o1", lines=[{"item": "milk", "quantity": 2, "lot": "U-b1"}])
+    friday.inventory.do("RecallLot", item="milk", recall="r1", scope={"lots": ["M"]}, reason="Listeria.")
+    friday.settle()
+    with pytest.raises(Rejected, match=r"holds what is recalled: milk of lot U-b1 \(recall r1\)"):
+        friday.do("HandOutBox", box="b2")
 
 
 # -- what is remembered -----------------------------------------------------------------------------------------------

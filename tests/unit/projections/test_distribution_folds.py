@@ -127,6 +127,14 @@ def test_an_order_is_in_the_period_that_it_was_confirmed_for(hall: Hall) -> None
     assert cut(Orders(), hall, "order_id", "period") == [("o1", "2026-06")]
 
 
+def test_of_limits_that_were_set_on_one_day_the_last_one_holds(hall: Hall) -> None:
+    first, today = {"every": c.Every.WEEK, "since": None}, {"every": c.Every.WEEK, "since": hall.now.date()}
+    for times, how in ((1, first), (2, today), (3, today)):
+        hall.record(c.LimitSet(programme="box", times=times, **how, occurred_at=hall.now))
+    (limits,) = cut(Programmes(), hall, "limits")
+    assert [limit["times"] for limit in limits] == [1, 3]
+
+
 def test_a_programme_has_the_bundles_that_were_not_ended(hall: Hall) -> None:
     for size, lines in ((1, {"rice": 1}), (4, {"rice": 2}), (1, {})):
         bundle = tuple(c.BundleLine(item=item, quantity=quantity) for item, quantity in lines.items())
@@ -244,7 +252,9 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
     hall.record(c.SlotFreed(session="monday", order="o1", served=True, occurred_at=hall.now))
     hall.later(minutes=5)
     at = {"occurred_at": hall.now}
-    hall.record(c.HandOutReversed(**done | at, **IN, reason="the wrong box", site="hall"))
+    hall.record(
+        c.HandOutReversed(**done | at, **IN, claim="o1", packed=stored.data.packed, reason="the wrong box", site="hall")
+    )
     hall.record(c.ReversalNoted(**given | at))
     hall.record(c.CompletionReversed(**done | at, **IN, stage=c.Stage.CONFIRMED, due_at=hall.now))
     hall.record(c.SlotBooked(session="monday", order="o1", again=True, **at))
@@ -268,6 +278,19 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_box_was_packed_against_waits_for_somebody_when_it_comes_back(hall: Hall) -> None:
+    unusual = (c.DistributionError.UNUSUAL,)
+    stored = hall.pack("b1", "o1", "h1", packed("rice", 2, "A"), breaches=unusual)
+    handed = hall.hand_out(stored, breaches=(c.DistributionError.ORDER_ENDED,))
+    told = {name: getattr(handed.data, name) for name in ("box", "order", "household", "claim", "packed")}
+    hall.record(
+        c.HandOutReversed(
+            **told, **IN, session="monday", site="hall", reason="wrong", breaches=unusual, occurred_at=hall.now
+        )
+    )
+    assert cut(DistributionReview(), hall, "kind", "closed_by") == [("order_ended", "reversed"), ("unusual", None)]
 
 
 def test_a_visit_and_a_box_count_as_served_and_a_visit_that_was_reversed_does_not(hall: Hall) -> None:
@@ -338,6 +361,44 @@ def test_whatever_a_box_broke_is_closed_with_it(hall: Hall, broken: c.Distributi
     assert cut(DistributionReview(), hall, "kind", "closed_by") == [(str(broken).lower(), "resolved")]
 
 
+def test_a_serving_that_nobody_was_asked_about_is_listed_whether_its_sealed_warnings_say_something_or_not(
+    hall: Hall,
+) -> None:
+    """Else the list would tell in clear which household may not eat what it got."""
+    stew = c.Warned(item="stew", warning=c.Warning.ALLERGEN)
+    some, none = c.warnings_said([stew], ["stew"], unseen=True), c.warnings_said((), ["rice"])
+    before = hall.now - timedelta(minutes=30)
+    hall.visit("v1", "h1", goods(stew=1), warnings=some, fact=True)
+    hall.visit("v2", "h2", goods(rice=1), warnings=none, occurred_at=before)
+    hall.visit("v3", "h3", goods(stew=1), warnings=some, fact=True, seen_warnings=True)
+    hall.visit("v4", "h4", goods(rice=1), warnings=none)
+    hall.visit("v5", None, goods(stew=1), fact=True)
+    found = cut(DistributionReview(), hall, "kind", "subject")
+    assert found == [("look_at_warnings", f"visit:h{n}:box:v{n}") for n in (1, 2)]
+    assert said(cut(DistributionReview(), hall, "detail")) == [some, none]
+    hall.record(c.VisitResolved(visit="v1", household="h1", **IN, note="told", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == ["resolved", None]
+
+
+def test_a_box_that_was_packed_a_while_ago_is_listed_until_somebody_looked_at_its_warnings(hall: Hall) -> None:
+    none = c.warnings_said((), ["rice"])
+    of = {"order": "o1", "household": "h1", "site": "hall"}
+    rice = packed("rice", 1)
+    box = hall.pack("b1", "o1", "h1", rice, warnings=none, occurred_at=hall.now - timedelta(minutes=30))
+    hall.pack("b2", "o2", "h2", rice, warnings=none)
+    assert cut(DistributionReview(), hall, "kind", "subject") == [("look_at_warnings", "box:b1")]
+    hall.hand_out(box, fact=True)
+    back = {"programme": "box", "period": WEEK, "session": "monday", "hand_out": 1, "unpacked": False}
+    hall.record(c.HandOutReversed(box="b1", **of, **back, claim="o1", packed=(rice,), reason="x", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == [None]
+    hall.record(c.BoxUnpacked(box="b1", **of, packed=(rice,), reason="x", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == ["unpacked"]
+    hall.hand_out(box, fact=True)  # it had been handed out all the same
+    assert cut(DistributionReview(), hall, "closed_by") == [None]
+    hall.record(c.HandOutResolved(box="b1", note="told", household="h1", occurred_at=hall.now))
+    assert cut(DistributionReview(), hall, "closed_by") == ["resolved"]
+
+
 def test_a_visit_that_stands_is_closed_by_whoever_looked_into_it(hall: Hall) -> None:
     for household in ("h1", None):
         visit = f"v-{household}"
@@ -366,6 +427,15 @@ def test_a_box_handed_out_without_a_claim_and_a_refused_step_wait_for_somebody(h
     hall.record(c.HandOutResolved(box="b1", note="a second card", household="h1", occurred_at=hall.now))
     assert cut(DistributionReview(), hall, "closed_by") == ["resolved", "resolved"]
     assert said(cut(DistributionReview(), hall, "note")[:1]) == ["a second card"]
+
+
+def test_a_count_that_kept_other_meals_than_the_next_one_carried_over_is_for_review(hall: Hall) -> None:
+    day = {"site": "school", "date": date(2026, 6, 1), "delivered": 0, "served": c.MealsServed(), "discarded": 0}
+    certified = {**day, "certified_by": "ada", "carried_on": date(2026, 6, 2), "occurred_at": hall.now}
+    hall.record(c.CountCertified(**certified, meal=c.MealType.LUNCH, carried_after=7, reason="thrown away"))
+    hall.record(c.CountCertified(**certified, meal=c.MealType.SNACK, carried_after=0))
+    found = cut(DistributionReview(), hall, "kind", "subject", "figure", "detail")
+    assert found == [("count_off", "school:2026-06-01:lunch", 7, "thrown away")]
 
 
 # -- whom a recall reaches --------------------------------------------------------------------------------------------
