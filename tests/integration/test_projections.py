@@ -167,7 +167,7 @@ async def test_survives_kill_9_of_nats(stage: Stage) -> None:
 
 async def test_an_outage_is_said_once_and_waited_out(stage: Stage) -> None:
     """The stream does not exist yet, and neither do the tables: both come later."""
-    await stage.pool.execute("DROP SCHEMA commons CASCADE; DROP SCHEMA read CASCADE")
+    await stage.pool.execute("DROP SCHEMA commons CASCADE; DROP SCHEMA read CASCADE; DROP SCHEMA clinic CASCADE")
     runner = Runner(Jars(), stage.nats_url.replace(str(stage.nats.port), "1"), stage.database_url)
     running = asyncio.ensure_future(runner.run())
     try:

@@ -495,7 +495,7 @@ async def test_the_rows_are_those_of_a_fresh_fold(nats_server: NatsServer, datab
             chance.randrange(len(MAKERS)), n % 2, 1 + chance.randrange(12), chance.randrange(4), chance.randrange(4),
             chance.randrange(4), chance.choice((0, 0, 1, 30)), chance.choice((0, 20, 300)),
         )
-        for n in range(400)
+        for n in range(480)
     ]  # fmt: skip
     played = play(drafts)
     for location in LOCATIONS:
@@ -549,7 +549,8 @@ async def _check_card(found: Open, location: str) -> None:
     assert {revision: figures[revision] for revision in counted} == counted
     assert card[-1][1] == found.pantry.state("stock", stock_id("rice", location)).on_hand
     by_lot = {}
-    for lot in ("A", "B", "K", "L", "M", "P", "UNKNOWN"):
+    apart = {event.data.apart for event in found.pantry.events if getattr(event.data, "apart", None)}
+    for lot in ("A", "B", "K", "L", "M", "P", "UNKNOWN", *sorted(apart)):
         at = {"item": "rice", "location": location, "lot": lot, "limit": 10_000}
         lines = await found.records(queries.movements, "running", **at)
         by_lot[lot] = lines[-1] if lines else 0
