@@ -294,11 +294,12 @@ class Fulfilling(Manager):
         yield from self._given_up(event, id, order)
 
     def _given_up(self, event: Recorded, id: str, order: _Order) -> Iterable[Step]:
-        """What follows when an order ended, unless it was handed out: its claim and its goods are given back."""
-        if order.whose is None or order.out:
+        """What follows when an order ended: its claim is given back, unless a box that is out counts by it, and its
+        goods, unless it was handed out."""
+        if order.whose is None or id in order.out.values():
             return
         yield self._unclaim(event, order.whose, id, "The order ended without being handed out.")
-        if not order.boxes:
+        if not order.boxes and not order.out:
             yield from self._release_all(event, id, order)
 
     def _reopened(self, event: Recorded, undone: CompletionReversed) -> Iterable[Step]:

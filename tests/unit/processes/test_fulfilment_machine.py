@@ -11,7 +11,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -459,8 +458,3 @@ Fulfilment.TestCase.settings = settings(
     max_examples=100, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestFulfilment = Fulfilment.TestCase
-# An order that was cancelled while its box went out, whose hand-out is reversed and then made again as a fact, is left
-# with two claims: known, and to be mended in processes/fulfilling.py. Until then the machine may find it.
-TestFulfilment = pytest.mark.xfail(reason="two claims after a reversal of a cancelled order", strict=False)(
-    TestFulfilment
-)
