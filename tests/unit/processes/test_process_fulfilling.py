@@ -543,6 +543,18 @@ def test_a_no_show_that_was_recorded_while_the_box_went_out_counts_once_the_box_
     assert friday.distribution.state("order", "o1").stage is Stage.NO_SHOW
 
 
+def test_a_box_of_a_cancelled_order_that_came_back_and_went_out_after_all_counts_by_one_claim(friday: Friday) -> None:
+    """It went out again before the fulfilment process, which had forgotten the order, had come to its reversal."""
+    friday.boxed()
+    friday.do("HandOutBox", box="b1")
+    friday.do("CancelOrder", order="o1", reason="Not wanted.")
+    friday.settle()
+    friday.do("ReverseHandOut", box="b1", **WRONG)
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    assert friday.claims() == {"box2-b1"}
+
+
 @pytest.mark.parametrize("wrong", ["b1", "b2"])
 def test_of_two_boxes_of_an_order_either_may_be_the_one_that_is_here_still(friday: Friday, wrong: str) -> None:
     friday.ordered(rice=3)
