@@ -26,6 +26,7 @@ from pydantic import Field
 from shared.contract import Contract, fields_of, value
 from shared.decider import Context, Decider, Ref
 from shared.errors import Rejected
+from shared.moments import TOLERANCE
 from shared.persons import is_among
 from shared.settings import Settings
 from shared.types import Date, Id, Moment, Note, Text
@@ -204,9 +205,6 @@ AS_SET_FIRST: Final = Terms()
 
 # -- deciding ---------------------------------------------------------------------------------------------------------
 
-_TOLERANCE: Final = timedelta(minutes=5)
-"""How far two clocks may differ."""
-
 
 @dataclass
 class Erasure:
@@ -332,7 +330,7 @@ class _Decisions:
     def _erase(self, command: Erase, erasure: Erasure, context: Context) -> Happened:
         if erasure.stage is not Stage.APPROVED or erasure.due_at is None:
             raise self._no("NOT_APPROVED", command, "is not approved to be erased. Let a second person approve it.")
-        if context.now < erasure.due_at - _TOLERANCE:
+        if context.now < erasure.due_at - TOLERANCE:
             raise self._no(
                 "NOT_YET_DUE", command, f"is erased at {erasure.due_at:%Y-%m-%d %H:%M} UTC, and until then it can be "
                 "cancelled.", due_at=erasure.due_at.isoformat(),

@@ -143,3 +143,6 @@ NOTE_REFUSAL: Final = "NoteRefusal"
 
 STEP_REFUSED: Final = "ProcessStepRefused"
 """The event that it makes."""
+
+STEP_RESOLVED: Final = "ProcessStepResolved"
+"""The event by which a person closes it, having dealt with it."""

@@ -33,11 +33,12 @@ from services.clinic.faults import Faults
 from services.clinic.formulary import Formulary, dispensable, recalls_of, same_medicine
 from services.clinic.patient import itself, known
 from services.clinic.practitioner import in_role, licensed
-from services.clinic.refusals import is_late, rejected, waits, when
+from services.clinic.refusals import rejected, waits, when
 from services.clinic.terminology import units
 from services.inventory.contract import lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.moments import is_late
 
 _GIVERS: Final = (Role.CLINICIAN, Role.PHARMACIST, Role.TRAINEE)
 _ANSWERERS: Final = (Role.PHARMACIST, Role.CLINICIAN)

@@ -52,11 +52,12 @@ from services.clinic.medication import Medication
 from services.clinic.patient import known, seen_as_themselves
 from services.clinic.practitioner import in_role, licensed
 from services.clinic.prescription import Prescription, may_be_filled, most_of, unknown, without_quantity
-from services.clinic.refusals import is_late, rejected, waits, when
+from services.clinic.refusals import rejected, waits, when
 from services.clinic.terminology import units
 from services.inventory.contract import lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.moments import is_late
 
 COLLECTED_WITHIN: Final = timedelta(days=14)
 """How long a medicine waits to be fetched, before it goes back to stock."""

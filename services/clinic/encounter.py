@@ -32,10 +32,11 @@ from services.clinic.contract import (
 )
 from services.clinic.patient import itself, known, not_erased
 from services.clinic.practitioner import CARE, in_role, licensed, sees_patients
-from services.clinic.refusals import TOLERANCE, holds, rejected, when
+from services.clinic.refusals import holds, rejected, when
 from services.clinic.vitals import plausible
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Past, Ref
+from shared.moments import TOLERANCE
 from shared.types import Date
 
 

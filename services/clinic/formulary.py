@@ -21,11 +21,12 @@ from services.clinic.contract import (
 )
 from services.clinic.practitioner import in_role
 from services.clinic.recalled import covers
-from services.clinic.refusals import TOLERANCE, rejected, when
+from services.clinic.refusals import rejected, when
 from services.clinic.terminology import plain
 from services.clinic.terminology.controlled import is_controlled
 from shared.contract import fields_of
 from shared.decider import Context, Decider
+from shared.moments import TOLERANCE
 
 
 @dataclass

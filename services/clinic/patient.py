@@ -41,9 +41,10 @@ from services.clinic.contract import (
     clinic,
 )
 from services.clinic.practitioner import CARE, DESK, in_role
-from services.clinic.refusals import TOLERANCE, local_days, rejected, when
+from services.clinic.refusals import local_days, rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.moments import TOLERANCE
 
 
 @dataclass

@@ -26,11 +26,12 @@ from services.clinic.contract import (
 )
 from services.clinic.patient import Patient, everyone, known, seen_as_themselves
 from services.clinic.practitioner import in_role, licensed
-from services.clinic.refusals import TOLERANCE, rejected, when
+from services.clinic.refusals import rejected, when
 from services.clinic.terminology import units
 from services.clinic.terminology.controlled import is_controlled
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.moments import TOLERANCE
 
 
 @dataclass

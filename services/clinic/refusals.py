@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from services.clinic.contract import ClinicError
 from shared.decider import Context
 from shared.errors import Rejected
-
-TOLERANCE: Final = timedelta(minutes=5)
-"""How far two clocks may differ: a moment so far ahead is still now, one so far back is not yet late."""
+from shared.moments import happened_at
 
 
 def rejected(code: ClinicError, detail: str, **facts: Any) -> Rejected:
@@ -30,16 +28,7 @@ def waits(review: bool | None, what: str) -> bool:
 
 def when(occurred_at: datetime | None, context: Context) -> datetime:
     """When a command's fact happened: as it says, or now. Refuses the future."""
-    if occurred_at is None:
-        return context.now
-    if occurred_at > context.now + TOLERANCE:
-        raise rejected(
-            ClinicError.OCCURRED_IN_FUTURE,
-            f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come (it is "
-            f"{context.now:%Y-%m-%d %H:%M} UTC). Record what has happened; leave occurred_at out for now.",
-            occurred_at=occurred_at.isoformat(), now=context.now.isoformat(),
-        )  # fmt: skip
-    return occurred_at
+    return happened_at(occurred_at, context, ClinicError.OCCURRED_IN_FUTURE)
 
 
 def says(sealed: str | None, text: str | None, context: Context) -> bool:
@@ -50,11 +39,6 @@ def says(sealed: str | None, text: str | None, context: Context) -> bool:
 def holds(sealed: str | None, value: object, context: Context) -> bool:
     """The same of one that holds a value."""
     return value is None if sealed is None else value is not None and context.unseal_as(sealed, type(value)) == value
-
-
-def is_late(occurred_at: datetime | None, context: Context) -> bool:
-    """Whether a command reports something that was over before it was sent."""
-    return occurred_at is not None and occurred_at < context.now - TOLERANCE
 
 
 def local_days(moment: datetime) -> tuple[date, date]:

@@ -22,10 +22,11 @@ from services.clinic.contract import (
 )
 from services.clinic.patient import known, not_erased, seen_as_themselves
 from services.clinic.practitioner import DESK, in_role, sees_patients
-from services.clinic.refusals import TOLERANCE, local_days, rejected, says, when
+from services.clinic.refusals import local_days, rejected, says, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 from shared.errors import Rejected
+from shared.moments import TOLERANCE
 
 
 class Stands(StrEnum):

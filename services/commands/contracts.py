@@ -9,19 +9,36 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache
+from importlib import import_module
 from typing import Any, Final, get_args, get_type_hints
 
-from services.clinic.contract import clinic
 from services.commands.door import Usage
-from services.distribution.contract import distribution
-from services.inventory.contract import inventory
-from services.treasury.contract import treasury
 from shared.contract import CommandSpec, Contract, id_length
 from shared.types import ID_PATTERN, MAX_INTEGER
 
-CONTRACTS: Final[Mapping[str, Contract]] = {
-    contract.service: contract for contract in (inventory, distribution, treasury, clinic)
-}
+_SERVICES: Final = ("inventory", "distribution", "treasury", "clinic")
+
+
+class _Contracts(Mapping[str, Contract]):
+    """Each is imported when it is asked for: that takes up to half a second, and most commands ask for one."""
+
+    def __getitem__(self, name: str) -> Contract:
+        if name not in _SERVICES:
+            raise KeyError(name)
+        contract: Contract = getattr(import_module(f"services.{name}.contract"), name)
+        return contract
+
+    def __contains__(self, name: object) -> bool:
+        return name in _SERVICES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_SERVICES)
+
+    def __len__(self) -> int:
+        return len(_SERVICES)
+
+
+CONTRACTS: Final[Mapping[str, Contract]] = _Contracts()
 """Every service that takes commands, by name."""
 
 
@@ -274,12 +291,13 @@ def fields_of_command(spec: CommandSpec) -> tuple[Field, ...]:
 
 def _shared_words(spec: CommandSpec) -> list[str]:
     """Words for the fields that the commands of a service have in common."""
-    if treasury.commands.get(spec.name) is spec:
-        return [_OF_MONEY]
-    if distribution.commands.get(spec.name) is spec:
-        return [*([_OF_MEALS] if spec.category == "meal_count" else []), _OF_DISTRIBUTION]
-    if clinic.commands.get(spec.name) is spec:
-        return [*([_OF_NOTES] if spec.category == "encounter" else []), _OF_CLINIC]
+    match spec.cls.__module__.split(".")[:2]:
+        case ["services", "treasury"]:
+            return [_OF_MONEY]
+        case ["services", "distribution"]:
+            return [*([_OF_MEALS] if spec.category == "meal_count" else []), _OF_DISTRIBUTION]
+        case ["services", "clinic"]:
+            return [*([_OF_NOTES] if spec.category == "encounter" else []), _OF_CLINIC]
     return []
 
 

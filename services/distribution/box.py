@@ -47,11 +47,12 @@ from services.distribution.goods import (
 from services.distribution.household import Household, avoided, is_erased, may_collect, not_erased, same_people
 from services.distribution.order import Order, known, open_still
 from services.distribution.programme import Programme, limit_in
-from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
+from services.distribution.refusals import local_day, rejected, waits, when
 from services.distribution.session import Session
 from services.inventory.contract import lot_form
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.moments import TOLERANCE, is_late
 
 
 class Where(StrEnum):

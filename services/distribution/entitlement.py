@@ -66,10 +66,11 @@ from services.distribution.programme import (
     period_of,
     running,
 )
-from services.distribution.refusals import TOLERANCE, is_late, local_day, rejected, waits, when
+from services.distribution.refusals import local_day, rejected, waits, when
 from services.distribution.session import Session, not_open, scheduled
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.moments import TOLERANCE, is_late
 
 
 @dataclass(slots=True)

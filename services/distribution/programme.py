@@ -23,9 +23,10 @@ from services.distribution.contract import (
     distribution,
 )
 from services.distribution.goods import Catalogue, known_items
-from services.distribution.refusals import TOLERANCE, local_day, rejected, when
+from services.distribution.refusals import local_day, rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.moments import TOLERANCE
 
 
 @dataclass(slots=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from services.distribution.contract import DistributionError
 from shared.decider import Context
 from shared.errors import Rejected
-
-TOLERANCE: Final = timedelta(minutes=5)
-"""How far two clocks may differ: a moment so far ahead is still now, one so far back is not yet late."""
+from shared.moments import happened_at
 
 
 def rejected(code: DistributionError, detail: str, **facts: Any) -> Rejected:
@@ -30,21 +28,7 @@ def waits(review: bool | None, what: str) -> bool:
 
 def when(occurred_at: datetime | None, context: Context) -> datetime:
     """When a command's fact happened: as it says, or now. Refuses the future."""
-    if occurred_at is None:
-        return context.now
-    if occurred_at > context.now + TOLERANCE:
-        raise rejected(
-            DistributionError.OCCURRED_IN_FUTURE,
-            f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come (it is "
-            f"{context.now:%Y-%m-%d %H:%M} UTC). Record what has happened; leave occurred_at out for now.",
-            occurred_at=occurred_at.isoformat(), now=context.now.isoformat(),
-        )  # fmt: skip
-    return occurred_at
-
-
-def is_late(occurred_at: datetime | None, context: Context) -> bool:
-    """Whether a command reports something that was over before it was sent."""
-    return occurred_at is not None and occurred_at < context.now - TOLERANCE
+    return happened_at(occurred_at, context, DistributionError.OCCURRED_IN_FUTURE)
 
 
 def local_day(moment: datetime, utc_offset: int) -> date:

@@ -22,9 +22,10 @@ from services.distribution.contract import (
     distribution,
 )
 from services.distribution.programme import Programme, running
-from services.distribution.refusals import TOLERANCE, is_late, rejected, when
+from services.distribution.refusals import rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.moments import TOLERANCE, is_late
 
 GRACE: Final = timedelta(hours=2)
 """How long after a session's end what is set aside for its orders waits."""

@@ -29,6 +29,7 @@ from services.inventory.shelf import Row, Stock
 from services.inventory.timeline import microseconds
 from shared.decider import Context, Ref
 from shared.errors import Rejected
+from shared.moments import is_late
 from shared.types import MAX_INTEGER
 
 
@@ -83,7 +84,7 @@ def stand_on(command: StockCommand, stock: Stock, context: Context) -> Basis:
         at=at,
         moment=moment,
         day=rules.local_day(at, place.utc_offset),
-        late=rules.is_late(command.occurred_at, context),
+        late=is_late(command.occurred_at, context),
         facts=facts,
         place=place,
         lots=context.read("lot", command.item),

@@ -17,12 +17,8 @@ from services.inventory.contract import (
     lot_form,
 )
 from shared.decider import Context
-from shared.errors import Rejected
+from shared.moments import happened_at
 from shared.types import MAX_INTEGER
-
-TOLERANCE: Final = timedelta(minutes=5)
-"""How far two clocks may differ: a moment so far ahead is still now, one so far back is not yet late."""
-
 
 REVIEW: Final = "review-"
 """How the id of a pharmacist's review begins; the receipt's revision follows. No other hold's id begins so."""
@@ -30,22 +26,7 @@ REVIEW: Final = "review-"
 
 def when(occurred_at: datetime | None, context: Context) -> datetime:
     """When a command's fact happened: as it says, or now. Refuses the future."""
-    if occurred_at is None:
-        return context.now
-    if occurred_at > context.now + TOLERANCE:
-        raise Rejected(
-            InventoryError.OCCURRED_IN_FUTURE,
-            f"occurred_at is {occurred_at:%Y-%m-%d %H:%M} UTC, which is yet to come (it is "
-            f"{context.now:%Y-%m-%d %H:%M} UTC). "
-            "Record what has happened; leave occurred_at out for now.",
-            occurred_at=occurred_at.isoformat(), now=context.now.isoformat(),
-        )  # fmt: skip
-    return occurred_at
-
-
-def is_late(occurred_at: datetime | None, context: Context) -> bool:
-    """Whether a command reports something that was over before it was sent."""
-    return occurred_at is not None and occurred_at < context.now - TOLERANCE
+    return happened_at(occurred_at, context, InventoryError.OCCURRED_IN_FUTURE)
 
 
 def local_day(moment: datetime, utc_offset: int) -> date:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from services.treasury.contract import EntryReversed, PaymentFailed, TreasuryError
 from services.treasury.limits import RANK
@@ -12,9 +12,7 @@ from services.treasury.posting import rejected
 from shared.contract import FILLED, fields_of
 from shared.decider import Context, Past, Ref
 from shared.errors import Rejected
-
-TOLERANCE: Final = timedelta(minutes=5)
-"""How far two clocks may differ: a moment so far ahead is still now."""
+from shared.moments import TOLERANCE
 
 
 class Refusals:

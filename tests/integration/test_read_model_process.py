@@ -103,8 +103,9 @@ async def test_it_waits_for_its_database_then_follows_and_stops_in_order(
                 page = (await get(port, "/metrics"))[1]
                 done = [
                     metric(page, "commons_projection_sequence", projection=name) == len(pantry.events)
+                    and metric(page, "commons_projection_state", projection=name, state="live") == 1
                     for name in (projection.name for projection in INVENTORY)
-                ]
+                ]  # it has folded all a moment before it takes the place of what was live
                 if all(done):
                     return page
                 await asyncio.sleep(0.05)
