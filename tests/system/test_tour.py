@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-from typer.testing import CliRunner
-
-from services.cli import app
 from tests.system.conftest import ROOT, Ledger
 
 
@@ -57,7 +52,7 @@ def test_every_command_of_the_treasurers_page_does_what_it_says(ledger: Ledger, 
     for command, refusal in commands:
         if "--output" in command:
             command[-1] = str(tmp_path / Path(command[-1]).name)
-        output = ledger.commons(*command, code=0 if refusal is None else 1)
+        output = ledger.typed(*command, code=0 if refusal is None else 1)
         assert refusal is None or refusal in output
         if "ApproveExpense" in command and command[-1] == "chen":
             ledger.until("show", "holds", "--of", "money", shows="exp-1")
@@ -77,42 +72,25 @@ def test_every_command_of_the_volunteers_page_does_what_it_says(ledger: Ledger) 
             ledger.until(*command, shows="K-0001")
         if command[:2] in (["show", "reach"], ["show", "session"]):
             ledger.until_well()
-        output = ledger.commons(*command, code=0 if refusal is None else 1)
+        output = ledger.typed(*command, code=0 if refusal is None else 1)
         assert refusal is None or refusal in output
         if command[:2] == ["show", "reach"]:
             assert "B-1001" in output and ("visit" in output or "stones" in output)
 
 
-def test_every_command_of_the_clinics_page_does_what_it_says(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Typed in this process, for sixty processes would take minutes to start."""
-    for name in ("NATS_URL", "DATABASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(ROOT)
-
-    def typed(*command: str, code: int = 0) -> str:
-        done = CliRunner().invoke(app, [*command, "--data", str(ledger.data)])
-        assert done.exit_code == code, (command, done.output)
-        return done.output
-
-    def until(*command: str, shows: str) -> None:
-        deadline = time.monotonic() + 60
-        while shows not in (output := typed(*command)):
-            assert time.monotonic() < deadline, output
-            time.sleep(0.05)
-
+def test_every_command_of_the_clinics_page_does_what_it_says(ledger: Ledger) -> None:
     commands = page("clinic.md")
     assert len(commands) >= 55, "the page was not found"
     for command, refusal in commands:
         if "SetFormularyEntry" in command:
-            until("tail", "--stream", "CLINIC", "--from", "1", shows="ItemNoted")
+            ledger.until("tail", "--stream", "CLINIC", "--from", "1", shows="ItemNoted")
         if "VerifyDispensing" in command:
-            until("show", "dispensing", "--as", "lind", shows="C7 1")
+            ledger.until("show", "dispensing", "--as", "lind", shows="C7 1")
         if command[:2] == ["show", "patient"]:
-            until(*command, shows="Leyla")
+            ledger.until(*command, shows="Leyla")
         if command[:2] in (["show", "recall-patients"], ["show", "access"]):
             ledger.until_well()
-        output = typed(*command, code=0 if refusal is None else 1)
+        output = ledger.typed(*command, code=0 if refusal is None else 1)
         assert refusal is None or refusal in output
         if command[:2] == ["show", "recall-patients"]:
             assert "p-1" in output and "Marchetti" in output
