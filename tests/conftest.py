@@ -11,9 +11,16 @@ from typing import Any
 import asyncpg
 import pytest
 import structlog
+from hypothesis import settings
 
 from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
+
+# The same histories in every run, so that a change is judged by what it changed. `--hypothesis-profile=explore` looks
+# at others every time: for whoever has time to look into what it finds.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("explore", derandomize=False, print_blob=True)
+settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
