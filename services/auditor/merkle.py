@@ -138,10 +138,10 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
     """
     if not 0 <= old <= new:
         raise BadProof(f"A tree of {new:,} leaves cannot begin with one of {old:,}: a log never shrinks.")
-    _check_hashes([old_root, new_root, *proof])
     if old in {0, new}:
         _verify_trivial(old, new, proof, old_root, new_root)
         return
+    _check_hashes([old_root, new_root, *proof])
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     if not proof:
         raise BadProof(f"Between {old:,} and {new:,} leaves a proof is needed, and it is empty.")
@@ -262,13 +262,14 @@ def _range_hash(subtree: Subtree, start: int, end: int) -> bytes:
 
 
 def _verify_trivial(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
-    """The two cases that RFC 9162 leaves out, as witnesses treat them."""
+    """The two cases that RFC 9162 leaves out, as c2sp.org/tlog-witness has them: the proof is empty."""
     if proof:
         raise BadProof(
             f"From {old:,} to {new:,} leaves there is nothing to prove, and the proof has {len(proof)} hashes."
         )
     if old == new and old_root != new_root:
         raise BadProof(f"Two trees of {new:,} leaves have different roots: the log told two stories.")
+    _check_hashes([new_root] if old == 0 else [])
     if old == 0 and old_root != EMPTY_ROOT:
         raise BadProof("The root given for the tree without leaves is not the root of that tree.")
 

@@ -87,7 +87,7 @@ def verify_receipt(
 ) -> Proved:
     """Check that `entry` is in the log whose key is `log`, under a checkpoint that `needed` of the witnesses cosigned.
 
-    The origin must be the name of the log's key. Raises BadReceipt, and BadKey for a witness's key that is of no witness.
+    The origin must be the name of the log's key. Raises BadReceipt, and BadKey for a key of no witness.
     """
     for witness in witnesses:
         if witness.kind is not Kind.COSIGNATURE:
