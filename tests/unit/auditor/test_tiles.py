@@ -299,6 +299,21 @@ def test_any_files_of_the_last_batch_may_be_missing(
     _continues(folder, 500, 1800)
 
 
+def test_nothing_past_a_hole_comes_back(begun: Path, tmp_path: Path) -> None:
+    """What lay behind the hole could be of another history than what is appended next."""
+    folder = shutil.copytree(begun, tmp_path / "log")
+    with TileLog.open(folder) as log:
+        log.append(entries(500, 1800))
+    (folder / "tile/entries/003").unlink()
+    for stray in ("tile/entries/003.p/9", "tile/0/003.p/9"):
+        (folder / stray).parent.mkdir()
+        (folder / stray).write_bytes(b"half")
+    with TileLog.open(folder) as log:
+        assert log.size == 768
+        past = {path for path in files(folder) if path != "checkpoint" and parse_tile_path(path)[1] >= 3}
+        assert past == set() and not (folder / "tile/entries/007.p").exists()
+
+
 def test_a_checkpoint_cut_short_leaves_the_one_before(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
