@@ -81,9 +81,12 @@ class TextReader:
         """Have at hand who is erased, and the keys of these owners, none older than `keep`."""
         now = asyncio.get_running_loop().time()
         if now >= self._until:
-            standing = await standings(self._nc, self._service)
+            # At once: whichever is answered first, nothing is opened before both are.
+            standing, records = await asyncio.gather(
+                standings(self._nc, self._service), _records(self._nc, self._service, sorted(owners))
+            )
             self._closed = {owner: _STAGES[one.stage] for owner, one in standing.items() if one.stage in _STAGES}
-            self._records, self._ciphers = {}, {}
+            self._records, self._ciphers = dict.fromkeys(owners) | records, {}
             self._until = now + self._keep
         if unknown := sorted(owners - self._closed.keys() - self._records.keys()):
             self._records |= dict.fromkeys(unknown) | await _records(self._nc, self._service, unknown)

@@ -57,8 +57,9 @@ async def entries(
 
 def sealed_in(row: Mapping[str, Any]) -> list[str]:
     """Every sealed text of an entry: its content, and those among its facts."""
-    found = [row["content"]] if row["content"] is not None else []
-    return [*found, *_sealed(row["facts"])]
+    content, facts = row["content"], row["facts"]
+    found = [] if content is None else [content]
+    return [*found, *_sealed(facts)] if facts else found
 
 
 def _sealed(value: Any) -> list[str]:
@@ -85,12 +86,14 @@ def told(found: QueryResult, texts: Mapping[str, str | Closed], *, contact: bool
         for record in records if record["kind"] == "prescription"
         and isinstance(value := _value(record, texts), Order)
     }  # fmt: skip
-    rows = []
-    for record in records:
-        said = {"entry": _entry(record, texts, orders, contact)} | record
-        said["kind"] = record["kind"].replace("_", " ")
-        said["status"] = (record["status"] or "").replace("_", " ")
-        rows.append(tuple(said[column.name] for column in COLUMNS))
+    rows = [
+        (
+            record["occurred_at"], record["kind"].replace("_", " "), _entry(record, texts, orders, contact),
+            (record["status"] or "").replace("_", " "), record["author"], record["id"], record["encounter"],
+            record["patient"], record["recorded_at"],
+        )
+        for record in records
+    ]  # fmt: skip
     return QueryResult(found.title, COLUMNS, rows, found.as_of, found.incomplete, found.reason, found.message)
 
 
@@ -111,10 +114,6 @@ def _entry(
     record: Mapping[str, Any], texts: Mapping[str, str | Closed], orders: Mapping[str, str], contact: bool
 ) -> str:  # fmt: skip
     facts, value = record["facts"] or {}, _value(record, texts)
-
-    def text(name: str) -> str | None:
-        return None if facts.get(name) is None else str(texts.get(facts[name], Closed.SEALED))
-
     said: list[str | None] = [None if value is None else words(value)]
     match record["kind"]:
         case "patient" if isinstance(value, Demographics):
@@ -139,9 +138,14 @@ def _entry(
         case "appointment":
             said = [f"with {facts['clinician']}, {facts['minutes']} minutes", *said]
         case "referral":
-            said.append(text("outcome"))
-    said += [facts.get("imported_from") and f"from {facts['imported_from']}", text("reason")]
-    return "; ".join(part for part in said if part)
+            said.append(_text(facts, "outcome", texts))
+    if facts:
+        said += [facts.get("imported_from") and f"from {facts['imported_from']}", _text(facts, "reason", texts)]
+    return "; ".join([part for part in said if part])
+
+
+def _text(facts: Mapping[str, Any], name: str, texts: Mapping[str, str | Closed]) -> str | None:
+    return None if facts.get(name) is None else str(texts.get(facts[name], Closed.SEALED))
 
 
 # -- the allergy banner -----------------------------------------------------------------------------------------------
