@@ -101,7 +101,7 @@ def _of(cls: type) -> Callable[[Says], Says]:
 
 def _listed(*parts: object, by: str = ", ") -> str:
     """Those of the parts that say something."""
-    return by.join([str(part) for part in parts if part])
+    return by.join([part if type(part) is str else str(part) for part in parts if part])
 
 
 @_of(tuple)
