@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
@@ -121,8 +122,10 @@ async def _chart(
         if not records and "allergies" in {PART_OF[one] for one in open_kinds}:
             parts = {"allergies"}  # that nothing is known is told too
         known = {record["patient"] for record in records} or await _known(pool, patient)
-        said = await note(operator, looked, known, parts)
-        texts, why = await texts_of(operator, "clinic", {text for record in records for text in sealed_in(record)})
+        said, (texts, why) = await asyncio.gather(  # nothing is shown before both are done
+            note(operator, looked, known, parts),
+            texts_of(operator, "clinic", {text for record in records for text in sealed_in(record)}),
+        )
     shown = told(found, texts, contact=contact)
     told_of_allergies = known and {"allergy", "no_known_allergy"} <= set(open_kinds)
     warning = banner(found, texts) if told_of_allergies else None
