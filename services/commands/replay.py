@@ -18,7 +18,7 @@ from services.commands.common import Operator, command
 from services.commands.door import OK, REFUSED, Usage
 from services.commands.period import recorded_by
 from services.commands.projections import projection
-from services.commands.render import clean, console, emit, progress_bar
+from services.commands.render import clean, console, emit, moment, progress_bar
 from services.commands.tables import print_table
 from services.projections.registry import PROJECTIONS
 from shared.errors import LedgerError
@@ -201,7 +201,7 @@ def _print(one: Replay, database_url: str, model: Projection) -> None:
     title = f"{one.model} as of {_at(one.positions)}"
     columns = ["table", "rows", "live_rows", "only_replayed", "only_live", "changed"]
     print_table(columns, rows, title=title, empty=f"{title}: no live read model of this version to compare with.")
-    say(f"{one.events:,} events were folded in {one.seconds:.2f} s.")
+    say(f"{one.events:,} event(s) were folded in {one.seconds:.2f} s.")
     if one.problem:
         say(f"The live read model differs: {one.problem}", "bold red")
     elif one.level:
@@ -238,7 +238,16 @@ async def _list(operator: Operator) -> int:
 
 def _row(one: Kept) -> list[Any]:
     until = one.until or "as live"
-    return [one.schema, one.model, one.version, until, _at(one.positions), one.left_out, one.made_at, one.bytes >> 10]
+    return [
+        one.schema,
+        one.model,
+        one.version,
+        until,
+        _at(one.positions),
+        one.left_out,
+        moment(one.made_at),
+        one.bytes >> 10,
+    ]
 
 
 async def _remove(operator: Operator, names: Sequence[str]) -> int:
