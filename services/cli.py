@@ -38,6 +38,7 @@ class Commons(Door):
         "replay": Part(
             "services.commands.replay", "A read model as it stood at any moment, beside the live one.", CHECK
         ),
+        "witness": Part("services.commands.witness", "Cosign the checkpoints of other people's logs.", CHECK),
         "print": Part("services.commands.printing", "Print QR labels for boxes and household cards.", CHECK),
         "export": Part("services.commands.export", "Hand it on: EPCIS, beancount, hledger, CSV.", CHECK),
     }
