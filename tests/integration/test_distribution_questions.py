@@ -137,8 +137,8 @@ async def test_an_unpacked_box_that_was_handed_out_is_to_be_looked_into_and_so_i
     hall.later(minutes=1)
     hall.pack("b2", "o1", "h1", packed("rice", 1, "A"))
     hall.hand_out(first, breaches=(c.DistributionError.BOX_UNPACKED,))
-    of_order = {"household": "h1", "session": "monday", "occurred_at": hall.now}
-    hall.record(c.OrderCompleted(order="o1", box="b1", **of_order))
+    of_order = {"household": "h1", "programme": "box", "period": WEEK, "session": "monday", "occurred_at": hall.now}
+    hall.record(c.OrderCompleted(order="o1", box="b1", claim="o1", **of_order))
     async with following(stage, made) as asked:
         row = await asked.one(distribution.review)
         assert (row["kind"], row["subject"]) == ("box_unpacked", "box:b1")

@@ -137,7 +137,10 @@ def _step(event: Recorded, rows: Rows) -> None:
         case NoShowRecorded() as data:
             row |= {"stage": "no_show", "ended_at": data.occurred_at}
         case OrderCompleted() as data:
-            row |= {"stage": "completed", "ended_at": data.occurred_at, "box": data.box}
+            if data.beside is None:
+                row |= {"stage": "completed", "ended_at": data.occurred_at, "box": data.box}
+        case CompletionReversed() as data if data.instead is not None:
+            row["box"] = data.instead
         case CompletionReversed() as data:
             row |= {"stage": str(data.stage), "ended_at": data.ended_at, "box": None}
 
