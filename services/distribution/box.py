@@ -179,7 +179,7 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
             )  # fmt: skip
         breaches.append(DistributionError.ALREADY_PACKED)
     waiting = [line.item for line in placed.goods if line.item not in fulfilment.lines]
-    if waiting and not command.lines:
+    if waiting and not command.lines and not order.reopened:
         raise rejected(
             DistributionError.NOT_RESERVED,
             f"Nothing is set aside for order {command.order} yet of: {', '.join(waiting)}. Wait a moment, or list what "
@@ -190,8 +190,8 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     if not packed:
         raise rejected(
             DistributionError.BOX_EMPTY,
-            f"Nothing is set aside for order {command.order}: all of it was short, or taken away. List what you pack, "
-            "or cancel the order.",
+            f"Nothing is set aside for order {command.order}: all of it was short, taken away, or in a box before. "
+            "List what you pack, or cancel the order.",
             order=command.order,
         )  # fmt: skip
     for line in placed.goods:  # what was not asked for may stand in for what is short

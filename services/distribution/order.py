@@ -48,7 +48,8 @@ from shared.decider import Context, Decider, Ref
 class Order:
     """An order; `placed` is None before it is. Its period is that of its confirmation, once it is confirmed. `box` is
     the one that completed it, and `before` how far it had come by then; `out` are all boxes of it that are handed out,
-    each with the claim by which it counts. `due_at` is until when it waits, `ended_at` when it was cancelled or nobody
+    each with the claim by which it counts. `reopened` says that it is open again after it was handed out: what is not
+    set aside for it by then will not be. `due_at` is until when it waits, `ended_at` when it was cancelled or nobody
     came."""
 
     placed: OrderPlaced | None = None
@@ -56,6 +57,7 @@ class Order:
     box: str | None = None
     before: Stage = Stage.NONE
     out: dict[str, str] = field(default_factory=dict)
+    reopened: bool = False
     due_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -83,6 +85,7 @@ def evolve(order: Order, event: OrderEvent) -> Order:
         case CompletionReversed():
             claim = order.out.pop(event.box)
             order.stage, order.box = event.stage, event.instead
+            order.reopened = order.reopened or event.stage is Stage.CONFIRMED
             if event.instead is not None and claim == event.order:
                 order.out[event.instead] = claim
     return order

@@ -65,6 +65,8 @@ class BoxPacked:
 class PackBox:
     """Pack a box for an order. Its lots left out are those that were set aside for the order.
 
+    Once they were in a box that was handed out, nothing is set aside anew: what is packed instead is listed.
+
     More of an item than is usual in inventory needs `confirm_unusual`, if it had none when it was ordered.
 
     What is recalled is refused, and so is a line without a lot, or of unknown lot, of an item that has an open recall.

@@ -486,6 +486,24 @@ def test_a_hand_out_that_was_a_mistake_brings_the_goods_and_the_order_back(
     assert friday.remembered() == {} and friday.refused() == []
 
 
+def test_an_order_that_was_handed_out_before_its_goods_were_set_aside_is_packed_again_by_list(friday: Friday) -> None:
+    """They were not asked for any more, and are not asked for anew: nothing is waited for."""
+    friday.ordered(rice=3, milk=1)
+    friday.do("PackBox", box="b1", order="o1", lines=[{"item": "rice", "quantity": 3}])
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    friday.do("ReverseHandOut", box="b1", **WRONG)
+    friday.do("UnpackBox", box="b1", reason="The bag tore.")
+    friday.settle()
+    assert friday.distribution.state("order", "o1").stage is Stage.CONFIRMED
+    with pytest.raises(Rejected, match=r"Nothing is set aside for order o1: .* List what you pack"):
+        friday.do("PackBox", box="b2", order="o1")
+    friday.do("PackBox", box="b2", order="o1", lines=[{"item": "rice", "quantity": 3, "lot": "A"}])
+    friday.do("HandOutBox", box="b2")
+    friday.settle()
+    assert friday.stock().on_hand == 7 and friday.claims() == {"o1"} and friday.refused() == []
+
+
 def test_a_box_that_nobody_comes_for_after_all_waits_until_it_is_unpacked(friday: Friday) -> None:
     friday.boxed(milk=2)
     friday.do("HandOutBox", box="b1")

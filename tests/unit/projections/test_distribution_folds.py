@@ -264,7 +264,7 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
     assert cut(Boxes(), hall, "state", "ended_at", "collected_by", "breaches", "reversed_at") == [
         ("packed", None, None, [], hall.now)
     ]  # fmt: skip
-    assert cut(Orders(), hall, "stage", "ended_at", "box") == [("confirmed", None, None)]
+    assert cut(Orders(), hall, "stage", "ended_at", "box", "reopened_at") == [("confirmed", None, None, hall.now)]
     assert cut(Orders(), hall, "issued", "unrecorded", of="fulfilment_lines") == [(0, 0)]
     assert cut(Sessions(), hall, "booked", "served") == [(1, 0)]
     assert cut(Sessions(), hall, "freed_at", "served", of="bookings") == [(None, None)]
