@@ -283,7 +283,7 @@ def test_a_pharmacist_or_the_prescriber_verifies_and_no_other_clinician() -> Non
     for step in (request(), allot(), claim(), set_aside()):
         mine = mine.when(step).then_event()
     mine.when(verify(), actor="osei").then(DispensingVerified, role=Role.CLINICIAN)
-    gone = mine.when(ChangeLicence(practitioner="osei", roles=(Role.CLINICIAN,))).then_event()
+    gone = mine.when(ChangeLicence(practitioner="osei", roles=(Role.CLINICIAN,)), actor="varga").then_event()
     gone.when(verify(), actor="osei").then_rejected(E.NOT_LICENSED)
 
 
