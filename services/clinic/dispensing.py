@@ -199,7 +199,8 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
             f"Dispensing {command.dispensing} is not for patient {command.patient}. Check both ids.",
             dispensing=command.dispensing, patient=command.patient,
         )  # fmt: skip
-    known(context.read("patient", command.patient), command.patient, context)
+    if not isinstance(command, ResolveDispensing):  # that is done of whoever was erased, too
+        known(context.read("patient", command.patient), command.patient, context)
     match command:
         case RecheckDispensing():
             requested = dispensing.requested

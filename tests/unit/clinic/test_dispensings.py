@@ -397,6 +397,7 @@ def test_a_broken_rule_waits_for_somebody_with_a_licence_s_role() -> None:
     broke = given(*READY).when(hand_over(fact=True)).then(MedicationDispensed, breaches=(E.NOT_VERIFIED,))
     broke.when(resolve, actor="rui").then_rejected(E.WRONG_ROLE)
     broke.when(resolve, actor="lind").then(DispensingResolved).when(resolve).then_nothing()
+    broke.erased("patient/ben").when(resolve, actor="lind").then(DispensingResolved)
 
 
 def test_a_fact_says_which_lots_they_were_or_those_that_were_set_aside_are_meant() -> None:
