@@ -470,7 +470,7 @@ def _not_there(dispensing: Dispensing) -> str:
         return "has nothing set aside yet. Wait a moment."
     if dispensing.short:
         return "has nothing set aside, for want of goods that last. Refuse it, or request another from another place."
-    return "has nothing set aside any more: it may be recalled. Refuse it, and request another."
+    return "has nothing set aside any more: it may be recalled or on hold. Refuse it, and request another."
 
 
 def _dispense(
@@ -531,7 +531,8 @@ def _dispense(
             faults,
             id,
             ClinicError.NOT_RESERVED,
-            "has goods that are not set aside for it, or not any more: they may be recalled. Look, and refuse it.",
+            "has goods that are not set aside for it, or not any more: they may be recalled or on hold. Look, and "
+            "refuse it.",
         )
     _of_goods(faults, id, lots, formulary, moment, _last_day(moment.date(), requested.days_supply))
     refusal = faults.first()
