@@ -29,6 +29,7 @@ from services.clinic.contract import (
     StockDrawn,
     clinic,
 )
+from services.clinic.encounter import in_encounter
 from services.clinic.faults import Faults
 from services.clinic.formulary import Formulary, dispensable, recalls_of, same_medicine
 from services.clinic.patient import itself, known
@@ -113,7 +114,8 @@ def decide(
             f"What was given as {command.administration} was not given to patient {command.patient}. Check both ids.",
             administration=command.administration, patient=command.patient,
         )  # fmt: skip
-    known(context.read("patient", command.patient), command.patient, context)
+    if not isinstance(command, ResolveAdministration):  # that is done of whoever was erased, too
+        known(context.read("patient", command.patient), command.patient, context)
     match command:
         case ReverseAdministration():
             in_role(context, _GIVERS, "take back what was given")
@@ -169,6 +171,7 @@ def _give(
     faults = Faults()
     faults.ask(itself, patient, command.patient)
     faults.ask(in_role, context, _GIVERS, "give a medicine")
+    faults.ask(in_encounter, command.encounter, command.patient, context)
     formulary: Formulary = context.read("formulary", act.item)
     faults.ask(dispensable, formulary, act.item)
     check = Check(checked=(f"nothing: {act.item} has no entry on the formulary",))

@@ -81,7 +81,7 @@ class Evening:
         line = {"quantity": 100, "lot": "L1", "date": "2031-06-30", "date_kind": "expiry"}
         self.send("inventory", "ReceiveStock", "sam", item="amox", location="cupboard", source="purchase", lines=[line])
         for who, (roles, licence) in STAFF.items():
-            self.clinic("AddPractitioner", "sam", practitioner=who, name=who.title(), roles=roles, licence=licence)
+            self.clinic("AddPractitioner", practitioner=who, name=who.title(), roles=roles, licence=licence)
         self.until(lambda: self.commons("send", "clinic", "SetFormularyEntry", "--set", "item=amox", "--set",
                                         f"medication={json.dumps(AMOXICILLIN)}", "--set",
                                         'ingredients=[{"system":"rxnorm","code":"723","display":"amoxicillin"}]',

@@ -29,7 +29,7 @@ from services.clinic.contract import (
     StockDrawn,
 )
 from services.inventory.contract import RecallScope
-from tests.support.clinic import measured
+from tests.support.clinic import measured, visit
 from tests.support.dispensings import kinds
 from tests.support.pharmacy import PHARMACY, amoxicillin_500, entry, given, ibuprofen_400, noted
 from tests.support.sentences import NOW
@@ -106,6 +106,16 @@ def test_what_may_not_be_given_is_refused_and_recorded_if_it_was(history: Any, c
     assert code in event.breaches
 
 
+@pytest.mark.parametrize(
+    ("history", "encounter", "code"), [((), "e-2", E.UNKNOWN_ENCOUNTER), ((visit,), "e-1", E.WRONG_PATIENT)]
+)
+def test_what_is_given_is_given_in_an_encounter_of_the_patient_s(history: Any, encounter: str, code: E) -> None:
+    for give in (given_now, vaccinated):
+        there = given(*WARD, *history)
+        there.when(give(encounter=encounter)).then_rejected(code)
+        assert there.when(give(encounter=encounter, fact=True)).event.breaches == (code,)
+
+
 def test_what_is_reported_late_is_a_fact() -> None:
     late = given_now(occurred_at=NOW - timedelta(hours=2), expires=date(2026, 11, 1))
     given(*WARD, now=NOW - timedelta(hours=3)).when(late).then(MedicationAdministered, breaches=(E.EXPIRED,))
@@ -154,6 +164,7 @@ def test_a_broken_rule_waits_for_somebody_until_it_is_looked_into_or_taken_back(
     resolve = ResolveAdministration(administration="g", patient="ben", note="Looked into.")
     broke = given(*WARD, recalled("amox", "L1"), given_now(fact=True))
     broke.when(resolve).then(AdministrationResolved).when(resolve).then_nothing()
+    broke.erased("patient/ben").when(resolve).then(AdministrationResolved)
     undone = broke.when(ReverseAdministration(administration="g", patient="ben", reason="x")).then_event()
     undone.when(resolve).then_nothing()
     given(*WARD, given_now()).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)
