@@ -41,7 +41,7 @@ _ENTRIES: Final = """
                      AND a.id = e.facts->>'appointment' ORDER BY a.occurred_at DESC LIMIT 1) AS appointment
     FROM found e LEFT JOIN patients p USING (patient)
     LEFT JOIN chart_entries rx ON e.kind = 'dispensing'
-        AND (rx.patient, rx.kind, rx.within, rx.id) = (e.patient, 'prescription', '', e.facts->>'prescription')
+        AND (rx.kind, rx.ref) = ('prescription', e.facts->>'prescription')
     LEFT JOIN formulary f ON e.kind = 'dispensing' AND f.item = e.facts->>'item'
     ORDER BY e.patient, e.kind <> 'patient', e.occurred_at DESC, e.ref"""
 

@@ -78,8 +78,7 @@ _QUEUE: Final = Question(
                (SELECT string_agg(coalesce(l.lot, 'unknown') || ' ' || l.quantity, ', ')
                 FROM jsonb_to_recordset(d.lots) AS l(lot text, quantity bigint)) AS lots
     FROM dispensings d LEFT JOIN patients p USING (patient) LEFT JOIN formulary f USING (item)
-    LEFT JOIN chart_entries rx
-        ON (rx.patient, rx.kind, rx.within, rx.id) = (d.patient, 'prescription', '', d.prescription)
+    LEFT JOIN chart_entries rx ON (rx.kind, rx.ref) = ('prescription', d.prescription)
     WHERE $1 OR {WAITS} IS NOT NULL
     ORDER BY {WAITS} IS NULL, d.due_at < $2 DESC, since, d.dispensing""",  # noqa: S608  # made of constants
     "No medicine is on its way.",

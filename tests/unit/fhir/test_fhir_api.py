@@ -99,7 +99,7 @@ async def test_what_a_role_is_not_shown_is_forbidden_and_counted_in_a_search() -
     got = await here.get("/fhir/AllergyIntolerance/a-1")
     assert (got.status, got.json["issue"][0]["code"]) == (403, "forbidden")
     found = await here.get("/fhir/AllergyIntolerance?patient=p-1")
-    assert found.ids == [] and "not shown 1 more" in found.json["entry"][0]["resource"]["issue"][0]["diagnostics"]
+    assert found.ids == [] and "1 more is not shown" in found.json["entry"][0]["resource"]["issue"][0]["diagnostics"]
     assert (await here.get("/fhir/Encounter/e-1")).status == 200  # that somebody came, without why
 
 
