@@ -181,6 +181,34 @@ async def test_a_read_that_cannot_be_recorded_is_kept_and_recorded_once_by_a_lat
     assert leaks(["nobody else here tonight", "Quarternbridge", "unseen before"], around.data) == {}
 
 
+async def test_which_medicine_somebody_gets_is_shown_to_roles_that_see_medicines_and_recorded(
+    around: Surroundings,
+) -> None:
+    """The item says it as the order does."""
+    async with around.serving():
+        licence = c.Licence(title="MD", number="4711", valid_from=date(2020, 1, 1))
+        await around.send(
+            c.AddPractitioner(
+                practitioner="lee", name="Lee", roles=(c.Role.CLINICIAN, c.Role.PHARMACIST), licence=licence
+            )
+        )
+        noted = {"name": "Amoxil", "unit": "each", "medicine": True, "controlled": False, "retired": False}
+        await around.send(c.NoteItem(item="amox", revision=1, **noted))
+        await around.send(c.SetFormularyEntry(item="amox", medication=amoxicillin, ingredients=(amoxicillin,)), "lee")
+        order = c.Order(medication=amoxicillin, directions="Three times a day", quantity=21, days_supply=7)
+        await around.send(c.Prescribe(prescription="rx", patient="ada", content=order), "lee")
+        await around.send(c.SignPrescription(prescription="rx", patient="ada"), "lee")
+        of = {"patient": "ada", "prescription": "rx", "item": "amox", "location": "cupboard"}
+        await around.send(c.RequestDispensing(dispensing="d1", quantity=21, days_supply=7, **of), "lee")
+        for asked in ((), ("--as", "rui"), ("--open", "--as", "rui")):
+            (row,) = (await around.shown("dispensing", *asked))["rows"]
+            assert row["dispensing"] == "d1" and "amox" not in str(row).lower(), asked
+        assert [(row["reader"], row["parts"]) for row in await around.log("ada")] == [("rui", ["identity"])]
+        (row,) = (await around.shown("dispensing", "--open", "--as", "lind"))["rows"]
+        assert (row["item"], row["item_name"], row["medicine"]) == ("amox", "Amoxil", amoxicillin.display)
+        assert [row["parts"] for row in await around.log("ada")] == [["identity", "medicines"], ["identity"]]
+
+
 async def test_that_nothing_is_recorded_of_allergies_is_not_that_there_are_none(around: Surroundings) -> None:
     async with around.serving():
         await around.send(c.RegisterPatient(patient="ben", content=c.Demographics(family="Adeyemi")))
