@@ -16,7 +16,7 @@ import asyncpg
 import nats.errors
 import structlog
 
-from services.clinic.contract import Demographics, Purpose
+from services.clinic.contract import Allergy, AllergyCategory, Demographics, Purpose
 from services.fhir.charts import Forbidden, Page, Query
 from services.fhir.criteria import Criterion, Kind, Span, Token, matches
 from services.fhir.entry import Dispensed, Entry, NotShown
@@ -86,20 +86,23 @@ class LedgerCharts:
         seen = await self._sight(reader, kinds)
         if kinds == ("practitioner",):
             return next(iter(await self._opened(await charted.practitioners(self._pool, [id]), seen)), None)
-        found = await self._opened(await charted.entries(self._pool, kinds=kinds, refs=[id]), seen)
+        records = await charted.entries(self._pool, kinds=kinds, refs=[id])
+        found = await self._opened(records, seen)
         await self._record(found, seen, reader, purpose)
-        return found[0] if found else None
+        return found[0] if await self._uncontradicted(records, seen) else None
 
     async def _search(self, query: Query, reader: str, purpose: Purpose) -> Page:
         seen = await self._sight(reader, query.kinds)
+        named: Iterable[str] = ()
         if query.type == "Patient":
             page = await self._patients(query, seen)
+            named = await charted.whole(self._pool, sorted(query.ids)) if query.ids else ()
         elif query.type == "Practitioner":
             ids = None if query.ids is None else sorted(query.ids)
             page = _page(_kept(await self._opened(await charted.practitioners(self._pool, ids), seen), query), query)
         else:
-            page = await self._chart(query, seen)
-        await self._record(page.entries, seen, reader, purpose)
+            page, named = await self._chart(query, seen)
+        await self._record(page.entries, seen, reader, purpose, named, query.kinds)
         return page
 
     async def whole(self, *, reader: str, purpose: Purpose) -> AsyncIterator[Entry]:
@@ -111,7 +114,8 @@ class LedgerCharts:
         patients = await charted.everybody(self._pool)
         for first in range(0, len(patients), _AT_ONCE):
             some = patients[first : first + _AT_ONCE]
-            found = await self._opened(await charted.entries(self._pool, kinds=kinds, patients=some), seen)
+            records = await charted.entries(self._pool, kinds=kinds, patients=some)
+            found = await self._opened(await self._uncontradicted(records, seen), seen)
             await self._record(found, seen, reader, purpose)
             for entry in found:
                 yield entry
@@ -127,15 +131,20 @@ class LedgerCharts:
             raise Forbidden(f"This is not opened for a {str(seen.role).replace('_', ' ')}.")
         return seen
 
-    async def _record(self, found: Sequence[Entry], seen: Sight, reader: str, purpose: Purpose) -> None:
-        """Record whose records, and which parts of them, are opened by what was found."""
+    async def _record(
+        self, found: Sequence[Entry], seen: Sight, reader: str, purpose: Purpose, named: Iterable[str] = (),
+        kinds: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        """Record whose records, and which parts of them, are opened by what was found; and of those who were `named`
+        what was looked for in vain too: that there is no such diagnosis tells as much."""
         opened: dict[str, set[str]] = {}
-        for entry in found:
-            part = PART_OF.get(entry.kind)
-            if part in seen.parts and not entry.erased:
-                opened.setdefault(entry.patient, set()).add(str(part))
-                if entry.kind == "patient" and "contact" in seen.parts:
-                    opened[entry.patient].add("contact")
+        looked_at = [(patient, kind) for patient in named for kind in kinds]
+        for patient, kind in [*looked_at, *((one.patient, one.kind) for one in found if not one.erased)]:
+            part = PART_OF.get(kind)
+            if part in seen.parts:
+                opened.setdefault(patient, set()).add(str(part))
+                if kind == "patient" and "contact" in seen.parts:
+                    opened[patient].add("contact")
         if not opened:
             return
         at = self._clock().isoformat()
@@ -149,16 +158,43 @@ class LedgerCharts:
 
     # -- searches -----------------------------------------------------------------------------------------------------
 
-    async def _chart(self, query: Query, seen: Sight) -> Page:
-        """Entries of the charts that a search names; only those of the page are opened if none has to be compared."""
+    async def _chart(self, query: Query, seen: Sight) -> tuple[Page, Iterable[str]]:
+        """Entries of the charts that a search names, and whose those are; only those of the page are opened if none has
+        to be compared."""
         records = await charted.entries(
             self._pool, kinds=query.kinds, refs=None if query.ids is None else sorted(query.ids),
             patients=None if query.patients is None else sorted(query.patients), goes_on=True,
         )  # fmt: skip
+        if query.patients is None:
+            named: Iterable[str] = {record["patient"] for record in records}
+        else:
+            named = await charted.whole(self._pool, sorted(query.patients))
+        records = await self._uncontradicted(records, seen)
         if any(one.name != "_id" for one in query.criteria):
-            return _page(_kept(await self._opened(records, seen), query), query)
+            return _page(_kept(await self._opened(records, seen), query), query), named
         page = _page(records, query, of=_place)
-        return dataclasses.replace(page, entries=await self._opened(page.entries, seen))  # type: ignore[arg-type]
+        return dataclasses.replace(page, entries=await self._opened(page.entries, seen)), named  # type: ignore[arg-type]
+
+    async def _uncontradicted(self, records: Sequence[Mapping[str, Any]], seen: Sight) -> Sequence[Mapping[str, Any]]:
+        """The records without those that say of a kind of substance that no allergy is known while one stands, in any
+        of the person's records: what was asked then is history, and is dangerous as R4, where each is read alone.
+
+        An allergy that cannot be read may be of any kind.
+        """
+        asked = {one["patient"] for one in records if one["kind"] == "no_known_allergy" and _sees(one, seen)}
+        if not asked:
+            return records
+        standing = await charted.standing_allergies(self._pool, sorted(asked))
+        texts = await self._keys.open({one["content"] for one in standing}) if standing else {}
+        against: set[tuple[str, str]] = set()
+        for one in standing:
+            if texts.get(one["content"]) not in (Closed.ERASED, Closed.LOCKED):
+                said = _value("allergy", one["content"], texts)
+                kinds = (said.category,) if isinstance(said, Allergy) else tuple(AllergyCategory)
+                against |= {(one["patient"], str(kind)) for kind in kinds}
+        return [
+            one for one in records if one["kind"] != "no_known_allergy" or (one["patient"], one["id"]) not in against
+        ]  # fmt: skip
 
     async def _patients(self, query: Query, seen: Sight) -> Page:
         ids, more = await self._meant(query)

@@ -181,6 +181,16 @@ async def test_a_read_that_cannot_be_recorded_is_kept_and_recorded_once_by_a_lat
     assert leaks(["nobody else here tonight", "Quarternbridge", "unseen before"], around.data) == {}
 
 
+async def test_that_nothing_of_a_kind_is_recorded_is_told_and_so_recorded_as_read(around: Surroundings) -> None:
+    async with around.serving():
+        await around.send(c.RegisterPatient(patient="ben", content=c.Demographics(family="Adeyemi")))
+        seen = await around.shown("chart", "ben", "--kind", "problem", "--purpose", "treatment", "--as", "osei")
+        assert seen["rows"] == []
+        assert [row["parts"] for row in await around.log("ben")] == [["problems"]]
+        await around.shown("chart", "nobody", "--kind", "problem", "--purpose", "treatment", "--as", "osei")
+        assert await around.log("nobody") == []
+
+
 async def test_which_medicine_somebody_gets_is_shown_to_roles_that_see_medicines_and_recorded(
     around: Surroundings,
 ) -> None:

@@ -77,6 +77,36 @@ async def practitioners(pool: asyncpg.Pool, ids: Sequence[str] | None) -> Sequen
     return [dict(record) for record in reading.records]
 
 
+_STANDING: Final = """
+    WITH RECURSIVE onwards AS (
+        SELECT patient AS asked, patient, merged_into FROM patients WHERE patient = ANY($1)
+        UNION SELECT o.asked, p.patient, p.merged_into FROM patients p JOIN onwards o ON p.patient = o.merged_into),
+    whole AS (
+        SELECT asked, patient FROM onwards
+        UNION SELECT w.asked, p.patient FROM patients p JOIN whole w ON p.merged_into = w.patient)
+    SELECT w.asked AS patient, e.content FROM whole w JOIN chart_entries e USING (patient)
+    WHERE e.kind = 'allergy' AND e.status = 'active' ORDER BY w.asked, e.ref"""
+
+
+async def standing_allergies(pool: asyncpg.Pool, patients: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """What stands of these people's allergies, sealed, in any of their records: that as whom one goes on too."""
+    reading = await read(pool, ("clinic_patients", "clinic_chart"), _STANDING, list(patients))
+    return [dict(record) for record in reading.records]
+
+
+_WHOLE: Final = """
+    WITH RECURSIVE whole AS (
+        SELECT patient FROM patients WHERE patient = ANY($1)
+        UNION SELECT p.patient FROM patients p JOIN whole w ON p.merged_into = w.patient)
+    SELECT patient FROM whole ORDER BY patient"""
+
+
+async def whole(pool: asyncpg.Pool, patients: Sequence[str]) -> list[str]:
+    """Those of these patients who are there, and all whose records go on as theirs."""
+    reading = await read(pool, "clinic_patients", _WHOLE, list(patients))
+    return [record["patient"] for record in reading.records]
+
+
 async def everybody(pool: asyncpg.Pool) -> list[str]:
     """The ids of all patients."""
     reading = await read(pool, "clinic_patients", "SELECT patient FROM patients ORDER BY patient")
