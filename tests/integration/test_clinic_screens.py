@@ -219,6 +219,37 @@ async def test_which_medicine_somebody_gets_is_shown_to_roles_that_see_medicines
         assert [row["parts"] for row in await around.log("ada")] == [["identity", "medicines"], ["identity"]]
 
 
+async def test_a_read_by_a_clock_that_is_ahead_is_recorded_at_once(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with around.serving():
+        monkeypatch.setattr(
+            "services.commands.clinic_questions.utc_now", lambda: datetime.now(UTC) + timedelta(days=400)
+        )
+        seen = await around.shown("chart", "ada", "--purpose", "treatment", "--as", "osei")
+        assert "reads of charts" not in (seen["message"] or "")
+        (row,) = await around.log("ada")
+        assert row["reader"] == "osei" and datetime.fromisoformat(row["occurred_at"]) <= datetime.now(UTC)
+    assert not (around.data / QUEUE).exists() and not (around.data / REFUSED).exists()
+
+
+async def test_a_read_whose_reason_cannot_be_unwrapped_waits_for_a_command_that_can(around: Surroundings) -> None:
+    why = ("--break-glass", "--reason", "nobody else here tonight")
+    async with around.serving(records_accesses=False):
+        await around.shown("chart", "ada", "--purpose", "treatment", "--as", "rui", *why)
+    waiting = (around.data / QUEUE).read_text()
+    async with around.serving():
+        hidden = around.place.masters.rename(around.place.masters.with_suffix(".away"))
+        seen = await around.shown("practitioners")
+        assert "1 reads of charts are not recorded yet" in seen["message"]
+        assert (around.data / QUEUE).read_text() == waiting and not (around.data / REFUSED).exists()
+        hidden.rename(around.place.masters)
+        await around.shown("practitioners")
+        (row,) = (await around.shown("access", "ada", "--open", "--as", "aud"))["rows"]
+        assert (row["reader"], row["reason"]) == ("rui", "nobody else here tonight")
+    assert not (around.data / QUEUE).exists() and not (around.data / REFUSED).exists()
+
+
 async def test_that_nothing_is_recorded_of_allergies_is_not_that_there_are_none(around: Surroundings) -> None:
     async with around.serving():
         await around.send(c.RegisterPatient(patient="ben", content=c.Demographics(family="Adeyemi")))
