@@ -33,9 +33,6 @@ from shared.keyreader import Closed
 
 log = structlog.get_logger(__name__)
 
-_PLACES: Final = 50
-"""Searches for patients that one search is taken apart into at most: a parameter may name several values."""
-
 _AT_ONCE: Final = 200
 """Patients whose charts are read together in an export."""
 
@@ -223,7 +220,8 @@ class LedgerCharts:
             text for record in records for text in (record["who"], *_sealed(record, seen)) if text is not None
         }  # fmt: skip
         known = await self._keys.open(texts) if texts else {}
-        return [_entry(record, known, seen) for record in records]
+        now = self._clock()
+        return [_entry(record, known, seen, now) for record in records]
 
 
 @contextmanager
@@ -244,7 +242,7 @@ def _sealed(record: Mapping[str, Any], seen: Sight) -> list[str]:
     return [text for text in (record["content"], record["ordered"]) if text is not None] if _sees(record, seen) else []
 
 
-def _entry(record: Mapping[str, Any], texts: Mapping[str, str | Closed], seen: Sight) -> Entry:
+def _entry(record: Mapping[str, Any], texts: Mapping[str, str | Closed], seen: Sight, now: datetime) -> Entry:
     """An entry as it is shown. Whoever is erased, or about to be, is so in every entry, sealed or not."""
     kind, shown = record["kind"], _sees(record, seen)
     gone = any(texts.get(text) in (Closed.ERASED, Closed.LOCKED) for text in (record["who"], record["content"]))
@@ -252,7 +250,7 @@ def _entry(record: Mapping[str, Any], texts: Mapping[str, str | Closed], seen: S
     begun = record["recorded_at"] if kind == "appointment" else record["occurred_at"]
     return Entry(
         kind=kind, id=record["ref"], patient=record["patient"], encounter=record["encounter"],
-        content=_content(record, texts, seen) if shown and not gone else None, clear=_clear(record),
+        content=_content(record, texts, seen) if shown and not gone else None, clear=_clear(record, now),
         occurred_at=begun, recorded_at=record["recorded_at"], changed_at=record["changed_at"], erased=gone,
     )  # fmt: skip
 
@@ -285,7 +283,7 @@ def _value(kind: str, text: str | None, texts: Mapping[str, str | Closed]) -> An
     return value
 
 
-def _clear(record: Mapping[str, Any]) -> dict[str, Any]:
+def _clear(record: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """What stands clear beside the content, in the words of services/fhir/entry.py."""
     kind, status = record["kind"], record["status"]
     facts: dict[str, Any] = dict(record["facts"] or {})
@@ -300,7 +298,11 @@ def _clear(record: Mapping[str, Any]) -> dict[str, Any]:
             return facts | {"recorded_by": record["author"]}
         case "prescription":
             stood = facts.get("order_status") if status == "imported" else None
-            return facts | {"status": stood or ("stopped" if status == "stopped" else "active")}
+            valid = facts.get("signed_at") and facts.get("valid_days")
+            until = datetime.fromisoformat(facts["signed_at"]) + timedelta(days=facts["valid_days"]) if valid else None
+            over = until is not None and until <= now
+            stood = stood or ("stopped" if status == "stopped" else "completed" if over else "active")
+            return facts | {"status": stood, "valid_until": until, "dispensed": record["dispensed"] or 0}
         case "dispensing":
             return facts | {"status": status, "unit": record["unit"]}
         case "administration" | "immunization":
@@ -348,13 +350,13 @@ def _wanted(criteria: Iterable[Criterion]) -> list[Wanted]:
             case Kind.STRING, name:
                 choices.append([{name: value} for value in one.values])
             case Kind.TOKEN, "identifier":
-                choices.append([{"identifier": _number(value)} for value in one.values if value.code is not None])
+                choices.append([{"identifier": _number(value)} for value in one.values])
             case Kind.DATE, "birthdate" if all(_is_day(value) for value in one.values):
                 choices.append([{"born": value.start.date()} for value in one.values])
     if not choices:
         return []
     made = []
-    for several in itertools.islice(itertools.product(*choices), _PLACES):
+    for several in itertools.product(*choices):
         fields: dict[str, Any] = {}
         for field in several:
             for name, value in field.items():

@@ -154,6 +154,23 @@ async def test_a_dispensing_of_an_order_in_a_record_that_was_merged_names_its_me
         assert found["ordered"] == ordered.data.content
 
 
+async def test_an_order_says_how_much_of_it_was_handed_out(stage: Stage) -> None:
+    """What is only set aside may still go back."""
+    made = Evening().play([])
+    surgery = made.surgery
+    surgery.prescribe("rx", "ada")
+    for dispensing in ("d1", "d2", "d3"):
+        wanted = surgery.request(dispensing, "ada")
+        surgery.now_is(c.SupplyAllotted, prescription="rx", patient="ada", dispensing=dispensing, quantity=21,
+                       allotted=21, over=False)  # fmt: skip
+        if dispensing != "d3":
+            surgery.dispense(wanted, lot("A", 21))
+    surgery.prescribe("other", "ada")
+    async with following(stage, made):
+        found = await charted.entries(stage.pool, kinds=["prescription"], patients=["ada"])
+        assert {one["id"]: one["dispensed"] for one in found} == {"rx": 42, "other": None}
+
+
 async def test_a_recall_reaches_every_patient_who_got_the_lot_or_may_have(stage: Stage) -> None:
     made = Evening().play([])
     surgery, pantry = made.surgery, made.pantry

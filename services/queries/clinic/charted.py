@@ -2,7 +2,8 @@
 
 The columns are those of `chart_entries` (services/projections/clinic/chart.py), and beside them: `who`, the sealed
 demographics of the patient, by which it is known whether they are erased; of a dispensing the sealed order that it
-filled (`ordered`) and the item's `unit`; of an encounter the `appointment`, by its own `ref`.
+filled (`ordered`) and the item's `unit`; of a prescription how much was handed out (`dispensed`); of an encounter the
+`appointment`, by its own `ref`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,12 @@ _ENTRIES: Final = """
     SELECT e.*, p.content AS who, rx.content AS ordered, f.unit, (
                SELECT a.ref FROM chart_entries a
                WHERE e.kind = 'encounter' AND a.patient = e.patient AND a.kind = 'appointment'
-                     AND a.id = e.facts->>'appointment' ORDER BY a.occurred_at DESC LIMIT 1) AS appointment
+                     AND a.id = e.facts->>'appointment' ORDER BY a.occurred_at DESC LIMIT 1) AS appointment,
+           CASE WHEN e.kind = 'prescription' THEN (
+               SELECT sum((d.facts->>'quantity')::bigint)::bigint
+               FROM jsonb_object_keys(coalesce(e.facts->'dispensings', '{}')) AS made
+               JOIN chart_entries d ON (d.kind, d.ref) = ('dispensing', made)
+               WHERE d.status = 'dispensed') END AS dispensed
     FROM found e LEFT JOIN patients p USING (patient)
     LEFT JOIN chart_entries rx ON e.kind = 'dispensing'
         AND (rx.kind, rx.ref) = ('prescription', e.facts->>'prescription')
@@ -52,7 +58,7 @@ _PRACTITIONERS: Final = """
                jsonb_build_object('title', licence, 'number', number, 'valid_from', valid_from,
                                   'valid_until', valid_until) END) AS facts,
            NULL AS author, added_at AS occurred_at, added_at AS recorded_at, changed_at,
-           NULL AS who, NULL AS ordered, NULL AS unit, NULL AS appointment
+           NULL AS who, NULL AS ordered, NULL AS unit, NULL AS appointment, NULL AS dispensed
     FROM practitioners WHERE $1::text[] IS NULL OR practitioner = ANY($1) ORDER BY practitioner"""
 
 

@@ -29,6 +29,7 @@ from services.clinic.contract import (
     RecordProblem,
     RecordResult,
     RegisterPatient,
+    ResultCategory,
     Severity,
     Sex,
     clinic,
@@ -139,6 +140,7 @@ def observation(id_: str = "o1", **more: Any) -> dict[str, Any]:
         "resourceType": "Observation",
         "id": id_,
         "status": "final",
+        "category": [status("observation-category", "vital-signs")],
         "subject": {"reference": "Patient/p1"},
         "code": concept(LOINC, "8310-5", "Body temperature"),
         "effectiveDateTime": "2020-05-01T10:00:00Z",
@@ -297,6 +299,26 @@ async def test_what_has_no_field_of_its_own_is_kept_in_words(tmp_path: Path) -> 
         "Fresh fish. Tolerates canned fish. Not confirmed. Since 2004. Also: Urticaria (mild); After 15 min."
     )
     assert not report.unknown
+
+
+async def test_the_category_of_an_observation_is_kept_and_one_without_is_named(tmp_path: Path) -> None:
+    ledger, report = await imported(
+        tmp_path,
+        patient(),
+        observation("o1", valueString="x", category=[status("observation-category", "survey")]),
+        observation("o2", valueString="y", category=None),
+        observation("o3", valueString="z", category=[status("local", "sdoh")]),
+    )
+    assert {one.content.text: one.content.category for one in ledger.of(RecordResult)} == {
+        "x": ResultCategory.SURVEY,
+        "y": None,
+        "z": None,
+    }
+    after = "taken as the one that its code is known for, else as a laboratory's"
+    assert report.notes == {
+        ("Observation.category", f"is missing: {after}"): 1,
+        ("Observation.category", f"is none that is known here: {after}"): 1,
+    }
 
 
 async def test_both_pressures_of_an_observation_are_results(tmp_path: Path) -> None:
