@@ -339,6 +339,33 @@ async def test_both_pressures_of_an_observation_are_results(tmp_path: Path) -> N
     assert len({one.result for one in results}) == 2
 
 
+async def test_an_observation_that_is_refused_in_part_says_how_much_of_it_is_stored(tmp_path: Path) -> None:
+    """Each part stands alone; none is held back by another."""
+
+    def trouble(command: Any) -> None:
+        if isinstance(command, RecordResult) and command.content.code.code == "8462-4":
+            raise Rejected(Code.ALREADY_EXISTS, "No.")
+
+    pressures = [
+        {"code": concept(LOINC, code, code), "valueQuantity": quantity(80, "mm[Hg]")}
+        for code in ("8480-6", "8462-4", "8478-0")
+    ]
+    panel = observation(code=concept(LOINC, "85354-9", "Blood pressure"), component=pressures, method={"text": "x"})
+    ledger, report = await imported(tmp_path, patient(), panel, ledger=Ledger(trouble))
+    assert {one.content.code.code for one in ledger.of(RecordResult)} == {"8480-6", "8478-0"}
+    assert figures(report)["Observation"] == (1, 0, 0, 1, 0)
+    (refusal,) = report.refusals
+    assert refusal.reason == f"2 of its 3 parts were taken; {Code.ALREADY_EXISTS}: No."
+    assert report.unknown  # what was not understood of the parts that are stored
+
+
+async def test_that_a_problem_is_kept_without_its_encounter_is_noted(tmp_path: Path) -> None:
+    at = {"encounter": {"reference": "Encounter/e1", "display": "x"}}
+    _, report = await imported(tmp_path, patient(), encounter(), problem(**at))
+    sentence = "is left out: a problem outlasts the visit at which it was found"
+    assert report.notes == {("Condition.encounter", sentence): 1} and not report.unknown
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
