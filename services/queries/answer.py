@@ -26,8 +26,8 @@ class Column:
     `rank` is how much a person needs it: 1 is what a screen is looked at for, 4 what is seldom asked. Where there is
     no room for all, the highest go first.
 
-    A sealed column whose texts hold a value has `words`, which says an opened one in words; of a patient's record it
-    names the `part` (services/queries/clinic/roles.py), which decides for whom it is opened.
+    A sealed column whose texts hold a value has `words`, which says an opened one in words. A column of a patient's
+    record, sealed or clear, names the `part` (services/queries/clinic/roles.py), which decides to whom it is shown.
     """
 
     name: str

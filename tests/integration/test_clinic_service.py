@@ -115,7 +115,7 @@ def test_an_order_that_an_allergy_stops_is_answered_for_and_dispensed_though_the
 
     ask = {"prescription": "rx1", "item": "amox", "location": "cupboard", "quantity": 21, "days_supply": 7}
     evening.clinic("RequestDispensing", "tam", **of, dispensing="d1", **ask)
-    evening.until(lambda: evening.dispensing("d1").get("lots"))
+    evening.until(lambda: evening.dispensing("d1").get("waits") == "to be verified")
     evening.clinic("VerifyDispensing", "lind", "ALERT_OPEN", **of, dispensing="d1")
     override = {"alert": "allergy", "reason": "a rash in childhood only"}
     evening.clinic("OverrideAlert", "tam", "WRONG_ROLE", **of, dispensing="d1", content=override)

@@ -48,8 +48,8 @@ HOLDS: Final[Mapping[str, Any]] = {
 """What the `content` of a chart's entry holds, by its kind; `str` is a text. `patient` is the content of `patients`."""
 
 _SYSTEMS: Final[Mapping[CodeSystem, str]] = {
-    CodeSystem.RXNORM: "RxNorm", CodeSystem.SNOMED: "SNOMED CT", CodeSystem.ICD10: "ICD-10", CodeSystem.LOINC: "LOINC",
-    CodeSystem.CVX: "CVX", CodeSystem.ATC: "ATC",
+    CodeSystem.RXNORM: "RxNorm", CodeSystem.SNOMED: "SNOMED CT", CodeSystem.ICD10: "ICD-10",
+    CodeSystem.ICD10CM: "ICD-10-CM", CodeSystem.LOINC: "LOINC", CodeSystem.CVX: "CVX", CodeSystem.ATC: "ATC",
 }  # fmt: skip
 _UNITS: Final[Mapping[str, str]] = {
     "1": "", "Cel": "°C", "[degF]": "°F", "mm[Hg]": "mmHg", "[lb_av]": "lb", "[in_i]": "in", "{score}": "",
