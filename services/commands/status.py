@@ -218,6 +218,11 @@ def _reason(health: dict[str, Any]) -> str:
         unwell = [f"{n}: {m.get('state')} {m.get('detail', '')}".strip() for n, m in models.items()
                   if m.get("state") not in ("live", "building", "standing still")]  # fmt: skip
         return "; ".join(unwell) or "it is starting"
+    logs = health.get("logs")
+    if isinstance(logs, dict):
+        unwell = [f"{n}: {one.get('state')}, {one.get('detail', '')}" for n, one in logs.items()
+                  if one.get("state") != "following"]  # fmt: skip
+        return "; ".join(unwell) or "it has lost NATS"
     return "it is starting, or has lost NATS"
 
 
