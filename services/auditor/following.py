@@ -117,6 +117,8 @@ class Following:
         self._since: float | None = None
         """When the first event came that is not under a checkpoint yet."""
         self._told: Checkpointed | None = None
+        self._reach = 0
+        """Where the stream ended when it was opened."""
 
     def lifted(self) -> None:
         """The halt was lifted: look again."""
@@ -165,6 +167,7 @@ class Following:
         first = max(1, self._log.size - COMPARED + 1)
         async with StreamReader(self._place.nats_url, self.stream, first, name="auditor") as reader:
             await self._check_end(nc, reader.last_sequence)
+            self._reach = reader.last_sequence
             await self._settle(nc)  # what is here may go out before anything new comes
             self.progress.state, self.progress.detail = "following", ""
             due = time.monotonic()
@@ -209,12 +212,13 @@ class Following:
     async def _settle(self, nc: Client) -> None:
         """Sign the log as it is, ask the witnesses, publish, and tell the writers."""
         size = self._log.size
-        if not size or not self._unsigned() or any(one.size > size for one in self._promises):
-            return  # what was promised is read first, and compared, before anything is signed
+        if not self._unsigned() or size < self._reach or any(one.size > size for one in self._promises):
+            return  # all that was there is read first, and compared with what was promised, before anything is signed
         note = await asyncio.to_thread(self._sign, size)
         cosignatures = await self.witnessing.cosign(note, self._log)
-        ahead = self.witnessing.ahead(size)
-        if ahead is not None and await self._last_sequence(nc) < ahead.size:
+        if (ahead := self.witnessing.ahead(size)) is not None:
+            if await self._last_sequence(nc) >= ahead.size:
+                return  # it will be asked again when we have come so far
             raise Inconsistent(
                 f"{self.stream} ends before event {ahead.size:,}, which the witness {ahead.witness.name} has cosigned: "
                 "its tail is lost",
@@ -363,8 +367,8 @@ class Following:
     async def _stand_still(self, error: LedgerError) -> None:
         """The auditor's own files are not whole, which stops nobody else: look again now and then."""
         detail = (
-            f"{error.detail} Move {self._folder} aside: the log is made again from the stream, and compared with what was "
-            "signed."
+            f"{error.detail} Move {self._folder} aside: the log is made again from the stream, and compared with "
+            "what was signed."
         )
         if self.progress.detail != detail:
             log.error("the log is damaged", log=self._origin, reason=detail)

@@ -40,8 +40,7 @@ class TilesWeb:
         if scope["method"] not in ("GET", "HEAD"):
             await _answer(send, scope, 405, b"Logs are read with GET.\n", allow="GET, HEAD")
             return
-        _, _, service, *rest = str(scope["path"]).split("/")
-        path = "/".join(rest)
+        service, _, path = str(scope["path"]).removeprefix(f"{PREFIX}/").partition("/")
         kind = _kind(path) if service in SERVICES else None
         if kind is None:
             await _answer(send, scope, 404, b"There is no such log, or nothing of this name in it.\n")

@@ -83,7 +83,10 @@ def _witness(words: list[str], where: str) -> Witness:
 
 @dataclass(slots=True)
 class Standing:
-    """How it goes with one witness and one log: the size it cosigned last, and since when it does not answer."""
+    """How it goes with one witness and one log: the size it cosigned last, and since when it does not answer.
+
+    `cosignature` is on our own checkpoint of that size; None when only the witness says that it cosigned one.
+    """
 
     witness: Witness
     size: int = 0
@@ -94,6 +97,10 @@ class Standing:
     busy: bool = False
     inconsistent: Inconsistent | None = None
     connection: http.client.HTTPConnection | None = field(default=None, repr=False)
+
+    def lacks(self, size: int) -> bool:
+        """Whether it has not cosigned the log at a size."""
+        return self.cosignature is None or self.size != size
 
 
 class Witnessing:
@@ -114,7 +121,7 @@ class Witnessing:
     def due(self, size: int) -> bool:
         """Whether a witness that has not cosigned the log at this size should be asked now."""
         now = time.monotonic()
-        return any(one.size != size and one.again_at <= now for one in self.standings)
+        return any(one.lacks(size) and one.again_at <= now for one in self.standings)
 
     async def cosign(self, note: Note, tiles: Tiles) -> list[Signature]:
         """The cosignatures on a checkpoint of the log, of all witnesses that gave theirs in time or before.
@@ -123,7 +130,7 @@ class Witnessing:
         """
         checkpoint = Checkpoint.parse(note.text)
         now = time.monotonic()
-        asked = [one for one in self.standings if one.size != checkpoint.size and one.again_at <= now and not one.busy]
+        asked = [one for one in self.standings if one.lacks(checkpoint.size) and one.again_at <= now and not one.busy]
         if asked:
             asking = [asyncio.to_thread(self._ask, one, note, checkpoint, tiles) for one in asked]
             await asyncio.wait(map(asyncio.ensure_future, asking), timeout=self._timeout)
@@ -131,9 +138,7 @@ class Witnessing:
             if one.inconsistent is not None:
                 inconsistent, one.inconsistent = one.inconsistent, None
                 raise inconsistent
-        return [
-            one.cosignature for one in self.standings if one.cosignature is not None and one.size == checkpoint.size
-        ]
+        return [one.cosignature for one in self.standings if one.cosignature and one.size == checkpoint.size]
 
     def ahead(self, size: int) -> Standing | None:
         """A witness that says to have cosigned more events than there are."""
@@ -181,7 +186,7 @@ class Witnessing:
                 raise WitnessFailed("it answered 409 without the size it cosigned")
             old = int(answer)
             if old > checkpoint.size:  # we forgot what we signed, or are still reading the stream
-                one.size = old
+                one.size, one.cosignature = old, None
                 raise WitnessFailed(f"it has cosigned {old:,} events already")
         raise WitnessFailed("it names another size each time: somebody else shows it this log")
 

@@ -17,7 +17,7 @@ LOG_KEYS: Final = "COMMONS_LOG_KEYS"
 
 
 class Keys:
-    """Where the master key, the keyrings and the logs' keys are: in `folder`, unless the environment names another place.
+    """Where master key, keyrings and the logs' keys are: in `folder`, unless the environment names another place.
 
     The auditor makes the logs' keys itself, at its first start.
     """
