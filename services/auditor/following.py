@@ -31,13 +31,13 @@ from services.auditor.tiles import MAX_ENTRY, BadTile, TileLog
 from services.auditor.witnessing import Witness, Witnessing
 from shared import halt
 from shared.clock import Clock, utc_now
-from shared.errors import Busy, Corrupt, LedgerError, Misconfigured, OutcomeUnknown
+from shared.errors import Busy, Corrupt, LedgerError, OutcomeUnknown
 from shared.halt import Checkpointed, Halt
 from shared.store import stream_name
 from shared.wire import Message, StreamReader
 
-INTERVAL_SECONDS: Final = 0.9
-"""How often a log that grows is signed: with the signing itself, once a second."""
+INTERVAL_SECONDS: Final = 0.75
+"""How often a log that grows is signed: with what that takes, at least once a second."""
 
 COMPARED: Final = 256
 """The last events that are compared with their entries on every connection."""
@@ -48,6 +48,7 @@ SAMPLED: Final = 64
 _CHUNK: Final = 20_000
 _IDLE_SECONDS: Final = 0.1
 _PAUSE_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _TIMEOUT: Final = 5.0
 
@@ -138,9 +139,9 @@ class Following:
                     await self._stand_still(error)
                 except Corrupt as error:  # what the reader of a stream says: an event is missing
                     await self._halt(error)
-                except Busy as error:
+                except Busy as error:  # the connection was lost, or there is no stream yet
                     self._wait(error.detail)
-                    pause = _PAUSE_SECONDS / 5
+                    pause = _PAUSE_SECONDS
                 except (LedgerError, nats.errors.Error, OSError, TimeoutError) as error:
                     self._wait(str(error) or type(error).__name__)
                 except Exception as error:
@@ -156,10 +157,10 @@ class Following:
 
     async def _follow(self) -> None:
         """Open everything, compare, and follow until something ends it."""
-        nc = self._connection()
-        if nc is None or not nc.is_connected:
-            raise Busy("NATS is not there, or not yet.")
         self._close()
+        while (nc := self._connection()) is None or not nc.is_connected:
+            self._wait("NATS is not there, or not yet.")
+            await asyncio.sleep(_LOOK_SECONDS)
         await self._open(nc)
         last = await self._last_sequence(nc)
         await self._check_end(nc, last)
@@ -327,7 +328,7 @@ class Following:
             if info["error"].get("err_code") != 10059:
                 raise OutcomeUnknown(f"The stream {self.stream} did not answer: {info['error'].get('description')}.")
             if not self._log.size and not self._promises:
-                raise Misconfigured(f"There is no stream {self.stream} yet.")
+                raise Busy(f"There is no stream {self.stream} yet.")
             return 0
         return int(info["state"]["last_seq"])
 
