@@ -19,6 +19,7 @@ from shared.event import FIRST_PREVHASH
 from shared.remembered import Kept, Remembered, key_of, name_key
 from shared.snapshot import Snapshots
 from shared.store import EventStore, chain
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -109,10 +110,7 @@ class Cache:
         for aggregate in self._found.values():
             if aggregate.tickets or aggregate.undecided:
                 aggregate.failed(OutcomeUnknown("The service is stopping. Send it again under the same id."))
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks)
 
     # -- loading --------------------------------------------------------------------------------------------------
 

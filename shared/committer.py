@@ -23,6 +23,7 @@ from nats.aio.client import Client
 
 from shared.errors import Busy, Halted, LedgerError, OutcomeUnknown
 from shared.store import EventStore
+from shared.tasks import end
 from shared.writer import Frame, Writer
 
 MAX_BATCH: Final = 1000
@@ -120,9 +121,7 @@ class Committer:
         tasks = [lane.task for lane in self._lanes if lane.task]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await end(late)
         self.writer.close()
 
     def submit(self, append: Append) -> None:

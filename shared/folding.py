@@ -19,6 +19,7 @@ from shared.event import Recorded, decode
 from shared.generations import Generation
 from shared.projection import Key, NotLoaded, Projection, Rows, Unfoldable, fold
 from shared.tables import Changes, Connection, Statements
+from shared.tasks import end
 from shared.wire import Message, StreamLost
 from shared.wireparser import WireError
 
@@ -182,8 +183,7 @@ class Folding:
     async def close(self) -> None:
         """Leave off, whatever is under way."""
         if self._ahead is not None:
-            self._ahead[2].cancel()
-            await asyncio.gather(self._ahead[2], return_exceptions=True)
+            await end([self._ahead[2]])
 
     # -- inside ---------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from nats.js.api import KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
 from shared.errors import Busy, Halted, LedgerError, OutcomeUnknown
+from shared.tasks import end
 
 BUCKET: Final = "AUDIT"
 
@@ -181,8 +182,7 @@ class HaltWatch:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
         if self._subscription is not None:
             with suppress(nats.errors.Error):
                 await self._subscription.unsubscribe()

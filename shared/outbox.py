@@ -26,6 +26,7 @@ from shared.contract import Contract
 from shared.errors import CommandIdReused, LedgerError
 from shared.handler import Handler
 from shared.manager import NOTE_REFUSAL, Manager, Step
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -126,10 +127,7 @@ class Outbox:
 
     async def stop(self) -> None:
         """Stop sending. What was sent and not answered is sent again by the next run."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks)
 
     async def _drain(self, key: tuple[str, str, str]) -> None:
         queue = self._queues[key]

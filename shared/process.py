@@ -32,6 +32,7 @@ from shared.manager import STEP_REFUSED, Manager, Step, StepRefusal
 from shared.outbox import Delivery, Outbox, Send
 from shared.positions import Positions
 from shared.store import stream_name
+from shared.tasks import end
 from shared.wire import Message, StreamLost, StreamReader
 
 log = structlog.get_logger(__name__)
@@ -96,9 +97,7 @@ class Processes:
 
     async def stop(self) -> None:
         """Stop reading and sending, and keep the positions."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self._outbox.stop()
         await self._save()
 

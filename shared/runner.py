@@ -22,6 +22,7 @@ from shared.folding import Folding, Moved, is_outage
 from shared.generations import Generation, StandsStill, begin_rebuild, release, sweep, switch, take
 from shared.projection import Projection
 from shared.tables import Connection
+from shared.tasks import end
 from shared.wire import Message, StreamLost, StreamReader
 
 log = structlog.get_logger(__name__)
@@ -313,6 +314,4 @@ async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
     try:
         await asyncio.gather(*tasks)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)

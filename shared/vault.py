@@ -31,6 +31,7 @@ from shared.masterkeys import MasterKeys, bound_to, given
 from shared.sealing import KEY_BYTES, is_owner, parts_of, seal, unseal
 from shared.settings import Settings
 from shared.standings import Standing, standings
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -113,10 +114,7 @@ class Vault:
 
     async def close(self) -> None:
         """Stop listening."""
-        tasks = [task for task in (self._reloading, *self._making.values()) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end([task for task in (self._reloading, *self._making.values()) if task is not None])
 
     def connection_changed(self) -> None:
         """The connection was lost: what others wrote meanwhile is read when it is back."""

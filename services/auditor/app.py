@@ -27,6 +27,7 @@ from shared.connection import connect
 from shared.errors import LedgerError, Misconfigured
 from shared.halt import Halt, HaltWatch
 from shared.settings import Settings
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -81,9 +82,7 @@ class Auditor:
 
     async def stop(self) -> None:
         """Stop following. What was appended is on disk; what was not is read again the next time."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         if self._nc is not None:
             await self._nc.close()
 

@@ -29,6 +29,7 @@ from shared.projection import Key, NotLoaded, Projection, Rows, Unfoldable, fold
 from shared.runner import FLUSH_BYTES, FLUSH_EVENTS, REBUILD_CACHE_ROWS, act_as, connected
 from shared.store import EventStore
 from shared.tables import Connection, RowStatements, create, rows_in_order
+from shared.tasks import end
 from shared.wire import Message, StreamReader
 
 PREFIX: Final = "replay_"
@@ -347,8 +348,7 @@ class _Folding:
             await self._written()
         finally:
             if self._writing is not None:
-                self._writing.cancel()
-                await asyncio.gather(self._writing, return_exceptions=True)
+                await end([self._writing])
 
     async def _stream(self, stream: str, position: int) -> None:
         start = self.positions[stream] + 1

@@ -21,6 +21,7 @@ import structlog
 from services.auditor.checkpoint import BadCheckpoint, Checkpoint, parse_number
 from services.auditor.merkle import EMPTY_ROOT, BadProof, verify_consistency
 from services.auditor.notes import BadNote, Cosigner, Note, Verifier, from_base64
+from shared.errors import LedgerError
 
 MAX_REQUEST_BYTES: Final = 64 << 10
 """The longest request that is read: 63 hashes and a note of a hundred signatures take a fifth of it."""
@@ -64,18 +65,22 @@ class Cosigned:
 class Witness:
     """Answers requests for one key. May be called from several threads, and processes, at once.
 
-    `logs` are the public keys of the logs it knows; a key's name is its log's origin, and a log may have several.
+    `logs` gives the public keys of the logs it knows; a key's name is its log's origin, and a log may have several. It
+    is asked again when a log is not among them, so that logs may be added while it runs.
     """
 
     def __init__(
-        self, database: Path, cosigner: Cosigner, logs: Iterable[Verifier], clock: Callable[[], float] = time.time
+        self,
+        database: Path,
+        cosigner: Cosigner,
+        logs: Callable[[], Iterable[Verifier]],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Raises sqlite3.Error when the database cannot be used."""
         self.cosigner = cosigner
         self._clock = clock
+        self._logs = logs
         self._keys: dict[str, list[Verifier]] = {}
-        for key in logs:
-            self._keys.setdefault(key.name, []).append(key)
         self._lock = threading.Lock()
         self._database = _open(database)
 
@@ -91,8 +96,8 @@ class Witness:
             checkpoint = Checkpoint.parse(note.text)
         except (BadNote, ValueError) as error:
             return _refusal(400, str(error))
-        keys = self._keys.get(checkpoint.origin)
-        if keys is None:
+        keys = self._keys_of(checkpoint.origin)
+        if not keys:
             return _refusal(404, "The log of this checkpoint is not known here.")
         try:
             signed = note.verified(keys)
@@ -109,6 +114,16 @@ class Witness:
         except sqlite3.Error as error:
             log.error("nothing can be stored, so nothing is cosigned", reason=str(error))
             return _refusal(503, "The witness cannot store what it would cosign. Ask again later.")
+
+    def _keys_of(self, origin: str) -> list[Verifier]:
+        if origin not in self._keys:
+            try:
+                found = list(self._logs())
+            except LedgerError as error:
+                log.error("the logs that are known cannot be read again", reason=error.detail)
+                return []
+            self._keys = {name: [key for key in found if key.name == name] for name in {key.name for key in found}}
+        return self._keys.get(origin, [])
 
     def _check_and_store(
         self, old: int, proof: list[bytes], checkpoint: Checkpoint, note: Note, request: bytes
@@ -142,13 +157,9 @@ class Witness:
 
     def latest(self, origin_hash: str) -> bytes | None:
         """The last checkpoint cosigned of the log whose origin has this SHA-256 in hex, with both signatures."""
-        for origin in self._keys:
-            if sha256(origin.encode()).hexdigest() == origin_hash:
-                with self._lock:
-                    query = "SELECT note FROM latest WHERE origin = ?"
-                    found = self._database.execute(query, (origin,)).fetchone()
-                return found[0] if found else None
-        return None
+        with self._lock:
+            notes = self._database.execute("SELECT origin, note FROM latest").fetchall()
+        return next((note for origin, note in notes if sha256(origin.encode()).hexdigest() == origin_hash), None)
 
     def seen(self) -> list[Cosigned]:
         """What was cosigned last of every log."""

@@ -14,6 +14,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +49,8 @@ def open_witness(folder: Path, name: str | None, logs: Iterable[str]) -> Witness
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         cosigner = _key(folder / KEY_FILE, name)
         _add(folder / LOGS_FILE, [_verifier(log) for log in logs])
-        return Witness(folder / DATABASE_FILE, cosigner, known(folder))
+        known(folder)
+        return Witness(folder / DATABASE_FILE, cosigner, partial(known, folder))
     except OSError as error:
         raise Misconfigured(f"The folder {folder} cannot be used: {error.strerror or error}.") from error
     except sqlite3.Error as error:

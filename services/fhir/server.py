@@ -22,6 +22,7 @@ from shared.keyreader import Closed, TextReader, index_key
 from shared.masterkeys import MasterKeys, given
 from shared.readmodel import open_pool
 from shared.settings import Settings
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -85,8 +86,7 @@ class FhirServer:
         """Let go of the servers; what waits to be recorded stays in its file."""
         self._api = None
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
         if self._pool is not None:
             self._pool.terminate()
         if self._nc is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from services.local.process import ChildProcess, StartFailed, free_port
+from shared.tasks import end
 
 WATCH_SECONDS: Final = 0.05
 READY_SECONDS: Final = 60
@@ -170,9 +171,7 @@ class Supervisor:
 
     async def _stop_watching(self) -> None:
         watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            watcher.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
+        await end(watchers)
 
     async def _watch(self, member: Member) -> None:
         pause = FIRST_PAUSE_SECONDS

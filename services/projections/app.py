@@ -25,6 +25,7 @@ from shared.readmodel import open_pool
 from shared.runner import Runner, State
 from shared.settings import Settings
 from shared.status import status
+from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -69,9 +70,7 @@ class ReadModels:
 
     async def stop(self) -> None:
         """Stop following. What was folded is committed; what was begun is rolled back, and folded again next time."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def health(self) -> dict[str, Any]:
         """Ready when every projection folds. Kept in any case: a start would not mend one that stopped."""

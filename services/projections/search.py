@@ -33,6 +33,7 @@ from shared.keyring import KeyRecord
 from shared.masterkeys import MasterKeys
 from shared.runner import act_as
 from shared.store import stream_name
+from shared.tasks import end
 from shared.wire import Message, StreamReader
 
 log = structlog.get_logger(__name__)
@@ -137,9 +138,7 @@ class NameSearch:
                 for task in done:
                     task.result()
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await end(tasks)
             raise Busy("The connection to NATS was lost.")  # what was destroyed meanwhile is learned by beginning anew
 
     # -- what comes ---------------------------------------------------------------------------------------------------

@@ -37,7 +37,9 @@ CHANGED = [EVENTS[0][:-2] + b"!}", *EVENTS[1:]]
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[tuple[TestWitness, TestWitness, Path]]:
     with ExitStack() as stack:
-        one, other = (stack.enter_context(TestWitness(f"{name}.example")) for name in ("north", "south"))
+        one, other = (
+            stack.enter_context(TestWitness(tmp_path / "tiles", f"{name}.example")) for name in ("north", "south")
+        )
         policy = tmp_path / "witnesses"
         policy.write_text(f"# who watches\n\n{one.line('north')}{other.line('south')}quorum none\n")
         yield one, other, policy
@@ -68,7 +70,7 @@ async def test_every_checkpoint_is_cosigned(
         told = await halt.checkpoint_of(nc, "inventory")
         assert told is not None and told.cosigned == 2
     assert one.asked - asked <= 2  # after a restart it is known where they stand
-    assert {seen.size for seen in (*one.seen.values(), *other.seen.values())} == {700}
+    assert one.seen() == other.seen() == {700}
     assert cosigners(tmp_path) == {"north.example", "south.example"}
     assert_sound(tmp_path, EVENTS)
 
@@ -104,7 +106,7 @@ async def test_a_witness_that_forgot_is_shown_all_of_it(
         await make_stream(nc, EVENTS[:300])
         async with auditing(nats_server, tmp_path, COMMONS_WITNESSES=policy) as auditor:
             await signed(auditor, 300)
-            one.seen.clear()
+            one.forget()
             await write(nc, EVENTS[300:])
             await signed(auditor, 700)
             assert cosigners(tmp_path) == {"north.example", "south.example"}
@@ -146,7 +148,7 @@ def test_a_file_of_witnesses_that_cannot_be_used_is_refused_by_line(tmp_path: Pa
     file = tmp_path / "witnesses"
     with pytest.raises(Misconfigured, match="cannot be read"):
         read_witnesses(file)
-    witness = TestWitness()
+    witness = TestWitness(tmp_path)
     for text, said in {
         "witness north\n": "line 1: a witness is named as",
         "\nwitness north nonsense http://w\n": "not whole",

@@ -1,25 +1,27 @@
-"""A witness for the tests of those who ask one: it does as c2sp.org/tlog-witness says, and forgets when it ends."""
+"""A witness for the tests of those who ask one: the real one behind a server of its own, that forgets when it ends."""
 
 from __future__ import annotations
 
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Self
 
-from services.auditor import merkle
-from services.auditor.checkpoint import Checkpoint
-from services.auditor.notes import Cosigner, Note, from_base64
+from services.auditor.notes import Cosigner, Verifier
+from services.auditor.witness import Witness
 
 
 class TestWitness:
-    """`status` makes it answer everything with that; `delay` makes it slow."""
+    """Knows the logs whose keys are in a folder of tiles. `status` makes it answer everything with that; `delay` makes
+    it slow."""
 
     __test__ = False  # nothing for pytest to collect
 
-    def __init__(self, name: str = "witness.example") -> None:
+    def __init__(self, tiles: Path, name: str = "witness.example") -> None:
         self.key = Cosigner.generate(name)
-        self.seen: dict[str, Checkpoint] = {}
+        self._tiles = tiles
+        self.forget()
         self.status: int | None = None
         self.delay = 0.0
         self.asked = 0
@@ -57,23 +59,22 @@ class TestWitness:
         self._server.shutdown()
         self._server.server_close()
 
+    def forget(self) -> None:
+        """Be as new, with the same key."""
+        self._witness = Witness(Path(":memory:"), self.key, self._logs)
+
+    def seen(self) -> set[int]:
+        """The sizes that it cosigned last."""
+        return {one.size for one in self._witness.seen()}
+
+    def _logs(self) -> list[Verifier]:
+        return [Verifier.parse(file.read_text().strip()) for file in self._tiles.glob("*/keys/log.vkey")]
+
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
         self.asked += 1
         time.sleep(self.delay)
         assert path == "/add-checkpoint"
         if self.status is not None:
             return self.status, b"as the test wants\n"
-        head, _, raw = body.partition(b"\n\n")
-        first, *proof = head.decode().split("\n")
-        note = Note.parse(raw)
-        checkpoint = Checkpoint.parse(note.text)
-        known = self.seen.get(checkpoint.origin, Checkpoint(checkpoint.origin, 0, merkle.EMPTY_ROOT))
-        if first != f"old {known.size}":
-            return 409, f"{known.size}\n".encode()
-        hashes = [decoded for line in proof if (decoded := from_base64(line)) is not None]
-        try:
-            merkle.verify_consistency(known.size, checkpoint.size, hashes, known.root, checkpoint.root)
-        except merkle.BadProof:
-            return 422, b""
-        self.seen[checkpoint.origin] = checkpoint
-        return 200, f"{self.key.sign(note.text, int(time.time())).line}\n".encode()
+        answer = self._witness.add_checkpoint(body)
+        return answer.status, answer.body

@@ -26,7 +26,7 @@ NOW = 1_800_000_000
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Iterator[Witness]:
-    opened = Witness(tmp_path / "witness.sqlite", KEY, [LOG.verifier], clock=lambda: NOW)
+    opened = Witness(tmp_path / "witness.sqlite", KEY, lambda: [LOG.verifier], clock=lambda: NOW)
     yield opened
     opened.close()
 
@@ -108,7 +108,7 @@ def test_what_is_wrong_is_answered_by_its_kind_and_stores_nothing(witness: Witne
 @given(st.binary(max_size=400), st.integers(0, 400))
 def test_garbage_is_never_more_than_refused(junk: bytes, at: int) -> None:
     whole = request(3, 20)
-    witness = Witness(Path(":memory:"), KEY, [LOG.verifier], clock=lambda: NOW)
+    witness = Witness(Path(":memory:"), KEY, lambda: [LOG.verifier], clock=lambda: NOW)
     witness.add_checkpoint(request(0, 3))
     for body in (junk, whole[:at] + junk + whole[at:], whole[:at] + junk):
         answer = witness.add_checkpoint(body)
@@ -119,14 +119,14 @@ def test_garbage_is_never_more_than_refused(junk: bytes, at: int) -> None:
 
 def test_it_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
     for old, new in ((0, 5), (5, 9), (9, 30)):
-        witness = Witness(tmp_path / "witness.sqlite", KEY, [LOG.verifier], clock=lambda: NOW)
+        witness = Witness(tmp_path / "witness.sqlite", KEY, lambda: [LOG.verifier], clock=lambda: NOW)
         assert_cosigned(witness.add_checkpoint(request(old, new)), new)
         witness.close()
 
 
 def test_of_two_that_ask_at_once_one_is_cosigned(tmp_path: Path) -> None:
     """Through two connections to one database, as two processes would have: the size is compared as it is replaced."""
-    both = [Witness(tmp_path / "witness.sqlite", KEY, [LOG.verifier], clock=lambda: NOW) for _ in range(2)]
+    both = [Witness(tmp_path / "witness.sqlite", KEY, lambda: [LOG.verifier], clock=lambda: NOW) for _ in range(2)]
     both[0].add_checkpoint(request(0, 1))
     size = 1
     while size < 60:
