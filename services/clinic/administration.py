@@ -29,6 +29,7 @@ from services.clinic.contract import (
     StockDrawn,
     clinic,
 )
+from services.clinic.encounter import in_encounter
 from services.clinic.faults import Faults
 from services.clinic.formulary import Formulary, dispensable, recalls_of, same_medicine
 from services.clinic.patient import itself, known
@@ -169,6 +170,7 @@ def _give(
     faults = Faults()
     faults.ask(itself, patient, command.patient)
     faults.ask(in_role, context, _GIVERS, "give a medicine")
+    faults.ask(in_encounter, command.encounter, command.patient, context)
     formulary: Formulary = context.read("formulary", act.item)
     faults.ask(dispensable, formulary, act.item)
     check = Check(checked=(f"nothing: {act.item} has no entry on the formulary",))

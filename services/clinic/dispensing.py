@@ -24,6 +24,7 @@ from services.clinic.contract import (
     DispensingResolved,
     DispensingUnpicked,
     DispensingVerified,
+    Fill,
     FormularyEntrySet,
     GoodsFreed,
     GoodsIssued,
@@ -43,15 +44,16 @@ from services.clinic.contract import (
     ReturnMedicine,
     Role,
     UnpickDispensing,
+    Unrequested,
     VerifyDispensing,
     clinic,
 )
 from services.clinic.faults import Faults
 from services.clinic.formulary import Formulary, dispensable, recalls_of, same_medicine
-from services.clinic.medication import Medication
-from services.clinic.patient import known, seen_as_themselves
+from services.clinic.medication import Medication, duplicates
+from services.clinic.patient import itself, known, seen_as_themselves
 from services.clinic.practitioner import in_role, licensed
-from services.clinic.prescription import Prescription, may_be_filled, most_of, unknown, without_quantity
+from services.clinic.prescription import Prescription, may_be_filled, most_of, ordered, unknown, without_quantity
 from services.clinic.refusals import rejected, waits, when
 from services.clinic.terminology import units
 from services.inventory.contract import lot_form
@@ -84,14 +86,17 @@ class Stage(StrEnum):
 
 @dataclass
 class Dispensing:
-    """A dispensing. `check`, `noted` and `answered` are sealed; `claims` are the limits that somebody answers for.
+    """A dispensing, for `patient`: it was `requested`, or handed over although nobody had (`unrequested`). `check`,
+    `noted` and `answered` are sealed; `claims` are the limits that somebody answers for.
 
     `asked` is what was to be set aside, zero until inventory answered, `lots` what is set aside still, `bag` what was
     verified. `movements` are those of the stock that gave it out. `review` says whether a rule that the hand-over broke
     waits for somebody; None when it broke none.
     """
 
+    patient: str = ""
     requested: DispensingRequested | None = None
+    unrequested: Unrequested | None = None
     stage: Stage = Stage.NONE
     check: str = ""
     noted: list[str] = field(default_factory=list)
@@ -138,6 +143,7 @@ def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
     match event:
         case DispensingRequested():
             dispensing.requested, dispensing.stage, dispensing.check = event, Stage.REQUESTED, event.check
+            dispensing.patient = event.patient
         case DispensingRechecked():
             dispensing.check = event.check
         case AlertNoted():
@@ -157,6 +163,8 @@ def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
         case MedicationDispensed():
             dispensing.stage, dispensing.quantity = Stage.DISPENSED, event.quantity
             dispensing.review = True if event.breaches else None
+            if dispensing.requested is None:
+                dispensing.patient, dispensing.unrequested = event.patient, event.unrequested
         case DispensingRefused():
             dispensing.stage = Stage.REFUSED
         case DispensingUnpicked():
@@ -180,16 +188,12 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
     at = when(command.occurred_at, context)
     if isinstance(command, RequestDispensing):
         return _request(command, dispensing, context, at)
-    requested = dispensing.requested
-    if requested is None:
-        raise rejected(
-            ClinicError.UNKNOWN_DISPENSING, f"There is no dispensing {command.dispensing}. Check the id.",
-            dispensing=command.dispensing,
-        )  # fmt: skip
+    if dispensing.stage is Stage.NONE and not _happened(command, context):
+        raise _no_such(command)
     fields = dict(fields_of(command)) | {"occurred_at": at}
     if isinstance(command, NoteSetAside | NoteFreed | NoteIssued):
         return _note(command, dispensing, fields)
-    if command.patient != requested.patient:
+    if command.patient != (dispensing.patient or command.patient):
         raise rejected(
             ClinicError.WRONG_PATIENT,
             f"Dispensing {command.dispensing} is not for patient {command.patient}. Check both ids.",
@@ -198,7 +202,8 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
     known(context.read("patient", command.patient), command.patient, context)
     match command:
         case RecheckDispensing():
-            entry = context.read("formulary", requested.item).entry
+            requested = dispensing.requested
+            entry = None if requested is None else context.read("formulary", requested.item).entry
             if dispensing.over or entry is None:
                 return None
             found = check_against(command.patient, entry, context)
@@ -210,9 +215,9 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
         case OverrideAlert():
             return _override(command, dispensing, context, at, fields)
         case VerifyDispensing():
-            return _verify(command, dispensing, requested, context, at, fields)
+            return _verify(command, dispensing, context, at, fields)
         case Dispense():
-            return _dispense(command, dispensing, requested, context, at, fields)
+            return _dispense(command, dispensing, context, at, fields)
         case RefuseDispensing():
             if dispensing.stage is Stage.REFUSED:
                 return None
@@ -239,6 +244,27 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
             return DispensingResolved(**fields) if waiting else None
 
 
+def _happened(command: DispensingCommand, context: Context) -> bool:
+    """Whether it is a hand-over that has happened although nobody requested it, and says what it was."""
+    return (
+        isinstance(command, Dispense)
+        and command.unrequested is not None
+        and bool(command.lines)
+        and (command.fact or is_late(command.occurred_at, context))
+    )
+
+
+def _no_such(command: DispensingCommand) -> Exception:
+    told = ""
+    if isinstance(command, Dispense):
+        told = " If the medicine was handed over, record that with `fact`, and say what it was "
+        told += "in `unrequested`, and in `lines` how much of which lots (UNKNOWN if nobody knows)."
+    return rejected(
+        ClinicError.UNKNOWN_DISPENSING, f"There is no dispensing {command.dispensing}. Check the id.{told}",
+        dispensing=command.dispensing,
+    )  # fmt: skip
+
+
 # -- requesting -------------------------------------------------------------------------------------------------------
 
 
@@ -246,9 +272,10 @@ def _request(
     command: RequestDispensing, dispensing: Dispensing, context: Context, at: datetime
 ) -> DispensingRequested | None:
     before = dispensing.requested
-    if before is not None:
+    if dispensing.stage is not Stage.NONE:
         said = [name for name, _ in fields_of(command) if name != "occurred_at"]
-        if all(getattr(before, name) == getattr(command, name) for name in said) and not dispensing.over:
+        same = before is not None and all(getattr(before, name) == getattr(command, name) for name in said)
+        if same and not dispensing.over:
             return None
         raise rejected(
             ClinicError.ALREADY_EXISTS, f"There is a dispensing {command.dispensing} already. Choose another id.",
@@ -409,15 +436,16 @@ def _of_claims(faults: Faults, requested: DispensingRequested, context: Context)
 
 
 def _verify(
-    command: VerifyDispensing, dispensing: Dispensing, requested: DispensingRequested, context: Context, at: datetime,
-    fields: dict[str, object],
-) -> DispensingVerified | None:  # fmt: skip
+    command: VerifyDispensing, dispensing: Dispensing, context: Context, at: datetime, fields: dict[str, object]
+) -> DispensingVerified | None:
     if dispensing.stage is Stage.VERIFIED:
         return None
-    id = command.dispensing
-    roles = (Role.PHARMACIST, Role.CLINICIAN) if context.actor == requested.prescriber else (Role.PHARMACIST,)
+    id, requested = command.dispensing, dispensing.requested
+    own = requested is not None and context.actor == requested.prescriber
+    roles = (Role.PHARMACIST, Role.CLINICIAN) if own else (Role.PHARMACIST,)
     role = licensed(context, roles, "verify a dispensing that another prescribed", at)
     _open_still(dispensing, id)
+    assert requested is not None
     faults, formulary = Faults(), context.read("formulary", requested.item)
     _of_order(faults, requested, context, context.now)
     faults.ask(dispensable, formulary, requested.item)
@@ -445,13 +473,15 @@ def _not_there(dispensing: Dispensing) -> str:
 
 
 def _dispense(
-    command: Dispense, dispensing: Dispensing, requested: DispensingRequested, context: Context, at: datetime,
-    fields: dict[str, object],
-) -> MedicationDispensed | None:  # fmt: skip
+    command: Dispense, dispensing: Dispensing, context: Context, at: datetime, fields: dict[str, object]
+) -> MedicationDispensed | None:
+    _one_and_the_same(command, dispensing)
     if dispensing.stage is Stage.DISPENSED:
         return None
     id, fact = command.dispensing, command.fact or is_late(command.occurred_at, context)
     moment = at if fact else context.now
+    requested = dispensing.requested or command.unrequested
+    assert requested is not None
     faults, formulary = Faults(), context.read("formulary", requested.item)
     faults.ask(in_role, context, HANDLERS, "hand a medicine over")
     if dispensing.over:
@@ -461,9 +491,14 @@ def _dispense(
             ClinicError.DISPENSING_OVER,
             f"is over: it was {dispensing.stage}. Request another; if it was handed over, record that with `fact`.",
         )
-    _of_order(faults, requested, context, moment)
     faults.ask(dispensable, formulary, requested.item)
-    waiting = _unanswered(dispensing, context)
+    check: Check | None = None
+    if isinstance(requested, Unrequested):
+        check = _of_unrequested(faults, command, requested, formulary, context, moment)
+        waiting = list(check.alerts)
+    else:
+        _of_order(faults, requested, context, moment)
+        waiting = _unanswered(dispensing, context)
     if waiting:
         faults.add(alert_open(f"dispensing {id}", len(waiting), dispensing=id))
     if dispensing.stage is not Stage.VERIFIED:
@@ -505,9 +540,76 @@ def _dispense(
     return MedicationDispensed(
         **fields, lots=lots, prescription=requested.prescription, item=requested.item,  # type: ignore[arg-type]
         location=requested.location, days_supply=requested.days_supply,
-        quantity=sum(line.quantity for line in lots) or requested.quantity,
+        quantity=_in_all(lots) or (dispensing.requested.quantity if dispensing.requested else 0), check=check,
         discard_by=min([*ends, at.date() + KEPT_FOR]), breaches=faults.codes(),
     )  # fmt: skip
+
+
+def _one_and_the_same(command: Dispense, dispensing: Dispensing) -> None:
+    """Refuse a hand-over that says that it was of other goods, or on another order, than its dispensing is."""
+    of = dispensing.requested or dispensing.unrequested
+    said = command.unrequested
+    if of is None or said is None:
+        return
+    same = all(getattr(of, name) == value for name, value in fields_of(said))
+    if same and (dispensing.unrequested is None or _in_all(command.lines) == dispensing.quantity):
+        return
+    raise rejected(
+        ClinicError.ALREADY_EXISTS,
+        f"There is a dispensing {command.dispensing} already, and it is not what this one says in `unrequested`. "
+        "Record what was handed over under another id.",
+        dispensing=command.dispensing,
+    )  # fmt: skip
+
+
+def _of_unrequested(
+    faults: Faults, command: Dispense, given: Unrequested, formulary: Formulary, context: Context, moment: datetime
+) -> Check:
+    """What speaks against a hand-over that nobody requested, all that would have been looked at before included."""
+    id = command.dispensing
+    patient = context.read("patient", command.patient)
+    _fault(faults, id, ClinicError.UNKNOWN_DISPENSING, "was never requested.")
+    faults.ask(itself, patient, command.patient)
+    entry = formulary.entry
+    if given.prescription is None:
+        _fault(faults, id, ClinicError.UNKNOWN_PRESCRIPTION, "was given on no order.")
+    else:
+        _of_order_of(faults, command, given.prescription, entry, context, moment)
+    if entry is None:
+        return Check(checked=(f"nothing: {given.item} has no entry on the formulary",))
+    fill = Fill(
+        medication=entry.medication, ingredients=entry.ingredients, on=moment.date(), days_supply=given.days_supply
+    )
+    others = duplicates(
+        fill, id, command.patient, patient, context, context.read("medication", command.patient)
+    )  # fmt: skip
+    if others:
+        _fault(faults, id, ClinicError.DUPLICATE, f"is within days of another of the like: {others[0]}.")
+    return check_against(command.patient, entry, context)
+
+
+def _of_order_of(
+    faults: Faults, command: Dispense, id: str, entry: FormularyEntrySet | None, context: Context, moment: datetime
+) -> None:
+    """The order that a hand-over was given on, which nobody looked at before."""
+    prescription: Prescription = context.read("prescription", id)
+    faults.ask(may_be_filled, prescription, id, context, moment)
+    if prescription.prescribed is None:
+        return
+    if prescription.prescribed.patient not in person(command.patient, context):
+        _fault(faults, command.dispensing, ClinicError.WRONG_PATIENT, f"is on order {id}, which is another's.")
+    order = ordered(prescription, context)
+    if order is None:
+        return
+    if entry is not None and not same_medicine(entry.medication, order.medication):
+        _fault(faults, command.dispensing, ClinicError.WRONG_MEDICINE, f"is not what prescription {id} orders.")
+    most, others = most_of(order), sum(prescription.allotted.values())
+    if most is None or others + _in_all(command.lines) > most:
+        _fault(faults, command.dispensing, ClinicError.BEYOND_ORDER, f"is more than prescription {id} orders.")
+
+
+def _in_all(lots: Iterable[LotLine]) -> int:
+    return sum(line.quantity for line in lots)
 
 
 def _alike(one: Iterable[LotLine], other: Iterable[LotLine]) -> bool:
@@ -525,8 +627,10 @@ def _open_still(dispensing: Dispensing, id: str) -> None:
 
 def check(dispensing: Dispensing) -> list[str]:
     broken = []
-    if (dispensing.stage is Stage.NONE) != (dispensing.requested is None):
+    if (dispensing.stage is Stage.NONE) != (dispensing.requested is None and dispensing.unrequested is None):
         broken.append("something became of a dispensing that nobody requested")
+    if dispensing.requested is not None and dispensing.unrequested is not None:
+        broken.append("a dispensing is said to be requested, and not to be")
     if sum(line.quantity for line in dispensing.lots) > dispensing.asked:
         broken.append("more is set aside than was asked for")
     if dispensing.returned > dispensing.quantity:

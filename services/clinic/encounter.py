@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from services.clinic.allergies import person
 from services.clinic.contract import (
     AmendNote,
     AttestNote,
@@ -394,17 +395,9 @@ def _theirs(command: EncounterCommand, encounter: Encounter, context: Context) -
 
 def _its_patient(command: EncounterCommand, encounter: Encounter) -> None:
     if not encounter.patient:
-        raise rejected(
-            ClinicError.UNKNOWN_ENCOUNTER,
-            f"There is no encounter {command.encounter}. Check the id, or open it first.",
-            encounter=command.encounter,
-        )  # fmt: skip
+        raise _no_encounter(command.encounter)
     if command.patient != encounter.patient:
-        raise rejected(
-            ClinicError.WRONG_PATIENT,
-            f"Encounter {command.encounter} is not one of patient {command.patient}. Look whose chart is open.",
-            encounter=command.encounter, patient=command.patient,
-        )  # fmt: skip
+        raise _of_another(command.encounter, command.patient)
 
 
 def _while_open(command: RecordVitals | DraftNote, encounter: Encounter, at: datetime, otherwise: str) -> None:
@@ -418,6 +411,33 @@ def _while_open(command: RecordVitals | DraftNote, encounter: Encounter, at: dat
             f"{encounter.closed_at:%Y-%m-%d %H:%M} UTC. {otherwise}.",
             encounter=command.encounter, closed_at=encounter.closed_at.isoformat(),
         )  # fmt: skip
+
+
+# -- for the decisions that name one ----------------------------------------------------------------------------------
+
+
+def in_encounter(id: str | None, patient: str, context: Context) -> None:
+    """Refuse an encounter that was never opened, or is of somebody else than a patient, in any of their records."""
+    if id is None:
+        return
+    found: Encounter = context.read("encounter", id)
+    if not found.patient:
+        raise _no_encounter(id)
+    if found.patient not in person(patient, context):
+        raise _of_another(id, patient)
+
+
+def _no_encounter(id: str) -> Exception:
+    return rejected(
+        ClinicError.UNKNOWN_ENCOUNTER, f"There is no encounter {id}. Check the id, or open it first.", encounter=id
+    )
+
+
+def _of_another(id: str, patient: str) -> Exception:
+    return rejected(
+        ClinicError.WRONG_PATIENT, f"Encounter {id} is not one of patient {patient}. Look whose chart is open.",
+        encounter=id, patient=patient,
+    )  # fmt: skip
 
 
 def check(encounter: Encounter) -> list[str]:

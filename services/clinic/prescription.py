@@ -24,6 +24,7 @@ from services.clinic.contract import (
     SupplyReturned,
     clinic,
 )
+from services.clinic.encounter import in_encounter
 from services.clinic.patient import Patient, everyone, known, seen_as_themselves
 from services.clinic.practitioner import in_role, licensed
 from services.clinic.refusals import rejected, when
@@ -107,6 +108,7 @@ def _prescribe(
     seen_as_themselves(command.patient, context)
     if command.imported_from is None:
         in_role(context, (Role.CLINICIAN, Role.TRAINEE), "order a medicine")
+        in_encounter(command.encounter, command.patient, context)
         wrong = None if command.content.dose is None else units.fault(command.content.dose)
         if wrong is not None:
             raise rejected(

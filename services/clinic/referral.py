@@ -15,6 +15,7 @@ from services.clinic.contract import (
     clinic,
 )
 from services.clinic.contract.referral import Referral as Content
+from services.clinic.encounter import in_encounter
 from services.clinic.patient import itself, known, not_erased
 from services.clinic.practitioner import CARE, in_role
 from services.clinic.refusals import rejected, when
@@ -95,6 +96,7 @@ def _make(
             referral=command.referral,
         )  # fmt: skip
     itself(patient, command.patient)
+    in_encounter(command.encounter, command.patient, context)
     return ReferralMade(**fields)  # type: ignore[arg-type]
 
 

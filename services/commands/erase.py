@@ -51,9 +51,9 @@ async def erase(
     """Erase a person: ask with a reason, and let a second person approve it. Without PERSON, list what is under way.
 
     It is refused while something needs their data, and says what: open orders, open dues, unpaid expenses, the years
-    for which books and records of a declared eligibility are kept, open recalls, others that go on as a household, a
-    legal hold. From the approval on nobody is shown who they were; when the set delay is over their key is destroyed,
-    in every copy of the ledger at once. Ids, sizes and figures remain.
+    for which books and records of a declared eligibility are kept, open recalls, others that go on as a household or
+    a patient, a legal hold. From the approval on nobody is shown who they were; when the set delay is over their key is
+    destroyed, in every copy of the ledger at once. Ids, sizes and figures remain.
 
     Examples:
 

@@ -1,6 +1,7 @@
 """Commands and events of `administration`: what was given to a patient at the clinic: a medicine, or a vaccine.
 
-Both compare the medicine with the patient's allergies and draw on inventory's stock. What was given elsewhere, or long
+Both compare the medicine with the patient's allergies and draw on inventory's stock, and an `encounter` that they name
+is one of the patient's. What was given elsewhere, or long
 ago, names where it is known from, and draws on nothing.
 """
 

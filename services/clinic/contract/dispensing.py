@@ -4,7 +4,8 @@
     RecheckDispensing -> DispensingRechecked   an allergy was recorded, or refuted, since
     OverrideAlert     -> AlertOverridden       each alert, by a licensed role, with a reason
     VerifyDispensing  -> DispensingVerified    by a pharmacist or the prescriber; nothing open, all set aside
-    Dispense          -> MedicationDispensed   labelled and handed over; the goods leave inventory
+    Dispense          -> MedicationDispensed   labelled and handed over; the goods leave inventory. As a fact it is
+                                               recorded though nobody requested it: it says what it was (`unrequested`)
     RefuseDispensing  -> DispensingRefused, UnpickDispensing -> DispensingUnpicked (never collected, back to stock)
     ReturnMedicine    -> MedicineReturned      what left and came back is destroyed
 
@@ -293,17 +294,30 @@ class Handed:
     relationship: Text | None = None
 
 
+@value
+class Unrequested:
+    """What was handed over although nobody had requested it here, as while the network was down. How much it was, and
+    of which lots, its `lines` say. `prescription` is the order that it was given on, if it was given on one.
+    """
+
+    item: Id
+    location: Id
+    days_supply: Days
+    prescription: Id | None = None
+
+
 @event(category="dispensing")
 class MedicationDispensed:
     """A medicine is in the hands of the patient, or of somebody who fetched it: lots, maker, expiry and recipient.
 
     `lots` are what was handed over, `lines` what was said of it.
     `discard_by` is on its label. `breaches` are the rules that a fact broke: somebody looks at them.
+    What nobody had requested was compared with the chart now, when it was recorded (`check`).
     """
 
     dispensing: DispensingId
     patient: Id
-    prescription: Id
+    prescription: Id | None
     item: Id
     location: Id
     quantity: Quantity
@@ -313,6 +327,8 @@ class MedicationDispensed:
     content: Annotated[PersonalValue, Sealed(of="patient", holds=Handed)]
     label_printed: bool
     fact: bool = False
+    unrequested: Unrequested | None = None
+    check: Annotated[PersonalValue | None, Sealed(of="patient", holds=Check)] = None
     discard_by: Date | None = None
     breaches: tuple[ClinicError, ...] = ()
     occurred_at: Moment
@@ -322,15 +338,17 @@ class MedicationDispensed:
 class Dispense:
     """Hand a verified medicine over, labelled. With `fact`, or late, it is recorded whatever it broke.
 
-    `lines` left out are the lots that were verified; a fact says which they were.
+    `lines` left out are the lots that were verified; a fact says which they were. Of a fact that nobody had requested
+    `unrequested` says what it was, and `lines` how much of which lots (UNKNOWN if nobody knows); its id is a new one.
     """
 
-    dispensing: DispensingId
+    dispensing: NewDispensingId
     patient: Id
     content: Handed
     label_printed: bool
     lines: _Lots = ()
     fact: bool = False
+    unrequested: Unrequested | None = None
     occurred_at: Moment | None = None
 
 
@@ -423,5 +441,5 @@ __all__ = [
     "GoodsFreed", "GoodsIssued", "GoodsSetAside", "Handed", "LotLine", "MedicationDispensed", "MedicineReturned",
     "NoteAlert", "NoteFreed", "NoteIssued", "NoteSetAside", "Override", "OverrideAlert", "RecheckDispensing",
     "RefuseDispensing", "RequestDispensing", "ResolveDispensing", "ReturnMedicine", "UnpickDispensing",
-    "VerifyDispensing",
+    "Unrequested", "VerifyDispensing",
 ]  # fmt: skip

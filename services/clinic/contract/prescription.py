@@ -76,7 +76,10 @@ class MedicationPrescribed:
 
 @command(category="prescription", aggregate="prescription", makes=(MedicationPrescribed,))
 class Prescribe:
-    """Order a medicine. Controlled substances are refused. `status` is of an imported order alone."""
+    """Order a medicine, in an `encounter` of the patient's if it names one. Controlled substances are refused.
+
+    `status` is of an imported order alone, and its encounter is taken as it came.
+    """
 
     prescription: Id
     patient: Id

@@ -5,7 +5,8 @@
       either refused for anything else               -> RefuseDispensing
       ReserveStock refused                           -> NoteSetAside, with nothing: the queue shows it, and it waits
     GoodsSetAside       -> ReleaseReservation, when it was over by then
-    MedicationDispensed -> IssueStock by the lots in the bag; of a fact, AllotSupply and ClaimFill as such
+    MedicationDispensed -> IssueStock by the lots in the bag; of a fact, AllotSupply and ClaimFill as such, whether
+                           anybody had requested it or not
     DispensingRefused, DispensingUnpicked -> ReturnSupply, ReleaseFill, ReleaseReservation
     PrescriptionStopped -> RefuseDispensing, for each that is open;  due_at passed -> UnpickDispensing
     AllergyRecorded, AllergyRefuted, NoKnownAllergyAsserted, MergeNoted -> RecheckDispensing, for each that is open
@@ -282,14 +283,21 @@ class Dispensing(Manager):
         yield self._issue(event, issue, id)
 
     def _claimed_late(self, event: Recorded, dispensed: MedicationDispensed) -> Iterable[Step]:
-        """The patient has it, so it counts against the order and the fills, whatever was decided before."""
-        id, patient = dispensed.dispensing, dispensed.patient
-        allot = AllotSupply(
-            prescription=dispensed.prescription, patient=patient, dispensing=id, quantity=dispensed.quantity, fact=True
-        )
-        yield self.step(event, clinic, allot, about=id)
-        fill = _fill(self._entries[dispensed.item], dispensed.occurred_at, dispensed.days_supply)
-        yield self.step(event, clinic, ClaimFill(patient=patient, dispensing=id, content=fill, fact=True), about=id)
+        """The patient has it, so it counts against the order and the fills, whatever was decided before.
+
+        Of what nobody requested there may be no such order, and no word of what is in it: then it counts for neither.
+        """
+        id, patient, order = dispensed.dispensing, dispensed.patient, dispensed.prescription
+        if order is not None and ClinicError.UNKNOWN_PRESCRIPTION not in dispensed.breaches:
+            allot = AllotSupply(
+                prescription=order, patient=patient, dispensing=id, quantity=dispensed.quantity, fact=True
+            )
+            yield self.step(event, clinic, allot, about=id)
+        entry = self._entries.get(dispensed.item)
+        if entry is not None:
+            fill = _fill(entry, dispensed.occurred_at, dispensed.days_supply)
+            claim = ClaimFill(patient=patient, dispensing=id, content=fill, fact=True)
+            yield self.step(event, clinic, claim, about=id)
 
     def _ended(self, event: Recorded, id: str) -> Iterable[Step]:
         one = self._open.get(id)

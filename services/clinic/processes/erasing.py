@@ -1,5 +1,8 @@
-"""Erases patients: once nothing of theirs is open, no recall of what they got is, and their records were kept as long
-as they must be.
+"""Erases patients: once nothing of theirs is open, no recall of what they got is, no record goes on as theirs, and
+their records were kept as long as they must be.
+
+A record that goes on as another's has data under a key of its own, and is erased first, or parted. Until then it is one
+person's with the other: care that is recorded in the one that went on, and disclosures, keep both.
 
 How long records are kept after the last care is for a state's law; COMMONS_RETENTION_YEARS_CLINIC says it, and is six
 years at the least, for which the account of disclosures is kept (45 CFR 164.528(a), 164.316(b)(2)).
@@ -26,6 +29,9 @@ from services.clinic.contract import (
     NoteAttested,
     NoteDrafted,
     NoteSigned,
+    PatientsMerged,
+    PatientsUnmerged,
+    PersonErased,
     RecallNoted,
     RecordDisclosed,
     clinic,
@@ -52,22 +58,37 @@ class _Ties:
 
 
 class Erasing(erasing.Erasing):
-    """Remembers what ties each patient, and the open recalls of each item."""
+    """Remembers what ties each patient, whose record goes on as whose, and the open recalls of each item."""
 
     reads = (
         Happened, DispensingRequested, MedicationDispensed, DispensingRefused, DispensingUnpicked,
         MedicationAdministered, ImmunizationGiven, AdministrationReversed, RecallNoted, EncounterOpened,
-        EncounterClosed, NoteDrafted, NoteSigned, NoteAttested, NoteAmended, RecordDisclosed,
+        EncounterClosed, NoteDrafted, NoteSigned, NoteAttested, NoteAmended, RecordDisclosed, PatientsMerged,
+        PatientsUnmerged,
     )  # fmt: skip
 
     def __init__(self, terms: Terms) -> None:
         super().__init__(clinic, terms)
         self._ties: dict[str, _Ties] = {}
         self._recalls: dict[str, dict[str, RecallNoted]] = {}
+        self._into: dict[str, str] = {}
+        """As whom each patient's record goes on."""
+        self._others: dict[str, set[str]] = {}
+        """Of each patient, those whose records go on as theirs and are not erased."""
 
     def tie(self, event: Any) -> Iterable[Person]:
         if isinstance(event, Happened):
-            return  # an erasure frees nobody else
+            if isinstance(event, PersonErased) and event.person in self._into:
+                yield from self._part(event.person)
+            return
+        if isinstance(event, PatientsMerged):
+            self._into[event.patient] = event.into
+            self._others.setdefault(event.into, set()).add(event.patient)
+            yield from ((_KIND, one) for one in (event.into, *self._family(event.patient)))
+            return
+        if isinstance(event, PatientsUnmerged):
+            yield from self._part(event.patient)
+            return
         if isinstance(event, RecallNoted):
             recalls = self._recalls.setdefault(event.item, {})
             if event.standing:
@@ -113,7 +134,27 @@ class Erasing(erasing.Erasing):
                 ties.notes.discard((event.encounter, event.note))
             case RecordDisclosed():
                 ties.disclosed = _later(ties.disclosed, day)
-        yield (_KIND, event.patient)
+        yield from ((_KIND, one) for one in self._family(event.patient))
+
+    def _part(self, patient: str) -> Iterable[Person]:
+        """A record goes on as another's no longer: it was parted from it, or erased."""
+        into = self._into.pop(patient, patient)
+        self._others.get(into, set()).discard(patient)
+        yield from ((_KIND, one) for one in (into, *self._family(patient)))
+
+    def _family(self, patient: str) -> list[str]:
+        """A patient and all whose records go on as theirs."""
+        found = [patient]
+        for one in found:
+            found += sorted(self._others.get(one, set()).difference(found))
+        return found
+
+    def _line(self, patient: str) -> list[str]:
+        """A patient and all as whom their record goes on, one after the other."""
+        found = [patient]
+        while (into := self._into.get(found[-1])) is not None and into not in found:
+            found.append(into)
+        return found
 
     def obstacles(self, person: Person) -> tuple[Obstacle, ...]:
         ties = self._ties.get(person[1], _Ties())
@@ -127,8 +168,13 @@ class Erasing(erasing.Erasing):
         found = (
             ("open dispensings", ties.dispensings), ("open recalls of what they got", recalls),
             ("open encounters", ties.encounters), ("unsigned notes", {note for _, note in ties.notes}),
+            ("others that go on as them", self._others.get(person[1], set())),
         )  # fmt: skip
-        kept = (("records of their care", ties.cared), ("account of disclosures", ties.disclosed))
+        line = [self._ties.get(one, _Ties()) for one in self._line(person[1])]
+        kept = (
+            ("records of their care", _last(one.cared for one in line)),
+            ("account of disclosures", _last(one.disclosed for one in line)),
+        )
         return (
             *(Obstacle(what=what, which=some(ids)) for what, ids in found if ids),
             *(Obstacle(what=what, last=last) for what, last in kept if last is not None),
@@ -137,3 +183,7 @@ class Erasing(erasing.Erasing):
 
 def _later(one: date | None, other: date) -> date:
     return other if one is None else max(one, other)
+
+
+def _last(days: Iterable[date | None]) -> date | None:
+    return max((day for day in days if day is not None), default=None)

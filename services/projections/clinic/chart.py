@@ -345,6 +345,11 @@ def _dispensing(event: Recorded, rows: Rows) -> None:
         )  # fmt: skip
         return
     row = _row(event, rows)
+    if row is None and isinstance(data, MedicationDispensed):  # nobody had requested it
+        row = _state(
+            event, rows, _keys(data)[0], "dispensed", prescription=data.prescription, check=data.check, alerts=[],
+            overrides=[],
+        )  # fmt: skip
     if row is None:
         return
     facts = row["facts"]

@@ -29,7 +29,8 @@ from shared.projection import Key, Rows, Table
 class ClinicDispensings(ClinicProjection):
     """`dispensings` has a row for each: requested, verified, dispensed, refused, unpicked. Of its goods `asked` less
     `short` were set aside, `remaining` still are, out of `lots`; `issued` left inventory, `unrecorded` of it beyond its
-    ledger. Quantities are in the item's base unit. It is unpicked after `due_at`.
+    ledger. Quantities are in the item's base unit. It is unpicked after `due_at`. What was handed over although nobody
+    had requested it has no `requested_at`.
 
     Alerts are sealed: those of `check_content`, what stood when it was last checked, and of `alerts`, less those of
     `answered`, are open; only who may read them can say which (services/queries/clinic/dispensing.py).
@@ -80,19 +81,9 @@ class ClinicDispensings(ClinicProjection):
     def apply(self, event: Recorded, rows: Rows) -> None:
         match event.data:
             case DispensingRequested() as data:
-                rows.put(
-                    "dispensings",
-                    (data.dispensing,),
-                    {
-                        "patient": data.patient, "prescription": data.prescription, "item": data.item,
-                        "location": data.location, "quantity": data.quantity, "days_supply": data.days_supply,
-                        "prescriber": data.prescriber, "state": "requested", "check_content": data.check, "alerts": [],
-                        "answered": [], "asked": None, "short": None, "remaining": 0, "lots": [], "answered_at": None,
-                        "freed_at": None, "issued": 0, "unrecorded": 0, "requested_at": data.occurred_at,
-                        "requested_by": event.envelope.authid, "due_at": data.due_at,
-                        "expires_after": data.expires_after, "verified_at": None, "verified_by": None,
-                        "ended_at": None, "recorded_at": event.recorded_at,
-                    },
+                _begin(
+                    event, rows, prescriber=data.prescriber, requested_at=data.occurred_at,
+                    requested_by=event.envelope.authid, due_at=data.due_at, expires_after=data.expires_after,
                 )  # fmt: skip
             case MedicationAdministered() | ImmunizationGiven() as data:
                 if data.item is not None and getattr(data, "imported_from", None) is None:
@@ -109,7 +100,26 @@ class ClinicDispensings(ClinicProjection):
                 _step(event, rows)
 
 
+def _begin(event: Recorded, rows: Rows, **requested: Any) -> None:
+    """A row; `requested` is what is known of one that somebody requested."""
+    data: Any = event.data
+    rows.put(
+        "dispensings",
+        (data.dispensing,),
+        {
+            "patient": data.patient, "prescription": data.prescription, "item": data.item, "location": data.location,
+            "quantity": data.quantity, "days_supply": data.days_supply, "prescriber": None, "state": "requested",
+            "check_content": data.check, "alerts": [], "answered": [], "asked": None, "short": None, "remaining": 0,
+            "lots": [], "answered_at": None, "freed_at": None, "issued": 0, "unrecorded": 0, "requested_at": None,
+            "requested_by": None, "due_at": None, "expires_after": None, "verified_at": None, "verified_by": None,
+            "ended_at": None, "recorded_at": event.recorded_at, **requested,
+        },
+    )  # fmt: skip
+
+
 def _step(event: Recorded, rows: Rows) -> None:
+    if isinstance(event.data, MedicationDispensed) and rows.get("dispensings", (event.data.dispensing,)) is None:
+        _begin(event, rows)
     row = rows.get("dispensings", (event.data.dispensing,))
     if row is None:
         return

@@ -159,6 +159,9 @@ def _dispensed(event: Recorded, rows: Rows) -> None:
     data: Any = event.data
     key = ("dispensing", data.dispensing)
     row = rows.get("clinic_given", key)
+    if row is None and isinstance(data, MedicationDispensed):  # nobody had requested it
+        _begin(event, rows, key, "given", ())
+        row = rows.get("clinic_given", key)
     if row is None:
         return
     match data:

@@ -125,7 +125,7 @@ def _entry(
             said += [f"[{one['author']} added] {texts.get(one['text'], Closed.SEALED)}" for one in facts["amendments"]]
             said.append(facts.get("attested_by") and f"attested by {facts['attested_by']}")
         case "dispensing":
-            medicine = orders.get(facts["prescription"], facts["item"])
+            medicine = orders.get(facts.get("prescription", ""), facts["item"])
             lots = ", ".join(f"lot {line['lot']}" for line in facts.get("lots", ()))
             said = [f"{facts['quantity']:,} {medicine}", lots, *said]
             check = facts.get("check") and texts.get(facts["check"], Closed.SEALED)

@@ -81,7 +81,7 @@ _QUEUE: Final = Question(
     LEFT JOIN chart_entries rx
         ON (rx.patient, rx.kind, rx.within, rx.id) = (d.patient, 'prescription', '', d.prescription)
     WHERE $1 OR {WAITS} IS NOT NULL
-    ORDER BY {WAITS} IS NULL, d.due_at < $2 DESC, since, d.dispensing""",  # noqa: S608  # made of constants
+    ORDER BY {WAITS} IS NULL, coalesce(d.due_at < $2, false) DESC, since, d.dispensing""",  # noqa: S608  # made of constants
     "No medicine is on its way.",
 )  # fmt: skip
 

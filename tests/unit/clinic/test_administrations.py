@@ -29,7 +29,7 @@ from services.clinic.contract import (
     StockDrawn,
 )
 from services.inventory.contract import RecallScope
-from tests.support.clinic import measured
+from tests.support.clinic import measured, visit
 from tests.support.dispensings import kinds
 from tests.support.pharmacy import PHARMACY, amoxicillin_500, entry, given, ibuprofen_400, noted
 from tests.support.sentences import NOW
@@ -104,6 +104,16 @@ def test_what_may_not_be_given_is_refused_and_recorded_if_it_was(history: Any, c
     late = type(command)(**{name: getattr(command, name) for name in command.__slots__} | {"fact": True})
     event = there.when(late).event
     assert code in event.breaches
+
+
+@pytest.mark.parametrize(
+    ("history", "encounter", "code"), [((), "e-2", E.UNKNOWN_ENCOUNTER), ((visit,), "e-1", E.WRONG_PATIENT)]
+)
+def test_what_is_given_is_given_in_an_encounter_of_the_patient_s(history: Any, encounter: str, code: E) -> None:
+    for give in (given_now, vaccinated):
+        there = given(*WARD, *history)
+        there.when(give(encounter=encounter)).then_rejected(code)
+        assert there.when(give(encounter=encounter, fact=True)).event.breaches == (code,)
 
 
 def test_what_is_reported_late_is_a_fact() -> None:

@@ -17,6 +17,7 @@ from services.clinic.contract import (
     ChangeLicence,
     Claim,
     ClinicError,
+    Dispense,
     DispensingRechecked,
     DispensingRefused,
     DispensingRequested,
@@ -40,6 +41,7 @@ from services.clinic.contract import (
     Role,
     StopPrescription,
     UnpickDispensing,
+    Unrequested,
     clinic,
 )
 from services.inventory.contract import RecallScope
@@ -403,6 +405,86 @@ def test_a_fact_says_which_lots_they_were_or_those_that_were_set_aside_are_meant
         MedicationDispensed, quantity=5, breaches=(E.NOT_RESERVED, E.NOT_VERIFIED)
     )
     given(*PHARMACY, request()).when(hand_over(fact=True)).then(MedicationDispensed, lots=(), quantity=21)
+
+
+def unrequested(id: str = "d", patient: str = "ben", prescription: str | None = "rx", **more: Any) -> Dispense:
+    """Handed over while the network was down: nobody had requested it."""
+    facts = {"item": "amox", "location": "cupboard", "days_supply": 7, "prescription": prescription}
+    return hand_over(id, patient, **{"fact": True, "lines": (lot(),), "unrequested": Unrequested(**facts)} | more)
+
+
+NOBODY_LOOKED = (E.UNKNOWN_DISPENSING, E.NOT_RESERVED, E.NOT_VERIFIED)
+
+
+def test_a_hand_over_that_nobody_requested_is_recorded_as_a_fact_that_says_what_it_was() -> None:
+    told = given(*PHARMACY).when(unrequested(), actor="tam")
+    made = told.then(
+        MedicationDispensed, prescription="rx", item="amox", location="cupboard", quantity=21, days_supply=7,
+        lots=[{"lot": "L1"}], breaches=NOBODY_LOOKED,
+    )  # fmt: skip
+    assert kinds(told.event.check) == []
+    made.when(unrequested()).then_nothing()
+    made.when(hand_over()).then_nothing()
+    other = Unrequested(item="ibu", location="cupboard", days_supply=7)
+    made.when(unrequested(unrequested=other)).then_rejected(E.ALREADY_EXISTS)
+    made.when(unrequested(lines=(lot(quantity=20),))).then_rejected(E.ALREADY_EXISTS)
+    made.when(unrequested(patient="ada")).then_rejected(E.WRONG_PATIENT)
+    made.when(request()).then_rejected(E.ALREADY_EXISTS)
+    made.when(verify()).then_rejected(E.DISPENSING_OVER)
+    made.when(refuse()).then_rejected(E.DISPENSING_OVER)
+    made.when(RecheckDispensing(dispensing="d", patient="ben")).then_nothing()
+    made.when(NoteIssued(dispensing="d", movement=3, quantity=21)).then(GoodsIssued)
+    made.when(ReturnMedicine(dispensing="d", patient="ben", quantity=21, reason="?")).then(MedicineReturned)
+    made.when(ResolveDispensing(dispensing="d", patient="ben", note="?"), actor="lind").then(DispensingResolved)
+
+
+def test_what_nobody_requested_is_no_authority_and_not_recorded_without_a_word_of_what_it_was() -> None:
+    given(*PHARMACY).when(unrequested(fact=False)).then_rejected(E.UNKNOWN_DISPENSING)
+    given(*PHARMACY).when(hand_over(fact=True)).then_rejected(E.UNKNOWN_DISPENSING)
+    given(*PHARMACY).when(unrequested(lines=())).then_rejected(E.UNKNOWN_DISPENSING)
+    late = unrequested(fact=False, occurred_at=NOW - timedelta(hours=2))
+    given(*PHARMACY, now=NOW - timedelta(hours=3)).when(late, now=NOW).then(MedicationDispensed)
+
+
+@pytest.mark.parametrize(
+    ("history", "command", "code"),
+    [
+        (PHARMACY, unrequested(prescription=None), E.UNKNOWN_PRESCRIPTION),
+        (PHARMACY, unrequested(prescription="paper"), E.UNKNOWN_PRESCRIPTION),
+        ((*PHARMACY, prescribed("rx2")), unrequested(prescription="rx2"), E.PRESCRIPTION_NOT_SIGNED),
+        ((*PHARMACY, STOP), unrequested(), E.PRESCRIPTION_STOPPED),
+        (PHARMACY, unrequested(patient="ada"), E.WRONG_PATIENT),
+        (PHARMACY, unrequested(patient="ada"), E.ALERT_OPEN),
+        ((*PHARMACY, allot("d0", 1)), unrequested(), E.BEYOND_ORDER),
+        ((*PHARMACY, claim("d0")), unrequested(), E.DUPLICATE),
+        ((*PHARMACY, recall("L1")), unrequested(), E.RECALLED),
+        (PHARMACY, unrequested(lines=(lot(day=date(2026, 11, 22)),)), E.EXPIRED),
+        (PHARMACY, unrequested(label_printed=False), E.NOT_LABELLED),
+        (
+            PHARMACY,
+            unrequested(unrequested=Unrequested(item="new", location="cupboard", days_supply=7)),
+            E.UNKNOWN_ITEM,
+        ),
+        (
+            PHARMACY,
+            unrequested(unrequested=Unrequested(item="ibu", location="cupboard", days_supply=7, prescription="rx")),
+            E.WRONG_MEDICINE,
+        ),
+        (
+            (*PHARMACY, MergePatients(patient="ben", into="ada", reason="One person.")),
+            unrequested(),
+            E.PATIENT_MERGED,
+        ),
+    ],
+)
+def test_what_a_hand_over_broke_that_nobody_requested_is_named(history: Any, command: Any, code: E) -> None:
+    event = given(*history).when(command).event
+    assert code in event.breaches and E.UNKNOWN_DISPENSING in event.breaches
+
+
+def test_what_was_requested_is_not_handed_over_as_something_else() -> None:
+    given(*VERIFIED).when(unrequested(fact=False, lines=())).then(MedicationDispensed, breaches=())
+    given(*VERIFIED).when(unrequested(prescription=None)).then_rejected(E.ALREADY_EXISTS)
 
 
 # -- coming to nothing, and coming back -------------------------------------------------------------------------------

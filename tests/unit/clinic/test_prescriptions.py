@@ -22,7 +22,7 @@ from services.clinic.contract import (
     SupplyAllotted,
     SupplyReturned,
 )
-from tests.support.clinic import CLINIC, measured, rxnorm
+from tests.support.clinic import CLINIC, measured, rxnorm, visit
 from tests.support.pharmacy import PHARMACY, allot, given, order, prescribed, sam, signed
 from tests.support.sentences import NOW, erase
 
@@ -36,6 +36,21 @@ def test_a_clinician_and_a_trainee_order_and_nobody_else() -> None:
     for actor in ("lind", "rui"):
         given(*STAFFED).when(prescribed(), actor=actor).then_rejected(E.WRONG_ROLE)
     given(*STAFFED).when(prescribed(), actor="nobody").then_rejected(E.UNKNOWN_PRACTITIONER)
+
+
+def test_an_order_is_of_an_encounter_of_its_patient_s_or_of_none() -> None:
+    of = {"encounter": "e-1", "patient": "ada"}
+    given(*STAFFED).when(prescribed(**of)).then_rejected(E.UNKNOWN_ENCOUNTER)
+    there = given(*STAFFED, visit)
+    there.when(prescribed(**of)).then(MedicationPrescribed, encounter="e-1")
+    there.when(prescribed(encounter="e-1")).then_rejected(E.WRONG_PATIENT)
+    given(*STAFFED).when(prescribed(**of, imported_from="County")).then(MedicationPrescribed, encounter="e-1")
+    merged = (
+        MergePatients(patient="ada", into="ben", reason="One."),
+        NoteMerge(patient="ben", other="ada", merged=True),
+    )
+    one = given(*STAFFED, visit, *merged)
+    one.when(prescribed(encounter="e-1")).then(MedicationPrescribed)
 
 
 def test_an_order_is_placed_once_and_says_the_same_when_it_is_repeated() -> None:

@@ -14,7 +14,7 @@ from services.clinic.contract import (
     ReferralMade,
 )
 from services.clinic.contract.referral import Referral
-from tests.support.clinic import CLINIC, given, gone
+from tests.support.clinic import CLINIC, given, gone, visit
 
 E = ClinicError
 heart = MakeReferral(referral="r-1", patient="ada", content=Referral(to="Dr Imani"), due_on=date(2026, 12, 1))
@@ -29,6 +29,13 @@ def test_a_referral_is_made_once() -> None:
         replace(heart, encounter="e-1"),
     ):  # fmt: skip
         made.when(other, actor="osei").then_rejected(E.ALREADY_EXISTS, referral="r-1")
+
+
+def test_a_referral_is_of_an_encounter_of_its_patient_s_or_of_none() -> None:
+    of = replace(heart, encounter="e-1")
+    given(*CLINIC).when(of, actor="osei").then_rejected(E.UNKNOWN_ENCOUNTER)
+    given(*CLINIC, visit).when(of, actor="osei").then(ReferralMade, encounter="e-1")
+    given(*CLINIC, visit).when(replace(of, patient="ben"), actor="osei").then_rejected(E.WRONG_PATIENT)
 
 
 def test_a_referral_is_closed_once() -> None:

@@ -162,6 +162,20 @@ class Medicines(RuleBasedStateMachine):
         if event is not None:
             self.rightly(event.data, verified, labelled)
 
+    @rule(patient=whom, item=what, lot=lots, quantity=st.integers(1, 30), number=st.none() | numbers)
+    def unrequested(self, patient: str, item: str, lot: str, quantity: int, number: int | None) -> None:
+        """Handed over although nobody requested it, on any order, or on none."""
+        orders, day = self.ward.clinic.of(MedicationPrescribed), {"date": DAYS[lot]} if DAYS[lot] else {}
+        rx = orders[number % len(orders)].prescription if orders and number is not None else None
+        event = self.attempt(
+            "Dispense", dispensing=self.new("u"), patient=patient, content={"recipient": patient}, label_printed=True,
+            fact=True, lines=[{"lot": lot, "quantity": quantity, **day}],
+            unrequested={"item": item, "location": PLACE, "days_supply": 7, "prescription": rx},
+        )  # fmt: skip
+        assert event is not None, "it has happened, and was not recorded"
+        assert E.UNKNOWN_DISPENSING in event.data.breaches
+        self.rightly(event.data, False, True)
+
     def rightly(self, handed: MedicationDispensed, verified: bool, labelled: bool) -> None:
         """Nothing is handed over with an unanswered alert, unlabelled, unverified or from a lot that was recalled by
         then, but as a fact that says so."""
@@ -333,6 +347,12 @@ def agrees(ward: Infirmary) -> None:
             assert allotted == requested.quantity and claimed, id
         if state.stage is Stage.DISPENSED:
             assert allotted == state.quantity and claimed, id
+    for handed in ward.clinic.of(MedicationDispensed):
+        if handed.unrequested is not None:
+            assert handed.dispensing in ward.clinic.state("medication", handed.patient).fills
+            if handed.prescription is not None:
+                allotted = ward.clinic.state("prescription", handed.prescription).allotted
+                assert allotted[handed.dispensing] == handed.quantity
     what_left_is_what_was_given(ward)
     nothing_leaks(ward)
     memory_is_bounded(ward, dispensings)

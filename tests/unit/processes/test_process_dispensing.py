@@ -13,7 +13,7 @@ from services.clinic.processes import Dispensing
 from services.inventory.contract import StockIssued, StockReserved
 from shared.errors import Rejected
 from tests.support.following import ids, replay
-from tests.support.infirmary import MARKERS, PATIENTS, PENICILLIN, Infirmary
+from tests.support.infirmary import MARKERS, PATIENTS, PENICILLIN, PLACE, Infirmary
 
 ADA, BEN = PATIENTS
 
@@ -166,6 +166,33 @@ def test_what_was_handed_over_after_it_was_refused_counts_and_leaves_stock(ward:
     assert ward.clinic.state("prescription", "rx-d").allotted == {"d": 20}
     assert "d" in ward.clinic.state("medication", BEN).fills
     assert ward.dispensing("d").movements and not ward.unresolved()
+
+
+def unrequested(ward: Infirmary, prescription: str | None, item: str = "amox") -> None:
+    what = {"item": item, "location": PLACE, "days_supply": 7, "prescription": prescription}
+    lines = [{"lot": "A", "quantity": 20, "date": "2027-06-30"}]
+    ward.hand_over("d", BEN, fact=True, lines=lines, unrequested=what)
+    ward.settle()
+
+
+def test_what_was_handed_over_and_never_requested_counts_and_leaves_stock(ward: Infirmary) -> None:
+    ward.order("rx-d", BEN)
+    unrequested(ward, "rx-d")
+    assert ward.on_hand() == 80 and ward.dispensing("d").movements
+    assert ward.clinic.state("prescription", "rx-d").allotted == {"d": 20}
+    assert "d" in ward.clinic.state("medication", BEN).fills
+    assert ward.dispensing("d").review and not ward.unresolved()
+
+
+def test_what_was_handed_over_on_no_order_leaves_stock_and_counts_as_a_fill(ward: Infirmary) -> None:
+    unrequested(ward, None)
+    assert ward.on_hand() == 80 and "d" in ward.clinic.state("medication", BEN).fills and not ward.unresolved()
+
+
+def test_what_was_handed_over_of_what_nobody_knows_waits_for_somebody(ward: Infirmary) -> None:
+    unrequested(ward, "paper", item="unheard-of")
+    assert ward.dispensing("d").review
+    assert [one.command for one in ward.unresolved()] == ["IssueStock"]
 
 
 def test_a_hand_over_that_is_reported_late_leaves_stock_when_it_happened(ward: Infirmary) -> None:

@@ -481,6 +481,42 @@ def test_what_came_to_nothing_or_was_never_given_ties_nobody() -> None:
     assert "open recalls of what they got" not in needed(ward, ada)
 
 
+def test_those_who_go_on_as_a_patient_are_erased_first_or_parted_and_care_of_either_keeps_both() -> None:
+    ward, (ada, ben), kept = Infirmary().furnish(), PATIENTS, "records of their care"
+    both = {"patient": ben, "into": ada, "reason": "twice"}
+    erasing = Follower(ward.clinic, OfPatients(TERMS))
+    for patient in PATIENTS:
+        ask(ward.clinic, patient, "patient")
+    ward.clinic.do("MergePatients", **both)
+    erasing.settle()
+    assert told(ward.clinic, ada, "patient") == ["others that go on as them"]
+    assert needed(ward, ada) == {"others that go on as them": {ben}} and needed(ward, ben) == {}
+    ward.stock("amox", 10, "A")
+    ward.administer("g", ada)
+    erasing.settle()
+    assert told(ward.clinic, ben, "patient") == [kept], "it is the record of one person"
+    ward.clinic.do("UnmergePatients", **both)
+    erasing.settle()
+    assert (told(ward.clinic, ada, "patient"), told(ward.clinic, ben, "patient")) == ([kept], [])
+
+
+def test_that_the_last_record_is_erased_that_goes_on_as_a_patients_is_noted_for_them() -> None:
+    ward, (ada, ben) = Infirmary().furnish(), PATIENTS
+    erasing = Follower(ward.clinic, OfPatients(TERMS))
+    ward.clinic.do("MergePatients", patient=ben, into=ada, reason="twice")
+    for patient in PATIENTS:
+        ask(ward.clinic, patient, "patient")
+    erasing.settle()
+    assert told(ward.clinic, ada, "patient") == ["others that go on as them"]
+    ward.clinic.do("ApproveErasure", kind="patient", person=ben, actor="kim")
+    erasing.settle()
+    ward.now += timedelta(days=31)
+    erasing.carry_out(erasing.manager.due(ward.now))
+    erasing.catch_up()
+    last = erasing.steps[-1].command
+    assert (type(last).__name__, last.person, last.obstacles) == ("NoteObstacles", ada, ())
+
+
 def test_an_unsigned_note_an_open_encounter_and_a_disclosure_tie_a_patient() -> None:
     erasing, at = OfPatients(TERMS), datetime(2026, 11, 20, tzinfo=UTC)
     of: dict[str, Any] = {"patient": "p", "occurred_at": at}

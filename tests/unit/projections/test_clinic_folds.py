@@ -175,6 +175,20 @@ def test_the_lots_that_were_handed_over_take_the_place_of_those_that_were_verifi
     assert cut(ClinicGiven(), surgery, "state", "returned", of="clinic_given") == [("given", 4)]
 
 
+def test_what_was_handed_over_and_never_requested_is_shown_as_what_was(surgery: Surgery) -> None:
+    what: dict[str, Any] = {"item": "amoxicillin", "location": "store", "days_supply": 7}
+    surgery.now_is(
+        c.MedicationDispensed, dispensing="d1", patient="ada", prescription=None, **what, quantity=21,
+        lots=(lot("A", 21),), content=c.Handed(recipient="Ada"), label_printed=True, fact=True,
+        unrequested=c.Unrequested(**what), check=c.Check(), breaches=(c.ClinicError.UNKNOWN_DISPENSING,),
+    )  # fmt: skip
+    surgery.now_is(c.GoodsIssued, dispensing="d1", movement=4, quantity=21)
+    assert cut(ClinicDispensings(), surgery, "state", "issued", "requested_at") == [("dispensed", 21, None)]
+    assert cut(ClinicGiven(), surgery, "state", "quantity", of="clinic_given") == [("given", 21)]
+    assert cut(ClinicGiven(), surgery, "lot_form", "quantity", of="clinic_given_lots") == [("A", 21)]
+    assert entry(surgery, "dispensing", "d1")["status"] == "dispensed"
+
+
 def test_what_was_handed_over_out_of_nobody_knows_which_lot_is_stock_of_unknown_lot(surgery: Surgery) -> None:
     surgery.dispense(surgery.request("d1", "ada"), fact=True)
     assert cut(ClinicGiven(), surgery, "lot_form", "quantity", of="clinic_given_lots") == [("", 21)]
