@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -134,9 +135,21 @@ def _key(line: LotLine) -> tuple[str, date | None, str | None]:
 
 def _without(lots: tuple[LotLine, ...], taken: Iterable[LotLine]) -> tuple[LotLine, ...]:
     """What is left of lots once others are taken from them."""
-    gone = {_key(line): line.quantity for line in taken}
-    left = [(line, line.quantity - gone.get(_key(line), 0)) for line in lots]
-    return tuple(replace(line, quantity=quantity) for line, quantity in left if quantity > 0)
+    gone, left = _sums(taken), []
+    for line in lots:
+        used = min(line.quantity, gone[_key(line)])
+        gone[_key(line)] -= used
+        if line.quantity > used:
+            left.append(replace(line, quantity=line.quantity - used))
+    return tuple(left)
+
+
+def _sums(lots: Iterable[LotLine]) -> Counter[tuple[str, date | None, str | None]]:
+    """How much of each lot there is, in however many lines."""
+    sums: Counter[tuple[str, date | None, str | None]] = Counter()
+    for line in lots:
+        sums[_key(line)] += line.quantity
+    return sums
 
 
 def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
@@ -613,7 +626,7 @@ def _in_all(lots: Iterable[LotLine]) -> int:
 
 
 def _alike(one: Iterable[LotLine], other: Iterable[LotLine]) -> bool:
-    return {_key(line): line.quantity for line in one} == {_key(line): line.quantity for line in other}
+    return _sums(one) == _sums(other)
 
 
 def _open_still(dispensing: Dispensing, id: str) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from services.clinic.contract.base import (
     Amount,
@@ -38,6 +38,7 @@ from services.clinic.contract.base import (
     value,
 )
 from services.clinic.contract.prescription import Days
+from services.inventory.contract import lot_form
 from shared.personal import PersonalValue, Sealed
 
 
@@ -97,6 +98,20 @@ class LotLine:
 
 
 _Lots = Annotated[tuple[LotLine, ...], Field(max_length=40)]
+
+
+def _each_once(lots: tuple[LotLine, ...]) -> tuple[LotLine, ...]:
+    seen = set()
+    for line in lots:
+        key = (lot_form(line.lot), line.date, line.owner)
+        if key in seen:
+            raise ValueError(f"lot {line.lot} is in it twice; add up what is of one lot, date and owner")
+        seen.add(key)
+    return lots
+
+
+_Given = Annotated[_Lots, AfterValidator(_each_once)]
+"""Lots as somebody says them, each once."""
 
 
 @event(category="dispensing")
@@ -346,7 +361,7 @@ class Dispense:
     patient: Id
     content: Handed
     label_printed: bool
-    lines: _Lots = ()
+    lines: _Given = ()
     fact: bool = False
     unrequested: Unrequested | None = None
     occurred_at: Moment | None = None

@@ -371,6 +371,19 @@ def test_what_may_not_be_handed_over_is_refused_and_recorded_if_it_was(history: 
         assert code in event.breaches
 
 
+def test_a_lot_that_is_named_twice_is_no_more_than_was_set_aside() -> None:
+    twice = [{"lot": one, "quantity": 21, "date": "2027-06-30"} for one in ("L1", "l 1")]
+    fields = {"dispensing": "d", "patient": "ben", "content": {"recipient": "Ben"}, "label_printed": True}
+    with pytest.raises(Invalid, match="l 1 is in it twice"):
+        clinic.parse("Dispense", {**fields, "lines": twice})
+    clinic.parse("Dispense", {**fields, "lines": [twice[0], {**twice[1], "date": "2027-07-31"}]})
+    halves = (lot(quantity=10), lot(quantity=11))
+    there = given(*PHARMACY, request(), allot(), claim(), set_aside("d", *halves), verify())
+    there.when(hand_over(lines=(lot(),))).then(MedicationDispensed, quantity=21, breaches=())
+    gone = there.when(NoteFreed(dispensing="d", lots=(lot(quantity=6), lot(quantity=6)))).then(GoodsFreed, remaining=9)
+    gone.when(hand_over()).then_rejected(E.NOT_RESERVED)
+
+
 def test_goods_that_would_end_before_the_supply_does_are_not_handed_over() -> None:
     there = given(*PHARMACY, request(), allot(), claim(), set_aside("d", lot(day=date(2026, 11, 30))), verify())
     there.when(hand_over(), now=at(9, 0, 24)).then(MedicationDispensed)

@@ -166,6 +166,13 @@ def test_a_dispensing_says_what_is_set_aside_and_what_was_taken_away_again(surge
     assert cut(ClinicDispensings(), surgery, "state", "issued", "remaining") == [("dispensed", 21, 0)]
 
 
+def test_of_a_lot_in_two_lines_both_are_taken_away(surgery: Surgery) -> None:
+    surgery.request("d1", "ada")
+    surgery.set_aside("d1", lot("A", 15), lot("a", 6))
+    surgery.now_is(c.GoodsFreed, dispensing="d1", lots=(lot("A", 10), lot("A", 10)), remaining=1)
+    assert [line["quantity"] for line in cut(ClinicDispensings(), surgery, "lots")[0]] == [1]
+
+
 def test_the_lots_that_were_handed_over_take_the_place_of_those_that_were_verified(surgery: Surgery) -> None:
     asked = surgery.request("d1", "ada")
     surgery.verify(asked, lot("A", 20), lot("B", 1))
