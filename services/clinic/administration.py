@@ -166,6 +166,7 @@ def _give(
     if isinstance(command, GiveImmunization) and command.imported_from is not None:
         return ImmunizationGiven(**fields)
     fact = command.fact or is_late(command.occurred_at, context)
+    moment = at if fact else context.now  # what has happened is judged by its own moment, who may do it by now
     act = _act(command)
     faults = Faults()
     faults.ask(itself, patient, command.patient)
@@ -182,8 +183,7 @@ def _give(
             what = f"what would be given as {command.administration}"
             faults.add(alert_open(what, len(check.alerts), administration=command.administration))
         else:
-            faults.ask(licensed, context, _ANSWERERS, "answer for an alert", at)
-    moment = at if fact else context.now
+            faults.ask(licensed, context, _ANSWERERS, "answer for an alert", moment)
     recalled = recalls_of(formulary, [(act.lot, act.expires)], moment)
     if recalled:
         faults.of(

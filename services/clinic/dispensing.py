@@ -226,9 +226,9 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
             there = command.content in _noted(dispensing, context)
             return None if dispensing.over or there else AlertNoted(**fields)
         case OverrideAlert():
-            return _override(command, dispensing, context, at, fields)
+            return _override(command, dispensing, context, fields)
         case VerifyDispensing():
-            return _verify(command, dispensing, context, at, fields)
+            return _verify(command, dispensing, context, fields)
         case Dispense():
             return _dispense(command, dispensing, context, at, fields)
         case RefuseDispensing():
@@ -367,9 +367,9 @@ def _unanswered(dispensing: Dispensing, context: Context) -> list[Alert]:
 
 
 def _override(
-    command: OverrideAlert, dispensing: Dispensing, context: Context, at: datetime, fields: dict[str, object]
+    command: OverrideAlert, dispensing: Dispensing, context: Context, fields: dict[str, object]
 ) -> AlertOverridden:
-    role = licensed(context, _ANSWERERS, "answer for an alert", at)
+    role = licensed(context, _ANSWERERS, "answer for an alert", context.now)
     _open_still(dispensing, command.dispensing)
     stand = tuple(one for one in _unanswered(dispensing, context) if one.kind is command.content.alert)
     if not stand:
@@ -449,14 +449,14 @@ def _of_claims(faults: Faults, requested: DispensingRequested, context: Context)
 
 
 def _verify(
-    command: VerifyDispensing, dispensing: Dispensing, context: Context, at: datetime, fields: dict[str, object]
+    command: VerifyDispensing, dispensing: Dispensing, context: Context, fields: dict[str, object]
 ) -> DispensingVerified | None:
     if dispensing.stage is Stage.VERIFIED:
         return None
     id, requested = command.dispensing, dispensing.requested
     own = requested is not None and context.actor == requested.prescriber
     roles = (Role.PHARMACIST, Role.CLINICIAN) if own else (Role.PHARMACIST,)
-    role = licensed(context, roles, "verify a dispensing that another prescribed", at)
+    role = licensed(context, roles, "verify a dispensing that another prescribed", context.now)
     _open_still(dispensing, id)
     assert requested is not None
     faults, formulary = Faults(), context.read("formulary", requested.item)

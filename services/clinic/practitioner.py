@@ -103,7 +103,11 @@ def in_role(context: Context, roles: Iterable[Role], what: str) -> Role:
 
 
 def licensed(context: Context, roles: Iterable[Role], what: str, at: datetime) -> Role:
-    """As `in_role`, and with a licence that is valid on the day. Refuses who has none."""
+    """As `in_role`, and with a licence that is valid on the day. Refuses who has none.
+
+    Whoever acts needs it now (`context.now`): a command that says it was yesterday gives no authority that is over. Of
+    what has happened it is asked at its own moment.
+    """
     role = in_role(context, roles, what)
     licence = acting(context).licence
     if licence is None or not valid_on(licence, at.date()):

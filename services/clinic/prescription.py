@@ -83,7 +83,7 @@ def decide(command: PrescriptionCommand, prescription: Prescription, context: Co
     match command:
         case SignPrescription():
             known(context.read("patient", command.patient), command.patient, context)
-            return _sign(command, prescription, prescribed, context, at, fields)
+            return _sign(command, prescription, prescribed, context, fields)
         case StopPrescription():
             known(context.read("patient", command.patient), command.patient, context)
             in_role(context, (Role.CLINICIAN, Role.PHARMACIST, Role.TRAINEE), "stop an order")
@@ -127,11 +127,11 @@ def _prescribe(
 
 def _sign(
     command: SignPrescription, prescription: Prescription, prescribed: MedicationPrescribed, context: Context,
-    at: datetime, fields: dict[str, object],
+    fields: dict[str, object],
 ) -> PrescriptionSigned | None:  # fmt: skip
     if prescribed.patient != command.patient:
         raise _of_another(command)
-    licensed(context, (Role.CLINICIAN,), "sign an order", at)
+    licensed(context, (Role.CLINICIAN,), "sign an order", context.now)
     _ordered_here(prescribed)
     if prescription.signed is not None:
         if prescription.signed.signed_by == context.actor:

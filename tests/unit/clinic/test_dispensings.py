@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -177,6 +178,17 @@ def test_a_licence_that_is_over_answers_for_nothing() -> None:
     there = given(*ADA, old, none, request(patient="ada"))
     for actor in ("old", "none"):
         there.when(override("allergy", patient="ada"), actor=actor).then_rejected(E.NOT_LICENSED)
+
+
+def test_a_licence_that_is_over_is_not_made_valid_by_an_earlier_moment() -> None:
+    yesterday = NOW - timedelta(days=1)
+    old = practitioner("old", Role.PHARMACIST, Role.CLINICIAN, until=date(2026, 11, 19))
+    there = given(*ADA, old, request(patient="ada"))
+    answer = replace(override("allergy", patient="ada"), occurred_at=yesterday)
+    there.when(answer, actor="old").then_rejected(E.NOT_LICENSED)
+    given(*READY, old).when(replace(verify(), occurred_at=yesterday), actor="old").then_rejected(E.NOT_LICENSED)
+    unsigned = given(*PHARMACY, old, prescribed("rx2"))
+    unsigned.when(signed("rx2", occurred_at=yesterday), actor="old").then_rejected(E.NOT_LICENSED)
 
 
 def test_only_alerts_that_stand_are_answered_for() -> None:
