@@ -33,7 +33,7 @@ from services.clinic.encounter import in_encounter
 from services.clinic.faults import Faults
 from services.clinic.formulary import Formulary, dispensable, recalls_of, same_medicine
 from services.clinic.patient import itself, known
-from services.clinic.practitioner import in_role, licensed
+from services.clinic.practitioner import imports, in_role, licensed
 from services.clinic.refusals import rejected, waits, when
 from services.clinic.terminology import units
 from services.inventory.contract import lot_form
@@ -151,6 +151,9 @@ class _Act:
 def _give(
     command: AdministerMedication | GiveImmunization, administration: Administration, context: Context, at: datetime
 ) -> MedicationAdministered | ImmunizationGiven | None:
+    elsewhere = isinstance(command, GiveImmunization) and command.imported_from is not None
+    if elsewhere:
+        imports(context)
     fields = dict(fields_of(command)) | {"occurred_at": at}
     made = MedicationAdministered if isinstance(command, AdministerMedication) else ImmunizationGiven
     if administration.given is not None:
@@ -163,7 +166,7 @@ def _give(
         )  # fmt: skip
     patient = context.read("patient", command.patient)
     known(patient, command.patient, context)
-    if isinstance(command, GiveImmunization) and command.imported_from is not None:
+    if elsewhere:
         return ImmunizationGiven(**fields)
     fact = command.fact or is_late(command.occurred_at, context)
     moment = at if fact else context.now  # what has happened is judged by its own moment, who may do it by now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -71,6 +71,11 @@ pharmacy guidance quotes them: no later than the maker's date, and one year from
 
 HANDLERS: Final = (Role.PHARMACIST, Role.CLINICIAN, Role.TRAINEE)
 _ANSWERERS: Final = (Role.PHARMACIST, Role.CLINICIAN)
+_DEEDS: Final[Mapping[type, str]] = {
+    RequestDispensing: "request a dispensing", RefuseDispensing: "refuse a dispensing",
+    UnpickDispensing: "put a medicine back on the shelf", ReturnMedicine: "take a medicine back",
+}  # fmt: skip
+"""What those do who handle medicines, in words; the dispensing process refuses and unpicks too."""
 _CLAIMS: Final = {AlertKind.BEYOND_ORDER: Claim.SUPPLY, AlertKind.DUPLICATE: Claim.FILL}
 
 
@@ -199,6 +204,8 @@ def reads(command: DispensingCommand) -> Iterable[Ref]:
 
 def decide(command: DispensingCommand, dispensing: Dispensing, context: Context) -> DispensingEvent | None:
     at = when(command.occurred_at, context)
+    if type(command) in _DEEDS and context.authtype != "process":
+        in_role(context, HANDLERS, _DEEDS[type(command)])
     if isinstance(command, RequestDispensing):
         return _request(command, dispensing, context, at)
     if dispensing.stage is Stage.NONE and not _happened(command, context):
@@ -295,7 +302,6 @@ def _request(
             dispensing=command.dispensing,
         )  # fmt: skip
     seen_as_themselves(command.patient, context)
-    in_role(context, HANDLERS, "request a dispensing")
     prescription: Prescription = context.read("prescription", command.prescription)
     if prescription.prescribed is None:
         raise unknown(command.prescription)

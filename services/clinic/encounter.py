@@ -32,7 +32,7 @@ from services.clinic.contract import (
     clinic,
 )
 from services.clinic.patient import itself, known, not_erased
-from services.clinic.practitioner import CARE, in_role, licensed, sees_patients
+from services.clinic.practitioner import CARE, imports, in_role, licensed, sees_patients
 from services.clinic.refusals import holds, rejected, when
 from services.clinic.vitals import plausible
 from shared.contract import fields_of
@@ -175,6 +175,8 @@ def _open(
 ) -> EncounterOpened | None:
     if command.imported_from is None:
         in_role(context, *_MAY[OpenEncounter])
+    else:
+        imports(context)
     if encounter.patient and _opened_so(command, context):
         return None
     if command.clinician is not None and command.imported_from is None:

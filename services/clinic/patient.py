@@ -40,7 +40,7 @@ from services.clinic.contract import (
     WithdrawConsent,
     clinic,
 )
-from services.clinic.practitioner import CARE, DESK, in_role
+from services.clinic.practitioner import CARE, DESK, imports, in_role
 from services.clinic.refusals import local_days, rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -178,8 +178,9 @@ _MAY: Final[Mapping[type, tuple[tuple[Role, ...], str]]] = {
 
 
 def _may(command: PatientCommand, context: Context) -> None:
-    imported = isinstance(command, RegisterPatient) and command.imported_from is not None
-    if type(command) in _MAY and not imported:
+    if isinstance(command, RegisterPatient) and command.imported_from is not None:
+        imports(context)
+    elif type(command) in _MAY:
         in_role(context, *_MAY[type(command)])
 
 

@@ -121,6 +121,11 @@ def licensed(context: Context, roles: Iterable[Role], what: str, at: datetime) -
     return role
 
 
+def imports(context: Context) -> None:
+    """Refuse what is said to come from elsewhere and is sent by somebody who does not work here."""
+    in_role(context, STAFF, "record what comes from elsewhere")
+
+
 def valid_on(licence: Licence, day: date) -> bool:
     return licence.valid_from <= day and (licence.valid_until is None or day <= licence.valid_until)
 

@@ -26,7 +26,7 @@ from services.clinic.contract import (
 )
 from services.clinic.encounter import in_encounter
 from services.clinic.patient import Patient, everyone, known, seen_as_themselves
-from services.clinic.practitioner import in_role, licensed
+from services.clinic.practitioner import imports, in_role, licensed
 from services.clinic.refusals import rejected, when
 from services.clinic.terminology import units
 from services.clinic.terminology.controlled import is_controlled
@@ -97,6 +97,8 @@ def decide(command: PrescriptionCommand, prescription: Prescription, context: Co
 def _prescribe(
     command: Prescribe, prescription: Prescription, context: Context, fields: dict[str, object]
 ) -> MedicationPrescribed | None:
+    if command.imported_from is not None:
+        imports(context)
     before = prescription.prescribed
     if before is not None:
         if before.patient == command.patient and context.unseal_as(before.content, Order) == command.content:

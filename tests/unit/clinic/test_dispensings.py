@@ -522,6 +522,16 @@ def test_it_is_refused_or_unpicked_as_long_as_it_was_not_handed_over() -> None:
     given(*READY, refuse()).when(UNPICK).then_rejected(E.DISPENSING_OVER)
 
 
+def test_only_who_handles_medicines_ends_a_dispensing_or_takes_one_back_and_the_process_may() -> None:
+    back = ReturnMedicine(dispensing="d", patient="ben", quantity=1, reason="Side effects.")
+    for history, command in ((READY, refuse()), (VERIFIED, UNPICK), ((*VERIFIED, hand_over()), back)):
+        there = given(*history)
+        there.when(command, actor="nobody").then_rejected(E.UNKNOWN_PRACTITIONER)
+        there.when(command, actor="rui").then_rejected(E.WRONG_ROLE)
+        there.when(command, actor="tam").then_event()
+        there.when(command, actor="dispensing", authtype="process").then_event()
+
+
 def test_no_more_comes_back_than_was_handed_over() -> None:
     def back(quantity: int) -> ReturnMedicine:
         return ReturnMedicine(dispensing="d", patient="ben", quantity=quantity, reason="Side effects.")

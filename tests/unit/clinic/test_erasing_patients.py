@@ -6,11 +6,13 @@ from datetime import timedelta
 
 from services.clinic.contract import (
     ApproveErasure,
+    CancelErasure,
     ClinicError,
     ErasePerson,
     ErasureApproved,
     ErasureRequested,
     HoldErasure,
+    LiftErasureHold,
     NoteObstacles,
     PersonErased,
     RequestErasure,
@@ -19,7 +21,7 @@ from services.clinic.deciders import deciders_under
 from services.clinic.erasure import erasure_under
 from shared.erasure import Obstacle, Stage, Terms
 from tests.support.clinic import CLINIC, given
-from tests.support.sentences import NOW
+from tests.support.sentences import NOW, by
 
 E = ClinicError
 ADA = {"kind": "patient", "person": "ada"}
@@ -39,13 +41,29 @@ def test_a_patient_is_erased_after_a_second_person_agreed_and_the_delay() -> Non
 
 def test_only_a_patient_can_be() -> None:
     for command in (RequestErasure, HoldErasure):
-        given(*CLINIC).when(command(kind="patient", person="nobody", reason="x")).then_rejected(E.UNKNOWN_PATIENT)
-        given(*CLINIC).when(command(kind="practitioner", person="osei", reason="x")).then_rejected(E.NOT_A_PERSON)
+        given(*CLINIC).when(command(kind="patient", person="nobody", reason="x"), actor="rui").then_rejected(
+            E.UNKNOWN_PATIENT
+        )
+        given(*CLINIC).when(command(kind="practitioner", person="osei", reason="x"), actor="rui").then_rejected(
+            E.NOT_A_PERSON
+        )
 
 
 def test_what_needs_the_data_stands_against_it() -> None:
     needed = NoteObstacles(**ADA, obstacles=(Obstacle(what="an open recall", which=("rc-1",)),))
-    given(*CLINIC, ask, needed).when(ApproveErasure(**ADA), actor="kim").then_rejected(E.STILL_NEEDED)
+    given(*CLINIC, *by("rui", ask), needed).when(ApproveErasure(**ADA), actor="osei").then_rejected(E.STILL_NEEDED)
+
+
+def test_only_who_works_here_asks_for_it_or_decides_on_it() -> None:
+    looked = given(*CLINIC, *by("rui", ask), NoteObstacles(**ADA))
+    why = {"reason": "Asked in writing."}
+    held = looked.when(HoldErasure(**ADA, **why), actor="osei").then_event()
+    for there, command in (
+        (given(*CLINIC), ask), (looked, ApproveErasure(**ADA)), (looked, CancelErasure(**ADA, **why)),
+        (looked, HoldErasure(**ADA, **why)), (held, LiftErasureHold(**ADA, **why)),
+    ):  # fmt: skip
+        there.when(command, actor="stranger").then_rejected(E.UNKNOWN_PRACTITIONER)
+        there.when(command, actor="ines").then_event()
 
 
 def test_an_operators_terms_are_those_of_the_erasures_alone() -> None:

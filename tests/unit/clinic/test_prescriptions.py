@@ -86,11 +86,11 @@ def test_a_dose_is_in_a_unit_of_doses(unit: str) -> None:
     given(*STAFFED).when(prescribed(content=wrong)).then_rejected(E.WRONG_UNIT)
 
 
-def test_an_imported_order_needs_no_role_and_is_never_signed_nor_given() -> None:
+def test_an_imported_order_is_recorded_by_any_of_the_staff_and_is_never_signed_nor_given() -> None:
     imported = prescribed(content=order(rxnorm("861467", "Meperidine Hydrochloride 50 MG Oral Tablet")))
-    there = given(*STAFFED).when(
-        prescribed(content=imported.content, imported_from="synthea"), actor="import"
-    ).then(MedicationPrescribed)  # fmt: skip
+    elsewhere = prescribed(content=imported.content, imported_from="synthea")
+    given(*STAFFED).when(elsewhere, actor="import").then_rejected(E.UNKNOWN_PRACTITIONER)
+    there = given(*STAFFED).when(elsewhere, actor="ines").then(MedicationPrescribed)
     there.when(signed(), actor="osei").then_rejected(E.IMPORTED_ORDER)
     there.when(allot()).then_rejected(E.IMPORTED_ORDER)
 

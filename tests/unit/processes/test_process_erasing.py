@@ -508,7 +508,7 @@ def test_that_the_last_record_is_erased_that_goes_on_as_a_patients_is_noted_for_
         ask(ward.clinic, patient, "patient")
     erasing.settle()
     assert told(ward.clinic, ada, "patient") == ["others that go on as them"]
-    ward.clinic.do("ApproveErasure", kind="patient", person=ben, actor="kim")
+    ward.clinic.do("ApproveErasure", kind="patient", person=ben, actor="tam")
     erasing.settle()
     ward.now += timedelta(days=31)
     erasing.carry_out(erasing.manager.due(ward.now))
