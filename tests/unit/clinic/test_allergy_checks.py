@@ -129,6 +129,21 @@ def test_an_ingredient_that_no_table_has_is_named_and_compared_by_its_code_and_w
     assert "not in the ingredients table" in found.checked[0] and "zeldaxine" in found.checked[0]
 
 
+@pytest.mark.parametrize(
+    ("classes", "alert"), [((), True), ((atc("J"), atc("J01XX")), True), ((atc("J01DH"),), False)]
+)  # fmt: skip
+def test_a_medicine_of_which_nothing_is_known_is_not_compared_with_any_allergy(classes: Any, alert: bool) -> None:
+    zeldax, new = rxnorm("777777", "zeldaxine 5 MG"), rxnorm("777776", "zeldaxine")
+    for ingredients in ((new,), (amoxicillin, new)):
+        history = (
+            *STAFFED, noted("zel"), entry("zel", zeldax, *ingredients, strength="5 mg", classes=classes),
+            allergic(text("sulfa drugs")), allergic(text("peanuts"), id="y", category="food"),
+            prescribed(content=order(zeldax, dose=None)), signed(),
+        )  # fmt: skip
+        found = given(*history).when(request(item="zel")).event.check
+        assert kinds(found) == ["allergy_not_comparable"] * alert
+
+
 def test_food_and_air_alone_do_not_say_anything_of_medicines() -> None:
     mould = allergic(snomed("84489001", "Mold (organism)"), category="environment")
     assert kinds(checked(mould)) == ["allergy_status_unknown"]
