@@ -3,12 +3,16 @@
 A medicine is compared with each allergy by the codes of its ingredients, by ATC class, by the groups of what
 cross-reacts, and by words. No match is not the same as safe: a check says with what the medicine was compared, and
 from which table; and an allergy that cannot be compared, or that nobody asked for, is an alert too.
+
+A check is sealed with the key of the record that it is made for. Of an allergy in another record of the same person it
+tells where that stands and whether it matches, alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from services.clinic.contract import (
@@ -125,6 +129,14 @@ class _Medicine:
         return None
 
 
+def _of_another(allergy: str, who: str, record: Patient) -> str:
+    """An allergy in another record of a person. What it is to stays under that record's key: the two may be parted, or
+    one of them erased, and this check is kept. The mark tells one content from the next, so that an answer for the one
+    is none for the other."""
+    mark = sha256(record.allergies[allergy].encode()).hexdigest()[:8]
+    return f"allergy {allergy} of record {who} (as of {mark}; look there)"
+
+
 def _tells(one: Coding) -> bool:
     """Whether a class says what a medicine has in common with others of it."""
     return one.system is CodeSystem.ATC and len(one.code) >= _SHORTEST_CLASS and not one.code.endswith(_OTHERS)
@@ -159,21 +171,23 @@ def check_against(id: str, entry: FormularyEntrySet, context: Context) -> Check:
         for allergy, content in sorted(allergies(record, context).items())
     ]
     for who, allergy, content in standing:
-        label = f"allergy {allergy}" if who == id else f"allergy {allergy} of record {who}"
+        told = _of_another(allergy, who, records[who]) if who != id else None
         if content is None:
+            label = told or f"allergy {allergy}"
             alerts.append(_alert(AlertKind.ALLERGY_NOT_COMPARABLE, f"{label} cannot be read any more"))
             continue
         substance = _substance(content.substance)
-        told = f"{label}, to {content.substance.display}"
+        label = told or f"allergy {allergy}, to {content.substance.display}"
         why = medicine.why(substance)
         if why is not None:
-            alerts.append(_alert(AlertKind.ALLERGY, f"{told}: it {why}"))
+            alerts.append(_alert(AlertKind.ALLERGY, f"{label}: it {'matches' if told else why}"))
             continue
         missing = _not_comparable(substance, content, medicine)
-        if missing is None:
-            checked.append(_line(f"{told}: no match, by {_means(substance)}"))
+        if missing is not None:
+            missing = "it cannot be compared" if told else missing
+            alerts.append(_alert(AlertKind.ALLERGY_NOT_COMPARABLE, f"{label}: {missing}"))
         else:
-            alerts.append(_alert(AlertKind.ALLERGY_NOT_COMPARABLE, f"{told}: {missing}"))
+            checked.append(_line(f"{label}: no match" + ("" if told else f", by {_means(substance)}")))
     of_medicines = any(content is None or content.category in _OF_MEDICINES for _, _, content in standing)
     asked = any(AllergyCategory.MEDICATION in record.none_known for record in records.values())
     if not of_medicines and not asked:

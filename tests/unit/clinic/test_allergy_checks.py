@@ -11,6 +11,7 @@ from services.clinic.contract import (
     AllergyCategory,
     AssertNoKnownAllergy,
     Check,
+    ClinicError,
     CodeSystem,
     Coding,
     DispensingRequested,
@@ -20,7 +21,7 @@ from services.clinic.contract import (
     RefuteAllergy,
 )
 from tests.support.clinic import CLINIC, penicillin, rxnorm
-from tests.support.dispensings import kinds
+from tests.support.dispensings import kinds, override
 from tests.support.pharmacy import (
     SHELF,
     amoxicillin,
@@ -37,7 +38,7 @@ from tests.support.pharmacy import (
     sam,
     signed,
 )
-from tests.support.sentences import erase
+from tests.support.sentences import erase, opened
 
 STAFFED = (*CLINIC, sam, *SHELF, noted("keflex"), entry("keflex", cephalexin_500, cephalexin))
 MEDICINES = {"amox": amoxicillin_500, "ibu": ibuprofen_400, "keflex": cephalexin_500}
@@ -163,7 +164,43 @@ def test_what_is_known_of_a_record_that_goes_on_as_this_one_counts() -> None:
     )  # fmt: skip
     found = checked(allergic(text("Motrin, or ibuprofen")), *merge, item="ibu", patient="ada")
     assert kinds(found) == ["allergy"]
-    assert "record ben" in found.alerts[0].detail
+    assert "allergy x of record ben" in found.alerts[0].detail
+
+
+def test_what_another_record_says_stays_under_its_own_key() -> None:
+    """The two may be parted again, and the check is kept in the one that it was made for."""
+    merge = (
+        MergePatients(patient="ben", into="ada", reason="One person."),
+        NoteMerge(patient="ada", other="ben", merged=True),
+    )  # fmt: skip
+    theirs = (
+        allergic(text("Motrin, or ibuprofen")),
+        allergic(text("sulfa drugs"), id="y"),
+        allergic(text("blue pills"), id="z"),
+    )
+    there = given(
+        *STAFFED, *theirs, *merge, prescribed(patient="ada", content=order(ibuprofen_400, dose=None)),
+        signed(patient="ada"), request(patient="ada", item="ibu"),
+    )  # fmt: skip
+    answered = there.when(override("allergy", patient="ada"), actor="osei").then_event()
+    for told in (there.state("dispensing", "d").check, answered.state("dispensing", "d").answered[0]):
+        said = str(opened(told)).lower()
+        assert "record ben" in said, said
+        assert not any(word in said for word in ("motrin", "nsaid", "sulfa", "blue")), said
+
+
+def test_an_answer_for_what_another_record_said_is_none_for_what_it_says_since() -> None:
+    merge = (
+        MergePatients(patient="ben", into="ada", reason="One person."),
+        NoteMerge(patient="ada", other="ben", merged=True),
+    )  # fmt: skip
+    answered = given(
+        *STAFFED, *merge, prescribed(patient="ada", content=order(ibuprofen_400, dose=None)), signed(patient="ada"),
+        allergic(text("ibuprofen")), request(patient="ada", item="ibu"), override("allergy", patient="ada"),
+    )  # fmt: skip
+    answered.when(override("allergy", patient="ada")).then_rejected(ClinicError.NO_SUCH_ALERT)
+    now = answered.when(allergic(text("all NSAIDs"))).then_event()
+    now.when(override("allergy", patient="ada")).then_event()
 
 
 def test_an_allergy_whose_key_is_lost_cannot_be_compared() -> None:
