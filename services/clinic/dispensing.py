@@ -30,6 +30,7 @@ from services.clinic.contract import (
     GoodsFreed,
     GoodsIssued,
     GoodsSetAside,
+    Handed,
     LotLine,
     MedicationDispensed,
     MedicineReturned,
@@ -96,8 +97,8 @@ class Dispensing:
     `noted` and `answered` are sealed; `claims` are the limits that somebody answers for.
 
     `asked` is what was to be set aside, zero until inventory answered, `lots` what is set aside still, `bag` what was
-    verified. `movements` are those of the stock that gave it out. `review` says whether a rule that the hand-over broke
-    waits for somebody; None when it broke none.
+    verified, `given` what was handed over, and to whom. `movements` are those of the stock that gave it out. `review`
+    says whether a rule that was broken waits for somebody; None when none was.
     """
 
     patient: str = ""
@@ -113,9 +114,14 @@ class Dispensing:
     lots: tuple[LotLine, ...] = ()
     bag: tuple[LotLine, ...] = ()
     movements: list[int] = field(default_factory=list)
-    quantity: int = 0
+    given: MedicationDispensed | None = None
     returned: int = 0
     review: bool | None = None
+
+    @property
+    def quantity(self) -> int:
+        """How much was handed over."""
+        return 0 if self.given is None else self.given.quantity
 
     @property
     def over(self) -> bool:
@@ -179,7 +185,7 @@ def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
         case DispensingVerified():
             dispensing.stage, dispensing.bag = Stage.VERIFIED, event.lots
         case MedicationDispensed():
-            dispensing.stage, dispensing.quantity = Stage.DISPENSED, event.quantity
+            dispensing.stage, dispensing.given = Stage.DISPENSED, event
             dispensing.review = True if event.breaches else None
             if dispensing.requested is None:
                 dispensing.patient, dispensing.unrequested = event.patient, event.unrequested
@@ -494,9 +500,11 @@ def _not_there(dispensing: Dispensing) -> str:
 def _dispense(
     command: Dispense, dispensing: Dispensing, context: Context, at: datetime, fields: dict[str, object]
 ) -> MedicationDispensed | None:
-    _one_and_the_same(command, dispensing)
-    if dispensing.stage is Stage.DISPENSED:
-        return None
+    if dispensing.given is not None:
+        if _said_again(command, dispensing, dispensing.given, context):
+            return None
+        raise _another_hand_over(command.dispensing)
+    _as_requested(command, dispensing)
     id, fact = command.dispensing, command.fact or is_late(command.occurred_at, context)
     moment = at if fact else context.now
     requested = dispensing.requested or command.unrequested
@@ -564,20 +572,43 @@ def _dispense(
     )  # fmt: skip
 
 
-def _one_and_the_same(command: Dispense, dispensing: Dispensing) -> None:
-    """Refuse a hand-over that says that it was of other goods, or on another order, than its dispensing is."""
-    of = dispensing.requested or dispensing.unrequested
-    said = command.unrequested
-    if of is None or said is None:
-        return
-    same = all(getattr(of, name) == value for name, value in fields_of(said))
-    if same and (dispensing.unrequested is None or _in_all(command.lines) == dispensing.quantity):
-        return
-    raise rejected(
+def _said_again(
+    command: Dispense, dispensing: Dispensing, given: MedicationDispensed, context: Context
+) -> bool:  # fmt: skip
+    """Whether it is the hand-over that is recorded: the same goods, on the same order, to the same person."""
+    lots = command.lines or dispensing.bag or given.lots
+    return (
+        _alike(lots, given.lots)
+        and context.unseal_as(given.content, Handed) == command.content
+        and command.label_printed == given.label_printed
+        and _of_the_same(command, dispensing)
+    )
+
+
+def _as_requested(command: Dispense, dispensing: Dispensing) -> None:
+    """Refuse a hand-over that says that it was of another item, or on another order, than was requested."""
+    if not _of_the_same(command, dispensing):
+        raise rejected(
+            ClinicError.ALREADY_EXISTS,
+            f"There is a dispensing {command.dispensing} already, and it is not what this one says in `unrequested`. "
+            "Record what was handed over under another id.",
+            dispensing=command.dispensing,
+        )  # fmt: skip
+
+
+def _of_the_same(command: Dispense, dispensing: Dispensing) -> bool:
+    of, said = dispensing.requested or dispensing.unrequested, command.unrequested
+    return of is None or said is None or all(getattr(of, name) == value for name, value in fields_of(said))
+
+
+def _another_hand_over(id: str) -> Exception:
+    """One id is one hand-over, so that a recall finds the lots of both."""
+    return rejected(
         ClinicError.ALREADY_EXISTS,
-        f"There is a dispensing {command.dispensing} already, and it is not what this one says in `unrequested`. "
-        "Record what was handed over under another id.",
-        dispensing=command.dispensing,
+        f"Dispensing {id} was handed over already, and not as this one says: other goods, or to somebody else. If "
+        "something was handed over twice, record the second with `fact` under an id of its own, and say in "
+        "`unrequested` what it was.",
+        dispensing=id,
     )  # fmt: skip
 
 

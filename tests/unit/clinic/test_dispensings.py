@@ -28,6 +28,7 @@ from services.clinic.contract import (
     GoodsFreed,
     GoodsIssued,
     GoodsSetAside,
+    Handed,
     MedicationDispensed,
     MedicineReturned,
     MergePatients,
@@ -430,6 +431,22 @@ def test_a_fact_says_which_lots_they_were_or_those_that_were_set_aside_are_meant
         MedicationDispensed, quantity=5, breaches=(E.NOT_RESERVED, E.NOT_VERIFIED)
     )
     given(*PHARMACY, request()).when(hand_over(fact=True)).then(MedicationDispensed, lots=(), quantity=21)
+
+
+@pytest.mark.parametrize("fact", [False, True])
+def test_a_second_hand_over_is_not_taken_for_the_first(fact: bool) -> None:
+    for history in (VERIFIED, READY):
+        done = given(*history).when(hand_over(fact=history is READY)).then_event()
+        done.when(hand_over(fact=fact)).then_nothing()
+        done.when(hand_over(fact=fact, lines=(lot(),))).then_nothing()
+        for other in (
+            hand_over(fact=fact, lines=(lot("Z", 40),)), hand_over(fact=fact, content=Handed(recipient="His sister")),
+        ):  # fmt: skip
+            done.when(other).then_rejected(E.ALREADY_EXISTS)
+        second = unrequested("d2", lines=(lot("Z", 40),))
+        done.when(second).then(MedicationDispensed, quantity=40, lots=[{"lot": "Z"}])
+    broke = given(*VERIFIED).when(hand_over(fact=True, lines=(lot("Z", 40),))).then_event()
+    broke.when(hand_over()).then_rejected(E.ALREADY_EXISTS)
 
 
 def unrequested(id: str = "d", patient: str = "ben", prescription: str | None = "rx", **more: Any) -> Dispense:
