@@ -55,7 +55,7 @@ from services.clinic.formulary import Formulary, dispensable, recalls_of, same_m
 from services.clinic.medication import Medication, duplicates
 from services.clinic.patient import itself, known, seen_as_themselves
 from services.clinic.practitioner import in_role, licensed
-from services.clinic.prescription import Prescription, may_be_filled, most_of, ordered, unknown, without_quantity
+from services.clinic.prescription import Prescription, lasts, may_be_filled, most_of, ordered, unknown, without_quantity
 from services.clinic.refusals import rejected, waits, when
 from services.clinic.terminology import units
 from services.inventory.contract import lot_form
@@ -195,6 +195,7 @@ def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
             dispensing.stage = Stage.UNPICKED
         case MedicineReturned():
             dispensing.returned = event.returned
+            dispensing.review = True if event.breaches else dispensing.review
         case DispensingResolved():
             dispensing.review = False
     return dispensing
@@ -256,14 +257,8 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
             return DispensingUnpicked(**fields)
         case ReturnMedicine():
             returned = dispensing.returned + command.quantity
-            if dispensing.stage is not Stage.DISPENSED or returned > dispensing.quantity:
-                raise rejected(
-                    ClinicError.NOT_DISPENSED,
-                    f"Of dispensing {command.dispensing} {dispensing.quantity} were handed over, and "
-                    f"{dispensing.returned} came back so far. No more than that can come back.",
-                    dispensing=command.dispensing, dispensed=dispensing.quantity, returned=dispensing.returned,
-                )  # fmt: skip
-            return MedicineReturned(**fields, returned=returned)
+            beyond = returned > dispensing.quantity
+            return MedicineReturned(**fields, returned=returned, breaches=(ClinicError.NOT_DISPENSED,) * beyond)
         case ResolveDispensing():
             in_role(context, _ANSWERERS, "close the review of a dispensing")
             waiting = waits(dispensing.review, f"Dispensing {command.dispensing}")
@@ -335,6 +330,13 @@ def _request(
         )  # fmt: skip
     if most_of(order) is None:
         raise without_quantity(command.prescription)
+    if not lasts(order, command.quantity, command.days_supply):
+        raise rejected(
+            ClinicError.INVALID_RANGE,
+            f"Dispensing {command.dispensing} would last for another number of days than prescription "
+            f"{command.prescription} says of so much. Correct `days_supply` or `quantity`, or have the order changed.",
+            dispensing=command.dispensing, prescription=command.prescription,
+        )  # fmt: skip
     assert prescription.signed is not None
     return DispensingRequested(
         **(dict(fields_of(command)) | {"occurred_at": at}), check=check_against(command.patient, entry, context),
@@ -683,8 +685,8 @@ def check(dispensing: Dispensing) -> list[str]:
         broken.append("a dispensing is said to be requested, and not to be")
     if sum(line.quantity for line in dispensing.lots) > dispensing.asked:
         broken.append("more is set aside than was asked for")
-    if dispensing.returned > dispensing.quantity:
-        broken.append("more came back than was handed over")
+    if dispensing.returned > dispensing.quantity and dispensing.review is None:
+        broken.append("more came back than was handed over, and nobody is to look")
     return broken
 
 

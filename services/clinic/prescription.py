@@ -13,6 +13,7 @@ from services.clinic.contract import (
     ClinicError,
     MedicationPrescribed,
     Order,
+    OrderStatus,
     Prescribe,
     PrescriptionSigned,
     PrescriptionStopped,
@@ -110,6 +111,13 @@ def _prescribe(
     seen_as_themselves(command.patient, context)
     if command.imported_from is None:
         in_role(context, (Role.CLINICIAN, Role.TRAINEE), "order a medicine")
+        if command.status is not OrderStatus.ACTIVE:
+            raise rejected(
+                ClinicError.PRESCRIPTION_STOPPED,
+                f"Prescription {command.prescription} would be {command.status} before it is signed: `status` says how "
+                "an imported order stood elsewhere. Leave it out.",
+                prescription=command.prescription,
+            )  # fmt: skip
         in_encounter(command.encounter, command.patient, context)
         wrong = None if command.content.dose is None else units.fault(command.content.dose)
         if wrong is not None:
@@ -261,6 +269,15 @@ def ordered(prescription: Prescription, context: Context) -> Order | None:
 def most_of(order: Order) -> int | None:
     """How much may be given of an order in all; None when it does not say."""
     return None if order.quantity is None else order.quantity * (1 + order.repeats)
+
+
+def lasts(order: Order, quantity: int, days: int) -> bool:
+    """Whether so much may last so many days: no fewer than at the order's pace, or goods would end before the supply
+    does; and no more than that, or than the order says. An order that names no days says nothing against any."""
+    if order.quantity is None or order.days_supply is None:
+        return True
+    pace = -(-order.days_supply * quantity // order.quantity)
+    return pace <= days <= max(pace, order.days_supply)
 
 
 def ends_at(signed: PrescriptionSigned) -> datetime:

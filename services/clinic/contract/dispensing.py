@@ -137,7 +137,7 @@ class DispensingRequested:
 
 @command(category="dispensing", aggregate="dispensing", makes=(DispensingRequested,))
 class RequestDispensing:
-    """Fill a signed order from an item at a place."""
+    """Fill a signed order from an item at a place. `days_supply` is how long so much lasts by the order."""
 
     dispensing: NewDispensingId
     patient: Id
@@ -409,19 +409,24 @@ class UnpickDispensing:
 
 @event(category="dispensing")
 class MedicineReturned:
-    """A medicine that had left came back, and was destroyed: so much of it."""
+    """A medicine that had left came back, and was destroyed: so much of it, `returned` in all.
+
+    More than is on record as handed over is a breach: somebody looks at it.
+    """
 
     dispensing: DispensingId
     patient: Id
     quantity: Quantity
     reason: Annotated[str, Sealed(of="patient")]
     returned: Quantity
+    breaches: tuple[ClinicError, ...] = ()
     occurred_at: Moment
 
 
 @command(category="dispensing", aggregate="dispensing", makes=(MedicineReturned,))
 class ReturnMedicine:
-    """Record that a medicine came back and was destroyed; it is never given to anybody again."""
+    """Record that a medicine came back and was destroyed; it is never given to anybody again. It is a fact, recorded
+    though more comes back than is known to have left."""
 
     dispensing: DispensingId
     patient: Id

@@ -155,6 +155,18 @@ def test_an_id_that_would_be_taken_for_an_administration_s_goods_is_refused_at_t
         clinic.parse("RequestDispensing", fields)
 
 
+def test_so_much_lasts_as_long_as_its_order_says() -> None:
+    for quantity, days in ((21, 6), (21, 8), (42, 7), (42, 13), (10, 3), (10, 8)):
+        asked = given(*PHARMACY).when(request(quantity=quantity, days_supply=days))
+        asked.then_rejected(E.INVALID_RANGE)
+        assert asked.refusal is not None
+        assert not any(str(number) in asked.refusal.detail for number in (21, 7)), "an order is the patient's"
+    for quantity, days in ((21, 7), (42, 14), (10, 4), (10, 7)):
+        given(*PHARMACY).when(request(quantity=quantity, days_supply=days)).then(DispensingRequested)
+    without = given(*PHARMACY, prescribed("rx2", content=order(days_supply=None)), signed("rx2"))
+    without.when(request(prescription="rx2", days_supply=1)).then(DispensingRequested)
+
+
 # -- alerts -----------------------------------------------------------------------------------------------------------
 
 
@@ -242,7 +254,7 @@ def test_what_other_aggregates_say_against_it_is_noted_once_and_answered_for() -
 
 
 def test_more_than_was_ordered_is_allotted_once_somebody_answers_for_it() -> None:
-    there = given(*PHARMACY, request(quantity=30), alert("beyond_order"), override("beyond_order"))
+    there = given(*PHARMACY, request(quantity=30, days_supply=10), alert("beyond_order"), override("beyond_order"))
     there.when(allot(quantity=30)).then_rejected(E.BEYOND_ORDER)
     there.when(allot(quantity=30, overridden=True)).then_event()
 
@@ -549,15 +561,20 @@ def test_only_who_handles_medicines_ends_a_dispensing_or_takes_one_back_and_the_
         there.when(command, actor="dispensing", authtype="process").then_event()
 
 
-def test_no_more_comes_back_than_was_handed_over() -> None:
+def test_what_comes_back_is_recorded_and_more_than_was_handed_over_waits_for_somebody() -> None:
     def back(quantity: int) -> ReturnMedicine:
         return ReturnMedicine(dispensing="d", patient="ben", quantity=quantity, reason="Side effects.")
 
-    given(*VERIFIED).when(back(1)).then_rejected(E.NOT_DISPENSED)
+    look = ResolveDispensing(dispensing="d", patient="ben", note="Counted again.")
     gone = given(*VERIFIED, hand_over())
-    some = gone.when(back(15)).then(MedicineReturned, returned=15)
-    some.when(back(7)).then_rejected(E.NOT_DISPENSED, dispensed=21, returned=15)
-    some.when(back(6)).then(MedicineReturned, returned=21)
+    some = gone.when(back(15)).then(MedicineReturned, returned=15, breaches=())
+    some.when(back(6)).then(MedicineReturned, returned=21, breaches=())
+    some.when(look).then_rejected(E.NOTHING_TO_REVIEW)
+    more = some.when(back(7)).then(MedicineReturned, returned=22, breaches=(E.NOT_DISPENSED,))
+    more.when(look).then(DispensingResolved)
+    never = given(*VERIFIED).when(back(1)).then(MedicineReturned, returned=1, breaches=(E.NOT_DISPENSED,))
+    never.when(hand_over()).then(MedicationDispensed)
+    given(*PHARMACY).when(back(1)).then_rejected(E.UNKNOWN_DISPENSING)
 
 
 def test_a_check_is_sealed_with_the_patient_s_key() -> None:

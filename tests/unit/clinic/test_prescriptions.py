@@ -15,6 +15,7 @@ from services.clinic.contract import (
     MedicationPrescribed,
     MergePatients,
     NoteMerge,
+    OrderStatus,
     PrescriptionSigned,
     PrescriptionStopped,
     ReturnSupply,
@@ -93,6 +94,12 @@ def test_an_imported_order_is_recorded_by_any_of_the_staff_and_is_never_signed_n
     there = given(*STAFFED).when(elsewhere, actor="ines").then(MedicationPrescribed)
     there.when(signed(), actor="osei").then_rejected(E.IMPORTED_ORDER)
     there.when(allot()).then_rejected(E.IMPORTED_ORDER)
+
+
+def test_how_an_order_stood_elsewhere_is_said_of_imported_orders_alone() -> None:
+    for status in (OrderStatus.STOPPED, OrderStatus.COMPLETED):
+        given(*STAFFED).when(prescribed(status=status)).then_rejected(E.PRESCRIPTION_STOPPED)
+        given(*STAFFED).when(prescribed(status=status, imported_from="synthea")).then_event()
 
 
 def test_a_trainee_s_order_is_signed_by_a_licensed_clinician_once() -> None:

@@ -270,6 +270,13 @@ def test_what_a_fact_broke_is_open_until_it_is_resolved_or_was_not_so(surgery: S
     assert cut(ClinicReview(), surgery, "closed_by") == ["resolved", "resolved", "reversed"]
 
 
+def test_that_more_came_back_than_was_handed_over_is_open_for_review(surgery: Surgery) -> None:
+    surgery.dispense(surgery.request("d1", "ada"), lot("A", 21))
+    back = {"dispensing": "d1", "patient": "ada", "quantity": 30, "reason": "ill", "returned": 30}
+    surgery.now_is(c.MedicineReturned, **back, breaches=(c.ClinicError.NOT_DISPENSED,))
+    assert cut(ClinicReview(), surgery, "kind", "subject") == [("not_dispensed", "dispensing:d1")]
+
+
 def test_a_disclosure_against_a_rule_is_open_until_somebody_looked_into_it(surgery: Surgery) -> None:
     content = c.Disclosure(to="the county", what="results")
     surgery.now_is(
