@@ -153,7 +153,8 @@ def test_two_people_erase_whom_nothing_ties_and_the_chart_shows_nothing_while_al
     evening.clinic("RegisterPatient", patient="p-ben", content={"family": "Fenwick"}, imported_from="old card index",
                    occurred_at="2010-03-01T10:00:00Z")  # fmt: skip
     evening.clinic("RecordAllergy", patient="p-ben", allergy="a1",
-                   content={"substance": PENICILLIN, "category": "medication"})  # fmt: skip
+                   content={"substance": PENICILLIN, "category": "medication"},
+                   occurred_at="2010-03-01T10:00:00Z")  # fmt: skip
     assert "Fenwick" in str(evening.shown("chart", "p-ben", "--purpose", "treatment")["rows"])
 
     def erase(person: str, *how: str, actor: str) -> Done:
