@@ -1,14 +1,16 @@
 """Reads of charts on their way into the access log: RecordAccess commands, and the files in which they wait.
 
 A line of a file is one RecordAccess with the id under which it is sent, so that it is recorded once however often it is
-sent. A reason is wrapped under the master key.
+sent. A reason is wrapped under the master key; a line whose reason cannot be unwrapped here waits for who can.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,8 +28,12 @@ _PATIENCE: Final = 3.0
 FAILURES: Final = (LedgerError, nats.errors.Error, OSError, TimeoutError)
 """What may be over at the next try."""
 
-_FINAL: Final = {*ClinicError, Invalid.code, TooLarge.code, CommandIdReused.code, Erased.code}
+_AHEAD: Final = ClinicError.OCCURRED_IN_FUTURE
+_FINAL: Final = {*ClinicError, Invalid.code, TooLarge.code, CommandIdReused.code, Erased.code} - {_AHEAD}
 """Refusals that the same command would meet again; after any other it is sent again."""
+
+_UNDATED: Final = uuid.UUID("0f1f7f0c-9f0b-5d0e-8a55-2f3b5f1f6a11")
+"""Names the commands that are sent again without their moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +45,38 @@ class Access:
     mandate: str | None
     data: dict[str, Any]
 
+    @property
+    def closed(self) -> bool:
+        """Whether its reason is wrapped under a master key that is not at hand: it cannot be sent from here."""
+        return isinstance(self.data.get("reason"), dict)
+
 
 async def attempt(nc: Client, access: Access, source: str) -> bool | None:
-    """Whether it was recorded; None when that is not known, and it is to be sent again."""
+    """Whether it was recorded; None when that is not known, or it cannot be sent yet, and is to be sent again.
+
+    By a clock that is ahead of the clinic's it was read in the future: such a read is recorded at once, at the moment
+    that the clinic takes it.
+    """
+    if access.closed:
+        return None
     client = CommandClient(
         nc, actor=access.actor, source=source, mandate=access.mandate, timeout=_PATIENCE, patience=_PATIENCE
     )
+    taken = await _sent(client, access.data, access.id)
+    if not isinstance(taken, str):
+        return taken
+    undated = {name: value for name, value in access.data.items() if name != "occurred_at"}
+    # An id of its own: under the first one other content would be refused, should the answer be lost.
+    again = await _sent(client, undated, str(uuid.uuid5(_UNDATED, access.id)))
+    return again if isinstance(again, bool) else None
+
+
+async def _sent(client: CommandClient, data: dict[str, Any], id: str) -> bool | str | None:
+    """Whether it was recorded; `_AHEAD` when its moment is yet to come, None when it is to be sent again."""
     try:
-        await client.send(clinic.service, "RecordAccess", access.data, id=access.id)
+        await client.send(clinic.service, "RecordAccess", data, id=id)
     except Refused as error:
-        return False if error.code in _FINAL else None
+        return _AHEAD if error.code == _AHEAD else False if error.code in _FINAL else None
     except FAILURES:
         return None
     return True
@@ -93,5 +121,6 @@ def _unwrapped(line: dict[str, Any], masters: MasterKeys | None) -> Access:
     data = line["data"]
     reason = data.get("reason")
     if isinstance(reason, dict) and masters is not None:
-        data["reason"] = masters.unwrap(reason["master"], reason["box"], line["id"]).decode()
+        with suppress(LedgerError):
+            data["reason"] = masters.unwrap(reason["master"], reason["box"], line["id"]).decode()
     return Access(line["id"], line["actor"], line["mandate"], data)

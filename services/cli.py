@@ -35,6 +35,10 @@ class Commons(Door):
         "show": Part("services.commands.show", "Look at the read models: stock, expiring, trace and more.", LOOK),
         "tail": Part("services.commands.tail", "Show events as they are recorded.", LOOK),
         "verify": Part("services.commands.verify", "Check the whole ledger and every read model.", CHECK),
+        "replay": Part(
+            "services.commands.replay", "A read model as it stood at any moment, beside the live one.", CHECK
+        ),
+        "witness": Part("services.commands.witness", "Cosign the checkpoints of other people's logs.", CHECK),
         "print": Part("services.commands.printing", "Print QR labels for boxes and household cards.", CHECK),
         "export": Part("services.commands.export", "Hand it on: EPCIS, beancount, hledger, CSV.", CHECK),
     }

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import structlog
 import uvicorn
@@ -25,7 +26,7 @@ from prometheus_client import make_asgi_app
 
 from shared import telemetry
 from shared.connection import servers
-from shared.errors import LedgerError
+from shared.errors import LedgerError, Misconfigured
 from shared.garbage import collect_seldom
 from shared.service import INBOX
 from shared.settings import Settings, load
@@ -134,17 +135,37 @@ async def serve(name: str, component: Component, settings: Settings) -> None:
     await component.start()
     try:
         log.info("started", **{k: v for k, v in component.health().items() if isinstance(v, (str, int))})
-        config = uvicorn.Config(
-            mounted(build(name, component, settings), component), host=settings.http_host, port=settings.http_port,
-            lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=5,
-        )  # fmt: skip
-        server = _Server(config)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, server.leave)
-        await server.serve()
+        await listen(
+            mounted(build(name, component, settings), component), settings.http_host, settings.http_port, lifespan="on"
+        )
     finally:
         log.info("stopping")
         await component.stop()
+
+
+async def listen(
+    application: Any, host: str, port: int, started: Callable[[int], None] = lambda _port: None, *,
+    lifespan: Literal["on", "off"] = "off", most: int | None = None,
+) -> None:  # fmt: skip
+    """Serve HTTP until SIGINT or SIGTERM, `most` requests at once. `started` is told the port, chosen when it is 0.
+
+    Raises Misconfigured when the address cannot be listened at.
+    """
+    try:
+        listening = socket.create_server((host, port))
+    except OSError as error:
+        raise Misconfigured(
+            f"{host}, port {port}, cannot be listened at: {error.strerror}. Stop who has it, or choose another port."
+        ) from error
+    config = uvicorn.Config(
+        application, lifespan=lifespan, log_level="warning", access_log=False, timeout_graceful_shutdown=5,
+        limit_concurrency=most,
+    )  # fmt: skip
+    server = _Server(config)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, server.leave)
+    started(listening.getsockname()[1])
+    await server.serve([listening])
 
 
 def run(name: str, make: Callable[[Settings], Component]) -> None:

@@ -232,7 +232,7 @@ async def _begin(connection: Connection, projection: Projection) -> Generation:
         " WHERE projection = $1 AND version = $3 AND status = 'skipped' ORDER BY stream, sequence, generation DESC",
         name, number, projection.version,
     )  # fmt: skip
-    await create(connection, projection, number)
+    await create(connection, projection, schema_of(name, number))
     if not await _lock(connection, name, number):
         raise StandsStill(f"Generation {number} of {name} is locked by another process.")
     return Generation(name, number, projection.version, live=False)

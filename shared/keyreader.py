@@ -15,7 +15,7 @@ from shared.errors import Corrupt
 from shared.keybucket import KeyBucket
 from shared.keyring import KeyRecord
 from shared.masterkeys import MasterKeys, bound_to
-from shared.sealing import Parts, parts_of, unseal
+from shared.sealing import Head, Parts, parts_of, unseal
 from shared.standings import standings
 from shared.vault import INDEX
 
@@ -71,26 +71,32 @@ class TextReader:
             except Corrupt:
                 found[text] = Closed.CHANGED
         async with self._asking:
-            await self._ask({part.owner for part in parts.values()})
+            await self._ask({part.head.owner for part in parts.values()})
+            ciphers = {head: self._cipher(head) for head in {part.head for part in parts.values()}}
             for text, part in parts.items():
-                found[text] = self._closed.get(part.owner) or _opened(self._cipher(part), part)
+                found[text] = _opened(ciphers[part.head], part)
         return found
 
     async def _ask(self, owners: set[str]) -> None:
         """Have at hand who is erased, and the keys of these owners, none older than `keep`."""
         now = asyncio.get_running_loop().time()
         if now >= self._until:
-            standing = await standings(self._nc, self._service)
+            # At once: whichever is answered first, nothing is opened before both are.
+            standing, records = await asyncio.gather(
+                standings(self._nc, self._service), _records(self._nc, self._service, sorted(owners))
+            )
             self._closed = {owner: _STAGES[one.stage] for owner, one in standing.items() if one.stage in _STAGES}
-            self._records, self._ciphers = {}, {}
+            self._records, self._ciphers = dict.fromkeys(owners) | records, {}
             self._until = now + self._keep
         if unknown := sorted(owners - self._closed.keys() - self._records.keys()):
             self._records |= dict.fromkeys(unknown) | await _records(self._nc, self._service, unknown)
 
-    def _cipher(self, part: Parts) -> AESGCM | Closed:
-        key = part.owner, part.number
+    def _cipher(self, head: Head) -> AESGCM | Closed:
+        closed, key = self._closed.get(head.owner), (head.owner, head.number)
+        if closed is not None:
+            return closed
         if key not in self._ciphers:
-            self._ciphers[key] = _cipher(self._service, self._masters, self._records.get(part.owner), part)
+            self._ciphers[key] = _cipher(self._service, self._masters, self._records.get(head.owner), head)
         return self._ciphers[key]
 
 
@@ -115,15 +121,15 @@ async def _records(nc: Client, service: str, owners: list[str]) -> dict[str, Key
     return records
 
 
-def _cipher(service: str, masters: MasterKeys, record: KeyRecord | None, part: Parts) -> AESGCM | Closed:
+def _cipher(service: str, masters: MasterKeys, record: KeyRecord | None, head: Head) -> AESGCM | Closed:
     """What opens the texts of an owner under one of their keys, or why they stay closed."""
     if record is None:
         return Closed.SEALED
     if record.erased:
         return Closed.ERASED
     for key in record.keys:
-        if key.number == part.number:
-            return AESGCM(masters.unwrap(key.master, key.wrapped, bound_to(service, part.owner, key.number)))
+        if key.number == head.number:
+            return AESGCM(masters.unwrap(key.master, key.wrapped, bound_to(service, head.owner, key.number)))
     return Closed.SEALED
 
 

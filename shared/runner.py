@@ -192,7 +192,7 @@ class Runner:
     async def _session(self) -> None:
         """From connecting to the first error."""
         self.follower = None
-        async with _connected(self._database_url, self.projection) as connection:
+        async with connected(self._database_url, self.projection) as connection:
             try:
                 generation = await take(connection, self.projection)
             except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
@@ -230,7 +230,7 @@ class Runner:
         generation = self.follower.folding.generation if self.follower is not None else None
         if generation is not None:
             with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                async with _connected(self._database_url, self.projection) as connection:
+                async with connected(self._database_url, self.projection) as connection:
                     await connection.execute(
                         "UPDATE commons.generation SET stopped = $3 WHERE projection = $1 AND generation = $2",
                         self.projection.name, generation.number, detail[:2000].replace("\x00", ""),
@@ -252,7 +252,7 @@ async def rebuild(
     `on_progress` is told now and then how far each stream was folded, and where it ends. Readers see the old rows
     until the switch. Raises what went wrong; the live one is then as it was, and the half-built one is swept later.
     """
-    async with _connected(database_url, projection) as connection:
+    async with connected(database_url, projection) as connection:
         await sweep(connection, projection)
         generation = await begin_rebuild(connection, projection)
         follower = Follower(
@@ -276,13 +276,14 @@ async def rebuild(
 
 
 @contextlib.asynccontextmanager
-async def _connected(database_url: str, projection: Projection) -> AsyncIterator[Connection]:
-    """A connection of this projection's own: it holds the lock for as long as it lives.
+async def connected(database_url: str, projection: Projection, work: str = "projection") -> AsyncIterator[Connection]:
+    """A connection of this projection's own, in the role that its tables ask for: it holds the lock while it lives.
 
+    `work` is what PostgreSQL's list of sessions shows before the name.
     Its commits do not wait for the disk: rows and checkpoint are lost or kept together, and what is lost is folded
     again from the stream, which is the record.
     """
-    settings = {"application_name": f"projection {projection.name}", "synchronous_commit": "off", "jit": "off"}
+    settings = {"application_name": f"{work} {projection.name}", "synchronous_commit": "off", "jit": "off"}
     connection = await asyncpg.connect(database_url, timeout=10, server_settings=settings)
     try:
         if projection.role is not None:

@@ -13,8 +13,9 @@ import base64
 import binascii
 import os
 import re
-from dataclasses import dataclass
-from typing import Final
+import uuid
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,6 +32,9 @@ _ID_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _BLOCK: Final = 16
 _SEALED = re.compile(SEALED_PATTERN)
+_HEAD = re.compile(SEALED_PATTERN.removesuffix(":[A-Za-z0-9_-]+$"))
+_TO_BASE64: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
+"""From base64url without padding; what has no place in it becomes what base64 refuses."""
 _OWNER = re.compile(rf"^[a-z0-9_]+/{ID_PATTERN.lstrip('^')}")
 
 
@@ -43,16 +47,40 @@ def is_sealed(text: str) -> bool:
     return _SEALED.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a sealed text says of itself, before it is opened."""
+class Head(NamedTuple):
+    """What stands in front of a ciphertext: the key, whose it is, and the field. The texts of a chart share a few."""
 
     number: int
     owner: str
     field: str
-    event_id: str
+    bound: bytes
+    """As it is authenticated with the ciphertext."""
+
+
+class Parts(NamedTuple):
+    """What a sealed text says of itself, before it is opened."""
+
+    head: Head
+    event: bytes
+    """The id of the event that it stands in."""
     box: bytes
     """Nonce, ciphertext and tag."""
+
+    @property
+    def number(self) -> int:
+        return self.head.number
+
+    @property
+    def owner(self) -> str:
+        return self.head.owner
+
+    @property
+    def field(self) -> str:
+        return self.head.field
+
+    @property
+    def event_id(self) -> str:
+        return str(uuid.UUID(bytes=self.event))
 
 
 def seal(cipher: AESGCM, number: int, owner: str, event_id: str, field: str, text: str) -> str:
@@ -82,29 +110,43 @@ def sealed_length(owner: str, field: str, text: str) -> int:
 
 def parts_of(text: str) -> Parts:
     """What a sealed text says of itself. Raises Corrupt when it is none."""
-    if not is_sealed(text):
-        raise Corrupt(f"A text that should be sealed is not: it has {len(text)} characters of another form.")
-    _, number, owner, field, written = text.split(":")
+    before, _, written = text.rpartition(":")
+    head = _head(before)
+    if head is None or not written:
+        raise _not_sealed(text)
     try:
-        raw = base64.urlsafe_b64decode(written + "=" * (-len(written) % 4))
-    except binascii.Error as error:
-        raise Corrupt(f"A sealed text of {owner} is cut off or changed: {error}.", owner=owner) from error
+        padded = written.encode("ascii").translate(_TO_BASE64) + b"=" * (-len(written) % 4)
+        raw = binascii.a2b_base64(padded, strict_mode=True)
+    except ValueError as error:
+        if not is_sealed(text):
+            raise _not_sealed(text) from None
+        raise Corrupt(f"A sealed text of {head.owner} is cut off or changed: {error}.", owner=head.owner) from error
     if len(raw) < _ID_BYTES + _NONCE_BYTES + 2 * _BLOCK:
-        raise Corrupt(f"A sealed text of {owner} is cut off: it is {len(raw)} bytes.", owner=owner)
-    h = raw[:_ID_BYTES].hex()
-    event_id = f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
-    return Parts(int(number), owner, field, event_id, raw[_ID_BYTES:])
+        raise Corrupt(f"A sealed text of {head.owner} is cut off: it is {len(raw)} bytes.", owner=head.owner)
+    return Parts(head, raw[:_ID_BYTES], raw[_ID_BYTES:])
+
+
+@lru_cache(maxsize=4096)
+def _head(before: str) -> Head | None:
+    """What stands before the last colon, taken apart once for all the texts that share it; None when it is no head."""
+    if _HEAD.fullmatch(before) is None:
+        return None
+    _, number, owner, field = before.split(":")
+    return Head(int(number), owner, field, f"{before}:".encode())
+
+
+def _not_sealed(text: str) -> Corrupt:
+    return Corrupt(f"A text that should be sealed is not: it has {len(text)} characters of another form.")
 
 
 def unseal(cipher: AESGCM, parts: Parts) -> str:
     """The text. Raises Corrupt when it was not sealed so under this key: changed, or moved from another place."""
-    bound = f"sealed:{parts.number}:{parts.owner}:{parts.field}:".encode()
-    bound += bytes.fromhex(parts.event_id.replace("-", ""))
+    head, event, box = parts
     try:
-        plain = cipher.decrypt(parts.box[:_NONCE_BYTES], parts.box[_NONCE_BYTES:], bound)
+        plain = cipher.decrypt(box[:_NONCE_BYTES], box[_NONCE_BYTES:], head.bound + event)
     except InvalidTag as error:
         raise Corrupt(
-            f"The sealed {parts.field} of {parts.owner} in event {parts.event_id} was changed, or is not from there.",
-            owner=parts.owner, field=parts.field, event_id=parts.event_id,
+            f"The sealed {head.field} of {head.owner} in event {parts.event_id} was changed, or is not from there.",
+            owner=head.owner, field=head.field, event_id=parts.event_id,
         ) from error  # fmt: skip
     return plain.rstrip(b"\0").decode()

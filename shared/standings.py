@@ -1,12 +1,13 @@
 """What a stream says of erasures: who is to be erased and locked, and who is erased.
 
-The last event of each erasure says how far it has come (erasure.py). It is read before keys are loaded or used, so a
+The last event of each erasure says how far it has come (erasure.py). It is read before keys are used, so a
 keyring that was put back from an older copy, in one place or in both, brings nobody back whom the stream knows to be
 erased. Nothing of the service but its name is needed for it.
 """
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,27 +49,31 @@ class Standing:
 
 
 async def standings(nc: Client, service: str) -> dict[str, Standing]:
-    """Every owner of a key about whose erasure a service's stream says something; nothing when there is no stream.
+    """Every owner of a key about whose erasure a service's stream says something, as of the moment it is asked.
 
-    Raises Busy when it cannot be read, and Corrupt when an event of it cannot be.
+    Nothing when there is no stream. Raises Busy when it cannot be read, and Corrupt when an event of it cannot be.
     """
-    subject = f"ledger.{service}.{CATEGORY}.>"
+    stream, name = stream_name(service), f"standings-{secrets.token_hex(8)}"
     config = ConsumerConfig(
-        deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE, filter_subject=subject,
-        inactive_threshold=30.0, mem_storage=True,
+        name=name, deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE,
+        filter_subject=f"ledger.{service}.{CATEGORY}.>", inactive_threshold=30.0, mem_storage=True,
     )  # fmt: skip
     found: dict[str, Standing] = {}
     try:
-        reader = await nc.jetstream().pull_subscribe(subject, stream=stream_name(service), config=config)
-        try:
-            waiting = (await reader.consumer_info()).num_pending or 0
-            while waiting:  # messages, not owners: one who is gone on with meanwhile comes twice
-                for message in await reader.fetch(min(_BATCH, waiting), timeout=_SECONDS):
-                    waiting -= 1
-                    event = _read(message.subject, message.data)
-                    found[f"{event.data.kind}/{event.data.person}"] = Standing(event.data.stage, event.time)
-        finally:
-            await reader.unsubscribe()
+        js = nc.jetstream()
+        waiting = (await js.add_consumer(stream, config)).num_pending or 0
+        if waiting:
+            reader = await js.pull_subscribe_bind(consumer=name, stream=stream)
+            try:
+                while waiting:  # as many as there were when it was asked; what is recorded meanwhile is for the next
+                    for message in await reader.fetch(min(_BATCH, waiting), timeout=_SECONDS):
+                        waiting -= 1
+                        event = _read(message.subject, message.data)
+                        found[f"{event.data.kind}/{event.data.person}"] = Standing(event.data.stage, event.time)
+            finally:
+                await reader.unsubscribe()
+        # Its deletion is not waited for: were it lost, the server lets go of what nobody asks.
+        await nc.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
     except nats.js.errors.NotFoundError:
         return {}
     except _FAILURES as error:

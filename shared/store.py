@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final
 
 import nats.errors
@@ -182,6 +183,21 @@ class EventStore:
                 stream=self.stream, sequence=sequence,
             )  # fmt: skip
         return recorded
+
+    async def position_at(self, moment: datetime) -> int:
+        """The sequence of the last event that was recorded up to a moment; 0 when there was none.
+
+        It is found by halving, for the stream is in the order in which its events were recorded. Where a clock was set
+        back it is one of the places at which the events' time passes the moment. Raises Halted when an event is gone.
+        """
+        before, after = 0, await self.last_sequence() + 1
+        while after - before > 1:
+            middle = (before + after) // 2
+            if (await self.stored(middle)).recorded_at <= moment:
+                before = middle
+            else:
+                after = middle
+        return before
 
     def _recorded(self, message: Msg) -> Recorded:
         headers = message.headers or {}

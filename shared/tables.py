@@ -7,7 +7,7 @@ only if it moved, puts and deletes the rows of every table and tells those who l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -31,6 +31,8 @@ _MOVE: Final = (
     "moved AS (UPDATE commons.checkpoint SET sequence = $4"
     " WHERE projection = $1 AND generation = $2 AND stream = $3 AND sequence = $5 AND epoch = $6 RETURNING 1)"
 )
+
+_PAGE: Final = 4000  # rows read at once from a table that is read whole
 
 _to_json: Final = msgspec.json.Encoder().encode
 _from_json: Final = msgspec.json.Decoder().decode
@@ -56,35 +58,24 @@ def relations(projection: Projection) -> list[str]:
     return [table.name for table in projection.tables] + list(projection.views)
 
 
-async def create(connection: Connection, projection: Projection, generation: int) -> None:
-    """Make the empty tables, inside the caller's transaction."""
-    schema = schema_of(projection.name, generation)
+async def create(connection: Connection, projection: Projection, schema: str) -> None:
+    """Make the empty tables in a schema of their own, inside the caller's transaction."""
     await connection.execute(f"CREATE SCHEMA {schema}; SET LOCAL search_path TO {schema}; {layout(projection)};")
     await connection.execute("SET LOCAL search_path TO DEFAULT")
 
 
-class Statements:
-    """The statements for one generation of a projection."""
+class RowStatements:
+    """The statements that load and write the rows of a projection in one schema."""
 
-    def __init__(self, projection: Projection, generation: int, *, live: bool = True) -> None:
-        self.projection = projection.name
-        self.generation = generation
-        schema = schema_of(projection.name, generation)
+    def __init__(self, projection: Projection, schema: str) -> None:
         self._tables = {table.name: table for table in projection.tables}
         self._load = {table.name: _load(schema, table) for table in projection.tables}
-        self._move = self._writing(schema, move=True, live=live)
-        self._only_rows = self._writing(schema, move=False, live=False)
+        self._only_rows = self._writing(schema, "moved AS (SELECT 1)", _Parameters(0), "1")
 
-    def _writing(self, schema: str, *, move: bool, live: bool) -> str:
-        if move:
-            parameters = _Parameters(6)
-            parts = [_MOVE]
-        else:
-            parameters = _Parameters(0)
-            parts = ["moved AS (SELECT 1)"]
+    def _writing(self, schema: str, first: str, parameters: _Parameters, told: str) -> str:
+        parts = [first]
         for table in self._tables.values():
             parts += [_put(schema, table, parameters), _delete(schema, table, parameters)]
-        told = f"pg_notify('{CHANNEL}', concat_ws(' ', $1::text, $3::text, $4::bigint))" if live else "1"
         return f"WITH {', '.join(parts)} SELECT {told} FROM moved"
 
     async def load(self, connection: Connection, rows: Rows, wanted: Iterable[tuple[str, Key]]) -> None:
@@ -94,17 +85,8 @@ class Statements:
             records = await connection.fetch(self._load[name], *zip(*keys, strict=True))
             rows.loaded(name, keys, dict(_rows(table, records)))
 
-    async def write(
-        self, connection: Connection, changes: Changes, stream: str, *, before: int, after: int, epoch: int
-    ) -> bool:
-        """Write changed rows and move the checkpoint, both or neither. False: the checkpoint is not at `before`."""
-        moved = await connection.fetch(
-            self._move, self.projection, self.generation, stream, after, before, epoch, *changes
-        )
-        return bool(moved)
-
     async def write_rows(self, connection: Connection, changes: Changes) -> None:
-        """Write changed rows alone, inside the transaction of someone who holds the checkpoint."""
+        """Write changed rows alone, inside the caller's transaction."""
         await connection.fetch(self._only_rows, *changes)
 
     def changes(self, rows: Rows) -> Changes:
@@ -118,10 +100,40 @@ class Statements:
         return arguments
 
 
+class Statements(RowStatements):
+    """The statements for one generation of a projection: its rows, and the checkpoint that moves with them."""
+
+    def __init__(self, projection: Projection, generation: int, *, live: bool = True) -> None:
+        self.projection = projection.name
+        self.generation = generation
+        schema = schema_of(projection.name, generation)
+        super().__init__(projection, schema)
+        told = f"pg_notify('{CHANNEL}', concat_ws(' ', $1::text, $3::text, $4::bigint))" if live else "1"
+        self._move = self._writing(schema, _MOVE, _Parameters(6), told)
+
+    async def write(
+        self, connection: Connection, changes: Changes, stream: str, *, before: int, after: int, epoch: int
+    ) -> bool:
+        """Write changed rows and move the checkpoint, both or neither. False: the checkpoint is not at `before`."""
+        moved = await connection.fetch(
+            self._move, self.projection, self.generation, stream, after, before, epoch, *changes
+        )
+        return bool(moved)
+
+
 async def read_rows(connection: Connection, schema: str, table: Table) -> dict[Key, Row]:
     """Every row of a table, by key, as the projection wrote them."""
     columns = _selected(table, (*table.key, *table.values))
     return dict(_rows(table, await connection.fetch(f"SELECT {columns} FROM {schema}.{table.name}")))
+
+
+async def rows_in_order(connection: Connection, schema: str, table: Table) -> AsyncIterator[Sequence[tuple[Key, Row]]]:
+    """Every row of a table in the order of Python's keys, a few thousand at a time, inside a transaction."""
+    columns = _selected(table, (*table.key, *table.values))
+    order = ", ".join(f'{c} COLLATE "C"' if table.columns[c] == "text" else c for c in table.key)
+    cursor = await connection.cursor(f"SELECT {columns} FROM {schema}.{table.name} ORDER BY {order}")
+    while records := await cursor.fetch(_PAGE):
+        yield list(_rows(table, records))
 
 
 # -- the text of the statements; every name in it is checked in projection.py -------------------------------------

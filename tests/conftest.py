@@ -19,7 +19,7 @@ from services.local.postgres import PostgresServer
 # The same histories in every run, so that a change is judged by what it changed. `--hypothesis-profile=explore` looks
 # at others every time: for whoever has time to look into what it finds.
 settings.register_profile("same", derandomize=True)
-settings.register_profile("explore", derandomize=False, print_blob=True)
+settings.register_profile("explore", max_examples=500, derandomize=False, print_blob=True)
 settings.load_profile("same")
 
 

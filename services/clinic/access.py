@@ -168,7 +168,6 @@ def _reviewed(
     known_of = before is not None and before.event.break_glass
     if not waits(command.access in access.glasses if known_of else None, f"Access {command.access}"):
         return None
-    not_erased(command.patient, context)
     _another(context, access.glasses[command.access], f"Access {command.access}")
     return AccessReviewed(**fields)  # type: ignore[arg-type]
 
@@ -182,7 +181,6 @@ def _looked_into(
     known_of = before is not None and bool(before.event.breaches)
     if not waits(command.disclosure in access.disclosures if known_of else None, f"Disclosure {command.disclosure}"):
         return None
-    not_erased(command.patient, context)
     _another(context, access.disclosures[command.disclosure], f"Disclosure {command.disclosure}")
     return DisclosureReviewed(**fields)  # type: ignore[arg-type]
 

@@ -114,7 +114,8 @@ def decide(
             f"What was given as {command.administration} was not given to patient {command.patient}. Check both ids.",
             administration=command.administration, patient=command.patient,
         )  # fmt: skip
-    known(context.read("patient", command.patient), command.patient, context)
+    if not isinstance(command, ResolveAdministration):  # that is done of whoever was erased, too
+        known(context.read("patient", command.patient), command.patient, context)
     match command:
         case ReverseAdministration():
             in_role(context, _GIVERS, "take back what was given")

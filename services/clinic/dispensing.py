@@ -226,7 +226,8 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
             f"Dispensing {command.dispensing} is not for patient {command.patient}. Check both ids.",
             dispensing=command.dispensing, patient=command.patient,
         )  # fmt: skip
-    known(context.read("patient", command.patient), command.patient, context)
+    if not isinstance(command, ResolveDispensing):  # that is done of whoever was erased, too
+        known(context.read("patient", command.patient), command.patient, context)
     match command:
         case RecheckDispensing():
             requested = dispensing.requested
@@ -496,7 +497,7 @@ def _not_there(dispensing: Dispensing) -> str:
         return "has nothing set aside yet. Wait a moment."
     if dispensing.short:
         return "has nothing set aside, for want of goods that last. Refuse it, or request another from another place."
-    return "has nothing set aside any more: it may be recalled. Refuse it, and request another."
+    return "has nothing set aside any more: it may be recalled or on hold. Refuse it, and request another."
 
 
 def _dispense(
@@ -559,7 +560,8 @@ def _dispense(
             faults,
             id,
             ClinicError.NOT_RESERVED,
-            "has goods that are not set aside for it, or not any more: they may be recalled. Look, and refuse it.",
+            "has goods that are not set aside for it, or not any more: they may be recalled or on hold. Look, and "
+            "refuse it.",
         )
     _of_goods(faults, id, lots, formulary, moment, _last_day(moment.date(), requested.days_supply))
     refusal = faults.first()

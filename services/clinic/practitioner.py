@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Final
 
 from services.clinic.contract import (
+    ROSTER,
     AddPractitioner,
     ChangeLicence,
     ClinicError,
@@ -20,13 +21,15 @@ from services.clinic.contract import (
 from services.clinic.refusals import rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider
-from shared.types import is_id
+from shared.persons import is_among
 
 CARE: Final = (Role.CLINICIAN, Role.TRAINEE, Role.PHARMACIST)
 """Who cares for patients."""
 DESK: Final = (*CARE, Role.FRONT_DESK)
 """Who meets patients."""
 STAFF: Final = tuple(Role)
+_MANAGERS: Final = (Role.CLINICIAN,)
+"""Who says who works here."""
 
 
 @dataclass
@@ -37,14 +40,26 @@ class Practitioner:
     licence: Licence | None = None
 
 
-def evolve(practitioner: Practitioner, event: PractitionerAdded | LicenceChanged) -> Practitioner:
-    practitioner.roles, practitioner.licence = list(event.roles), event.licence
-    return practitioner
+@dataclass
+class Roster:
+    """Everybody who works, or worked, at the clinic, by the name that they act under."""
+
+    people: dict[str, Practitioner] = field(default_factory=dict)
+
+    def find(self, id: str) -> Practitioner:
+        return self.people.get(id, Practitioner())
+
+
+def evolve(roster: Roster, event: PractitionerAdded | LicenceChanged) -> Roster:
+    roster.people[event.practitioner] = Practitioner(list(event.roles), event.licence)
+    return roster
 
 
 def decide(
-    command: AddPractitioner | ChangeLicence, practitioner: Practitioner, context: Context
+    command: AddPractitioner | ChangeLicence, roster: Roster, context: Context
 ) -> PractitionerAdded | LicenceChanged | None:
+    practitioner = roster.find(command.practitioner)
+    _manages(command, roster, context)
     fields = dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}
     if isinstance(command, AddPractitioner):
         if practitioner.roles:
@@ -54,12 +69,38 @@ def decide(
                 practitioner=command.practitioner,
             )  # fmt: skip
         _in_order(command.licence)
+        _another(command, roster, context)
         return PractitionerAdded(**fields)
     if not practitioner.roles:
         raise _unknown(command.practitioner)
     _in_order(command.licence)
+    _another(command, roster, context)
     same = (practitioner.roles, practitioner.licence) == (list(command.roles), command.licence)
     return None if same else LicenceChanged(**fields)
+
+
+def _manages(command: AddPractitioner | ChangeLicence, roster: Roster, context: Context) -> None:
+    """Refuse who may not say who works here: once somebody does, only clinicians may. There is one from the first on,
+    as nobody takes the role from themselves."""
+    if roster.people:
+        _in_role(roster.find(context.actor), _MANAGERS, "say who works here, and under which licence", context)
+    elif isinstance(command, AddPractitioner) and Role.CLINICIAN not in command.roles:
+        raise rejected(
+            ClinicError.WRONG_ROLE,
+            f"{command.practitioner} would be the first who works here, and nobody could add others. Add a clinician "
+            "first, who does.",
+            practitioner=command.practitioner, roles=[str(Role.CLINICIAN)],
+        )  # fmt: skip
+
+
+def _another(command: AddPractitioner | ChangeLicence, roster: Roster, context: Context) -> None:
+    """Refuse who would give themselves a licence, under whichever spelling; the first of all may."""
+    if roster.people and is_among(context.actor, (command.practitioner,)):
+        raise rejected(
+            ClinicError.SECOND_PERSON_REQUIRED,
+            f"{context.actor} cannot change their own roles and licence. Let another clinician.",
+            practitioner=command.practitioner,
+        )  # fmt: skip
 
 
 def _in_order(licence: Licence | None) -> None:
@@ -83,16 +124,27 @@ def _unknown(id: str) -> Exception:
 
 def acting(context: Context) -> Practitioner:
     """Who acts. Refuses somebody who was never added."""
-    found: Practitioner = context.read("practitioner", context.actor) if is_id(context.actor) else Practitioner()
+    found = _find(context.actor, context)
     if not found.roles:
         raise _unknown(context.actor)
     return found
 
 
+def _find(id: str, context: Context) -> Practitioner:
+    roster: Roster = context.read("practitioner", ROSTER)
+    return roster.find(id)
+
+
 def in_role(context: Context, roles: Iterable[Role], what: str) -> Role:
     """The first of the roles that who acts is in. Refuses others; `what` is the deed, in words."""
+    return _in_role(acting(context), roles, what, context)
+
+
+def _in_role(practitioner: Practitioner, roles: Iterable[Role], what: str, context: Context) -> Role:
+    if not practitioner.roles:
+        raise _unknown(context.actor)
     wanted = tuple(roles)
-    found = next((role for role in wanted if role in acting(context).roles), None)
+    found = next((role for role in wanted if role in practitioner.roles), None)
     if found is None:
         raise rejected(
             ClinicError.WRONG_ROLE,
@@ -132,7 +184,7 @@ def valid_on(licence: Licence, day: date) -> bool:
 
 def sees_patients(id: str, context: Context) -> None:
     """Refuse somebody as the one whom a patient sees: who does not work here, or not in a role that cares for them."""
-    found: Practitioner = context.read("practitioner", id)
+    found = _find(id, context)
     if not found.roles:
         raise _unknown(id)
     if not set(CARE) & set(found.roles):
@@ -149,8 +201,11 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
-def check(practitioner: Practitioner) -> list[str]:
-    return ["somebody was never added and has a licence"] if practitioner.licence and not practitioner.roles else []
+def check(roster: Roster) -> list[str]:
+    broken = [f"{id} works here in no role" for id, one in roster.people.items() if not one.roles]
+    if roster.people and not any(Role.CLINICIAN in one.roles for one in roster.people.values()):
+        broken.append("people work here, and nobody may say who")
+    return broken
 
 
-practitioner: Final = Decider(clinic, "practitioner", Practitioner, Practitioner, decide, evolve, check)
+practitioner: Final = Decider(clinic, "practitioner", Roster, Roster, decide, evolve, check)

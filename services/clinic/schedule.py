@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.clinic.contract import (
+    ROSTER,
     AppointmentBooked,
     AppointmentCancelled,
     BookAppointment,
@@ -85,7 +86,7 @@ def evolve(schedule: Schedule, event: ScheduleEvent) -> Schedule:
 
 def reads(command: ScheduleCommand) -> Iterable[Ref]:
     if isinstance(command, BookAppointment):
-        return (Ref("patient", command.patient), Ref("practitioner", command.clinician))
+        return (Ref("patient", command.patient), Ref("practitioner", ROSTER))
     return ()
 
 

@@ -47,7 +47,8 @@ async def record(operator: Operator, accesses: Sequence[Access]) -> str:
             return ""
         # On disk before anything is tried: a command that is cut short loses no access.
         write(folder / QUEUE, wanted, masters)
-        left, refused = await _send(operator, wanted)
+        left, refused = await _send(operator, [one for one in wanted if not one.closed])
+        left = [*(one for one in wanted if one.closed), *left]
         if refused:
             write(folder / REFUSED, [*read(folder / REFUSED, masters), *refused], masters)
         write(folder / QUEUE, left, masters)
@@ -61,6 +62,8 @@ async def record(operator: Operator, accesses: Sequence[Access]) -> str:
 
 async def _send(operator: Operator, wanted: Sequence[Access]) -> tuple[list[Access], list[Access]]:
     """What was not answered, and what was refused."""
+    if not wanted:
+        return [], []
     try:
         async with operator.nats() as nc:
             answers = []

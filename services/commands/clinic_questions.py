@@ -105,8 +105,8 @@ async def show_clinic(
 ) -> int:  # fmt: skip
     """Ask a question about the clinic and write the answer.
 
-    With `open_`, what is sealed is opened as far as the asker's role goes, and each patient's access log says so; else
-    those columns are left out. `then` is done with what was opened.
+    With `open_`, what is of records is shown as far as the asker's role goes, and each patient's access log says so;
+    else those columns are left out. `then` is done with what was opened.
     """
     form = form_of(operator, csv)
     wanted = position(at_least, STREAM)

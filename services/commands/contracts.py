@@ -82,7 +82,7 @@ _OF_DISTRIBUTION: Final = """
     The `date` at the site, as 2026-11-20.
     The proxy who came for the household (`collected_by`); left out, it came itself.
     An `override_reason` says why it goes on all the same; without it, a limit or an end of eligibility refuses it.
-    With `seen_warnings` somebody has seen the warnings about allergens, and goes on.
+    With `seen_warnings` somebody has seen the warnings about allergens, and at the table about recalls, and goes on.
     A `fact` has happened: it is recorded whatever it broke, and somebody looks at it.
     The `member` by their id in the household.
     The `proxy` by their id in the household: who may collect for it.

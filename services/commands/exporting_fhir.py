@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,20 @@ from shared.keyreader import Closed, index_key, open_texts
 
 
 async def write_charts(operator: Operator, folder: Path, entries: AsyncIterable[Entry]) -> Exported:
-    """Writes entries as ndjson, a file for each type of resource. Raises Usage unless the folder is new or empty."""
-    _make_empty(folder)
+    """Writes entries as ndjson, a file for each type of resource. Raises Usage unless the folder is new or empty.
+
+    Nothing is left behind of what fails, or is refused, and no folder that was not there.
+    """
+    new = _make_empty(folder)
     bar = progress_bar()
     task = bar.add_task("FHIR", total=None)
-    with bar:
-        done = await export(entries, folder, lambda written: bar.update(task, completed=written))
+    try:
+        with bar:
+            done = await export(entries, folder, lambda written: bar.update(task, completed=written))
+    except BaseException:
+        if new:
+            _take_away(folder)
+        raise
     if operator.as_json:
         emit({
             "folder": str(folder), "resources": dict(sorted(done.resources.items())),
@@ -41,14 +50,22 @@ async def write_charts(operator: Operator, folder: Path, entries: AsyncIterable[
     return done
 
 
-def _make_empty(folder: Path) -> None:
-    """A folder that its owner alone may read: what goes into it is in clear."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+def _make_empty(folder: Path) -> bool:
+    """A folder that its owner alone may read: what goes into it is in clear. Gives whether it was made."""
+    there = folder.exists()
+    if there and (not folder.is_dir() or any(folder.iterdir())):
         raise Usage(f"{folder} is not an empty folder. Name one that is new or empty.", folder=str(folder))
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise Usage(f"{folder} cannot be made: {error.strerror}. Name another folder.", folder=str(folder)) from None
+    return not there
+
+
+def _take_away(folder: Path) -> None:
+    """A folder that was made here; not if there is something in it by now."""
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _told(folder: Path, done: Exported) -> str:

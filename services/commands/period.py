@@ -86,17 +86,17 @@ def span(first: str | None, last: str | None) -> tuple[date | None, date | None]
     return start, end
 
 
-def recorded_by(text: str | None) -> datetime | None:
-    """The moment that --recorded means: a day is meant up to its end, in UTC. Raises Usage when it is neither."""
+def recorded_by(text: str | None, option: str = "--recorded") -> datetime | None:
+    """The moment that an option means: a day is meant up to its end, in UTC. Raises Usage when it is neither."""
     if text is None or len(text) <= len("2026-11-20"):
-        last = day("--recorded", text)
+        last = day(option, text)
         return None if last is None else _midnight(last + _DAY) - timedelta(microseconds=1)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         found = None
     if found is None or found.tzinfo is None or not FIRST_YEAR < found.year < LAST_YEAR:
-        raise Usage(f"--recorded takes a moment as 2026-11-20T09:30:00Z, or a day; {text[:40]!r} is neither.")
+        raise Usage(f"{option} takes a moment as 2026-11-20T09:30:00Z, or a day; {text[:40]!r} is neither.")
     return found.astimezone(UTC)
 
 

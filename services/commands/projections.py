@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Annotated, Final
 
 import typer
@@ -37,7 +38,9 @@ def projection(name: str) -> Projection:
     """A read model of this installation. Raises Usage when there is none of that name."""
     found = PROJECTIONS.get(name)
     if found is None:
-        raise Usage(f"There is no read model {name[:60]!r}. There is: {', '.join(PROJECTIONS)}.")
+        close = get_close_matches(name.lower(), PROJECTIONS, n=1, cutoff=0.6)
+        meant = f" Did you mean {close[0]}?" if close else ""
+        raise Usage(f"There is no read model {name[:60]!r}.{meant} There is: {', '.join(PROJECTIONS)}.")
     return found
 
 

@@ -37,7 +37,7 @@ _ANSWERS: Final[Mapping[str, str]] = {
     "UNUSUAL": "--confirm-unusual gives it all the same.",
     "LIMIT_REACHED": '--override-reason "why" serves it all the same.',
     "NOT_ELIGIBLE": '--override-reason "why" serves it all the same.',
-    "WARNING_NOT_SEEN": "--seen-warnings gives it all the same; --lines gives something else.",
+    "WARNING_NOT_SEEN": "--seen-warnings gives it all the same, once it was seen to; --lines gives something else.",
     "NO_BUNDLE": "--lines ITEM=QUANTITY says what is given.",
     "PEOPLE_NEEDED": "--people adult=2,child=1 says for how many.",
     "SESSION_NOT_OPEN": "`commons send distribution OpenSession` opens it.",
@@ -116,7 +116,7 @@ async def serve(
     ] = None,
     proxy: Annotated[str | None, typer.Option("--proxy", metavar="PROXY", help="Who collects for it.")] = None,
     seen_warnings: Annotated[
-        bool, typer.Option("--seen-warnings", help="The warnings about allergens were seen.")
+        bool, typer.Option("--seen-warnings", help="The warnings about allergens and recalls were seen.")
     ] = False,
     override_reason: Annotated[
         str | None, typer.Option("--override-reason", metavar="WHY", help="Why it is served all the same.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
@@ -37,6 +38,7 @@ from services.commands.waiting import position
 from services.local.keys import Keys
 from services.queries import QueryResult, clinic
 from services.queries.answer import Column
+from services.queries.clinic import charted
 from services.queries.clinic.chart import STREAM, banner, sealed_in, told
 from services.queries.clinic.contents import name, opened
 from services.queries.clinic.dispensing import with_open_alerts
@@ -118,11 +120,14 @@ async def _chart(
         records = found.records()
         contact = "contact" in looked.sight.parts
         parts = {PART_OF[record["kind"]] for record in records} | ({"contact"} if contact and kinds is None else set())
-        if not records and "allergies" in {PART_OF[one] for one in open_kinds}:
-            parts = {"allergies"}  # that nothing is known is told too
-        known = {record["patient"] for record in records} or await _known(pool, patient)
-        said = await note(operator, looked, known, parts)
-        texts, why = await texts_of(operator, "clinic", {text for record in records for text in sealed_in(record)})
+        known = {record["patient"] for record in records}
+        if kinds is not None:  # that nothing is recorded is told too; of a whole chart who it is always is
+            parts = {PART_OF[one] for one in open_kinds}
+            known = set(await charted.whole(pool, [patient]))
+        said, (texts, why) = await asyncio.gather(  # nothing is shown before both are done
+            note(operator, looked, known, parts),
+            texts_of(operator, "clinic", {text for record in records for text in sealed_in(record)}),
+        )
     shown = told(found, texts, contact=contact)
     told_of_allergies = known and {"allergy", "no_known_allergy"} <= set(open_kinds)
     warning = banner(found, texts) if told_of_allergies else None
@@ -144,11 +149,6 @@ def _for_people(found: QueryResult) -> QueryResult:
     found = without(found, {"id", "encounter", "recorded_at"} | (set() if several else {"patient"}))
     columns = (Column("day", "Day", "date"), *found.columns[1:])
     return replace(found, columns=columns, rows=[(row[0].date(), *row[1:]) for row in found.rows])
-
-
-async def _known(pool: asyncpg.Pool, patient: str) -> set[str]:
-    reading = await read(pool, "clinic_patients", "SELECT patient FROM patients WHERE patient = $1", patient)
-    return {record["patient"] for record in reading.records}
 
 
 @command

@@ -15,11 +15,12 @@ from services.demo.stage import Stage
 from services.imports.fhir.ids import id_here
 
 STAFF: Final[Mapping[str, tuple[str, str, bool]]] = {
-    "rui": ("Rui Bastos", "front_desk", False), "tam": ("Tamsin Oyelaran", "trainee", False),
     "osei": ("Dr. Abena Osei", "clinician", True), "lind": ("Katarina Lind", "pharmacist", True),
+    "rui": ("Rui Bastos", "front_desk", False), "tam": ("Tamsin Oyelaran", "trainee", False),
     "aud": ("Farid Achour", "auditor", False),
 }  # fmt: skip
-"""Who works at the clinic: their names, which are sealed, their roles, and who has a licence."""
+"""Who works at the clinic: their names, which are sealed, their roles, and who has a licence. The first is a clinician,
+who adds the others."""
 
 PATIENT: Final = "p-206"
 PERSON: Final[Mapping[str, Any]] = {

@@ -25,7 +25,6 @@ from services.distribution.contract import (
     Stage,
     UnpackBox,
     Warned,
-    claim_of_box,
     distribution,
     entitlement_id,
     warnings_in,
@@ -67,16 +66,14 @@ class Where(StrEnum):
 @dataclass
 class Box:
     """A box; `packed` is what was put into it, `unpacked` is there once it was taken apart, `reversed` is how many of
-    its hand-outs were reversed, `claim` what its last one counted by, `handed_at` when that was, `standing` the rules
-    that its packing broke and nobody has looked into, `warnings` those about what is in it, sealed, until somebody has
-    looked at them.
+    its hand-outs were reversed, `handed_at` when the last one was, `standing` the rules that its packing broke and
+    nobody has looked into, `warnings` those about what is in it, sealed, until somebody has looked at them.
     `review` says whether a rule that was broken waits for somebody; None when none was."""
 
     packed: BoxPacked | None = None
     where: Where = Where.NOWHERE
     review: bool | None = None
     reversed: int = 0
-    claim: str = ""
     handed_at: datetime | None = None
     standing: tuple[DistributionError, ...] = ()
     unpacked: BoxUnpacked | None = None
@@ -97,7 +94,7 @@ def evolve(box: Box, event: BoxEvent) -> Box:
             box.where, box.unpacked, box.standing = Where.UNPACKED, event, ()
             box.review = None if box.review is None else False
         case BoxHandedOut():
-            box.claim, box.handed_at = event.claim, event.occurred_at
+            box.handed_at = event.occurred_at
             box.where, box.review = Where.HANDED_OUT, True if event.breaches else box.review
         case HandOutReversed():
             box.where, box.reversed = Where.UNPACKED if event.unpacked else Where.PACKED, event.hand_out
@@ -182,7 +179,7 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
             )  # fmt: skip
         breaches.append(DistributionError.ALREADY_PACKED)
     waiting = [line.item for line in placed.goods if line.item not in fulfilment.lines]
-    if waiting and not command.lines:
+    if waiting and not command.lines and not order.reopened:
         raise rejected(
             DistributionError.NOT_RESERVED,
             f"Nothing is set aside for order {command.order} yet of: {', '.join(waiting)}. Wait a moment, or list what "
@@ -193,8 +190,8 @@ def _pack(command: PackBox, box: Box, context: Context, at: datetime) -> BoxPack
     if not packed:
         raise rejected(
             DistributionError.BOX_EMPTY,
-            f"Nothing is set aside for order {command.order}: all of it was short, or taken away. List what you pack, "
-            "or cancel the order.",
+            f"Nothing is set aside for order {command.order}: all of it was short, taken away, or in a box before. "
+            "List what you pack, or cancel the order.",
             order=command.order,
         )  # fmt: skip
     for line in placed.goods:  # what was not asked for may stand in for what is short
@@ -340,7 +337,6 @@ def _hand_out(command: HandOutBox, box: Box, context: Context, at: datetime) -> 
         **(dict(fields_of(command)) | {"occurred_at": at}), order=packed.order, household=packed.household,
         programme=packed.programme, period=packed.period, session=packed.session, site=packed.site,
         packed=packed.packed, people=packed.people, claimed=claimed, breaches=tuple(breaches),
-        claim=packed.order if stage is Stage.CONFIRMED else claim_of_box(command.box, box.reversed + 1),
         hand_out=box.reversed + 1, apart=() if box.unpacked is None else box.unpacked.quarantine,
     )  # fmt: skip
 
@@ -395,7 +391,7 @@ def _reverse(command: ReverseHandOut, box: Box, at: datetime) -> HandOutReversed
         )  # fmt: skip
     return HandOutReversed(
         box=command.box, reason=command.reason, hand_out=box.reversed + 1, unpacked=box.unpacked is not None,
-        claim=box.claim, packed=packed.packed, breaches=box.standing, order=packed.order,
+        packed=packed.packed, breaches=box.standing, order=packed.order,
         household=packed.household, programme=packed.programme, period=packed.period, session=packed.session,
         site=packed.site, occurred_at=at,
     )  # fmt: skip

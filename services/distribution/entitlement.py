@@ -40,6 +40,7 @@ from services.distribution.goods import (
     known_items,
     look,
     nobody_looked,
+    recalls_open,
     said,
     unusual,
     usual,
@@ -357,8 +358,11 @@ def _visit(command: RecordVisit, entitlement: Entitlement, context: Context, at:
     gone = DistributionError.HOUSEHOLD_ERASED in breaches  # it cannot be read what they avoid, and nobody is warned
     avoid = avoided(command.household, context) if command.household is not None and not gone else frozenset[str]()
     warned = warnings(catalogue, avoid, goods)
+    recalls = recalls_open(catalogue, goods)
     if not fact:
-        look(warned, command.seen_warnings)
+        look(warned, command.seen_warnings, recalls)
+    elif recalls and not command.seen_warnings:
+        breaches += (DistributionError.RECALLED,)
     told = said(warned, goods, unseen=not command.seen_warnings)
     return VisitRecorded(
         **(dict(fields_of(command)) | {"occurred_at": at}), site=announced.site, goods=goods, served=served,

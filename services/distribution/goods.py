@@ -115,6 +115,12 @@ def recalled(catalogue: Catalogue, lines: Iterable[PackedLine]) -> list[tuple[Pa
     return list(found)
 
 
+def recalls_open(catalogue: Catalogue, lines: Iterable[ItemLine]) -> list[tuple[str, str]]:
+    """The items of which a recall is open, each with the recall: goods that are given by item alone may be of it."""
+    unknown = [PackedLine(item=line.item, quantity=line.quantity) for line in lines]
+    return [(line.item, id) for line, id in recalled(catalogue, unknown)]
+
+
 def lot_named(line: PackedLine) -> str:
     """Packed goods in a sentence."""
     return f"{line.item} of lot {line.lot}" if lot_form(line.lot) else f"{line.item} of unknown lot"
@@ -210,20 +216,24 @@ def nobody_looked(warnings: str | None, context: Context) -> bool:
     return warnings is not None and (text is None or warnings_unseen(text))
 
 
-def look(warned: Iterable[Warned], seen: bool) -> None:
-    """Refuse to go on over warnings that nobody has looked at."""
+def look(warned: Iterable[Warned], seen: bool, recalls: Sequence[tuple[str, str]] = ()) -> None:
+    """Refuse to go on over warnings that nobody has looked at, about a household's allergens or `recalls` of items. All
+    are told at once: one answer stands for all of them."""
     warned = tuple(warned)
-    if not warned or seen:
+    if not (warned or recalls) or seen:
         return
     words = {
         Warning.ALLERGEN: "{} has an allergen that the household avoids",
         Warning.ALLERGENS_UNKNOWN: "whether {} is safe for them is not known",
     }
-    said = "; ".join(words[one.warning].format(one.item) for one in warned)
+    told = [words[one.warning].format(one.item) for one in warned]
+    told += [f"some of {item} is recalled (recall {id}): see that it is another lot" for item, id in recalls]
+    facts: list[dict[str, str]] = [{"item": one.item, "warning": str(one.warning)} for one in warned]
+    facts += [{"item": item, "warning": "recalled", "recall": id} for item, id in recalls]
     raise rejected(
         DistributionError.WARNING_NOT_SEEN,
-        f"Look before you go on: {said}. Choose something else, or send it again with seen_warnings.",
-        warnings=[{"item": one.item, "warning": str(one.warning)} for one in warned],
+        f"Look before you go on: {'; '.join(told)}. Choose something else, or send it again with seen_warnings.",
+        warnings=facts,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -23,6 +23,7 @@ from services.distribution.contract import (
     RecordNoShow,
     ReverseCompletion,
     Stage,
+    claim_of_box,
     distribution,
     entitlement_id,
 )
@@ -46,13 +47,17 @@ from shared.decider import Context, Decider, Ref
 @dataclass
 class Order:
     """An order; `placed` is None before it is. Its period is that of its confirmation, once it is confirmed. `box` is
-    the one that completed it, and `before` how far it had come by then; `due_at` is until when it waits, `ended_at`
-    when it was cancelled or nobody came."""
+    the one that completed it, and `before` how far it had come by then; `out` are all boxes of it that are handed out,
+    each with the claim by which it counts. `reopened` says that it is open again after it was handed out: what is not
+    set aside for it by then will not be. `due_at` is until when it waits, `ended_at` when it was cancelled or nobody
+    came."""
 
     placed: OrderPlaced | None = None
     stage: Stage = Stage.NONE
     box: str | None = None
     before: Stage = Stage.NONE
+    out: dict[str, str] = field(default_factory=dict)
+    reopened: bool = False
     due_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -74,9 +79,15 @@ def evolve(order: Order, event: OrderEvent) -> Order:
         case NoShowRecorded():
             order.stage, order.ended_at = Stage.NO_SHOW, event.occurred_at
         case OrderCompleted():
-            order.before, order.stage, order.box = order.stage, Stage.COMPLETED, event.box
+            order.out[event.box] = event.claim
+            if event.beside is None:
+                order.before, order.stage, order.box = order.stage, Stage.COMPLETED, event.box
         case CompletionReversed():
-            order.stage, order.box = event.stage, None
+            claim = order.out.pop(event.box)
+            order.stage, order.box = event.stage, event.instead
+            order.reopened = order.reopened or event.stage is Stage.CONFIRMED
+            if event.instead is not None and claim == event.order:
+                order.out[event.instead] = claim
     return order
 
 
@@ -115,18 +126,13 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
                 order=command.order, household=placed.household, session=placed.session, occurred_at=at
             )
         case CompleteOrder():
-            if order.stage is Stage.COMPLETED:
-                if order.box == command.box:
-                    return None
-                raise rejected(
-                    DistributionError.ORDER_ENDED,
-                    f"Order {command.order} was handed out in box {order.box} already, and now in {command.box} too. "
-                    "Ask the household what it got.",
-                    order=command.order, box=order.box,
-                )  # fmt: skip
+            if command.box in order.out:
+                return None
+            own = order.stage is Stage.CONFIRMED
             return OrderCompleted(
-                order=command.order, box=command.box, household=placed.household, session=placed.session,
-                occurred_at=at,
+                **(dict(fields_of(command)) | {"occurred_at": at}), household=placed.household,
+                programme=placed.programme, period=placed.period, session=placed.session, beside=order.box,
+                claim=command.order if own else claim_of_box(command.box, command.hand_out),
             )  # fmt: skip
         case ReverseCompletion():
             return _reverse(command, order, placed, at)
@@ -135,12 +141,18 @@ def decide(command: OrderCommand, order: Order, context: Context) -> OrderEvent 
 def _reverse(
     command: ReverseCompletion, order: Order, placed: OrderPlaced, at: datetime
 ) -> CompletionReversed | None:  # fmt: skip
-    if order.stage is not Stage.COMPLETED or order.box != command.box:
+    if command.box not in order.out:
         return None
+    others = [box for box in order.out if box != command.box]
+    instead = None if not others else order.box if order.box in others else others[0]
+    released: str | None = order.out[command.box]
+    if released == command.order:  # it goes on: for the other box, or for the order
+        released = None if instead is None else order.out[instead]
     return CompletionReversed(
-        order=command.order, box=command.box, household=placed.household, programme=placed.programme,
-        period=placed.period, session=placed.session, slot=placed.slot, stage=order.before, due_at=order.due_at,
-        ended_at=order.ended_at, occurred_at=at,
+        order=command.order, box=command.box, instead=instead, released=released, household=placed.household,
+        programme=placed.programme, period=placed.period, session=placed.session, slot=placed.slot,
+        stage=order.before if instead is None else Stage.COMPLETED, due_at=order.due_at, ended_at=order.ended_at,
+        occurred_at=at,
     )  # fmt: skip
 
 

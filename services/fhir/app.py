@@ -216,7 +216,7 @@ def _warning(search: Search, hidden: int) -> Resource | None:
     if search.ignored:
         said.append(f"Not searched by: {', '.join(map(_shown, search.ignored))}.")
     if hidden:
-        said.append(f"Your role is not shown {hidden} more.")
+        said.append(f"{hidden} more {'is' if hidden == 1 else 'are'} not shown to your role, or cannot be read.")
     return outcome("incomplete" if hidden else "not-supported", " ".join(said), "warning") if said else None
 
 

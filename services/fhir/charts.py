@@ -46,9 +46,10 @@ class Page:
 class Charts(Protocol):
     """Charts, opened for `reader` (a practitioner's id) as far as their role goes, for a purpose.
 
-    Each call is recorded as an access to the parts that it opens of the record of every patient whose entries it gives;
-    what is not to be shown is without its content. Raises Forbidden for a reader who may see nothing of the kind, and
-    LedgerError when the read model cannot answer.
+    Each call is recorded as an access to the parts that it opens of the record of every patient whose entries it
+    gives, and of every patient whom a search names, whether anything is found or not; what is not to be shown is
+    without its content. Raises Forbidden for a reader who may see nothing of the kind, and LedgerError when the
+    read model cannot answer.
     """
 
     async def read(self, kinds: tuple[str, ...], id: str, *, reader: str, purpose: Purpose) -> Entry | None:

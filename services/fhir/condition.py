@@ -59,7 +59,7 @@ def read_condition(node: Node) -> Problem:
     if verified == "entered-in-error":
         raise NotTaken("it was entered in error")
     code = node.node("code")
-    found = read_concept(code, (CodeSystem.SNOMED, CodeSystem.ICD10))
+    found = read_concept(code, (CodeSystem.SNOMED, CodeSystem.ICD10CM, CodeSystem.ICD10))
     if found is None:
         raise Unusable("it does not say what")
     for category in node.nodes("category"):

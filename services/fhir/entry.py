@@ -29,7 +29,8 @@ class Entry:
     | encounter | Visit | clinician, appointment, kind, imported_from, ended_at |
     | vitals | tuple of Vital | recorded_by, corrected_by |
     | result | Result | corrected_by |
-    | prescription | Order | status: active, completed, stopped; imported_from, signed_by, signed_at |
+    | prescription | Order | status: active, completed, stopped; imported_from, signed_by, signed_at, valid_until,
+      dispensed: how much was handed out |
     | dispensing | Dispensed | prescription, item, quantity, unit, lots, days_supply, status, verified_by |
     | administration | Given | item, quantity, lot, location, given_by, reversed |
     | immunization | Immunization | lot, imported_from, given_by, reversed |

@@ -16,7 +16,7 @@ import asyncpg
 import nats.errors
 import structlog
 
-from services.clinic.contract import Demographics, Purpose
+from services.clinic.contract import Allergy, AllergyCategory, Demographics, Purpose
 from services.fhir.charts import Forbidden, Page, Query
 from services.fhir.criteria import Criterion, Kind, Span, Token, matches
 from services.fhir.entry import Dispensed, Entry, NotShown
@@ -32,9 +32,6 @@ from shared.errors import Busy, Corrupt
 from shared.keyreader import Closed
 
 log = structlog.get_logger(__name__)
-
-_PLACES: Final = 50
-"""Searches for patients that one search is taken apart into at most: a parameter may name several values."""
 
 _AT_ONCE: Final = 200
 """Patients whose charts are read together in an export."""
@@ -86,20 +83,23 @@ class LedgerCharts:
         seen = await self._sight(reader, kinds)
         if kinds == ("practitioner",):
             return next(iter(await self._opened(await charted.practitioners(self._pool, [id]), seen)), None)
-        found = await self._opened(await charted.entries(self._pool, kinds=kinds, refs=[id]), seen)
+        records = await charted.entries(self._pool, kinds=kinds, refs=[id])
+        found = await self._opened(records, seen)
         await self._record(found, seen, reader, purpose)
-        return found[0] if found else None
+        return found[0] if await self._uncontradicted(records, seen) else None
 
     async def _search(self, query: Query, reader: str, purpose: Purpose) -> Page:
         seen = await self._sight(reader, query.kinds)
+        named: Iterable[str] = ()
         if query.type == "Patient":
             page = await self._patients(query, seen)
+            named = await charted.whole(self._pool, sorted(query.ids)) if query.ids else ()
         elif query.type == "Practitioner":
             ids = None if query.ids is None else sorted(query.ids)
             page = _page(_kept(await self._opened(await charted.practitioners(self._pool, ids), seen), query), query)
         else:
-            page = await self._chart(query, seen)
-        await self._record(page.entries, seen, reader, purpose)
+            page, named = await self._chart(query, seen)
+        await self._record(page.entries, seen, reader, purpose, named, query.kinds)
         return page
 
     async def whole(self, *, reader: str, purpose: Purpose) -> AsyncIterator[Entry]:
@@ -111,7 +111,8 @@ class LedgerCharts:
         patients = await charted.everybody(self._pool)
         for first in range(0, len(patients), _AT_ONCE):
             some = patients[first : first + _AT_ONCE]
-            found = await self._opened(await charted.entries(self._pool, kinds=kinds, patients=some), seen)
+            records = await charted.entries(self._pool, kinds=kinds, patients=some)
+            found = await self._opened(await self._uncontradicted(records, seen), seen)
             await self._record(found, seen, reader, purpose)
             for entry in found:
                 yield entry
@@ -127,15 +128,20 @@ class LedgerCharts:
             raise Forbidden(f"This is not opened for a {str(seen.role).replace('_', ' ')}.")
         return seen
 
-    async def _record(self, found: Sequence[Entry], seen: Sight, reader: str, purpose: Purpose) -> None:
-        """Record whose records, and which parts of them, are opened by what was found."""
+    async def _record(
+        self, found: Sequence[Entry], seen: Sight, reader: str, purpose: Purpose, named: Iterable[str] = (),
+        kinds: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        """Record whose records, and which parts of them, are opened by what was found; and of those who were `named`
+        what was looked for in vain too: that there is no such diagnosis tells as much."""
         opened: dict[str, set[str]] = {}
-        for entry in found:
-            part = PART_OF.get(entry.kind)
-            if part in seen.parts and not entry.erased:
-                opened.setdefault(entry.patient, set()).add(str(part))
-                if entry.kind == "patient" and "contact" in seen.parts:
-                    opened[entry.patient].add("contact")
+        looked_at = [(patient, kind) for patient in named for kind in kinds]
+        for patient, kind in [*looked_at, *((one.patient, one.kind) for one in found if not one.erased)]:
+            part = PART_OF.get(kind)
+            if part in seen.parts:
+                opened.setdefault(patient, set()).add(str(part))
+                if kind == "patient" and "contact" in seen.parts:
+                    opened[patient].add("contact")
         if not opened:
             return
         at = self._clock().isoformat()
@@ -149,16 +155,43 @@ class LedgerCharts:
 
     # -- searches -----------------------------------------------------------------------------------------------------
 
-    async def _chart(self, query: Query, seen: Sight) -> Page:
-        """Entries of the charts that a search names; only those of the page are opened if none has to be compared."""
+    async def _chart(self, query: Query, seen: Sight) -> tuple[Page, Iterable[str]]:
+        """Entries of the charts that a search names, and whose those are; only those of the page are opened if none has
+        to be compared."""
         records = await charted.entries(
             self._pool, kinds=query.kinds, refs=None if query.ids is None else sorted(query.ids),
             patients=None if query.patients is None else sorted(query.patients), goes_on=True,
         )  # fmt: skip
+        if query.patients is None:
+            named: Iterable[str] = {record["patient"] for record in records}
+        else:
+            named = await charted.whole(self._pool, sorted(query.patients))
+        records = await self._uncontradicted(records, seen)
         if any(one.name != "_id" for one in query.criteria):
-            return _page(_kept(await self._opened(records, seen), query), query)
+            return _page(_kept(await self._opened(records, seen), query), query), named
         page = _page(records, query, of=_place)
-        return dataclasses.replace(page, entries=await self._opened(page.entries, seen))  # type: ignore[arg-type]
+        return dataclasses.replace(page, entries=await self._opened(page.entries, seen)), named  # type: ignore[arg-type]
+
+    async def _uncontradicted(self, records: Sequence[Mapping[str, Any]], seen: Sight) -> Sequence[Mapping[str, Any]]:
+        """The records without those that say of a kind of substance that no allergy is known while one stands, in any
+        of the person's records: what was asked then is history, and is dangerous as R4, where each is read alone.
+
+        An allergy that cannot be read may be of any kind.
+        """
+        asked = {one["patient"] for one in records if one["kind"] == "no_known_allergy" and _sees(one, seen)}
+        if not asked:
+            return records
+        standing = await charted.standing_allergies(self._pool, sorted(asked))
+        texts = await self._keys.open({one["content"] for one in standing}) if standing else {}
+        against: set[tuple[str, str]] = set()
+        for one in standing:
+            if texts.get(one["content"]) not in (Closed.ERASED, Closed.LOCKED):
+                said = _value("allergy", one["content"], texts)
+                kinds = (said.category,) if isinstance(said, Allergy) else tuple(AllergyCategory)
+                against |= {(one["patient"], str(kind)) for kind in kinds}
+        return [
+            one for one in records if one["kind"] != "no_known_allergy" or (one["patient"], one["id"]) not in against
+        ]  # fmt: skip
 
     async def _patients(self, query: Query, seen: Sight) -> Page:
         ids, more = await self._meant(query)
@@ -187,7 +220,8 @@ class LedgerCharts:
             text for record in records for text in (record["who"], *_sealed(record, seen)) if text is not None
         }  # fmt: skip
         known = await self._keys.open(texts) if texts else {}
-        return [_entry(record, known, seen) for record in records]
+        now = self._clock()
+        return [_entry(record, known, seen, now) for record in records]
 
 
 @contextmanager
@@ -208,7 +242,7 @@ def _sealed(record: Mapping[str, Any], seen: Sight) -> list[str]:
     return [text for text in (record["content"], record["ordered"]) if text is not None] if _sees(record, seen) else []
 
 
-def _entry(record: Mapping[str, Any], texts: Mapping[str, str | Closed], seen: Sight) -> Entry:
+def _entry(record: Mapping[str, Any], texts: Mapping[str, str | Closed], seen: Sight, now: datetime) -> Entry:
     """An entry as it is shown. Whoever is erased, or about to be, is so in every entry, sealed or not."""
     kind, shown = record["kind"], _sees(record, seen)
     gone = any(texts.get(text) in (Closed.ERASED, Closed.LOCKED) for text in (record["who"], record["content"]))
@@ -216,7 +250,7 @@ def _entry(record: Mapping[str, Any], texts: Mapping[str, str | Closed], seen: S
     begun = record["recorded_at"] if kind == "appointment" else record["occurred_at"]
     return Entry(
         kind=kind, id=record["ref"], patient=record["patient"], encounter=record["encounter"],
-        content=_content(record, texts, seen) if shown and not gone else None, clear=_clear(record),
+        content=_content(record, texts, seen) if shown and not gone else None, clear=_clear(record, now),
         occurred_at=begun, recorded_at=record["recorded_at"], changed_at=record["changed_at"], erased=gone,
     )  # fmt: skip
 
@@ -249,7 +283,7 @@ def _value(kind: str, text: str | None, texts: Mapping[str, str | Closed]) -> An
     return value
 
 
-def _clear(record: Mapping[str, Any]) -> dict[str, Any]:
+def _clear(record: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """What stands clear beside the content, in the words of services/fhir/entry.py."""
     kind, status = record["kind"], record["status"]
     facts: dict[str, Any] = dict(record["facts"] or {})
@@ -264,7 +298,11 @@ def _clear(record: Mapping[str, Any]) -> dict[str, Any]:
             return facts | {"recorded_by": record["author"]}
         case "prescription":
             stood = facts.get("order_status") if status == "imported" else None
-            return facts | {"status": stood or ("stopped" if status == "stopped" else "active")}
+            valid = facts.get("signed_at") and facts.get("valid_days")
+            until = datetime.fromisoformat(facts["signed_at"]) + timedelta(days=facts["valid_days"]) if valid else None
+            over = until is not None and until <= now
+            stood = stood or ("stopped" if status == "stopped" else "completed" if over else "active")
+            return facts | {"status": stood, "valid_until": until, "dispensed": record["dispensed"] or 0}
         case "dispensing":
             return facts | {"status": status, "unit": record["unit"]}
         case "administration" | "immunization":
@@ -287,7 +325,7 @@ def _meets(entry: Entry, query: Query) -> bool:
     try:
         return any(matches(each, query.criteria, finders[query.type]) for each in resources(entry))
     except NotShown:
-        return entry.content is None and entry.kind != "patient"
+        return True
 
 
 def _place(found: Any) -> str:
@@ -312,13 +350,13 @@ def _wanted(criteria: Iterable[Criterion]) -> list[Wanted]:
             case Kind.STRING, name:
                 choices.append([{name: value} for value in one.values])
             case Kind.TOKEN, "identifier":
-                choices.append([{"identifier": _number(value)} for value in one.values if value.code is not None])
+                choices.append([{"identifier": _number(value)} for value in one.values])
             case Kind.DATE, "birthdate" if all(_is_day(value) for value in one.values):
                 choices.append([{"born": value.start.date()} for value in one.values])
     if not choices:
         return []
     made = []
-    for several in itertools.islice(itertools.product(*choices), _PLACES):
+    for several in itertools.product(*choices):
         fields: dict[str, Any] = {}
         for field in several:
             for name, value in field.items():

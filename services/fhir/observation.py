@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from services.clinic.contract import CodeSystem, Coding, Result, Vital
+from services.clinic.contract import CodeSystem, Coding, Result, ResultCategory, Vital
 from services.fhir.entry import Entry, NotShown, Resource
 from services.fhir.ids import part_id
-from services.fhir.reading import NOTE, TEXT, Node, NotTaken, Unusable
+from services.fhir.reading import NOTE, TEXT, Node, NotTaken, Unusable, member
 from services.fhir.values import (
     TERMINOLOGY,
     amount,
@@ -44,6 +44,10 @@ _VITAL_CODES: Final = frozenset({
     "8310-5", "8867-4", "9279-1", "29463-7", "8302-2", "59408-5", "2708-6", "39156-5", "9843-4", "8287-5", "8289-1",
     "59576-9", "77606-2", _SYSTOLIC, _DIASTOLIC,
 })  # fmt: skip
+_SOCIAL_CODES: Final = frozenset({"72166-2", "11367-0", "11331-6"})
+"""Tobacco smoking status, history of tobacco use and of alcohol use."""
+
+_CATEGORIES: Final = {category: category.replace("-", " ").title() for category in ResultCategory}
 _NO_RESULT: Final = frozenset({"registered", "cancelled", "unknown"})
 _OTHERS: Final = ("Boolean", "Integer", "DateTime", "Time", "Ratio", "Range", "Period", "SampledData")
 
@@ -68,19 +72,20 @@ def _pressures(vitals: Iterable[Vital]) -> list[Vital]:
 
 
 def _sign(entry: Entry, id: str, vital: Vital) -> Resource:
-    return _begun(entry, id, vital.code, vital=True) | {"valueQuantity": quantity(vital.measured)}
+    return _begun(entry, id, vital.code, ResultCategory.VITAL_SIGNS) | {"valueQuantity": quantity(vital.measured)}
 
 
 def _panel(entry: Entry, pressures: list[Vital]) -> Resource:
     components = [{"code": concept(one.code), "valueQuantity": quantity(one.measured)} for one in pressures]
-    return _begun(entry, part_id(PANEL, entry.id), PRESSURE, vital=True) | {"component": components}
+    made = _begun(entry, part_id(PANEL, entry.id), PRESSURE, ResultCategory.VITAL_SIGNS)
+    return made | {"component": components}
 
 
 def result(entry: Entry) -> Resource:
     if not isinstance(entry.content, Result):
         raise NotShown("the result")
     said: Result = entry.content
-    made = _begun(entry, None, said.code, vital=said.code.code in _VITAL_CODES, found_at=said.found_at)
+    made = _begun(entry, None, said.code, said.category or _category_of(said.code), said.found_at)
     value = {"valueQuantity": quantity(said.measured)} if said.measured else (
         {"valueCodeableConcept": concept(said.coded)} if said.coded else present(valueString=said.text))  # fmt: skip
     more = said.text if (said.measured or said.coded) else None
@@ -91,12 +96,20 @@ def result(entry: Entry) -> Resource:
     )  # fmt: skip
 
 
-def _begun(entry: Entry, id: str | None, code: Coding, *, vital: bool, found_at: datetime | None = None) -> Resource:
-    category = ("vital-signs", "Vital Signs") if vital else ("laboratory", "Laboratory")
+def _category_of(code: Coding) -> ResultCategory:
+    """The category that a code is known for; else a laboratory's, among which nothing must be missed."""
+    if code.code in _VITAL_CODES:
+        return ResultCategory.VITAL_SIGNS
+    return ResultCategory.SOCIAL_HISTORY if code.code in _SOCIAL_CODES else ResultCategory.LABORATORY
+
+
+def _begun(
+    entry: Entry, id: str | None, code: Coding, category: ResultCategory, found_at: datetime | None = None
+) -> Resource:  # fmt: skip
     return begun(entry, TYPE, id) | present(
         # what another stands for is still told, as what it was: a mistake
         status="entered-in-error" if entry.clear.get("corrected_by") else "final",
-        category=[coded(CATEGORY, *category)],
+        category=[coded(CATEGORY, category.value, _CATEGORIES[category])],
         code=concept(code),
         subject=reference("Patient", entry.patient),
         encounter=reference("Encounter", entry.encounter) if entry.encounter else None,
@@ -126,9 +139,7 @@ def read_observation(node: Node) -> list[Found]:
     if status == "preliminary":
         node.note("status", "is preliminary: taken as it is")
     node.skip("identifier", "issued")
-    for category in node.nodes("category"):
-        code_of(category)
-    found_at = _found_at(node)
+    found_at, category = _found_at(node), _category(node)
     code = read_concept(node.node("code"), (CodeSystem.LOINC,))
     found = [Found("", own)] if code and (own := _result(node, code, found_at)) else []
     for place, component in enumerate(node.nodes("component")):
@@ -139,7 +150,18 @@ def read_observation(node: Node) -> list[Found]:
     if not found:
         absent = "dataAbsentReason" in node or any("dataAbsentReason" in one for one in node.nodes("component"))
         raise NotTaken("it has no value" + (", and says why" if absent else ""))
-    return found
+    return [replace(one, content=replace(one.content, category=category)) for one in found]
+
+
+def _category(node: Node) -> ResultCategory | None:
+    said = [code for each in node.nodes("category") if (code := code_of(each))]
+    known = [category for code in said if (category := member(ResultCategory, code))]
+    if not known:
+        why = "is none that is known here" if said else "is missing"
+        node.note("category", f"{why}: taken as the one that its code is known for, else as a laboratory's")
+    elif len(said) > 1:
+        node.note("category", "has several: the first that is known here is taken")
+    return known[0] if known else None
 
 
 def _found_at(node: Node) -> datetime:

@@ -47,6 +47,8 @@ def medication_request(entry: Entry) -> Resource:
     imported = entry.clear.get("imported_from") is not None
     status = str(entry.clear.get("status", OrderStatus.ACTIVE))
     signed = entry.clear.get("signed_by")
+    if status == OrderStatus.ACTIVE and _wholly_dispensed(order, entry.clear.get("dispensed", 0)):
+        status = OrderStatus.COMPLETED.value
     return begun(entry, TYPE) | present(
         # an order that nobody stands for yet has no effect
         status=status if imported or signed or status != OrderStatus.ACTIVE else "draft",
@@ -59,8 +61,13 @@ def medication_request(entry: Entry) -> Resource:
         requester=reference("Practitioner", signed, order.prescriber) or {"display": "Not stated"},
         reasonCode=[concept(order.reason)] if order.reason else None,
         dosageInstruction=[dosage(order)],
-        dispenseRequest=_supply(order),
+        dispenseRequest=_supply(order, entry.clear.get("signed_at"), entry.clear.get("valid_until")),
     )
+
+
+def _wholly_dispensed(order: Order, dispensed: int) -> bool:
+    """Whether all fills were handed out; never of an order that does not say how much that is."""
+    return order.quantity is not None and dispensed >= order.quantity * (1 + order.repeats)
 
 
 def dosage(order: Order) -> Resource:
@@ -76,8 +83,9 @@ def days(number: int | None) -> Resource | None:
     return None if number is None else {"value": number, "unit": "days", "system": UCUM, "code": "d"}
 
 
-def _supply(order: Order) -> Resource:
+def _supply(order: Order, since: datetime | str | None, until: datetime | str | None) -> Resource:
     return present(
+        validityPeriod=present(start=instant(since), end=instant(until)) if until else None,
         numberOfRepeatsAllowed=order.repeats or None,
         quantity={"value": order.quantity} if order.quantity else None,
         expectedSupplyDuration=days(order.days_supply),

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -31,11 +32,16 @@ from services.fhir.criteria import (
 from services.fhir.entry import Resource
 from services.fhir.ids import of_part, our_id
 from services.fhir.mapping import KINDS
+from services.fhir.values import TERMINOLOGY
 
 COUNT: Final = 50
 MOST: Final = 100
 """Resources on a page: as many as are wanted if nobody says, and at most."""
 
+PLACES: Final = 50
+"""Combinations of values that one search for patients may ask for; each is a search of its own."""
+
+_FHIR: Final = "http://hl7.org/fhir"
 _PAGE: Final = "_page"
 _CONTROLS: Final = frozenset({"_count", "_format", "_pretty", _PAGE})
 """What says how to answer, and not what is searched."""
@@ -56,6 +62,20 @@ def _token(about: str, find: Finder) -> Parameter:
 
 def _at(name: str) -> Finder:
     return lambda resource: codes(resource.get(name))
+
+
+def _bare(name: str, system: str) -> Finder:
+    """Codes that stand alone, of the one system that R4 binds them to: asked for with it, or without any."""
+
+    def find(resource: Resource) -> Iterable[Any]:
+        code = resource.get(name)
+        return () if code is None else ((system, code), (None, code))
+
+    return find
+
+
+def _status(system: str) -> Parameter:
+    return _token("Its status.", _bare("status", system))
 
 
 def _dated(*elements: str) -> Parameter:
@@ -82,7 +102,6 @@ _ID: Final = _token("The resource's id.", lambda resource: [(None, resource["id"
 _PATIENT: Final = Parameter(Kind.REFERENCE, lambda _: (), "Whose it is.")
 _IDENTIFIER: Final = _token("A number that others know somebody by.", identifiers)
 _NAME: Final = _string("How a word of the name begins.", names)
-_STATUS: Final = _token("Its status.", _at("status"))
 _CLINICAL: Final = _token("Whether it stands.", _at("clinicalStatus"))
 _CATEGORY: Final = _token("Its category.", _at("category"))
 _CODE: Final = _token(
@@ -94,29 +113,39 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Parameter]]] = {
     "Patient": {
         "_id": _ID, "identifier": _IDENTIFIER, "name": _NAME, "family": _string("The family name.", _named("family")),
         "given": _string("A given name.", _named("given")), "birthdate": _dated("birthDate"),
-        "gender": _token("Administrative gender.", _at("gender")),
+        "gender": _token("Administrative gender.", _bare("gender", f"{_FHIR}/administrative-gender")),
     },
     "AllergyIntolerance": {"_id": _ID, "patient": _PATIENT, "clinical-status": _CLINICAL},
     "Condition": {
         "_id": _ID, "patient": _PATIENT, "category": _CATEGORY, "clinical-status": _CLINICAL, "code": _CODE,
         "onset-date": _dated("onsetDateTime"),
     },
-    "Appointment": {"_id": _ID, "patient": _PATIENT, "status": _STATUS, "date": _dated("start")},
+    "Appointment": {
+        "_id": _ID, "patient": _PATIENT, "status": _status(f"{_FHIR}/appointmentstatus"), "date": _dated("start"),
+    },
     "Encounter": {
-        "_id": _ID, "patient": _PATIENT, "date": _dated("period"), "status": _STATUS,
+        "_id": _ID, "patient": _PATIENT, "date": _dated("period"), "status": _status(f"{_FHIR}/encounter-status"),
         "class": _token("How patient and clinic met.", _at("class")), "type": _token("Kind of visit.", _at("type")),
     },
     "Observation": {
         "_id": _ID, "patient": _PATIENT, "category": _CATEGORY, "code": _CODE, "date": _dated("effectiveDateTime"),
-        "status": _STATUS,
+        "status": _status(f"{_FHIR}/observation-status"),
     },
     "MedicationRequest": {
-        "_id": _ID, "patient": _PATIENT, "intent": _token("That it is an order.", _at("intent")), "status": _STATUS,
-        "authoredon": _dated("authoredOn"),
+        "_id": _ID, "patient": _PATIENT,
+        "intent": _token("That it is an order.", _bare("intent", f"{_FHIR}/CodeSystem/medicationrequest-intent")),
+        "status": _status(f"{_FHIR}/CodeSystem/medicationrequest-status"), "authoredon": _dated("authoredOn"),
     },
-    "MedicationDispense": {"_id": _ID, "patient": _PATIENT, "status": _STATUS},
-    "MedicationAdministration": {"_id": _ID, "patient": _PATIENT, "status": _STATUS},
-    "Immunization": {"_id": _ID, "patient": _PATIENT, "status": _STATUS, "date": _dated("occurrenceDateTime")},
+    "MedicationDispense": {
+        "_id": _ID, "patient": _PATIENT, "status": _status(f"{TERMINOLOGY}/medicationdispense-status"),
+    },
+    "MedicationAdministration": {
+        "_id": _ID, "patient": _PATIENT, "status": _status(f"{TERMINOLOGY}/medication-admin-status"),
+    },
+    "Immunization": {
+        "_id": _ID, "patient": _PATIENT, "status": _status(f"{_FHIR}/event-status"),
+        "date": _dated("occurrenceDateTime"),
+    },
     "Practitioner": {"_id": _ID, "identifier": _IDENTIFIER, "name": _NAME},
 }  # fmt: skip
 """By type of resource, the parameters that it is searched by."""
@@ -180,11 +209,22 @@ def read_search(type_: str, given: Sequence[tuple[str, str]], base: str) -> Sear
                 found.append(criterion(name, known[name].kind, text))
     if not _NARROWS & {name for name, _ in used}:
         raise BadSearch(f"Say of whom: {type_} is searched by {' or '.join(sorted(_NARROWS & set(known)))}.")
+    if type_ == "Patient":
+        _check_places(found)
     query = Query(
         type=type_, kinds=KINDS[type_], ids=ids, patients=patients, criteria=tuple(found), count=count,
         after=None if page is None else _after(type_, used, page),
     )  # fmt: skip
     return Search(query, tuple(used), tuple(dict.fromkeys(ignored)))
+
+
+def _check_places(asked: Sequence[Criterion]) -> None:
+    """Raises BadSearch for a search for patients that cannot be answered as a whole: it would find too few."""
+    if any(value.code is None for one in asked if one.name == "identifier" for value in one.values):
+        raise BadSearch("identifier asks for a system without a number. Give both: system|number.")
+    places = prod(len(one.values) for one in asked if one.name not in ("_id", "gender"))
+    if places > PLACES:
+        raise BadSearch(f"Its values make {places:,} combinations, and at most {PLACES} are searched. Ask for fewer.")
 
 
 def _counted(text: str) -> int:

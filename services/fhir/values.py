@@ -19,9 +19,7 @@ from shared.types import FIRST_YEAR, LAST_YEAR, MAX_INTEGER
 UCUM: Final = "http://unitsofmeasure.org"
 TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 
-_SYSTEMS: Final[Mapping[str, CodeSystem]] = {uri: system for system, uri in URIS.items()} | {
-    "http://hl7.org/fhir/sid/icd-10": CodeSystem.ICD10,
-}
+_SYSTEMS: Final[Mapping[str, CodeSystem]] = {uri: system for system, uri in URIS.items()}
 _DATE: Final = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?", re.ASCII)
 _UNIT: Final = re.compile(UNIT_PATTERN)
 _DECIMALS: Final = 6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,8 +26,8 @@ class Column:
     `rank` is how much a person needs it: 1 is what a screen is looked at for, 4 what is seldom asked. Where there is
     no room for all, the highest go first.
 
-    A sealed column whose texts hold a value has `words`, which says an opened one in words; of a patient's record it
-    names the `part` (services/queries/clinic/roles.py), which decides for whom it is opened.
+    A sealed column whose texts hold a value has `words`, which says an opened one in words. A column of a patient's
+    record, sealed or clear, names the `part` (services/queries/clinic/roles.py), which decides to whom it is shown.
     """
 
     name: str
@@ -90,9 +90,16 @@ class Question:
         """
         return self._answer(await read(pool, self.models, self.sql, *arguments, at_least=at_least))
 
-    def _answer(self, reading: Reading) -> QueryResult:
+    def _rows_of(self, records: Sequence[asyncpg.Record]) -> list[tuple[Any, ...]]:
+        if not records:
+            return []
         names = [column.name for column in self.columns]
-        rows = [tuple(record[name] for name in names) for record in reading.records]
+        if [*records[0].keys()][: len(names)] == names:  # a chart has a thousand rows: they are cut, not picked
+            return [record[: len(names)] for record in records]
+        return [tuple([record[name] for name in names]) for record in records]
+
+    def _answer(self, reading: Reading) -> QueryResult:
+        rows = self._rows_of(reading.records)
         checkpoints = reading.checkpoints.values()
         positions = [position[self.stream] for position in checkpoints if self.stream in position]
         reason = None

@@ -173,7 +173,7 @@ async def test_a_chart_is_read_entry_by_entry_and_each_read_is_in_its_log(around
         log = await around.log()
         assert {tuple(parts) for *_, parts in log} == {
             ("identity", "contact"), ("allergies",), ("problems",), ("appointments",), ("encounters",), ("vitals",),
-            ("medicines",), ("immunizations",),
+            ("vitals", "results"), ("medicines",), ("immunizations",),
         }  # fmt: skip
         assert not await around.log("ben")
 
@@ -199,6 +199,46 @@ async def test_what_is_recorded_of_a_patient_who_goes_on_as_another_is_found_wit
         }  # fmt: skip
         assert (await around.get("Patient/ada")).json["link"][0]["other"]["reference"] == "Patient/ben"
         assert await around.log("ada") and await around.log("ben")
+
+
+async def test_that_no_allergy_is_known_does_not_go_out_while_one_of_its_kind_stands(around: Surroundings) -> None:
+    """In any of the person's records: of whom was merged, and of the one as whom they go on."""
+    async with around.serving(), around.api():
+        await around.send(c.RegisterPatient(patient="cyd", content=c.Demographics(family="Lund")))
+        for category in (c.AllergyCategory.MEDICATION, c.AllergyCategory.FOOD):
+            await around.send(c.AssertNoKnownAllergy(patient="cyd", category=category))
+        before = (await around.get("AllergyIntolerance?patient=cyd")).json["entry"]
+        assert len(before) == 2
+        (id,) = [one["resource"]["id"] for one in before if one["resource"]["category"] == ["medication"]]
+        assert (await around.get(f"AllergyIntolerance/{id}")).status == 200
+        await around.send(c.MergePatients(patient="cyd", into="ada", reason="one person"))
+        for whose in ("cyd", "ada"):
+            for more in ("", "&clinical-status=active"):
+                found = (await around.get(f"AllergyIntolerance?patient={whose}{more}")).json
+                said = {one["resource"]["code"]["text"] for one in found["entry"]}
+                assert said - {"penicillin G"} == {"No known food allergy (situation)"}, (whose, more)
+                assert found["total"] == len(found["entry"])
+        assert (await around.get(f"AllergyIntolerance/{id}")).status == 404
+        await around.send(c.RefuteAllergy(patient="ada", allergy="a1", reason="tested"))
+        assert (await around.get(f"AllergyIntolerance/{id}")).status == 200
+
+
+async def test_a_search_that_finds_nothing_is_recorded_of_whom_it_names(around: Surroundings) -> None:
+    async with around.serving(), around.api():
+        await around.send(c.RegisterPatient(patient="cyd", content=c.Demographics(family="Lund")))
+        await around.send(c.MergePatients(patient="cyd", into="ben", reason="one person"))
+        for target in (
+            "Condition?patient=ben&code=E11.9", "AllergyIntolerance?patient=cyd", "Condition?patient=nobody",
+            "Patient?_id=ben&family=quarternbridge",
+        ):  # fmt: skip
+            assert (await around.get(target)).ids == [], target
+        assert [parts for *_, parts in await around.log("cyd")] == [
+            ["problems"],
+            ["allergies"],
+            ["identity", "contact"],
+        ]
+        assert [parts for *_, parts in await around.log("ben")] == [["problems"], ["identity", "contact"]]
+        assert not await around.log("ada") and not await around.log("nobody")
 
 
 async def test_each_role_is_shown_what_it_opens(around: Surroundings) -> None:

@@ -14,6 +14,7 @@ from services.local.nats import NatsServer
 from services.projections.registry import CLINIC
 from services.queries import clinic
 from services.queries.answer import QueryResult
+from services.queries.clinic import charted
 from tests.integration.test_clinic_apart import STREAMS, store
 from tests.support.evenings import Evening
 from tests.support.projections import Stage
@@ -138,6 +139,36 @@ async def test_a_dispensing_says_what_it_waits_for(stage: Stage) -> None:
         assert set(soon) == {"d1", "d2", "d5", "d6", "m1"}
         late = dict(await asked(clinic.stuck, "id", "todo", now=surgery.now + timedelta(days=4)))
         assert late["d4"] == "Unpick it, or refuse it."
+
+
+async def test_a_dispensing_of_an_order_in_a_record_that_was_merged_names_its_medicine(stage: Stage) -> None:
+    """Who is given it is the patient as whom the record with the order goes on."""
+    made = Evening().play([])
+    surgery = made.surgery
+    ordered = surgery.prescribe("rx", "ada")
+    surgery.now_is(c.PatientsMerged, patient="ada", into="ben", reason="twice")
+    surgery.request("d1", "ben")
+    async with following(stage, made) as asked:
+        assert await asked(clinic.queue, "dispensing", "medicine") == [("d1", ordered.data.content)]
+        (found,) = await charted.entries(stage.pool, kinds=["dispensing"], patients=["ben"], goes_on=True)
+        assert found["ordered"] == ordered.data.content
+
+
+async def test_an_order_says_how_much_of_it_was_handed_out(stage: Stage) -> None:
+    """What is only set aside may still go back."""
+    made = Evening().play([])
+    surgery = made.surgery
+    surgery.prescribe("rx", "ada")
+    for dispensing in ("d1", "d2", "d3"):
+        wanted = surgery.request(dispensing, "ada")
+        surgery.now_is(c.SupplyAllotted, prescription="rx", patient="ada", dispensing=dispensing, quantity=21,
+                       allotted=21, over=False)  # fmt: skip
+        if dispensing != "d3":
+            surgery.dispense(wanted, lot("A", 21))
+    surgery.prescribe("other", "ada")
+    async with following(stage, made):
+        found = await charted.entries(stage.pool, kinds=["prescription"], patients=["ada"])
+        assert {one["id"]: one["dispensed"] for one in found} == {"rx": 42, "other": None}
 
 
 async def test_a_recall_reaches_every_patient_who_got_the_lot_or_may_have(stage: Stage) -> None:

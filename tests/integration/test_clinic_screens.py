@@ -181,6 +181,75 @@ async def test_a_read_that_cannot_be_recorded_is_kept_and_recorded_once_by_a_lat
     assert leaks(["nobody else here tonight", "Quarternbridge", "unseen before"], around.data) == {}
 
 
+async def test_that_nothing_of_a_kind_is_recorded_is_told_and_so_recorded_as_read(around: Surroundings) -> None:
+    async with around.serving():
+        await around.send(c.RegisterPatient(patient="ben", content=c.Demographics(family="Adeyemi")))
+        seen = await around.shown("chart", "ben", "--kind", "problem", "--purpose", "treatment", "--as", "osei")
+        assert seen["rows"] == []
+        assert [row["parts"] for row in await around.log("ben")] == [["problems"]]
+        await around.shown("chart", "nobody", "--kind", "problem", "--purpose", "treatment", "--as", "osei")
+        assert await around.log("nobody") == []
+
+
+async def test_which_medicine_somebody_gets_is_shown_to_roles_that_see_medicines_and_recorded(
+    around: Surroundings,
+) -> None:
+    """The item says it as the order does."""
+    async with around.serving():
+        licence = c.Licence(title="MD", number="4711", valid_from=date(2020, 1, 1))
+        await around.send(
+            c.AddPractitioner(
+                practitioner="lee", name="Lee", roles=(c.Role.CLINICIAN, c.Role.PHARMACIST), licence=licence
+            )
+        )
+        noted = {"name": "Amoxil", "unit": "each", "medicine": True, "controlled": False, "retired": False}
+        await around.send(c.NoteItem(item="amox", revision=1, **noted))
+        await around.send(c.SetFormularyEntry(item="amox", medication=amoxicillin, ingredients=(amoxicillin,)), "lee")
+        order = c.Order(medication=amoxicillin, directions="Three times a day", quantity=21, days_supply=7)
+        await around.send(c.Prescribe(prescription="rx", patient="ada", content=order), "lee")
+        await around.send(c.SignPrescription(prescription="rx", patient="ada"), "lee")
+        of = {"patient": "ada", "prescription": "rx", "item": "amox", "location": "cupboard"}
+        await around.send(c.RequestDispensing(dispensing="d1", quantity=21, days_supply=7, **of), "lee")
+        for asked in ((), ("--as", "rui"), ("--open", "--as", "rui")):
+            (row,) = (await around.shown("dispensing", *asked))["rows"]
+            assert row["dispensing"] == "d1" and "amox" not in str(row).lower(), asked
+        assert [(row["reader"], row["parts"]) for row in await around.log("ada")] == [("rui", ["identity"])]
+        (row,) = (await around.shown("dispensing", "--open", "--as", "lind"))["rows"]
+        assert (row["item"], row["item_name"], row["medicine"]) == ("amox", "Amoxil", amoxicillin.display)
+        assert [row["parts"] for row in await around.log("ada")] == [["identity", "medicines"], ["identity"]]
+
+
+async def test_a_read_by_a_clock_that_is_ahead_is_recorded_at_once(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with around.serving():
+        monkeypatch.setattr(
+            "services.commands.clinic_questions.utc_now", lambda: datetime.now(UTC) + timedelta(days=400)
+        )
+        seen = await around.shown("chart", "ada", "--purpose", "treatment", "--as", "osei")
+        assert "reads of charts" not in (seen["message"] or "")
+        (row,) = await around.log("ada")
+        assert row["reader"] == "osei" and datetime.fromisoformat(row["occurred_at"]) <= datetime.now(UTC)
+    assert not (around.data / QUEUE).exists() and not (around.data / REFUSED).exists()
+
+
+async def test_a_read_whose_reason_cannot_be_unwrapped_waits_for_a_command_that_can(around: Surroundings) -> None:
+    why = ("--break-glass", "--reason", "nobody else here tonight")
+    async with around.serving(records_accesses=False):
+        await around.shown("chart", "ada", "--purpose", "treatment", "--as", "rui", *why)
+    waiting = (around.data / QUEUE).read_text()
+    async with around.serving():
+        hidden = around.place.masters.rename(around.place.masters.with_suffix(".away"))
+        seen = await around.shown("practitioners")
+        assert "1 reads of charts are not recorded yet" in seen["message"]
+        assert (around.data / QUEUE).read_text() == waiting and not (around.data / REFUSED).exists()
+        hidden.rename(around.place.masters)
+        await around.shown("practitioners")
+        (row,) = (await around.shown("access", "ada", "--open", "--as", "aud"))["rows"]
+        assert (row["reader"], row["reason"]) == ("rui", "nobody else here tonight")
+    assert not (around.data / QUEUE).exists() and not (around.data / REFUSED).exists()
+
+
 async def test_that_nothing_is_recorded_of_allergies_is_not_that_there_are_none(around: Surroundings) -> None:
     async with around.serving():
         await around.send(c.RegisterPatient(patient="ben", content=c.Demographics(family="Adeyemi")))

@@ -137,14 +137,32 @@ async def test_an_unpacked_box_that_was_handed_out_is_to_be_looked_into_and_so_i
     hall.later(minutes=1)
     hall.pack("b2", "o1", "h1", packed("rice", 1, "A"))
     hall.hand_out(first, breaches=(c.DistributionError.BOX_UNPACKED,))
-    of_order = {"household": "h1", "session": "monday", "occurred_at": hall.now}
-    hall.record(c.OrderCompleted(order="o1", box="b1", **of_order))
+    of_order = {"household": "h1", "programme": "box", "period": WEEK, "session": "monday", "occurred_at": hall.now}
+    hall.record(c.OrderCompleted(order="o1", box="b1", claim="o1", **of_order))
     async with following(stage, made) as asked:
         row = await asked.one(distribution.review)
         assert (row["kind"], row["subject"]) == ("box_unpacked", "box:b1")
         assert "release hold unpacked-b1, if there is one; reverse the hand-out if it is here" in row["todo"]
         (row,) = [row for row in await asked.records(distribution.stuck, now=NOW) if row["what"] == "order"]
         assert (row["waits"], row["why"]) == ("its box to be unpacked", "box b2 of an order that ended")
+
+
+async def test_an_order_that_is_open_again_waits_for_nothing_of_inventory(stage: Stage) -> None:
+    made = Opening()
+    hall = made.hall
+    hall.household("h1", "adult")
+    placed = hall.order("o1", "h1", goods(rice=1)).data
+    hall.confirm(placed)
+    serving = {"household": "h1", "programme": "box", "period": WEEK, "occurred_at": hall.now}
+    hall.record(c.EntitlementClaimed(**serving, claim="o1", used=1, claimed_by="sam"))
+    done = {"order": "o1", "box": "b1", **serving, "session": "monday"}
+    hall.record(c.OrderCompleted(**done, claim="o1"))
+    hall.later(minutes=1)
+    hall.record(c.CompletionReversed(**done | {"occurred_at": hall.now}, stage=c.Stage.CONFIRMED, due_at=hall.now))
+    async with following(stage, made) as asked:
+        (row,) = await asked.records(distribution.stuck, now=NOW + timedelta(days=1))
+        assert (row["what"], row["id"]) == ("order", "o1")
+        assert row["waits"] == "to be packed with --lines: nothing is set aside"
 
 
 async def test_what_a_household_comes_for_is_no_second_serving(stage: Stage) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nats.js.api import ConsumerInfo
 from nats.js.client import JetStreamContext
 
 from services.distribution.contract import distribution
@@ -319,19 +318,34 @@ async def test_the_stream_says_how_far_each_erasure_has_come(place: Place) -> No
 async def test_an_erasure_that_goes_on_while_they_are_read_holds_nobody_up(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its older event may still be delivered, and then its newest: two messages about one person."""
+    """What is told is how far it had come when it was asked, or further; the next who asks is told the rest."""
     place.terms = Terms(delay=timedelta(days=1))
-    asking = JetStreamContext.PullSubscription.consumer_info
+    reading = JetStreamContext.pull_subscribe_bind
     async with running(place) as shop:
         await registered(shop)
         await asked(shop)
 
-        async def go_on_first(reader: JetStreamContext.PullSubscription) -> ConsumerInfo:
+        async def go_on_first(js: JetStreamContext, **which: str) -> JetStreamContext.PullSubscription:
             await shop.send("ApproveErasure", ANA, "kim")
-            return await asking(reader)
+            return await reading(js, **which)
 
-        monkeypatch.setattr(JetStreamContext.PullSubscription, "consumer_info", go_on_first)
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(JetStreamContext, "pull_subscribe_bind", go_on_first)
+            async with asyncio.timeout(5):
+                told = await standings(shop.nc, "inventory")
+        assert told[OWNER].stage in (Stage.REQUESTED, Stage.APPROVED)
         assert (await standings(shop.nc, "inventory"))[OWNER].stage is Stage.APPROVED
+
+
+async def test_looking_on_leaves_no_consumer_behind(place: Place) -> None:
+    async with running(place) as shop:
+        await registered(shop)
+        js = shop.nc.jetstream()
+        for _ in range(5):
+            await standings(shop.nc, "inventory")
+        async with asyncio.timeout(5):
+            while any(one.name.startswith("standings-") for one in await js.consumers_info("INVENTORY")):
+                await asyncio.sleep(0.02)
 
 
 # -- households -------------------------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 
 from services.local.nats import NatsServer
-from shared.comparison import difference, digest
+from shared.comparison import compare_sorted, difference, digest
 from shared.folding import is_data_error
 from shared.generations import begin_rebuild
 from shared.projection import Rows, Table
-from shared.tables import Statements, read_rows
+from shared.tables import Statements, read_rows, rows_in_order
 from tests.support.projections import Stage
 from tests.support.till import CoinsMoved, Jars
 
@@ -25,7 +25,20 @@ async def stage(nats_server: NatsServer, database_url: str) -> AsyncIterator[Sta
         yield made
 
 
-TEXTS = ("", "null", "\\x41", '"\\ \u2603 \u0001 \U0001f980', "{}", "a\nb\tc", "'; DROP TABLE x; --")
+TEXTS = (
+    "",
+    "null",
+    "Z",
+    "a",
+    "\u00e9",
+    "\uffee",
+    "a b",
+    "\\x41",
+    '"\\ \u2603 \u0001 \U0001f980',
+    "{}",
+    "a\nb\tc",
+    "'; DROP TABLE x; --",
+)
 EVERYTHING: list[dict[str, Any]] = [
     *({"t": text, "b": 2**63 - 1 - n, "i": -(2**31) + n, "o": n % 2 == 0, "d": date(1, 1, 1), "x": text.encode(),
      "m": datetime(1900, 1, 1, 0, 0, 0, n, tzinfo=UTC), "j": {text: [text, None, 2**53, {"a": []}]}}
@@ -65,6 +78,14 @@ async def test_every_type_of_column_comes_back_as_it_went(stage: Stage) -> None:
     stored = await read_rows(connection, generation.schema, table)
     assert difference(table, wanted, stored) is None
     assert digest(table, wanted) == digest(table, stored)
+    async with connection.transaction():
+        batches = [batch async for batch in rows_in_order(connection, generation.schema, table)]
+        assert [key for batch in batches for key, _ in batch] == sorted(wanted)
+        same = [rows_in_order(connection, generation.schema, table) for _ in range(2)]
+        compared = await compare_sorted(table, *same)
+    assert compared.difference is None
+    assert compared.digest == compared.stored_digest == digest(table, stored)
+    assert compared.rows == compared.stored_rows == len(wanted)
     loaded = Rows(Everything.tables)
     await statements.load(connection, loaded, [("everything", key) for key in wanted])
     assert difference(table, wanted, loaded.all("everything")) is None

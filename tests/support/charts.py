@@ -92,7 +92,7 @@ def charts() -> list[Entry]:
         ),
         entry("allergy", "a-1", Allergy(substance=PENICILLIN, category=AllergyCategory.MEDICATION), status="active"),
         entry("no_known_allergy", "p-1-food", category="food"),
-        entry("problem", "c-1", Problem(code=code(CodeSystem.ICD10, "E11.9", "Type 2 diabetes"))),
+        entry("problem", "c-1", Problem(code=code(CodeSystem.ICD10CM, "E11.9", "Type 2 diabetes"))),
         entry(
             "appointment",
             "ap-1",

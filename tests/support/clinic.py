@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from services.clinic.contract import (
+    ROSTER,
     AddPractitioner,
     Allergy,
     AllergyCategory,
@@ -43,7 +44,7 @@ given = sentences(
     DECIDERS,
     {
         "patient": lambda event: event.patient,
-        "practitioner": lambda event: event.practitioner,
+        "practitioner": lambda event: ROSTER,
         "schedule": lambda event: schedule_id(event.clinician, event.date),
         "encounter": lambda event: event.encounter,
         "prescription": lambda event: event.prescription,

@@ -159,6 +159,6 @@ class Hall:
         data: BoxPacked = stored.data
         fields: dict[str, Any] = {
             "programme": data.programme, "period": data.period, "session": data.session, "site": data.site,
-            "packed": data.packed, "people": data.people, "claim": data.order, "claimed": True, "occurred_at": self.now,
+            "packed": data.packed, "people": data.people, "claimed": True, "occurred_at": self.now,
         }  # fmt: skip
         return self.record(BoxHandedOut(box=data.box, order=data.order, household=data.household, **fields | more))

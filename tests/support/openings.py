@@ -94,7 +94,7 @@ class Opening:
                 box = self._out.pop(draft.pick % len(self._out))
                 self.hall.record(
                     c.HandOutReversed(
-                        box=box.box, reason="the wrong box", claim=box.claim, packed=box.packed, order=box.order,
+                        box=box.box, reason="the wrong box", packed=box.packed, order=box.order,
                         household=box.household, programme=box.programme, period=box.period, session=box.session,
                         site=box.site, occurred_at=self.hall.now,
                     )

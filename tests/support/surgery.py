@@ -14,7 +14,7 @@ from tests.support.sentences import sealed
 FRIDAY: Final = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 _ID: Final = {
-    "patient": "patient", "practitioner": "practitioner", "encounter": "encounter", "prescription": "prescription",
+    "patient": "patient", "encounter": "encounter", "prescription": "prescription",
     "medication": "patient", "formulary": "item", "dispensing": "dispensing", "administration": "administration",
     "referral": "referral", "access": "patient", "process": "step",
 }  # fmt: skip
@@ -48,11 +48,13 @@ class Surgery:
         """Append an event to its aggregate, as the kernel would."""
         event = sealed(clinic, event)
         spec = clinic.spec_of(event)
-        id = (
-            schedule_id(event.clinician, event.date)
-            if spec.category == "schedule"
-            else getattr(event, _ID[spec.category])
-        )
+        match spec.category:
+            case "schedule":
+                id = schedule_id(event.clinician, event.date)
+            case "practitioner":
+                id = c.ROSTER
+            case category:
+                id = getattr(event, _ID[category])
         subject = f"ledger.clinic.{spec.category}.{id}"
         before = self._last.get(subject)
         envelope = Envelope(

@@ -85,7 +85,7 @@ def test_every_command_of_the_clinics_page_does_what_it_says(ledger: Ledger) -> 
         if "SetFormularyEntry" in command:
             ledger.until("tail", "--stream", "CLINIC", "--from", "1", shows="ItemNoted")
         if "VerifyDispensing" in command:
-            ledger.until("show", "dispensing", "--as", "lind", shows="C7 1")
+            ledger.until("show", "dispensing", "--as", "lind", shows="to be verified")
         if command[:2] == ["show", "patient"]:
             ledger.until(*command, shows="Leyla")
         if command[:2] in (["show", "recall-patients"], ["show", "access"]):

@@ -92,6 +92,28 @@ def test_what_is_no_sealed_text_is_refused(text: str) -> None:
         parts_of(text)
 
 
+@given(st.text("AZaz09-_+/=:.\n é", max_size=80), st.text("AZaz09-_+/=:.\n é", max_size=8))
+def test_what_is_taken_apart_is_what_the_pattern_says(written: str, field: str) -> None:
+    for text in (f"sealed:7:party/p-12:name:{written}", f"sealed:7:party/p-12:{field}:{written}", written):
+        if not is_sealed(text):
+            with pytest.raises(Corrupt, match="should be sealed is not"):
+                parts_of(text)
+        elif len(written) % 4 == 1 or len(written) * 3 // 4 < 16 + 12 + 32:
+            with pytest.raises(Corrupt, match="cut off"):
+                parts_of(text)
+        else:
+            parts = parts_of(text)
+            again = base64.urlsafe_b64decode(written + "=" * (-len(written) % 4))
+            assert (parts.event + parts.box, parts.number, parts.owner) == (again, 7, "party/p-12")
+
+
+@pytest.mark.parametrize("wrong", ["+", "/", "=", "\n", "é", " "])
+def test_nothing_that_is_no_base64url_stands_in_it(wrong: str) -> None:
+    for text in (_sealed() + wrong, f"{_sealed()[:-20]}{wrong}{_sealed()[-20:]}"):
+        with pytest.raises(Corrupt, match="should be sealed is not"):
+            parts_of(text)
+
+
 def test_a_text_is_bounded_and_has_no_null() -> None:
     assert unseal(KEY, parts_of(_sealed("x" * MAX_TEXT_BYTES))) == "x" * MAX_TEXT_BYTES
     with pytest.raises(TooLarge, match="The field name is 16,385 bytes"):

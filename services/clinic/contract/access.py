@@ -6,7 +6,8 @@ Reading here is one account, disclosure to others another, which is kept for six
     RecordDisclosure -> RecordDisclosed, ReviewDisclosure -> DisclosureReviewed (of one with breaches)
 
 Both are facts: they are recorded whatever they broke, of merged patients as well. Of an erased one a reading is still
-recorded, without a reason: nothing can be sealed for them, and nothing of theirs is opened any more. RecordAccess is
+recorded, without a reason: nothing can be sealed for them, and nothing of theirs is opened any more. What waits for a
+review of theirs is reviewed still; no word of what was found is ever read. RecordAccess is
 sent by whatever showed the chart, in whose name it may be; anybody who works at the clinic records a disclosure; a
 clinician or an auditor reviews what another did.
 """
@@ -18,7 +19,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from services.clinic.contract.base import ClinicError, Id, Moment, Note, Role, Text, command, event, value
+from services.clinic.contract.base import REMARK, ClinicError, Id, Moment, Note, Role, Text, command, event, value
 from shared.personal import PersonalValue, Sealed
 
 
@@ -74,7 +75,7 @@ class AccessReviewed:
 
     patient: Id
     access: Id
-    note: Annotated[str, Sealed(of="patient")]
+    note: Annotated[str, REMARK]
     occurred_at: Moment
 
 
@@ -135,7 +136,7 @@ class DisclosureReviewed:
 
     patient: Id
     disclosure: Id
-    note: Annotated[str, Sealed(of="patient")]
+    note: Annotated[str, REMARK]
     occurred_at: Moment
 
 

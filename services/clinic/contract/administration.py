@@ -13,6 +13,7 @@ from msgspec import Meta
 from pydantic import Field
 
 from services.clinic.contract.base import (
+    REMARK,
     AdministrationId,
     ClinicError,
     Coded,
@@ -195,7 +196,7 @@ class AdministrationResolved:
 
     administration: AdministrationId
     patient: Id
-    note: Annotated[str, Sealed(of="patient")]
+    note: Annotated[str, REMARK]
     occurred_at: Moment
 
 

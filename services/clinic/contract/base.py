@@ -20,9 +20,11 @@ from pydantic import AfterValidator, Field
 from services.clinic.contract.codes import CODE_PATTERN, UNIT_PATTERN, URIS, CodeSystem, fault
 from services.inventory.contract import LotNumber
 from shared.contract import Contract, value
+from shared.personal import Sealed
 from shared.types import MAX_INTEGER, Amount, Date, Id, Moment, Note, Quantity, Revision, Text
 
 __all__ = [
+    "REMARK",
     "URIS",
     "AdministrationId",
     "AllergyCategory",
@@ -51,6 +53,10 @@ __all__ = [
 
 clinic: Final = Contract("clinic")
 """What the clinic promises."""
+
+REMARK: Final = Sealed(of="patient", remark=True)
+"""Marks what somebody found who looked into what had been done: sealed under the patient's key, and never read again
+once the patient was erased. So a review is closed of whoever it is (docs/decisions/0024)."""
 
 T = TypeVar("T")
 

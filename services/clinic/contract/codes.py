@@ -6,7 +6,8 @@ The shape alone is checked here: whether a code exists is for the terminology's 
 | --- | --- | --- |
 | rxnorm | US National Library of Medicine | a number (RXCUI) |
 | snomed | SNOMED International | 6 to 18 digits, the last a Verhoeff check digit |
-| icd10 | WHO; ICD-10-CM by the US CDC | a letter, two characters, and up to four more after a point |
+| icd10 | WHO | a letter, two digits, and up to two more after a point |
+| icd10cm | US CDC (ICD-10-CM) | a letter, two characters, and up to four more after a point |
 | loinc | Regenstrief Institute | up to 7 digits, a hyphen, a mod 10 check digit |
 | cvx | US CDC | up to 3 digits |
 | atc | WHO Collaborating Centre for Drug Statistics Methodology | A, A10, A10B, A10BA, A10BA02 |
@@ -32,6 +33,7 @@ class CodeSystem(StrEnum):
     RXNORM = "rxnorm"
     SNOMED = "snomed"
     ICD10 = "icd10"
+    ICD10CM = "icd10cm"
     LOINC = "loinc"
     CVX = "cvx"
     ATC = "atc"
@@ -41,7 +43,8 @@ class CodeSystem(StrEnum):
 URIS: Final[Mapping[CodeSystem, str]] = {
     CodeSystem.RXNORM: "http://www.nlm.nih.gov/research/umls/rxnorm",
     CodeSystem.SNOMED: "http://snomed.info/sct",
-    CodeSystem.ICD10: "http://hl7.org/fhir/sid/icd-10-cm",
+    CodeSystem.ICD10: "http://hl7.org/fhir/sid/icd-10",
+    CodeSystem.ICD10CM: "http://hl7.org/fhir/sid/icd-10-cm",
     CodeSystem.LOINC: "http://loinc.org",
     CodeSystem.CVX: "http://hl7.org/fhir/sid/cvx",
     CodeSystem.ATC: "http://www.whocc.no/atc",
@@ -95,7 +98,8 @@ def _loinc(code: str) -> bool:
 _FORMS: Final[Mapping[CodeSystem, tuple[re.Pattern[str], Callable[[str], bool] | None, str]]] = {
     CodeSystem.RXNORM: (re.compile(r"[1-9]\d{0,8}"), None, "723"),
     CodeSystem.SNOMED: (re.compile(r"[1-9]\d{5,17}"), _verhoeff, "91936005"),
-    CodeSystem.ICD10: (re.compile(r"[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?"), None, "E11.9"),
+    CodeSystem.ICD10: (re.compile(r"[A-Z]\d\d(\.\d{1,2})?"), None, "E11.9"),
+    CodeSystem.ICD10CM: (re.compile(r"[A-Z]\d[0-9A-Z](\.[0-9A-Z]{1,4})?"), None, "S52.521A"),
     CodeSystem.LOINC: (re.compile(r"\d{1,7}-\d"), _loinc, "8480-6"),
     CodeSystem.CVX: (re.compile(r"\d{1,3}"), None, "141"),
     CodeSystem.ATC: (re.compile(r"[A-Z](\d\d([A-Z]([A-Z](\d\d)?)?)?)?"), None, "J01CA04"),

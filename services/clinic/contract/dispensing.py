@@ -20,6 +20,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from services.clinic.contract.base import (
+    REMARK,
     Amount,
     ClinicError,
     Date,
@@ -441,7 +442,7 @@ class DispensingResolved:
 
     dispensing: DispensingId
     patient: Id
-    note: Annotated[str, Sealed(of="patient")]
+    note: Annotated[str, REMARK]
     occurred_at: Moment
 
 

@@ -356,9 +356,24 @@ class RecordProblem:
     occurred_at: Moment | None = None
 
 
+class ResultCategory(StrEnum):
+    """What kind of examination a result is of: HL7's observation-category."""
+
+    LABORATORY = "laboratory"
+    IMAGING = "imaging"
+    PROCEDURE = "procedure"
+    SURVEY = "survey"
+    EXAM = "exam"
+    THERAPY = "therapy"
+    ACTIVITY = "activity"
+    SOCIAL_HISTORY = "social-history"
+    VITAL_SIGNS = "vital-signs"
+
+
 @value
 class Result:
-    """What was found (LOINC): a measure, a code, or words."""
+    """What was found (LOINC): a measure, a code, or words. Without a `category` it is of the one that its code is known
+    for, or else of a laboratory."""
 
     code: Coded
     measured: Measure | None = None
@@ -366,6 +381,7 @@ class Result:
     text: Note | None = None
     found_at: Moment
     reference: Text | None = None
+    category: ResultCategory | None = None
 
 
 @event(category="patient")
@@ -397,5 +413,6 @@ __all__ = [
     "ConsentGranted", "ConsentWithdrawn", "Contact", "ContactChanged", "Demographics", "GrantConsent", "MergeNoted",
     "MergePatients", "NoKnownAllergyAsserted", "NoteMerge", "PatientRegistered", "PatientsMerged", "PatientsUnmerged",
     "Problem", "ProblemRecorded", "ProblemStatus", "RecordAllergy", "RecordProblem", "RecordResult", "RefuteAllergy",
-    "RegisterPatient", "Result", "ResultRecorded", "Severity", "Sex", "UnmergePatients", "WithdrawConsent",
+    "RegisterPatient", "Result", "ResultCategory", "ResultRecorded", "Severity", "Sex", "UnmergePatients",
+    "WithdrawConsent",
 ]  # fmt: skip

@@ -1,16 +1,25 @@
 """Commands and events of `practitioner`: who works at the clinic, in which roles, and under which licence.
 
-The aggregate's id is the name by which somebody acts (an event's `authid`): what they may sign is decided by it.
+All of them are one aggregate, `roster`, so that it is known who came first: anybody may add them, as a clinician. From
+then on clinicians add others and change their roles and licences, and nobody their own. A practitioner's id is the name
+by which they act (an event's `authid`): what they may sign is decided by it. A licence is valid on days of UTC.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
 from services.clinic.contract.base import Date, Id, Moment, Role, Text, command, event, value
 from shared.personal import Sealed
+
+ROSTER: Final = "roster"
+"""The id of the one aggregate."""
+
+
+def roster_id(command: Any) -> str:
+    return ROSTER
 
 
 @value
@@ -38,9 +47,10 @@ class PractitionerAdded:
     occurred_at: Moment
 
 
-@command(category="practitioner", aggregate="practitioner", makes=(PractitionerAdded,))
+@command(category="practitioner", aggregate=roster_id, makes=(PractitionerAdded,))
 class AddPractitioner:
-    """Add somebody who works at the clinic, by the name that they act under."""
+    """Add somebody who works at the clinic, by the name that they act under. Whoever sends it is a clinician; the first
+    of all is one, and is added by anybody."""
 
     practitioner: Id
     name: Text
@@ -60,9 +70,10 @@ class LicenceChanged:
     occurred_at: Moment
 
 
-@command(category="practitioner", aggregate="practitioner", makes=(LicenceChanged,))
+@command(category="practitioner", aggregate=roster_id, makes=(LicenceChanged,))
 class ChangeLicence:
-    """Set somebody's roles and licence, as a whole. Without a licence they sign and override nothing."""
+    """Set somebody's roles and licence, as a whole, as another clinician. Without a licence they sign and override
+    nothing."""
 
     practitioner: Id
     roles: _Roles
@@ -70,4 +81,4 @@ class ChangeLicence:
     occurred_at: Moment | None = None
 
 
-__all__ = ["AddPractitioner", "ChangeLicence", "Licence", "LicenceChanged", "PractitionerAdded"]
+__all__ = ["ROSTER", "AddPractitioner", "ChangeLicence", "Licence", "LicenceChanged", "PractitionerAdded", "roster_id"]

@@ -1,4 +1,9 @@
-"""Follows inventory: notes its catalogue and its recalls, and what it set aside, freed and gave out for the clinic."""
+"""Follows inventory: notes its catalogue and its recalls, and what it set aside, freed and gave out for the clinic.
+
+What a hold or a quarantine stands in the way of is no longer set aside for a dispensing: inventory itself takes only
+what is recalled from reservations, and would record what was handed over of the rest as a fact that broke its hold. So
+the hand-over is stopped before. A hold names the first 200 reservations that it concerns.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,8 @@ from services.clinic.processes.names import administration_of, dispensing_of
 from services.inventory.contract import (
     UNKNOWN,
     Freeing,
+    HoldReason,
+    InventoryError,
     ItemChanged,
     ItemFacts,
     ItemRegistered,
@@ -29,10 +36,13 @@ from services.inventory.contract import (
     Movement,
     Purpose,
     RecallLifted,
+    ReleaseReservation,
     ReservationExpired,
     ReservationReleased,
+    StockHeld,
     StockIssued,
     StockReserved,
+    inventory,
 )
 from shared.event import Recorded
 from shared.manager import Manager, Step
@@ -44,7 +54,7 @@ class Supply(Manager):
     name = "supply"
     reads = (
         ItemRegistered, ItemChanged, ItemRetired, LotRecalled, RecallLifted, StockReserved, ReservationReleased,
-        ReservationExpired, Movement,
+        ReservationExpired, StockHeld, Movement,
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -77,6 +87,8 @@ class Supply(Manager):
                 dispensing = dispensing_of(ended.reservation)
                 if dispensing is not None:
                     yield from self._freed(event, dispensing, ended.freed)
+            case StockHeld() as held if held.reason is not HoldReason.RECALL:
+                yield from self._held(event, held)
             case Movement() as moved:
                 if isinstance(moved, StockIssued):
                     yield from self._issued(event, moved)
@@ -106,6 +118,13 @@ class Supply(Manager):
                 unrecorded=sum(move.unrecorded for move in moved.moves),
             )  # fmt: skip
             yield self._note(event, issued, dispensing)
+
+    def _held(self, event: Recorded, held: StockHeld) -> Iterable[Step]:
+        for reservation in held.reservations:
+            if dispensing_of(reservation) is not None:
+                release = ReleaseReservation(item=held.item, location=held.location, reservation=reservation)
+                met = InventoryError.UNKNOWN_RESERVATION
+                yield self.step(event, inventory, release, f"release {reservation}", met_by=met, about=reservation)
 
     def _taken(self, event: Recorded, moved: Movement) -> Iterable[Step]:
         """What was set aside for dispensings and is not any more, beside what was used for them."""

@@ -29,8 +29,7 @@ from services.distribution.contract.base import (
 
 
 def claim_of_box(box: str, hand_out: int) -> str:
-    """The claim of a box that was handed out when its order's own did not count; one that was given back is not made
-    again."""
+    """The claim of a box that does not count by its order's; one that was given back is not made again."""
     return f"box{'' if hand_out == 1 else hand_out}-{box}"
 
 
@@ -65,6 +64,8 @@ class BoxPacked:
 @command(category="box", aggregate="box", makes=(BoxPacked,))
 class PackBox:
     """Pack a box for an order. Its lots left out are those that were set aside for the order.
+
+    Once they were in a box that was handed out, nothing is set aside anew: what is packed instead is listed.
 
     More of an item than is usual in inventory needs `confirm_unusual`, if it had none when it was ordered.
 
@@ -110,8 +111,7 @@ class UnpackBox:
 class BoxHandedOut:
     """A box is in the hands of its household, or of `collected_by`, who may collect for it.
 
-    `claim` is the one that it counts by: the order's, or one of its own when the order had ended or was handed out in
-    another box. `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke:
+    `claimed` says whether the order's claim counted by then. `breaches` are the rules that a fact broke:
     the limit (the household was served twice), an authorisation that was over, an order that had ended, a box that was
     unpacked by mistake, a household that was erased, goods that are recalled, or were not set aside any more, a warning
     that nobody had seen, a moment before it was packed or its session opened. `hand_out` counts the hand-outs of this
@@ -130,7 +130,6 @@ class BoxHandedOut:
     people: People
     collected_by: Id | None = None
     fact: bool = False
-    claim: Id
     claimed: bool
     breaches: tuple[DistributionError, ...] = ()
     hand_out: Revision = 1
@@ -157,15 +156,14 @@ class HandOutReversed:
     """A box was not handed out: it is here, packed, and may be handed out to whom it is for; or `unpacked`, as it was
     before.
 
-    `hand_out` is which of its hand-outs was reversed, `claim` the one that it counted by. Its goods (`packed`) come
-    back into stock, and are not set aside again; the claim of its order goes on. `breaches` are the rules that its
-    packing broke, and that somebody is to look into still.
+    `hand_out` is which of its hand-outs was reversed. Its goods (`packed`) come back into stock, and are not set aside
+    again; the claim of its order goes on. `breaches` are the rules that its packing broke, and that somebody is to look
+    into still.
     """
 
     box: BoxCode
     reason: Annotated[str, REMARK]
     hand_out: Revision = 1
-    claim: Id
     unpacked: bool = False
     packed: tuple[PackedLine, ...]
     breaches: tuple[DistributionError, ...] = ()

@@ -120,7 +120,8 @@ class VisitRecorded:
     are written as those of OrderPlaced; of a fact with `unseen` before them if nobody had looked, so that the household
     is to be told. They are null of somebody who gave no name. `breaches` are the rules that a fact broke: the limit
     (served twice), eligibility, a session that was not open, a programme that is closed, a proxy who may not collect, a
-    household that goes on as another or was erased. `used` of `limit` times in the period are used with it.
+    household that goes on as another or was erased, an open recall of an item that nobody looked at. `used` of `limit`
+    times in the period are used with it.
     """
 
     visit: VisitId
@@ -151,7 +152,9 @@ class RecordVisit:
 
     `visit` is an id that no other visit has, of no household: a UUID, say.
     `people` left out are the household's members. An anonymous visit says how many people it is for. More people than
-    live in a household, or more of an item than is usual in inventory, need `confirm_unusual`.
+    live in a household, or more of an item than is usual in inventory, need `confirm_unusual`. What warns needs
+    `seen_warnings`: an allergen that the household avoids, or may have to, and an open recall of an item, as nobody
+    says of which lot it is given.
 
     With `fact`, or late, it reports what has happened and is recorded whatever it broke, or what has ended since. It is
     refused only for not saying what that was, and then says what to add or correct. It must state: a household that is

@@ -26,6 +26,8 @@ from services.distribution.contract.base import (
     OrderId,
     People,
     Period,
+    Revision,
+    Text,
     command,
     event,
 )
@@ -158,31 +160,54 @@ class RecordNoShow:
 
 @event(category="order")
 class OrderCompleted:
-    """An order was handed out, in the box `box`."""
+    """An order was handed out, in the box `box`.
+
+    `claim` is the one that the box counts by: the order's, or one of the box's own when the order was not confirmed,
+    had ended or was handed out in another box, `beside` which it is out. The order's may not count yet: `claimed` says
+    whether it did when the box left. `asked_by` is who handed it out.
+    """
 
     order: OrderId
     box: BoxCode
+    hand_out: Revision = 1
+    claim: Id
+    claimed: bool = False
+    asked_by: Text | None = None
+    beside: BoxCode | None = None
     household: Id
+    programme: Id
+    period: Period
     session: Id
     occurred_at: Moment
 
 
 @command(category="order", aggregate="order", makes=(OrderCompleted,))
 class CompleteOrder:
-    """Note that an order was handed out; sent by the fulfilment process."""
+    """Note that an order was handed out, in a box or in another one beside it; sent by the fulfilment process.
+
+    Here it is decided by which claim the box counts, as only the order knows how far it has come."""
 
     order: OrderId
     box: BoxCode
+    hand_out: Revision = 1
+    claimed: bool = False
+    asked_by: Text | None = None
     occurred_at: Moment | None = None
 
 
 @event(category="order")
 class CompletionReversed:
     """An order was not handed out in `box` after all, and is what it was before (`stage`): confirmed, and to be handed
-    out until `due_at`, or ended at `ended_at`."""
+    out until `due_at`, or ended at `ended_at`. If another box of it is out (`instead`), it stays completed by that one.
+
+    `released` is the claim that counts no more: that of the box, or of the other one when that counts by the order's
+    from now on. It is null when the order's claim goes on with the order.
+    """
 
     order: OrderId
     box: BoxCode
+    instead: BoxCode | None = None
+    released: Id | None = None
     household: Id
     programme: Id
     period: Period
@@ -196,8 +221,7 @@ class CompletionReversed:
 
 @command(category="order", aggregate="order", makes=(CompletionReversed,))
 class ReverseCompletion:
-    """Note that a box of an order was not handed out after all; sent by the fulfilment process. An order that another
-    box completed stays completed."""
+    """Note that a box of an order was not handed out after all; sent by the fulfilment process."""
 
     order: OrderId
     box: BoxCode

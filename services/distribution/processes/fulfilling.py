@@ -4,12 +4,13 @@
     OrderConfirmed  -> ClaimEntitlement, ReserveStock for each item, whole or part; a claim that is refused cancels it
     GoodsReserved   -> ReleaseReservation, when the order ended while it was on its way
     BoxPacked       -> NoteBox
-    BoxHandedOut    -> IssueStock by the lots in the box, CompleteOrder; a claim, if the order's does not count;
+    BoxHandedOut    -> IssueStock by the lots in the box, CompleteOrder;
                        of a box that was unpacked, as of a second one, without what is set aside
-    HandOutReversed -> NoteReversal, ReverseCompletion; a claim that was the box's own is given back
+    HandOutReversed -> NoteReversal, ReverseCompletion
     BoxUnpacked     -> NoteBox; chilled goods are set apart and held; what an ended order had set aside is released
     OrderCancelled, NoShowRecorded -> FreeSlot, ReleaseEntitlement, and ReleaseReservation unless it is packed
-    OrderCompleted  -> FreeSlot;  CompletionReversed -> BookSlot, or again what follows from its end
+    OrderCompleted  -> FreeSlot; ClaimEntitlement, if the claim that the box counts by does not count yet
+    CompletionReversed -> ReleaseEntitlement of a claim that counts no more; BookSlot, if the order is open again
     VisitRecorded   -> IssueStock for each item;  VisitReversed -> NoteReversal
     ReversalNoted, and GoodsIssued of what was reversed -> ReverseMovement for each
     SessionClosed   -> RecordNoShow for each order that was still open
@@ -20,8 +21,11 @@ What left the table has left: its issues say so (`already_left`) and inventory r
 issue that is refused where it happened is issued as of now. Of what was set aside for an order, what is in a packed box
 waits, even if the order ends, until somebody unpacks the box.
 
+By which claim a box counts is decided where it is known for certain how far its order has come: by the order.
+
 Orders are forgotten once nothing follows from them any more. What comes late says enough by itself: goods that are set
-aside for an order that is not remembered are for nobody, and a box of it is handed out beyond its claim.
+aside for an order that is not remembered are for nobody, and of a box that goes out or comes back, its order says what
+follows.
 """
 
 from __future__ import annotations
@@ -71,7 +75,6 @@ from services.distribution.contract import (
     Stage,
     VisitRecorded,
     VisitReversed,
-    claim_of_box,
     distribution,
     fulfilment_of_visit,
 )
@@ -93,9 +96,6 @@ from shared.manager import Cause, Manager, Step
 
 _LEAD_TO_ORDERS: Final = ("BookSlot", "ClaimEntitlement", "ReserveStock")
 
-_INSTEAD: Final = "complete instead"
-"""Names the step by which another box completes an order."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Whose:
@@ -106,7 +106,7 @@ class _Whose:
     period: str
 
     @classmethod
-    def of(cls, event: OrderConfirmed | HandOutReversed) -> _Whose:
+    def of(cls, event: OrderConfirmed | OrderCompleted | CompletionReversed) -> _Whose:
         return cls(event.household, event.programme, event.period)
 
 
@@ -114,29 +114,26 @@ class _Whose:
 class _Order:
     """What is remembered of an order for as long as something may follow from it.
 
-    `steps` are those that lead to it, `whose` its claim is, `items` what was asked for at `site`. `reserved` are the
-    items of which something is set aside, `boxes` the boxes that are packed for it, `out` those that are handed out,
-    each with the claim by which it counts; `completed` is the one that completed it. `ended` says that it was cancelled
-    or nobody came; None that this is not known, after the hand-out of an order that was forgotten was reversed;
-    `confirmed` that its claim was asked for. What was to follow from events before `since` is needless.
+    `steps` are those that lead to it, `whose` its claim is once it is confirmed, `items` what was asked for at `site`.
+    `reserved` are the items of which something is set aside, `boxes` the boxes that are packed for it, `out` those that
+    are handed out. `ended` is what the order said last: that it was cancelled, nobody came, or it was handed out. What
+    was to follow from events before `since` is needless.
     """
 
-    ended: bool | None = False
-    confirmed: bool = False
+    ended: bool = False
     steps: list[str] = field(default_factory=list)
     whose: _Whose | None = None
     site: str = ""
     items: tuple[str, ...] = ()
     reserved: set[str] = field(default_factory=set)
     boxes: set[str] = field(default_factory=set)
-    out: dict[str, str] = field(default_factory=dict)
-    completed: str | None = None
+    out: set[str] = field(default_factory=set)
     since: int = 0
 
     @property
     def over(self) -> bool:
         """Whether it was cancelled, nobody came, or it was handed out."""
-        return self.ended is True or bool(self.out)
+        return self.ended or bool(self.out)
 
     @property
     def needs_goods(self) -> bool:
@@ -145,11 +142,8 @@ class _Order:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing follows from it any more. Of two boxes that were handed out for it, one may yet turn out to
-        be here still; then the other completes it, so both are remembered."""
-        if self.needs_goods or self.reserved or len(self.out) > 1:
-            return False
-        return self.completed in self.out if self.out else self.completed is None
+        """Whether nothing follows from it any more."""
+        return self.ended and not self.boxes and not self.reserved
 
 
 class Fulfilling(Manager):
@@ -201,10 +195,7 @@ class Fulfilling(Manager):
                 yield from self._ended(event, ended.order, ended.session)
                 self._settle(ended.order)
             case OrderCompleted() as completed:
-                served = FreeSlot(session=completed.session, order=completed.order, served=True)
-                yield self.step(event, distribution, served, about=completed.order)
-                if completed.order in self._orders:
-                    self._orders[completed.order].completed = completed.box
+                yield from self._completed(event, completed)
                 self._settle(completed.order)
             case CompletionReversed() as reopened:
                 yield from self._reopened(event, reopened)
@@ -233,7 +224,7 @@ class Fulfilling(Manager):
 
     def moot(self, step: Step) -> bool:
         """Nothing is set aside any more for an order that is over, and what was to end it before it was reopened is
-        over too; a box completes in another's stead only while it is out itself."""
+        over too."""
         match step.command:
             case ReserveStock(reservation=reservation):
                 order = self._orders.get(order_of(reservation) or "")
@@ -241,9 +232,6 @@ class Fulfilling(Manager):
             case RecordNoShow():
                 order = self._orders.get(step.command.order)
                 return order is not None and step.cause.sequence < order.since
-            case CompleteOrder() if step.name == _INSTEAD:
-                order = self._orders.get(step.command.order)
-                return order is None or step.command.box not in order.out
         return False
 
     # -- orders -------------------------------------------------------------------------------------------------------
@@ -263,19 +251,14 @@ class Fulfilling(Manager):
         order = self._orders.setdefault(confirmed.order, _Order())
         order.whose, order.site = _Whose.of(confirmed), confirmed.site
         order.items = tuple(line.item for line in confirmed.goods)
-        order.confirmed = True
-        out = next(iter(order.out), None)  # handed out before, as a fact, and claimed by itself
-        instead, order.out = order.out, {**order.out, **({} if out is None else {out: confirmed.order})}
         heapq.heappush(self._due, (confirmed.due_at, event.sequence, confirmed.order, Cause.of(event)))
         overridden = confirmed.override_reason is not None  # why is sealed, and is not copied into a command
         claim = ClaimEntitlement(
             household=confirmed.household, programme=confirmed.programme, period=confirmed.period,
-            claim=confirmed.order, asked_by=event.envelope.authid, fact=out is not None,
+            claim=confirmed.order, asked_by=event.envelope.authid,
             override_reason=f"As said when order {confirmed.order} was confirmed." if overridden else None,
         )  # fmt: skip
         yield self._watched(self.step(event, distribution, claim), confirmed.order)
-        if out is not None:
-            yield self._unclaim(event, order.whose, instead[out], f"Order {confirmed.order} was confirmed.")
         for line in confirmed.goods:
             reserve = ReserveStock(
                 item=line.item, location=confirmed.site, reservation=reservation_of(confirmed.order),
@@ -287,35 +270,49 @@ class Fulfilling(Manager):
     def _ended(self, event: Recorded, id: str, session: str) -> Iterable[Step]:
         yield self.step(event, distribution, FreeSlot(session=session, order=id), about=id)
         order = self._orders.get(id)
-        if order is None:  # it was handed out meanwhile, and is forgotten
+        if order is None:
             return
         order.ended = True
         self._forget_steps(order)
+        if order.whose is not None:
+            yield self._unclaim(event, order.whose, id, "The order ended without being handed out.")
         yield from self._given_up(event, id, order)
 
     def _given_up(self, event: Recorded, id: str, order: _Order) -> Iterable[Step]:
-        """What follows when an order ended: its claim is given back, unless a box that is out counts by it, and its
-        goods, unless it was handed out."""
-        if order.whose is None or id in order.out.values():
-            return
-        yield self._unclaim(event, order.whose, id, "The order ended without being handed out.")
+        """Of an order that ended nothing stays set aside, unless it is packed; its hand-out has seen to that itself."""
         if not order.boxes and not order.out:
-            yield from self._release_all(event, id, order)
+            for item in order.items:
+                yield self._release(event, id, order.site, item)
+
+    def _completed(self, event: Recorded, completed: OrderCompleted) -> Iterable[Step]:
+        served = FreeSlot(session=completed.session, order=completed.order, served=True)
+        yield self.step(event, distribution, served, about=completed.order)
+        if completed.claim != completed.order or not completed.claimed:
+            claim = ClaimEntitlement(
+                household=completed.household, programme=completed.programme, period=completed.period, fact=True,
+                claim=completed.claim, asked_by=completed.asked_by, occurred_at=completed.occurred_at,
+            )  # fmt: skip
+            met = DistributionError.ALREADY_REVERSED  # it counted before, and was given back since
+            yield self.step(event, distribution, claim, "claim what was handed out", met_by=met)
+        order = self._orders.get(completed.order)
+        if order is not None:
+            order.ended = True
+            self._forget_steps(order)
 
     def _reopened(self, event: Recorded, undone: CompletionReversed) -> Iterable[Step]:
-        """An order is again what it was before a box of it was handed out."""
-        order = self._orders.get(undone.order)
-        if order is not None:
-            order.completed, order.since = None, event.sequence
-            order.ended = undone.stage not in (Stage.PLACED, Stage.CONFIRMED)
-            order.confirmed = undone.stage is Stage.CONFIRMED
+        """An order is again what it was before a box of it was handed out, unless another one is."""
+        if undone.released is not None:
+            yield self._unclaim(event, _Whose.of(undone), undone.released, "The box was not handed out after all.")
         if undone.stage in (Stage.PLACED, Stage.CONFIRMED):
+            order = self._orders.setdefault(undone.order, _Order())
+            order.ended, order.since = False, event.sequence
+            order.whose = _Whose.of(undone) if undone.stage is Stage.CONFIRMED else None
             book = BookSlot(session=undone.session, order=undone.order, slot=undone.slot, again=True)
             yield self.step(event, distribution, book, about=undone.order)
             if undone.due_at is not None:
                 heapq.heappush(self._due, (undone.due_at, event.sequence, undone.order, Cause.of(event)))
-        elif order is not None:
-            yield from self._given_up(event, undone.order, order)
+        elif (ended := self._orders.get(undone.order)) is not None:
+            yield from self._given_up(event, undone.order, ended)
 
     def _no_show(self, cause: Recorded | Cause, order: str) -> Step:
         met = DistributionError.ORDER_ENDED
@@ -353,10 +350,6 @@ class Fulfilling(Manager):
                     if goods.reversed:
                         yield self._reverse(event, issued, goods.order)
 
-    def _release_all(self, event: Recorded, id: str, order: _Order) -> Iterable[Step]:
-        for item in order.items:
-            yield self._release(event, id, order.site, item)
-
     def _release(self, event: Recorded, order: str, site: str, item: str) -> Step:
         release = ReleaseReservation(item=item, location=site, reservation=reservation_of(order))
         met = InventoryError.UNKNOWN_RESERVATION
@@ -385,8 +378,12 @@ class Fulfilling(Manager):
         order = self._of_box(handed.order)
         order.boxes.discard(handed.box)
         first = not order.out
-        yield from self._claim_late(event, order, handed)
-        yield self.step(event, distribution, CompleteOrder(order=handed.order, box=handed.box))
+        order.out.add(handed.box)
+        complete = CompleteOrder(
+            order=handed.order, box=handed.box, hand_out=handed.hand_out, claimed=handed.claimed,
+            asked_by=event.envelope.authid, occurred_at=handed.occurred_at,
+        )  # fmt: skip
+        yield self.step(event, distribution, complete)
         self._forget_steps(order)
         packed: dict[str, list[PackedLine]] = {}
         for line in handed.packed:
@@ -409,44 +406,15 @@ class Fulfilling(Manager):
             )  # fmt: skip
             yield self._issue(event, issue, handed.order, handed.hand_out)
 
-    def _claim_late(self, event: Recorded, order: _Order, handed: BoxHandedOut) -> Iterable[Step]:
-        """The household was served, so a claim counts: the order's own, or another where that was given back before
-        or stands for another box of the order. A decision may not have known of that yet."""
-        known = handed.claim == handed.order if order.ended is None else order.confirmed and not order.ended
-        own = known and not order.out
-        order.out[handed.box] = handed.order if own else claim_of_box(handed.box, handed.hand_out)
-        if own and handed.claimed:
-            return
-        claim = ClaimEntitlement(
-            household=handed.household, programme=handed.programme, period=handed.period, fact=True,
-            claim=order.out[handed.box], asked_by=event.envelope.authid, occurred_at=handed.occurred_at,
-        )  # fmt: skip
-        yield self.step(event, distribution, claim, "claim what was handed out")
-
     def _taken_back(self, event: Recorded, undone: HandOutReversed) -> Iterable[Step]:
-        """A box is here still. Its goods come back once it is noted which movements they left by; if it completed its
-        order, that is as before, unless another box of it is out. Then the claim of the order is for that one."""
-        order = self._orders.setdefault(undone.order, _Order(ended=None))
-        order.whose, order.site = _Whose.of(undone), undone.site
-        remembered = order.out.pop(undone.box, None)
-        claim = remembered or undone.claim
+        """A box is here still. Its goods come back once it is noted which movements they left by."""
+        order = self._of_box(undone.order)
+        order.out.discard(undone.box)
         if not undone.unpacked:
             order.boxes.add(undone.box)
         note = NoteReversal(order=undone.order, box=undone.box, hand_out=undone.hand_out)
         yield self.step(event, distribution, note)
         yield self.step(event, distribution, ReverseCompletion(order=undone.order, box=undone.box))
-        over = {claim} if claim != undone.order or order.ended else set()
-        if remembered is None:  # by which claim it counted, its decision may not have known
-            over.add(claim_of_box(undone.box, undone.hand_out))
-        if order.out:
-            other = next(iter(order.out))
-            instead = CompleteOrder(order=undone.order, box=other)
-            yield self.step(event, distribution, instead, _INSTEAD, met_by=DistributionError.ORDER_ENDED)
-            if claim == undone.order:
-                over = over - {claim} | {order.out[other]}
-                order.out[other] = claim
-        for one in sorted(over):
-            yield self._unclaim(event, order.whose, one, "The box was not handed out after all.")
 
     # -- visits -------------------------------------------------------------------------------------------------------
 

@@ -177,7 +177,9 @@ class Planner:
 
     def _condition(self, node: Node, about: _About) -> list[Planned]:
         at = read_moment(node, "recordedDate")
-        self._encounter_of(node)  # a problem outlasts the visit at which it was found
+        if "encounter" in node:
+            node.skip("encounter")
+            node.note("encounter", "is left out: a problem outlasts the visit at which it was found")
         said = condition.read_condition(node)
         return [
             self._command(

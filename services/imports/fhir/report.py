@@ -22,9 +22,9 @@ Fate = Literal["taken", "same", "refused", "left_out", "waiting"]
 class Counts:
     """Of one type of resource: `read` is the sum of the others.
 
-    `taken` are new in the ledger (in a dry run: would be sent); `same` said what was known before, or what another line
-    said; `refused` should have been taken and were not; `left_out` are rightly not taken; `waiting` were not reached
-    because the import ended early.
+    `taken` are new in the ledger (in a dry run: would be sent); `same` said what was known before, or what another
+    line said; `refused` should have been taken and were not, or not whole, which the reason says; `left_out` are
+    rightly not taken; `waiting` were not reached because the import ended early.
     """
 
     read: int = 0

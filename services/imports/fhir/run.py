@@ -130,8 +130,13 @@ class _Import:
                 await self._one(plan)
 
     async def _one(self, plan: Plan) -> None:
-        """Sends all that one resource asks for; it is taken when the ledger took all of it, anew or before."""
+        """Sends all that one resource asks for; it is taken when the ledger took all of it, anew or before.
+
+        The parts of an observation stand alone: one that is refused holds back no other, and the refusal says how many
+        the ledger has.
+        """
         new = False
+        refused: list[str] = []
         for command in plan.commands:
             try:
                 answer = await _sent(self._send, command)
@@ -142,19 +147,29 @@ class _Import:
                     return
                 if _by_another(error):
                     continue
-                self._refuse(plan, f"{error.code}: {error.detail}")
-                break
+                refused.append(f"{error.code}: {error.detail}")
+                continue
             new = new or answer == "accepted"
-        else:
+        if not refused:
             self._taken(plan, "taken" if new else "same")
+        elif len(refused) == len(plan.commands):
+            self._refuse(plan, refused[0])
+        else:
+            stored = len(plan.commands) - len(refused)
+            self._refuse(plan, f"{stored} of its {len(plan.commands)} parts were taken; {'; '.join(refused)}")
+            self._remarked(plan)
         self._told()
 
     def _taken(self, plan: Plan, fate: str) -> None:
         self._report.fell(plan.type, "taken" if fate == "taken" else "same")
-        self._report.notes.update(plan.notes)
-        self._report.unknown.update(plan.unknown)
+        self._remarked(plan)
         if plan.type in _FIRST:
             self._known.add((plan.type, plan.id))
+
+    def _remarked(self, plan: Plan) -> None:
+        """What was taken otherwise than it stands, and what was not understood, of what the ledger has."""
+        self._report.notes.update(plan.notes)
+        self._report.unknown.update(plan.unknown)
 
     def _refuse(self, plan: Plan, reason: str) -> None:
         self._report.refuse(Refusal(plan.found.file, plan.found.line, plan.type, plan.id[:64], reason))

@@ -1,8 +1,8 @@
 """The resources of FHIR files, one at a time: ndjson with a resource a line, or a Bundle as one JSON document.
 
-A file is never held as a whole. Of a Bundle as much is held as one of its elements needs, MAX_RESOURCE at most,
-whatever the file's size. What is wrong with one line leaves the others alone; a Bundle that breaks off, or is no JSON,
-is refused from there on, and says so.
+A file is never held as a whole. Of a Bundle as much is held as one of its entries needs, MAX_RESOURCE at most, and as
+much again of what stands beside them, whatever the file's size. What is wrong with one line leaves the others alone; a
+Bundle that breaks off, or is no JSON, is refused from there on, and says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from services.imports.source import BOM, check_magic
 from shared.errors import Invalid
 
 MAX_RESOURCE: Final = 4_000_000
-"""Bytes of one line, characters of one element of a Bundle."""
+"""Bytes of one line; characters of one entry of a Bundle, of all that stands beside its entries, or of one resource."""
 
 _CHUNK: Final = 1 << 18
 _BLANK: Final = " \t\r\n"
@@ -159,7 +159,13 @@ class _Text:
         self._decode = codecs.getincrementaldecoder("utf-8-sig")()
         self._text = ""
         self._at = 0
+        self._before = 0
         self._ended = False
+
+    @property
+    def place(self) -> int:
+        """How many characters of the document were taken."""
+        return self._before + self._at
 
     def _more(self) -> bool:
         """Reads on; False at the end of the file."""
@@ -171,6 +177,7 @@ class _Text:
             read = self._decode.decode(chunk, final=self._ended)
         except UnicodeDecodeError:
             raise Invalid(f"{self._path.name} is not UTF-8 text.", file=self._path.name) from None
+        self._before += self._at
         self._text, self._at = self._text[self._at :] + read, 0
         return True
 
@@ -219,11 +226,35 @@ class _Text:
         return Invalid(f"{self._path.name} {what}: a Bundle is read up to there.", file=self._path.name)
 
 
+class _Others(dict[str, Any]):
+    """What a document holds beside its entries: all of it while it may be one resource; of a Bundle the names alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bundle = False
+        self._size = 0
+
+    def is_bundle(self) -> None:
+        self._bundle = True
+        self._size = sum(map(len, self))
+        self.update({name: None for name in self if name != "resourceType"})
+
+    def take(self, name: str, value: Any, size: int) -> None:
+        """Raises _Faulty when it is more, in all, than a resource may be."""
+        dropped = self._bundle and name != "resourceType"
+        self[name] = None if dropped else value
+        self._size += len(name) + (0 if dropped else size)
+        if (name, value) == ("resourceType", "Bundle"):
+            self.is_bundle()
+        if self._size > MAX_RESOURCE:
+            raise _Faulty(f"what it holds beside entries has more than {MAX_RESOURCE:,} characters in all")
+
+
 def _document(path: Path, file: IO[bytes]) -> Iterator[Found]:
     """The entries of a Bundle, or the one resource that a file is."""
     text = _Text(path, file)
     text.expect("{")
-    others: dict[str, Any] = {}
+    others = _Others()
     number = 0
     try:
         while text.peek() != "}":
@@ -232,11 +263,15 @@ def _document(path: Path, file: IO[bytes]) -> Iterator[Found]:
             if not isinstance(name, str) or name in others:
                 raise _Faulty("it names one element twice, or is no JSON object")
             if name == "entry" and others.get("resourceType", "Bundle") == "Bundle" and text.peek() == "[":
+                others.is_bundle()
                 others[name] = None
                 for number, entry in enumerate(_elements(text), 1):
                     yield _entry(path, number, entry)
             else:
-                others[name] = text.value()
+                text.peek()
+                begins = text.place
+                value = text.value()
+                others.take(name, value, text.place - begins)
             if text.peek() == ",":
                 text.expect(",")
             elif text.peek() != "}":

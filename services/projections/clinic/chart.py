@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from services.clinic.contract import (
     AdministrationResolved,
@@ -71,8 +71,9 @@ _CHARTED: Final = (
 class ClinicChart(ClinicProjection):
     """`chart_entries` has a row for each entry of a chart: `kind` and `id`, and `within` what the id is unique: an
     encounter's id for vitals and notes, a clinician's day for appointments, empty for the rest. `ref` is the id by
-    which others ask for the entry, unlike that of any other: its own where an aggregate has it, else one that is made
-    of patient, kind, within and id.
+    which others ask for the entry, unlike that of any other of its kind: its own where an aggregate has it, else one
+    that is made of kind, within and id, and of the patient where the id is unique in their record alone. So what later
+    happens to an entry finds it by itself: it may name the patient as whom the record goes on since.
 
     `content` is sealed; services/queries/clinic/contents.py says which value it holds, by kind. `status` is what is
     known in clear, `author` who recorded it, `occurred_at` when it was (an appointment's is when it begins),
@@ -107,26 +108,26 @@ class ClinicChart(ClinicProjection):
     tables = (
         Table(
             _ENTRIES,
-            key=("patient", "kind", "within", "id"),
+            key=("kind", "ref"),
             columns={
                 "patient": "text", "kind": "text", "within": "text", "id": "text", "ref": "text", "encounter": "text",
                 "content": "text", "status": "text", "facts": "jsonb", "author": "text", "occurred_at": "timestamptz",
                 "recorded_at": "timestamptz", "changed_at": "timestamptz",
             },
-            indexes=("patient, kind, occurred_at", "ref"),
+            indexes=("patient, kind, occurred_at",),
         ),
     )  # fmt: skip
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
-        return [(_ENTRIES, key) for key in _keys(event.data)]
+        return [(_ENTRIES, _key(place)) for place in _places(event.data)]
 
     def apply(self, event: Recorded, rows: Rows) -> None:
         data = event.data
         match data:
             case AllergyRecorded() | NoKnownAllergyAsserted() | ProblemRecorded() | ReportedMedicationRecorded():
-                (key,) = _keys(data)
-                status = {"allergy": "active", "no_known_allergy": "asserted"}.get(key[1], "recorded")
-                _state(event, rows, key, status)
+                (place,) = _places(data)
+                status = {"allergy": "active", "no_known_allergy": "asserted"}.get(place.kind, "recorded")
+                _state(event, rows, place, status)
             case AllergyRefuted():
                 if (row := _row(event, rows)) is not None:
                     row["status"] = "refuted"
@@ -134,7 +135,7 @@ class ClinicChart(ClinicProjection):
             case ResultRecorded() | VitalsRecorded():
                 _corrected(event, rows)
             case ConsentGranted():
-                _state(event, rows, _keys(data)[0], "granted")
+                _state(event, rows, _places(data)[0], "granted")
             case ConsentWithdrawn():
                 if (row := _row(event, rows)) is not None:
                     row["status"] = "withdrawn"
@@ -151,7 +152,7 @@ class ClinicChart(ClinicProjection):
             case MedicationAdministered() | ImmunizationGiven() | AdministrationReversed() | AdministrationResolved():
                 _given(event, rows)
             case ReferralMade():
-                _state(event, rows, _keys(data)[0], "open", due_on=iso(data.due_on))
+                _state(event, rows, _places(data)[0], "open", due_on=iso(data.due_on))
             case ReferralClosed():
                 if (row := _row(event, rows)) is not None:
                     row["status"] = "closed"
@@ -176,31 +177,41 @@ _OF_PATIENT: Final = {
 }  # fmt: skip
 
 
-def _keys(data: Any) -> list[Key]:
-    """The rows that an event speaks of, its own first."""
+class _Place(NamedTuple):
+    """An entry as an event names it. `patient` is whose record the event is of, which is the entry's own when it was
+    recorded; later it may be the one as whom that goes on."""
+
+    patient: str
+    kind: str
+    within: str
+    id: str
+
+
+def _places(data: Any) -> list[_Place]:
+    """The entries that an event speaks of, its own first."""
     patient = data.patient
     if type(data) in _OF_PATIENT:
         kind, field = _OF_PATIENT[type(data)]
-        keys = [(patient, kind, "", str(getattr(data, field)))]
+        places = [_Place(patient, kind, "", str(getattr(data, field)))]
         corrected = getattr(data, "corrects", None)
-        return keys if corrected is None else [*keys, (patient, kind, "", corrected)]
+        return places if corrected is None else [*places, _Place(patient, kind, "", str(corrected))]
     match data:
         case AdministrationReversed() | AdministrationResolved():
-            return [(patient, kind, "", data.administration) for kind in ("administration", "immunization")]
+            return [_Place(patient, kind, "", data.administration) for kind in ("administration", "immunization")]
         case VitalsRecorded():
             ids = [data.vitals] + [data.corrects] * (data.corrects is not None)
-            return [(patient, "vitals", data.encounter, str(id)) for id in ids]
+            return [_Place(patient, "vitals", data.encounter, str(id)) for id in ids]
         case NoteDrafted() | NoteSigned() | NoteAttested() | NoteAmended():
-            return [(patient, "note", data.encounter, data.note)]
+            return [_Place(patient, "note", data.encounter, data.note)]
         case AppointmentBooked() | CheckedIn() | NoShowRecorded() | AppointmentCancelled():
-            return [(patient, "appointment", f"{data.clinician}:{data.date}", data.appointment)]
+            return [_Place(patient, "appointment", f"{data.clinician}:{data.date}", data.appointment)]
         case ReferralMade() | ReferralClosed():
-            return [(patient, "referral", "", data.referral)]
+            return [_Place(patient, "referral", "", data.referral)]
     ordered = isinstance(
         data, MedicationPrescribed | PrescriptionSigned | PrescriptionStopped | SupplyAllotted | SupplyReturned
     )
     kind = "prescription" if ordered else "dispensing"
-    return [(patient, kind, "", getattr(data, kind))]
+    return [_Place(patient, kind, "", getattr(data, kind))]
 
 
 _ALONE: Final = frozenset({"encounter", "prescription", "dispensing", "administration", "immunization", "referral"})
@@ -209,20 +220,26 @@ _ALONE: Final = frozenset({"encounter", "prescription", "dispensing", "administr
 _REFS: Final = uuid.UUID("5b0d3c4a-86c5-5f0e-9a63-6f6c1d0f5a27")
 
 
-def _ref(key: Key) -> str:
-    _, kind, _, id = key
-    return str(id) if kind in _ALONE else str(uuid.uuid5(_REFS, "/".join(map(str, key))))
+def _key(place: _Place) -> Key:
+    """The row of an entry. Whose it is counts only where nothing else tells it apart."""
+    if place.kind in _ALONE:
+        return place.kind, place.id
+    # of an encounter and of a clinician's day there is one each, whichever patient an event names
+    return place.kind, str(uuid.uuid5(_REFS, "/".join((place.kind, place.within or place.patient, place.id))))
 
 
-def _state(event: Recorded, rows: Rows, key: Key, status: str, **facts: Any) -> Row:
+def _state(event: Recorded, rows: Rows, place: _Place, status: str, **facts: Any) -> Row:
     """An entry as an event says that it is, from now on; who recorded it first and when stays."""
     data = event.data
+    key = _key(place)
     before = rows.get(_ENTRIES, key)
     return rows.put(
         _ENTRIES,
         key,
         {
-            "ref": _ref(key), "encounter": getattr(data, "encounter", None),
+            "patient": place.patient if before is None else before["patient"],
+            "within": place.within, "id": place.id,
+            "encounter": getattr(data, "encounter", None),
             "content": getattr(data, "content", None), "status": status,
             "facts": {name: value for name, value in facts.items() if value is not None},
             "author": event.envelope.authid, "occurred_at": data.occurred_at,
@@ -232,9 +249,9 @@ def _state(event: Recorded, rows: Rows, key: Key, status: str, **facts: Any) -> 
     )  # fmt: skip
 
 
-def _row(event: Recorded, rows: Rows, key: Key | None = None) -> Row | None:
+def _row(event: Recorded, rows: Rows, place: _Place | None = None) -> Row | None:
     """The entry that an event changes, if it was ever recorded."""
-    row = rows.get(_ENTRIES, key or _keys(event.data)[0])
+    row = rows.get(_ENTRIES, _key(place or _places(event.data)[0]))
     if row is not None:
         row["changed_at"] = event.recorded_at
     return row
@@ -245,13 +262,13 @@ def _row(event: Recorded, rows: Rows, key: Key | None = None) -> Row | None:
 
 def _corrected(event: Recorded, rows: Rows) -> None:
     data: ResultRecorded | VitalsRecorded = event.data
-    own, *corrected = _keys(data)
+    own, *corrected = _places(data)
     unusual = getattr(data, "confirm_unusual", False) or None
     _state(event, rows, own, "final", corrects=data.corrects, confirm_unusual=unusual)
-    for key in corrected:
-        if (row := _row(event, rows, key)) is not None:
+    for place in corrected:
+        if (row := _row(event, rows, place)) is not None:
             row["status"] = "corrected"
-            row["facts"]["corrected_by"] = own[3]
+            row["facts"]["corrected_by"] = own.id
 
 
 def _encounter(event: Recorded, rows: Rows) -> None:
@@ -259,7 +276,7 @@ def _encounter(event: Recorded, rows: Rows) -> None:
     if isinstance(data, EncounterOpened):
         over = data.ended_at is not None or data.imported_from is not None
         _state(
-            event, rows, _keys(data)[0], "closed" if over else "open", clinician=data.clinician,
+            event, rows, _places(data)[0], "closed" if over else "open", clinician=data.clinician,
             appointment=data.appointment, imported_from=data.imported_from, ended_at=iso(data.ended_at),
             **{"class": str(data.kind)},
         )  # fmt: skip
@@ -275,7 +292,7 @@ def _encounter(event: Recorded, rows: Rows) -> None:
 def _note(event: Recorded, rows: Rows) -> None:
     data: NoteDrafted | NoteSigned | NoteAttested | NoteAmended = event.data
     if isinstance(data, NoteDrafted):
-        row = _state(event, rows, _keys(data)[0], "draft", amendments=[])
+        row = _state(event, rows, _places(data)[0], "draft", amendments=[])
         row |= {"content": data.text, "author": data.author}
         return
     row_or_none = _row(event, rows)
@@ -311,7 +328,7 @@ def _prescription(event: Recorded, rows: Rows) -> None:
         status = "imported" if imported else "draft"
         order_status = str(data.status) if imported else None
         _state(
-            event, rows, _keys(data)[0], status, imported_from=data.imported_from, order_status=order_status,
+            event, rows, _places(data)[0], status, imported_from=data.imported_from, order_status=order_status,
             allotted=0, dispensings={},
         )  # fmt: skip
         return
@@ -339,7 +356,7 @@ def _dispensing(event: Recorded, rows: Rows) -> None:
     data: Any = event.data
     if isinstance(data, DispensingRequested):
         _state(
-            event, rows, _keys(data)[0], "requested", prescription=data.prescription, item=data.item,
+            event, rows, _places(data)[0], "requested", prescription=data.prescription, item=data.item,
             location=data.location, quantity=data.quantity, days_supply=data.days_supply, prescriber=data.prescriber,
             expires_after=iso(data.expires_after), due_at=iso(data.due_at), check=data.check, alerts=[], overrides=[],
         )  # fmt: skip
@@ -347,7 +364,7 @@ def _dispensing(event: Recorded, rows: Rows) -> None:
     row = _row(event, rows)
     if row is None and isinstance(data, MedicationDispensed):  # nobody had requested it
         row = _state(
-            event, rows, _keys(data)[0], "dispensed", prescription=data.prescription, check=data.check, alerts=[],
+            event, rows, _places(data)[0], "dispensed", prescription=data.prescription, check=data.check, alerts=[],
             overrides=[],
         )  # fmt: skip
     if row is None:
@@ -387,15 +404,15 @@ def _given(event: Recorded, rows: Rows) -> None:
     data: Any = event.data
     if isinstance(data, MedicationAdministered | ImmunizationGiven):
         _state(
-            event, rows, _keys(data)[0], "given", item=data.item, location=data.location, quantity=data.quantity,
+            event, rows, _places(data)[0], "given", item=data.item, location=data.location, quantity=data.quantity,
             lot=data.lot, expires=iso(getattr(data, "expires", None)), check=data.check,
             override_reason=data.override_reason, fact=data.fact or None,
             breaches=[str(breach) for breach in data.breaches] or None,
             imported_from=getattr(data, "imported_from", None),
         )  # fmt: skip
         return
-    for key in _keys(data):
-        row = _row(event, rows, key)
+    for place in _places(data):
+        row = _row(event, rows, place)
         if row is not None and isinstance(data, AdministrationReversed):
             row["status"] = "reversed"
             row["facts"]["reason"] = data.reason
@@ -405,8 +422,8 @@ def _appointment(event: Recorded, rows: Rows) -> None:
     data: Any = event.data
     if isinstance(data, AppointmentBooked):
         row = _state(
-            event, rows, _keys(data)[0], "booked", clinician=data.clinician, date=iso(data.date), minutes=data.minutes,
-            overbook_reason=data.overbook_reason, overlaps=list(data.overlaps) or None,
+            event, rows, _places(data)[0], "booked", clinician=data.clinician, date=iso(data.date),
+            minutes=data.minutes, overbook_reason=data.overbook_reason, overlaps=list(data.overlaps) or None,
         )  # fmt: skip
         row |= {"content": data.reason, "occurred_at": data.starts_at}
         return

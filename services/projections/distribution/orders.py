@@ -20,6 +20,7 @@ from services.distribution.contract import (
     PackedLine,
     ReservedGoods,
     ReversalNoted,
+    Stage,
 )
 from services.projections.distribution.base import BANDS, DistributionProjection, by_age, events_of, quantities
 from shared.event import Recorded
@@ -39,13 +40,14 @@ class Orders(DistributionProjection):
     answered for: `asked` less `short` was set aside, `remaining` still is, of `lots`; `issued` was given out,
     `unrecorded` of it beyond inventory's ledger, less what was taken back; `freed` is free again.
 
+    `reopened_at` is when it was open again after it had been handed out: nothing more is set aside for it from then on.
     Sealed are `warnings`, `reason` and `override_reason`.
 
     Its box is in the read model `boxes`, its claim in `entitlements`.
     """
 
     name = "orders"
-    version = 3
+    version = 4
     events = events_of("order") | {GoodsReserved, GoodsFreed, GoodsIssued, ReversalNoted}
     tables = (
         Table(
@@ -55,8 +57,8 @@ class Orders(DistributionProjection):
                 "order_id": "text", "household": "text", "programme": "text", "period": "text", "session": "text",
                 "site": "text", "slot": "timestamptz", "stage": "text", "goods": "jsonb", "warnings": "text", **BANDS,
                 "placed_at": "timestamptz", "confirmed_at": "timestamptz", "due_at": "timestamptz",
-                "ended_at": "timestamptz", "box": "text", "reason": "text", "override_reason": "text",
-                "placed_by": "text",
+                "reopened_at": "timestamptz", "ended_at": "timestamptz", "box": "text", "reason": "text",
+                "override_reason": "text", "placed_by": "text",
             },
             indexes=("session", "household, placed_at", "stage"),
         ),
@@ -113,8 +115,8 @@ def _place(event: Recorded, data: OrderPlaced, rows: Rows) -> None:
             "household": data.household, "programme": data.programme, "period": data.period, "session": data.session,
             "site": data.site, "slot": data.slot, "stage": "placed", "goods": quantities(data.goods),
             "warnings": data.warnings, **by_age(data.people), "placed_at": data.occurred_at, "confirmed_at": None,
-            "due_at": None, "ended_at": None, "box": None, "reason": None, "override_reason": data.override_reason,
-            "placed_by": event.envelope.authid,
+            "due_at": None, "reopened_at": None, "ended_at": None, "box": None, "reason": None,
+            "override_reason": data.override_reason, "placed_by": event.envelope.authid,
         },
     )  # fmt: skip
 
@@ -137,9 +139,14 @@ def _step(event: Recorded, rows: Rows) -> None:
         case NoShowRecorded() as data:
             row |= {"stage": "no_show", "ended_at": data.occurred_at}
         case OrderCompleted() as data:
-            row |= {"stage": "completed", "ended_at": data.occurred_at, "box": data.box}
+            if data.beside is None:
+                row |= {"stage": "completed", "ended_at": data.occurred_at, "box": data.box}
+        case CompletionReversed() as data if data.instead is not None:
+            row["box"] = data.instead
         case CompletionReversed() as data:
             row |= {"stage": str(data.stage), "ended_at": data.ended_at, "box": None}
+            if data.stage is Stage.CONFIRMED:
+                row["reopened_at"] = data.occurred_at
 
 
 def _row(order: str, item: str, rows: Rows) -> Row:

@@ -2,7 +2,8 @@
 
 The columns are those of `chart_entries` (services/projections/clinic/chart.py), and beside them: `who`, the sealed
 demographics of the patient, by which it is known whether they are erased; of a dispensing the sealed order that it
-filled (`ordered`) and the item's `unit`; of an encounter the `appointment`, by its own `ref`.
+filled (`ordered`) and the item's `unit`; of a prescription how much was handed out (`dispensed`); of an encounter the
+`appointment`, by its own `ref`.
 """
 
 from __future__ import annotations
@@ -38,10 +39,15 @@ _ENTRIES: Final = """
     SELECT e.*, p.content AS who, rx.content AS ordered, f.unit, (
                SELECT a.ref FROM chart_entries a
                WHERE e.kind = 'encounter' AND a.patient = e.patient AND a.kind = 'appointment'
-                     AND a.id = e.facts->>'appointment' ORDER BY a.occurred_at DESC LIMIT 1) AS appointment
+                     AND a.id = e.facts->>'appointment' ORDER BY a.occurred_at DESC LIMIT 1) AS appointment,
+           CASE WHEN e.kind = 'prescription' THEN (
+               SELECT sum((d.facts->>'quantity')::bigint)::bigint
+               FROM jsonb_object_keys(coalesce(e.facts->'dispensings', '{}')) AS made
+               JOIN chart_entries d ON (d.kind, d.ref) = ('dispensing', made)
+               WHERE d.status = 'dispensed') END AS dispensed
     FROM found e LEFT JOIN patients p USING (patient)
     LEFT JOIN chart_entries rx ON e.kind = 'dispensing'
-        AND (rx.patient, rx.kind, rx.within, rx.id) = (e.patient, 'prescription', '', e.facts->>'prescription')
+        AND (rx.kind, rx.ref) = ('prescription', e.facts->>'prescription')
     LEFT JOIN formulary f ON e.kind = 'dispensing' AND f.item = e.facts->>'item'
     ORDER BY e.patient, e.kind <> 'patient', e.occurred_at DESC, e.ref"""
 
@@ -52,7 +58,7 @@ _PRACTITIONERS: Final = """
                jsonb_build_object('title', licence, 'number', number, 'valid_from', valid_from,
                                   'valid_until', valid_until) END) AS facts,
            NULL AS author, added_at AS occurred_at, added_at AS recorded_at, changed_at,
-           NULL AS who, NULL AS ordered, NULL AS unit, NULL AS appointment
+           NULL AS who, NULL AS ordered, NULL AS unit, NULL AS appointment, NULL AS dispensed
     FROM practitioners WHERE $1::text[] IS NULL OR practitioner = ANY($1) ORDER BY practitioner"""
 
 
@@ -75,6 +81,36 @@ async def practitioners(pool: asyncpg.Pool, ids: Sequence[str] | None) -> Sequen
     """Who works at the clinic, in the same columns; all of them without `ids`."""
     reading = await read(pool, "clinic_directory", _PRACTITIONERS, None if ids is None else list(ids))
     return [dict(record) for record in reading.records]
+
+
+_STANDING: Final = """
+    WITH RECURSIVE onwards AS (
+        SELECT patient AS asked, patient, merged_into FROM patients WHERE patient = ANY($1)
+        UNION SELECT o.asked, p.patient, p.merged_into FROM patients p JOIN onwards o ON p.patient = o.merged_into),
+    whole AS (
+        SELECT asked, patient FROM onwards
+        UNION SELECT w.asked, p.patient FROM patients p JOIN whole w ON p.merged_into = w.patient)
+    SELECT w.asked AS patient, e.content FROM whole w JOIN chart_entries e USING (patient)
+    WHERE e.kind = 'allergy' AND e.status = 'active' ORDER BY w.asked, e.ref"""
+
+
+async def standing_allergies(pool: asyncpg.Pool, patients: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """What stands of these people's allergies, sealed, in any of their records: that as whom one goes on too."""
+    reading = await read(pool, ("clinic_patients", "clinic_chart"), _STANDING, list(patients))
+    return [dict(record) for record in reading.records]
+
+
+_WHOLE: Final = """
+    WITH RECURSIVE whole AS (
+        SELECT patient FROM patients WHERE patient = ANY($1)
+        UNION SELECT p.patient FROM patients p JOIN whole w ON p.merged_into = w.patient)
+    SELECT patient FROM whole ORDER BY patient"""
+
+
+async def whole(pool: asyncpg.Pool, patients: Sequence[str]) -> list[str]:
+    """Those of these patients who are there, and all whose records go on as theirs."""
+    reading = await read(pool, "clinic_patients", _WHOLE, list(patients))
+    return [record["patient"] for record in reading.records]
 
 
 async def everybody(pool: asyncpg.Pool) -> list[str]:

@@ -69,8 +69,9 @@ _QUEUE: Final = Question(
         Column("alerts", "Alerts", "sealed", words=_alert, part="medicines"),
         Column("check", "Checked", "sealed", words=_checked, part="medicines"),
         Column("answered", "Answered for", "sealed", words=_answered, part="medicines"),
-        Column("quantity", "Quantity", "number"), Column("item", "Item"), Column("item_name", "Item name"),
-        Column("lots", "Lots"), Column("due_at", "Kept until", "moment"), Column("location", "Location"),
+        Column("quantity", "Quantity", "number"), Column("item", "Item", part="medicines"),
+        Column("item_name", "Item name", part="medicines"), Column("lots", "Lots", part="medicines"),
+        Column("due_at", "Kept until", "moment"), Column("location", "Location"),
         Column("prescription", "Prescription"), Column("prescriber", "Prescriber"), Column("state", "State"),
     ),
     f"""SELECT d.*, {WAITS} AS waits, {SINCE} AS since, p.content AS name, d.check_content AS check,
@@ -78,8 +79,7 @@ _QUEUE: Final = Question(
                (SELECT string_agg(coalesce(l.lot, 'unknown') || ' ' || l.quantity, ', ')
                 FROM jsonb_to_recordset(d.lots) AS l(lot text, quantity bigint)) AS lots
     FROM dispensings d LEFT JOIN patients p USING (patient) LEFT JOIN formulary f USING (item)
-    LEFT JOIN chart_entries rx
-        ON (rx.patient, rx.kind, rx.within, rx.id) = (d.patient, 'prescription', '', d.prescription)
+    LEFT JOIN chart_entries rx ON (rx.kind, rx.ref) = ('prescription', d.prescription)
     WHERE $1 OR {WAITS} IS NOT NULL
     ORDER BY {WAITS} IS NULL, coalesce(d.due_at < $2, false) DESC, since, d.dispensing""",  # noqa: S608  # made of constants
     "No medicine is on its way.",

@@ -39,8 +39,9 @@ _RECALLED: Final = Question(
     STREAM, "Reached by the recall", ("clinic_given", "clinic_patients", "clinic_directory"),
     (
         PATIENT, NAME, Column("contact", "Contact", "sealed", words=contact_in, part="contact"),
-        Column("kind", "What"), Column("id", "Id"), Column("item", "Item"), Column("item_name", "Item name"),
-        Column("lot", "Lot"), Column("certainty", "Lot is"), Column("quantity", "Quantity", "number"),
+        Column("kind", "What"), Column("id", "Id"), Column("item", "Item", part="medicines"),
+        Column("item_name", "Item name", part="medicines"), Column("lot", "Lot", part="medicines"),
+        Column("certainty", "Lot is"), Column("quantity", "Quantity", "number"),
         Column("state", "State"), Column("occurred_at", "When", "moment"), Column("recall", "Recall"),
         Column("ended_at", "Lifted", "moment"), Column("todo", "To do"),
     ),

@@ -9,9 +9,10 @@
 | problems, results, notes, immunizations, encounters, referrals, consents, disclosures | | yes | yes | | |
 | access_log: why a glass was broken, and what was found | | | yes | | yes |
 
-Medicines are prescriptions, what a patient reports to take, dispensings and administrations. Who is in several roles
-sees what each of them opens. Breaking the glass opens all of it to anybody who works here, with a reason, and is looked
-into. Ids, times, kinds and quantities are clear to who may read the clinic's read models at all.
+Medicines are prescriptions, what a patient reports to take, dispensings and administrations; the item and the lot that
+somebody got say which medicine it is, and are of it. Who is in several roles sees what each of them opens. Breaking the
+glass opens all of it to anybody who works here, with a reason, and is looked into. Other ids, times, kinds and
+quantities are clear to who may read the clinic's read models at all.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ _STUCK: Final = Question(
                WHEN waits IN ('to be verified', 'to be handed over') THEN false
                ELSE waits IS NOT NULL AND since < $2 END
     UNION ALL
-    SELECT 'administration', administration, 'inventory to give ' || item || ' out', given_at,
+    SELECT 'administration', administration, 'inventory to give its goods out', given_at,
            'nothing was given out of ' || quantity, 'See that clinic and inventory run; look at refused steps.'
     FROM clinic_draws WHERE drawn_at IS NULL AND recorded_at < $2
     UNION ALL

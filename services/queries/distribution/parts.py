@@ -51,7 +51,8 @@ WAITS: Final = """CASE
     WHEN o.stage = 'confirmed' AND o.box_state = 'handed_out' THEN 'to be noted as handed out'
     WHEN o.stage = 'confirmed' AND o.claimed IS NULL THEN 'its claim'
     WHEN o.stage = 'confirmed' AND o.box_state = 'packed' THEN 'to be handed out'
-    WHEN o.stage = 'confirmed' AND o.answered < o.items THEN 'inventory to set its goods aside'
+    WHEN o.stage = 'confirmed' AND o.answered < o.items AND o.reopened_at IS NULL
+        THEN 'inventory to set its goods aside'
     WHEN o.stage = 'confirmed' AND o.reserved = 0 THEN 'to be packed with --lines: nothing is set aside'
     WHEN o.stage = 'confirmed' THEN 'to be packed'
     WHEN o.stage IN ('cancelled', 'no_show', 'completed') AND o.box_state = 'packed' THEN 'its box to be unpacked'
@@ -65,6 +66,7 @@ SINCE: Final = """CASE
     WHEN o.stage = 'placed' THEN o.placed_at
     WHEN o.box_state = 'handed_out' THEN o.box_ended_at
     WHEN o.stage = 'confirmed' AND o.box_state = 'packed' THEN o.packed_at
+    WHEN o.stage = 'confirmed' AND o.reopened_at IS NOT NULL THEN o.reopened_at
     WHEN o.stage = 'confirmed' AND o.answered = o.items THEN o.answered_at
     WHEN o.stage = 'confirmed' THEN o.confirmed_at
     ELSE o.ended_at END"""

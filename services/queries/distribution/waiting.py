@@ -44,7 +44,7 @@ _REVIEW: Final = Question(
                WHEN 'order_ended' THEN 'Its order had ended: find out what was handed out; '
                WHEN 'box_unpacked' THEN 'Find out what its order got; release hold unpacked-' || substr(r.subject, 5)
                    || ', if there is one; '
-               WHEN 'recalled' THEN 'It holds what is recalled: tell the household; '
+               WHEN 'recalled' THEN 'It holds what is recalled, or may: tell the household; '
                WHEN 'look_at_warnings'
                    THEN 'Nobody saw the warnings about its goods: look, and tell the household if it got them; '
                WHEN 'clock_runs_back' THEN 'It is dated before it was packed, or its session opened: find out when; '

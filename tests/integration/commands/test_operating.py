@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ import nats
 import pytest
 
 from services.local.nats import NatsServer
+from services.projections.registry import PROJECTIONS
 from shared.migrations import migrate_database
 from tests.integration.commands.conftest import Commons, running
 
@@ -107,6 +109,58 @@ def test_a_whole_ledger_verifies(commons: Commons) -> None:
         for stream in ("INVENTORY", "DISTRIBUTION", "TREASURY", "CLINIC")
         for checked in ("chain", "aggregates")
     }
+
+
+def test_read_models_are_replayed_beside_the_live_ones(commons: Commons) -> None:
+    sequence = commons.send("RegisterItem", "--item", "before-replay", "--name", "Before", "--unit", "each")["sequence"]
+    moment = datetime.now(UTC).isoformat()
+    after = commons.send("RegisterItem", "--item", "after-replay", "--name", "After", "--unit", "each")["sequence"]
+    commons("show", "items", "--at-least", str(after))
+    done = commons("replay", "catalogue")
+    assert (done.code, "Equal to the live read model" in done.out) == (0, True), done
+    assert "-c 'TABLE replay_catalogue_1." in done.out
+    assert commons.described["database_url"] not in done.out, "the password is in no output"
+    then = commons("replay", "catalogue", "--until", moment, "--json").json
+    by_number = commons("replay", "catalogue", "--until", f"INVENTORY:{sequence}", "--json").json
+    assert then["ok"]
+    (one,), (other,) = then["replays"], by_number["replays"]
+    assert one["positions"] == other["positions"] == {"INVENTORY": sequence}
+    assert [t["digest"] for t in one["tables"]] == [t["digest"] for t in other["tables"]]
+    assert one["tables"][0]["extra"] == 1
+    everything = commons("replay", "--all", "--drop", "--json")
+    assert (everything.code, everything.json["ok"]) == (0, True), everything
+    assert {r["model"] for r in everything.json["replays"] if r["level"]} == set(PROJECTIONS)
+    listed = commons("replay", "--list", "--json").json["replays"]
+    assert [r["schema"] for r in listed] == [f"replay_catalogue_{n}" for n in (1, 2, 3)]
+    assert "replay_catalogue_2" in commons("replay", "--list").out
+    for found in listed:
+        assert commons("replay", "--remove", found["schema"]).code == 0
+    assert commons("replay", "--list", "--json").json["replays"] == []
+    for arguments, said in (
+        (["--remove", "replay_catalogue_1"], "no replay"),
+        (["catalogue", "--until", f"{datetime.now(UTC):%Y-%m-%d}"], "yet to come"),
+        (["catalogue", "--until", "2020-01-01"], "first event of INVENTORY was recorded at"),
+        (["catalogue", "--until", "999999"], "there is no event 999,999"),
+        (["--all", "--until", "2020-01-01"], "had nothing to show"),
+    ):
+        refused = commons("replay", *arguments)
+        assert (refused.code, said in refused.err) == (1, True), refused
+
+
+def test_a_row_changed_by_hand_is_named_by_a_replay(commons: Commons) -> None:
+    async def change(name: str) -> None:
+        connection = await asyncpg.connect(commons.described["database_url"])
+        try:
+            await connection.execute("UPDATE read.locations SET name = $1 WHERE location = 'main'", name)
+        finally:
+            await connection.close()
+
+    asyncio.run(change("Elsewhere"))
+    try:
+        done = commons("replay", "catalogue", "--drop")
+        assert (done.code, "in the row location=main, name is 'Elsewhere'" in done.out) == (1, True), done
+    finally:
+        asyncio.run(change("Main store"))
 
 
 def test_items_and_receipts_are_imported_once(commons: Commons, tmp_path: Path) -> None:

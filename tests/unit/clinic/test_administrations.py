@@ -165,6 +165,7 @@ def test_a_broken_rule_waits_for_somebody_until_it_is_looked_into_or_taken_back(
     resolve = ResolveAdministration(administration="g", patient="ben", note="Looked into.")
     broke = given(*WARD, recalled("amox", "L1"), given_now(fact=True))
     broke.when(resolve).then(AdministrationResolved).when(resolve).then_nothing()
+    broke.erased("patient/ben").when(resolve).then(AdministrationResolved)
     undone = broke.when(ReverseAdministration(administration="g", patient="ben", reason="x")).then_event()
     undone.when(resolve).then_nothing()
     given(*WARD, given_now()).when(resolve).then_rejected(E.NOTHING_TO_REVIEW)

@@ -8,11 +8,19 @@ from typing import Any
 
 import pytest
 
-from services.clinic.contract import ChangeLicence, ClinicError, Licence, LicenceChanged, PractitionerAdded, Role
-from services.clinic.practitioner import Practitioner, in_role, licensed, valid_on
+from services.clinic.contract import (
+    ROSTER,
+    ChangeLicence,
+    ClinicError,
+    Licence,
+    LicenceChanged,
+    PractitionerAdded,
+    Role,
+)
+from services.clinic.practitioner import Practitioner, Roster, in_role, licensed, valid_on
 from shared.decider import Context, Ref
 from shared.errors import Invalid, Rejected
-from tests.support.clinic import at, given, osei, practitioner
+from tests.support.clinic import at, given, ines, lind, osei, practitioner, rui, tam, varga
 
 E = ClinicError
 SINCE, UNTIL = date(2020, 1, 1), date(2026, 11, 20)
@@ -24,10 +32,8 @@ def change(*roles: Role, licence: Licence | None = LICENCE) -> ChangeLicence:
 
 
 def acting_as(*roles: Role, licence: Licence | None = None, actor: str = "osei") -> Context:
-    found = Practitioner(list(roles), licence)
-    return Context(
-        at(9), actor, states={Ref("practitioner", "osei"): found, Ref("practitioner", "sam"): Practitioner()}
-    )
+    roster = Roster({"osei": Practitioner(list(roles), licence)})
+    return Context(at(9), actor, states={Ref("practitioner", ROSTER): roster})
 
 
 def refusal(does: Any, *told: Any) -> Rejected:
@@ -39,19 +45,49 @@ def refusal(does: Any, *told: Any) -> Rejected:
 
 def test_somebody_is_added_once_and_their_licence_changed() -> None:
     added = given().when(osei).then(PractitionerAdded, roles=(Role.CLINICIAN,))
-    added.when(osei).then_rejected(E.ALREADY_EXISTS, practitioner="osei")
-    changed = added.when(change()).then(LicenceChanged, licence=LICENCE)
-    changed.when(change()).then_nothing()
-    lost = changed.when(change(licence=None)).then(LicenceChanged, licence=None)
-    lost.when(change(Role.TRAINEE, licence=None)).then(LicenceChanged, roles=(Role.TRAINEE,))
+    added.when(osei, actor="osei").then_rejected(E.ALREADY_EXISTS, practitioner="osei")
+    two = added.when(varga, actor="osei").then(PractitionerAdded)
+    changed = two.when(change(), actor="varga").then(LicenceChanged, licence=LICENCE)
+    changed.when(change(), actor="varga").then_nothing()
+    lost = changed.when(change(licence=None), actor="varga").then(LicenceChanged, licence=None)
+    lost.when(change(Role.TRAINEE, licence=None), actor="varga").then(LicenceChanged, roles=(Role.TRAINEE,))
     given().when(change()).then_rejected(E.UNKNOWN_PRACTITIONER, practitioner="osei")
+    two.when(replace(change(), practitioner="nobody"), actor="osei").then_rejected(
+        E.UNKNOWN_PRACTITIONER, practitioner="nobody"
+    )
+
+
+def test_the_first_who_works_here_is_a_clinician_and_is_added_by_anybody() -> None:
+    for one in (tam, lind, rui, ines):
+        given().when(one, actor="anybody").then_rejected(E.WRONG_ROLE)
+    for actor in ("anybody", "osei", "an import of 2026"):
+        given().when(osei, actor=actor).then(PractitionerAdded)
+
+
+def test_from_then_on_clinicians_say_who_works_here_and_nobody_else() -> None:
+    everybody = given(osei, varga, lind, tam, rui, ines)
+    kim = practitioner("kim", Role.CLINICIAN)
+    for actor in ("osei", "varga"):
+        everybody.when(kim, actor=actor).then(PractitionerAdded)
+    for command in (kim, change()):
+        for actor in ("lind", "tam", "rui", "ines"):
+            everybody.when(command, actor=actor).then_rejected(E.WRONG_ROLE)
+        everybody.when(command, actor="anybody").then_rejected(E.UNKNOWN_PRACTITIONER)
+    changed = everybody.when(replace(change(Role.TRAINEE), practitioner="varga"), actor="osei").then_event()
+    changed.when(kim, actor="varga").then_rejected(E.WRONG_ROLE)
+
+
+def test_nobody_gives_themselves_a_licence_under_whichever_spelling() -> None:
+    both, again = given(osei, varga), practitioner("Osei", Role.PHARMACIST)
+    both.when(change(), actor="osei").then_rejected(E.SECOND_PERSON_REQUIRED, practitioner="osei")
+    both.when(again, actor="osei").then_rejected(E.SECOND_PERSON_REQUIRED, practitioner="Osei")
 
 
 def test_a_licence_ends_after_it_begins() -> None:
     backwards = replace(LICENCE, valid_until=date(2019, 12, 31))
     given().when(replace(osei, licence=backwards)).then_rejected(E.INVALID_RANGE)
-    given(osei).when(change(licence=backwards)).then_rejected(E.INVALID_RANGE)
-    given(osei).when(change(licence=replace(LICENCE, valid_until=SINCE))).then_event()
+    given(osei, varga).when(change(licence=backwards), actor="varga").then_rejected(E.INVALID_RANGE)
+    given(osei, varga).when(change(licence=replace(LICENCE, valid_until=SINCE)), actor="varga").then_event()
 
 
 def test_a_licence_is_valid_on_its_first_and_its_last_day() -> None:

@@ -279,7 +279,7 @@ def test_an_unusual_quantity_is_confirmed_once() -> None:
 
 def test_a_box_is_handed_out_once() -> None:
     handed = given(*PACKED).when(hand_out()).then(
-        BoxHandedOut, order="o1", packed=(packed(),), claimed=True, claim="o1", breaches=(), household="yilmaz"
+        BoxHandedOut, order="o1", packed=(packed(),), claimed=True, breaches=(), household="yilmaz"
     )  # fmt: skip
     handed.when(hand_out()).then_nothing()
 
@@ -299,8 +299,7 @@ def test_a_box_handed_out_offline_is_recorded_though_its_order_had_ended() -> No
     ended = given(*PACKED, RecordNoShow(order="o1"), release)
     late = hand_out(occurred_at=ago(minutes=30))
     ended.when(hand_out()).then_rejected(E.ORDER_ENDED)
-    ended.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED,), claimed=False, claim="box-b1",
-                            occurred_at=ago(minutes=30))  # fmt: skip
+    ended.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED,), claimed=False, occurred_at=ago(minutes=30))
     served = ended.when(visit()).then_event()
     served.when(late).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED), claimed=False)
     served.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED, E.LIMIT_REACHED))
@@ -347,7 +346,7 @@ undo = ReverseHandOut(box="b1", reason="Scanned the box beside it.")
 
 def test_a_box_that_was_not_handed_out_is_here_still() -> None:
     back = given(*PACKED, hand_out()).when(undo).then(
-        HandOutReversed, order="o1", household="yilmaz", hand_out=1, claim="o1", site="hall", session="friday",
+        HandOutReversed, order="o1", household="yilmaz", hand_out=1, site="hall", session="friday",
         reason=undo.reason,
     )  # fmt: skip
     back.when(undo).then_nothing()
@@ -392,7 +391,7 @@ def test_a_box_that_came_back_goes_out_at_once_unless_its_order_had_ended() -> N
     given(*PACKED, hand_out(), done, undo).when(hand_out()).then(BoxHandedOut, breaches=(), hand_out=2)
     ended = given(*PACKED, RecordNoShow(order="o1"), hand_out(fact=True), done, undo)
     ended.when(hand_out()).then_rejected(E.ORDER_ENDED)
-    ended.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED,), claim="box2-b1")
+    ended.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.ORDER_ENDED,))
     other = given(*PACKED, hand_out(), CompleteOrder(order="o1", box="b2"), undo)
     other.when(hand_out()).then_rejected(E.ORDER_ENDED)
 

@@ -167,12 +167,22 @@ def test_an_order_ends_once(command: Any, event: type, how: str) -> None:
 
 
 def test_a_box_that_was_handed_out_completes_its_order_however_that_had_ended() -> None:
-    given(*HALL, place(), confirm, no_show).when(complete).then(OrderCompleted, box="b1")
+    given(*HALL, place(), confirm).when(complete).then(OrderCompleted, box="b1", claim="o1", beside=None)
+    given(*HALL, place(), confirm, no_show).when(complete).then(OrderCompleted, box="b1", claim="box-b1")
+    given(*HALL, place()).when(replace(complete, hand_out=2)).then(OrderCompleted, box="b1", claim="box2-b1")
 
 
-def test_a_second_box_of_an_order_is_noticed() -> None:
-    done = given(*HALL, place(), confirm, complete)
-    done.when(CompleteOrder(order="o1", box="b2")).then_rejected(E.ORDER_ENDED, box="b1")
+def test_a_second_box_of_an_order_counts_by_a_claim_of_its_own_until_the_first_comes_back() -> None:
+    second = CompleteOrder(order="o1", box="b2")
+    both = given(*HALL, place(), confirm, complete).when(second).then(OrderCompleted, claim="box-b2", beside="b1")
+    both.when(second).then_nothing()
+    first, other = ReverseCompletion(order="o1", box="b1"), ReverseCompletion(order="o1", box="b2")
+    both.when(other).then(CompletionReversed, stage=Stage.COMPLETED, instead="b1", released="box-b2")
+    one = both.when(first).then(CompletionReversed, stage=Stage.COMPLETED, instead="b2", released="box-b2")
+    one.when(first).then_nothing()
+    again = one.when(replace(complete, hand_out=2)).then(OrderCompleted, claim="box2-b1", beside="b2")
+    again.when(other).then(CompletionReversed, stage=Stage.COMPLETED, instead="b1", released="box2-b1")
+    one.when(other).then(CompletionReversed, stage=Stage.CONFIRMED, instead=None, released=None)
 
 
 @pytest.mark.parametrize("command", [confirm, cancel, no_show, complete])

@@ -21,10 +21,26 @@ from services.distribution.contract import (
     RecallNoted,
     ResolveHandOut,
     UnpackBox,
+    VisitRecorded,
 )
 from services.distribution.processes.supply import Supply
 from services.inventory.contract import UNKNOWN, RecallScope
-from tests.support.distribution import HALL, ORDERED, PACKED, ago, claim, confirm, given, hand_out, pack, packed, place
+from tests.support.distribution import (
+    HALL,
+    ORDERED,
+    PACKED,
+    ago,
+    anonymous,
+    claim,
+    confirm,
+    given,
+    hand_out,
+    pack,
+    packed,
+    place,
+    some,
+    visit,
+)
 from tests.support.following import replay
 from tests.support.pantry import Pantry
 
@@ -226,3 +242,44 @@ def test_of_a_box_that_was_unpacked_nothing_is_expected_to_be_set_aside() -> Non
     freed = NoteFreed(order="o1", item="rice", lots=(packed(),))
     unpacked = given(*PACKED, UnpackBox(box="b1", reason="Not wanted."), freed)
     unpacked.when(hand_out(fact=True)).then(BoxHandedOut, breaches=(E.BOX_UNPACKED,))
+
+
+# -- at the table -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("served", [visit, anonymous])
+def test_what_is_given_by_item_warns_of_an_open_recall_of_the_item_until_somebody_looked(served: Any) -> None:
+    rice = served(lines=some(rice=1))
+    recall = given(*HALL, glass)
+    outcome = recall.when(rice)
+    outcome.then_rejected(E.WARNING_NOT_SEEN, warnings=[{"item": "rice", "warning": "recalled", "recall": "glass"}])
+    assert outcome.refusal is not None
+    assert "some of rice is recalled (recall glass): see that it is another lot" in outcome.refusal.detail
+    recall.when(replace(rice, seen_warnings=True)).then(VisitRecorded, breaches=())
+    recall.when(served(lines=some(milk=1))).then(VisitRecorded)
+    given(*HALL, glass, withdrawn).when(rice).then(VisitRecorded)
+
+
+def test_the_standard_box_and_what_was_made_of_recalled_goods_warn_as_well() -> None:
+    given(*HALL, glass).when(visit()).then_rejected(E.WARNING_NOT_SEEN)
+    cooked = given(*HALL, made(R1, item="milk", lot="M"), glass)
+    cooked.when(visit(lines=some(milk=1))).then_rejected(
+        E.WARNING_NOT_SEEN, warnings=[{"item": "milk", "warning": "recalled", "recall": "glass"}]
+    )
+
+
+def test_allergens_and_recalls_are_told_in_one_refusal_as_one_answer_stands_for_both() -> None:
+    given(*HALL, replace(glass, item="stew")).when(visit(lines=some(stew=1))).then_rejected(
+        E.WARNING_NOT_SEEN,
+        warnings=[
+            {"item": "stew", "warning": "allergens_unknown"}, {"item": "stew", "warning": "recalled", "recall": "glass"}
+        ],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [{"fact": True}, {"occurred_at": ago(minutes=30)}])
+def test_a_visit_of_recalled_goods_that_has_happened_is_recorded_and_looked_into(how: dict[str, Any]) -> None:
+    recall = given(*HALL, glass)
+    recall.when(visit(**how)).then(VisitRecorded, breaches=(E.RECALLED,))
+    recall.when(anonymous(lines=some(rice=1), **how)).then(VisitRecorded, breaches=(E.RECALLED,))
+    recall.when(visit(seen_warnings=True, **how)).then(VisitRecorded, breaches=())

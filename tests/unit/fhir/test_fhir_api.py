@@ -99,7 +99,7 @@ async def test_what_a_role_is_not_shown_is_forbidden_and_counted_in_a_search() -
     got = await here.get("/fhir/AllergyIntolerance/a-1")
     assert (got.status, got.json["issue"][0]["code"]) == (403, "forbidden")
     found = await here.get("/fhir/AllergyIntolerance?patient=p-1")
-    assert found.ids == [] and "not shown 1 more" in found.json["entry"][0]["resource"]["issue"][0]["diagnostics"]
+    assert found.ids == [] and "1 more is not shown" in found.json["entry"][0]["resource"]["issue"][0]["diagnostics"]
     assert (await here.get("/fhir/Encounter/e-1")).status == 200  # that somebody came, without why
 
 
@@ -347,3 +347,27 @@ async def test_what_would_be_no_valid_resource_does_not_leave() -> None:
     here = client(entry("practitioner", "dr-lee", "", identifiers=["|"], licence={"title": 5, "valid_from": "x"}))
     got = await here.get("/fhir/Practitioner/dr-lee")
     assert got.status == 500 and got.json["resourceType"] == "OperationOutcome"
+
+
+async def test_a_status_is_asked_for_with_the_system_that_r4_binds_it_to_or_without() -> None:
+    here = client(*charts())
+    for type_, name, system, code, id in (
+        ("MedicationRequest", "status", "http://hl7.org/fhir/CodeSystem/medicationrequest-status", "active", "m-1"),
+        ("MedicationRequest", "intent", "http://hl7.org/fhir/CodeSystem/medicationrequest-intent", "order", "m-1"),
+        ("Encounter", "status", "http://hl7.org/fhir/encounter-status", "finished", "e-1"),
+        ("Immunization", "status", "http://hl7.org/fhir/event-status", "completed", "i-1"),
+    ):
+        for asked in (code, f"|{code}", f"{system}|{code}", f"{system}|"):
+            assert (await here.get(f"/fhir/{type_}?patient=p-1&{name}={asked}")).ids == [id], asked
+        assert (await here.get(f"/fhir/{type_}?patient=p-1&{name}=http://elsewhere.example|{code}")).ids == []
+
+
+async def test_a_search_for_patients_that_would_find_too_few_is_refused() -> None:
+    here = client(*charts())
+    names = ",".join(f"n{n}" for n in range(8))
+    for asked, why in (
+        ("name=ruiz&identifier=urn:x|", "system|number"), (f"family={names}&given={names}", "64 combinations"),
+    ):  # fmt: skip
+        got = await here.get(f"/fhir/Patient?{asked}")
+        assert got.status == 400 and why in got.said, asked
+    assert (await here.get(f"/fhir/Patient?family={names}")).status == 200

@@ -12,6 +12,7 @@ import pytest
 from services.commands.common import Operator
 from services.commands.door import Usage
 from services.commands.exporting_fhir import write_charts
+from services.fhir.charts import Forbidden
 from services.fhir.entry import Entry
 from services.fhir.models import check
 from services.imports.fhir.run import run
@@ -63,4 +64,18 @@ async def test_nothing_is_left_of_an_export_that_failed(tmp_path: Path) -> None:
     wrong = entry("practitioner", "dr-x", "Dr", licence={"title": 5})
     with pytest.raises(Corrupt, match="dr-x"):
         await write_charts(Operator(), tmp_path / "out", each([*charts(), wrong]))
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(Corrupt, match="dr-x"):
+        await write_charts(Operator(), tmp_path / "mine", each([*charts(), wrong]))
+    assert list(tmp_path.iterdir()) == [tmp_path / "mine"] and list((tmp_path / "mine").iterdir()) == []
+
+
+async def test_nothing_is_left_of_an_export_that_is_refused(tmp_path: Path) -> None:
+    async def refused() -> AsyncIterator[Entry]:
+        raise Forbidden("rui sees no charts.")
+        yield
+
+    with pytest.raises(Forbidden):
+        await write_charts(Operator(), tmp_path / "out", refused())
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -26,6 +27,7 @@ from services.clinic.contract import (
     Problem,
     ProblemStatus,
     Result,
+    ResultCategory,
     Severity,
     Sex,
     Visit,
@@ -42,8 +44,8 @@ from services.fhir.models import NotValid, check, encoded, load
 from services.fhir.observation import read_observation, result
 from services.fhir.patient import patient, read_patient
 from services.fhir.prescription import medication_request, read_medication_request
-from services.fhir.reading import Node
-from services.fhir.values import exactly, number
+from services.fhir.reading import Node, Reading
+from services.fhir.values import concept, exactly, number, read_concept
 from tests.support.charts import AT, charts, entry
 
 load()  # half a second that is not the first example's
@@ -52,6 +54,7 @@ CODES = (
     ("rxnorm", "7980"),
     ("snomed", "91936005"),
     ("icd10", "E11.9"),
+    ("icd10cm", "S52.521A"),
     ("loinc", "8480-6"),
     ("loinc", "8462-4"),
     ("cvx", "141"),
@@ -237,11 +240,54 @@ values = (
 )
 
 
-@given(codings, values, moments, optional(words))
-def test_a_result_comes_back(code: Coding, value: dict[str, Any], at: datetime, reference: str | None) -> None:
-    said = Result(code=code, found_at=at, reference=reference, **value)
+@given(codings, values, moments, optional(words), st.sampled_from(ResultCategory))
+def test_a_result_comes_back(
+    code: Coding, value: dict[str, Any], at: datetime, reference: str | None, category: ResultCategory
+) -> None:
+    said = Result(code=code, found_at=at, reference=reference, category=category, **value)
     (found,) = read_observation(read_back(result(sent("result", said))))
     assert found.content == said
+
+
+def test_a_result_is_of_the_category_that_was_said_or_that_its_code_is_known_for() -> None:
+    def shown(code: str, category: ResultCategory | None = None) -> str:
+        said = Coding(system=CodeSystem.LOINC, code=code, display="x")
+        made = result(sent("result", Result(code=said, found_at=AT, text="x", category=category)))
+        return str(made["category"][0]["coding"][0]["code"])
+
+    assert shown("72166-2") == "social-history"  # tobacco smoking status
+    assert shown("8310-5") == "vital-signs"  # body temperature
+    assert shown("4548-4") == "laboratory"  # haemoglobin A1c
+    assert shown("4548-4", ResultCategory.SURVEY) == "survey"
+
+
+def test_icd_10_is_not_the_clinical_modification_of_the_united_states() -> None:
+    for uri, system in (
+        ("http://hl7.org/fhir/sid/icd-10", CodeSystem.ICD10),
+        ("http://hl7.org/fhir/sid/icd-10-cm", CodeSystem.ICD10CM),
+    ):
+        given = {"coding": [{"system": uri, "code": "E11.9", "display": "Type 2 diabetes"}], "text": "Type 2 diabetes"}
+        found = read_concept(Node({"resourceType": "x"} | given, "x", Reading()))
+        assert found is not None and found.system is system
+        assert concept(found) == given
+
+
+def test_an_order_is_completed_once_it_was_wholly_handed_out() -> None:
+    order = Order(
+        medication=Coding(system=CodeSystem.RXNORM, code="308182", display="x"), directions="x", quantity=21, repeats=1
+    )
+    until = datetime(2027, 11, 20, tzinfo=UTC)
+
+    def shown(dispensed: int, order: Order = order, status: str = "active") -> dict[str, Any]:
+        signed = {"signed_by": "dr-lee", "signed_at": AT.isoformat(), "valid_until": until}
+        return medication_request(entry("prescription", "m-1", order, status=status, dispensed=dispensed, **signed))
+
+    assert [shown(n)["status"] for n in (0, 21, 42, 63)] == ["active", "active", "completed", "completed"]
+    assert shown(42, replace(order, quantity=None))["status"] == "active"
+    assert shown(42, status="stopped")["status"] == "stopped"
+    period = shown(0)["dispenseRequest"]["validityPeriod"]
+    assert period == {"start": "2026-11-20T18:30:00Z", "end": "2027-11-20T00:00:00Z"}
+    check(shown(0))
 
 
 @given(

@@ -29,6 +29,7 @@ from services.clinic.contract import (
     RecordProblem,
     RecordResult,
     RegisterPatient,
+    ResultCategory,
     Severity,
     Sex,
     clinic,
@@ -139,6 +140,7 @@ def observation(id_: str = "o1", **more: Any) -> dict[str, Any]:
         "resourceType": "Observation",
         "id": id_,
         "status": "final",
+        "category": [status("observation-category", "vital-signs")],
         "subject": {"reference": "Patient/p1"},
         "code": concept(LOINC, "8310-5", "Body temperature"),
         "effectiveDateTime": "2020-05-01T10:00:00Z",
@@ -299,6 +301,26 @@ async def test_what_has_no_field_of_its_own_is_kept_in_words(tmp_path: Path) -> 
     assert not report.unknown
 
 
+async def test_the_category_of_an_observation_is_kept_and_one_without_is_named(tmp_path: Path) -> None:
+    ledger, report = await imported(
+        tmp_path,
+        patient(),
+        observation("o1", valueString="x", category=[status("observation-category", "survey")]),
+        observation("o2", valueString="y", category=None),
+        observation("o3", valueString="z", category=[status("local", "sdoh")]),
+    )
+    assert {one.content.text: one.content.category for one in ledger.of(RecordResult)} == {
+        "x": ResultCategory.SURVEY,
+        "y": None,
+        "z": None,
+    }
+    after = "taken as the one that its code is known for, else as a laboratory's"
+    assert report.notes == {
+        ("Observation.category", f"is missing: {after}"): 1,
+        ("Observation.category", f"is none that is known here: {after}"): 1,
+    }
+
+
 async def test_both_pressures_of_an_observation_are_results(tmp_path: Path) -> None:
     ledger, report = await imported(
         tmp_path,
@@ -315,6 +337,33 @@ async def test_both_pressures_of_an_observation_are_results(tmp_path: Path) -> N
     results = ledger.of(RecordResult)
     assert {(one.content.code.code, one.content.measured.value) for one in results} == {("8480-6", 120), ("8462-4", 80)}
     assert len({one.result for one in results}) == 2
+
+
+async def test_an_observation_that_is_refused_in_part_says_how_much_of_it_is_stored(tmp_path: Path) -> None:
+    """Each part stands alone; none is held back by another."""
+
+    def trouble(command: Any) -> None:
+        if isinstance(command, RecordResult) and command.content.code.code == "8462-4":
+            raise Rejected(Code.ALREADY_EXISTS, "No.")
+
+    pressures = [
+        {"code": concept(LOINC, code, code), "valueQuantity": quantity(80, "mm[Hg]")}
+        for code in ("8480-6", "8462-4", "8478-0")
+    ]
+    panel = observation(code=concept(LOINC, "85354-9", "Blood pressure"), component=pressures, method={"text": "x"})
+    ledger, report = await imported(tmp_path, patient(), panel, ledger=Ledger(trouble))
+    assert {one.content.code.code for one in ledger.of(RecordResult)} == {"8480-6", "8478-0"}
+    assert figures(report)["Observation"] == (1, 0, 0, 1, 0)
+    (refusal,) = report.refusals
+    assert refusal.reason == f"2 of its 3 parts were taken; {Code.ALREADY_EXISTS}: No."
+    assert report.unknown  # what was not understood of the parts that are stored
+
+
+async def test_that_a_problem_is_kept_without_its_encounter_is_noted(tmp_path: Path) -> None:
+    at = {"encounter": {"reference": "Encounter/e1", "display": "x"}}
+    _, report = await imported(tmp_path, patient(), encounter(), problem(**at))
+    sentence = "is left out: a problem outlasts the visit at which it was found"
+    assert report.notes == {("Condition.encounter", sentence): 1} and not report.unknown
 
 
 @pytest.mark.parametrize(

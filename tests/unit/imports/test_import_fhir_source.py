@@ -175,6 +175,24 @@ def test_a_bundle_of_any_size_is_read_in_bounded_memory(tmp_path: Path) -> None:
     assert peak < 4_000_000
 
 
+def test_what_stands_beside_the_entries_of_a_bundle_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many elements that nobody asked for: each is small, and together they are as large as the file."""
+    monkeypatch.setattr("services.imports.fhir.source.MAX_RESOURCE", 10_000)
+    more = {f"x{n}": "y" * 1_000 for n in range(100)}
+    entry = [{"resource": {"resourceType": "Patient", "id": "p1"}}]
+    first = json.dumps({"resourceType": "Bundle"} | more | {"entry": entry})
+    assert ids(read(tmp_path, first, "first.json")) == ["p1"]
+    after = json.dumps({"entry": entry, "resourceType": "Bundle"} | more)
+    assert ids(read(tmp_path, after, "after.json")) == ["p1"]
+    last = read(tmp_path, json.dumps(more | {"resourceType": "Bundle", "entry": entry}), "last.json")
+    assert [one.resource for one in last] == [None] and "10,000 characters in all" in str(last[0].fault)
+    names = {f"{n:0>200}": 1 for n in range(100)}
+    (fault,) = read(tmp_path, json.dumps({"resourceType": "Bundle"} | names), "names.json")
+    assert "10,000 characters in all" in str(fault.fault)
+
+
 def test_an_element_beyond_all_measure_ends_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "MAX_RESOURCE", 10_000)
     found = read(tmp_path, json.dumps(bundle(ANA, BO | {"x": "y" * 900_000}, ANA)), "b.json")

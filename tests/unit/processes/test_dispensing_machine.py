@@ -27,7 +27,7 @@ from services.clinic.contract import (
 from services.clinic.dispensing import Stage
 from services.clinic.processes import Dispensing
 from services.clinic.recalled import covers
-from services.inventory.contract import MovementReversed, StockIssued
+from services.inventory.contract import LotQuarantined, MovementReversed, StockIssued
 from shared.errors import Rejected
 from tests.support.infirmary import MARKERS, PATIENTS, PENICILLIN, PLACE, Infirmary
 from tests.support.sentences import opened
@@ -260,7 +260,8 @@ class Medicines(RuleBasedStateMachine):
     # -- at the shelf -------------------------------------------------------------------------------------------------
 
     @rule(item=what, quantity=st.integers(1, 40), lot=lots,
-          kind=st.sampled_from(("arrives", "arrives", "leaves", "recalled", "lifted", "counted")))  # fmt: skip
+          kind=st.sampled_from(("arrives", "arrives", "leaves", "recalled", "lifted", "quarantined", "released",
+                                "counted")))  # fmt: skip
     def at_the_shelf(self, item: str, quantity: int, lot: str, kind: str) -> None:
         here = {"item": item, "location": PLACE}
         match kind:
@@ -274,6 +275,14 @@ class Medicines(RuleBasedStateMachine):
             case "recalled":
                 recall = {"item": item, "recall": f"r-{lot}", "scope": {"lots": [lot]}, "reason": "Glass."}
                 self.attempt("RecallLot", "inventory", **recall)
+            case "quarantined":
+                quarantine = {"item": item, "quarantine": self.new("q"), "lot": lot, "reason": "Found open."}
+                self.attempt("QuarantineLot", "inventory", **quarantine)
+            case "released":
+                open_ones = [one for one in self.ward.inventory.of(LotQuarantined) if one.item == item]
+                if open_ones:
+                    freed = {"item": item, "quarantine": open_ones[-1].quarantine, "reason": "All well."}
+                    self.attempt("ReleaseLot", "inventory", **freed)
             case "lifted":
                 self.attempt("LiftRecall", "inventory", item=item, recall=f"r-{lot}", reason="Withdrawn.")
             case _:

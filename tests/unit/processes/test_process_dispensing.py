@@ -156,6 +156,30 @@ def test_a_recall_takes_what_was_set_aside_and_the_hand_over_is_stopped(ward: In
     assert ward.on_hand() == 80
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("QuarantineLot", {"quarantine": "q", "lot": "A", "reason": "Found open."}),
+        ("HoldStock", {"location": PLACE, "hold": "h", "reason": "damage", "lots": ["A"]}),
+    ],
+)
+def test_what_is_held_or_in_quarantine_is_no_longer_set_aside_and_not_handed_over(
+    ward: Infirmary, name: str, how: dict[str, Any]
+) -> None:
+    requested(ward)
+    ward.verify("d", BEN)
+    ward.inventory.do(name, item="amox", **how)
+    ward.settle()
+    assert ward.reserved() == {} and ward.dispensing("d").lots == ()
+    with pytest.raises(Rejected) as refused:
+        ward.hand_over("d", BEN)
+    assert refused.value.code == ClinicError.NOT_RESERVED
+    event = ward.hand_over("d", BEN, fact=True).data
+    assert event.breaches == (ClinicError.NOT_RESERVED,)
+    ward.settle()
+    assert ward.on_hand() == 80 and not ward.unresolved()
+
+
 def test_what_was_handed_over_after_it_was_refused_counts_and_leaves_stock(ward: Infirmary) -> None:
     requested(ward)
     ward.end("RefuseDispensing", "d", BEN)

@@ -146,7 +146,7 @@ def test_an_open_order_ties_a_household_until_it_is_handed_out_cancelled_or_nobo
     expected = [{"o-1", "o-2", "o-3"}, {"o-2", "o-3"}, {"o-3"}, set(), {"o-3"}]
     for end in (
         None, OrderCancelled(order="o-1", reason="ill", **ends), NoShowRecorded(order="o-2", **ends),
-        OrderCompleted(order="o-3", box="B1", **ends), CompletionReversed(stage=OrderStage.CONFIRMED, **back),
+        OrderCompleted(claim="o-3", **back), CompletionReversed(stage=OrderStage.CONFIRMED, **back),
     ):  # fmt: skip
         if end is not None:
             hall.record(end)
@@ -204,7 +204,7 @@ def test_a_recall_of_what_a_box_holds_that_came_back_ties_nobody_but_another_box
 
     def back(box: Any) -> None:
         same = {name: getattr(box, name) for name in ("box", "order", "household", "programme", "period", "session",
-                                                      "site", "packed", "claim")}  # fmt: skip
+                                                      "site", "packed")}  # fmt: skip
         hall.record(HandOutReversed(**same, reason="the wrong box", occurred_at=hall.now))
 
     first, second = handed_out("b-1", packed("rice", 2, "A")), handed_out("b-2", packed("rice", 1, "a"))

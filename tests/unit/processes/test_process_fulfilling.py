@@ -378,12 +378,13 @@ def test_a_box_handed_out_after_a_no_show_counts_as_served(friday: Friday) -> No
         friday.do("RecordVisit", visit="v1", **YILMAZ, session="s", lines=[{"item": "rice", "quantity": 1}])
 
 
-def test_a_no_show_recorded_while_the_box_is_handed_out_takes_no_claim_back(friday: Friday) -> None:
+def test_a_box_handed_out_while_a_no_show_is_recorded_counts_by_a_claim_of_its_own(friday: Friday) -> None:
+    """The order's own is given back, as of any no-show."""
     friday.boxed()
     friday.do("HandOutBox", box="b1")
     friday.do("RecordNoShow", order="o1")
     friday.settle()
-    assert friday.claims() == {"o1"}
+    assert friday.claims() == {"box-b1"}
     assert friday.distribution.state("order", "o1").stage is Stage.COMPLETED
 
 
@@ -404,7 +405,7 @@ def test_a_second_box_of_an_order_counts_and_is_looked_into(friday: Friday) -> N
     friday.do("HandOutBox", box="b2")
     friday.settle()
     assert friday.claims() == {"o1", "box-b2"}
-    assert {event.code for event in friday.refused()} == {"ALREADY_PACKED", "ORDER_ENDED"}
+    assert {event.code for event in friday.refused()} == {"ALREADY_PACKED"}
     assert [event.recipient for event in friday.inventory.of(StockIssued)] == ["b1", "b2"]
     assert not friday.stock().reservations
 
@@ -485,6 +486,24 @@ def test_a_hand_out_that_was_a_mistake_brings_the_goods_and_the_order_back(
     assert friday.remembered() == {} and friday.refused() == []
 
 
+def test_an_order_that_was_handed_out_before_its_goods_were_set_aside_is_packed_again_by_list(friday: Friday) -> None:
+    """They were not asked for any more, and are not asked for anew: nothing is waited for."""
+    friday.ordered(rice=3, milk=1)
+    friday.do("PackBox", box="b1", order="o1", lines=[{"item": "rice", "quantity": 3}])
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    friday.do("ReverseHandOut", box="b1", **WRONG)
+    friday.do("UnpackBox", box="b1", reason="The bag tore.")
+    friday.settle()
+    assert friday.distribution.state("order", "o1").stage is Stage.CONFIRMED
+    with pytest.raises(Rejected, match=r"Nothing is set aside for order o1: .* List what you pack"):
+        friday.do("PackBox", box="b2", order="o1")
+    friday.do("PackBox", box="b2", order="o1", lines=[{"item": "rice", "quantity": 3, "lot": "A"}])
+    friday.do("HandOutBox", box="b2")
+    friday.settle()
+    assert friday.stock().on_hand == 7 and friday.claims() == {"o1"} and friday.refused() == []
+
+
 def test_a_box_that_nobody_comes_for_after_all_waits_until_it_is_unpacked(friday: Friday) -> None:
     friday.boxed(milk=2)
     friday.do("HandOutBox", box="b1")
@@ -536,7 +555,7 @@ def test_a_no_show_that_was_recorded_while_the_box_went_out_counts_once_the_box_
     friday.do("HandOutBox", box="b1")
     friday.do("RecordNoShow", order="o1")
     friday.settle()
-    assert friday.claims() == {"o1"}
+    assert friday.claims() == {"box-b1"}
     friday.do("ReverseHandOut", box="b1", **WRONG)
     friday.settle()
     assert friday.claims() == set()
@@ -605,6 +624,68 @@ def test_of_two_boxes_of_a_forgotten_order_either_may_be_the_one_that_is_here_st
     friday.do("CancelOrder", order="o1", reason="Ill.")
     friday.settle()
     assert friday.claims() == set()
+
+
+def both_out(friday: Friday) -> None:
+    """Two boxes of one order are out: the second was unpacked when the order was handed out in the first."""
+    friday.boxed(rice=3)
+    friday.do("UnpackBox", box="b1", reason="The bag tore.")
+    friday.settle()
+    friday.do("PackBox", box="b2", order="o1")
+    friday.do("HandOutBox", box="b2")
+    friday.settle()
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+
+
+def test_of_two_boxes_that_both_came_back_one_that_goes_out_at_once_counts_by_one_claim(friday: Friday) -> None:
+    """It was handed out again before the fulfilment process had come to the reversals: its order, confirmed as before,
+    counts by its own claim, and nothing beside it."""
+    both_out(friday)
+    friday.do("ReverseHandOut", box="b1", **WRONG)
+    friday.do("ReverseHandOut", box="b2", **WRONG)
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.settle()
+    assert friday.distribution.state("order", "o1").box == "b1"
+    assert friday.claims() == {"o1"}
+    friday.do("ReverseHandOut", box="b1", **WRONG)
+    friday.settle()
+    assert friday.distribution.state("order", "o1").stage is Stage.CONFIRMED
+    assert friday.claims() == {"o1"}
+    friday.do("CancelOrder", order="o1", reason="Ill.")
+    friday.settle()
+    assert friday.claims() == set() and friday.refused() == []
+
+
+def test_of_two_boxes_that_are_out_again_each_counts_by_one_claim(friday: Friday) -> None:
+    both_out(friday)
+    friday.do("ReverseHandOut", box="b1", **WRONG)
+    friday.do("ReverseHandOut", box="b2", **WRONG)
+    friday.do("HandOutBox", box="b1", fact=True)
+    friday.do("HandOutBox", box="b2", fact=True)
+    friday.settle()
+    assert friday.claims() == {"o1", "box2-b2"}
+
+
+def test_nothing_counts_of_an_order_that_ended_when_both_of_its_boxes_are_back(friday: Friday) -> None:
+    """The one that its order's hand-out was forgotten with came back last."""
+    both_out(friday)
+    for box in ("b1", "b2"):
+        friday.do("ReverseHandOut", box=box, **WRONG)
+        friday.settle()
+    assert friday.claims() == {"o1"}
+    friday.do("RecordNoShow", order="o1")
+    friday.settle()
+    assert friday.claims() == set()
+    for box in ("b1", "b2"):
+        friday.do("HandOutBox", box=box, fact=True)
+    friday.do("ReverseHandOut", box="b2", **WRONG)
+    friday.settle()
+    assert friday.claims() == {"box2-b1"}
+    friday.do("ReverseHandOut", box="b1", **WRONG)
+    friday.settle()
+    assert friday.distribution.state("order", "o1").stage is Stage.NO_SHOW
+    assert friday.claims() == set() and friday.refused() == []
 
 
 def test_an_unpacked_box_takes_what_was_set_apart_with_it_and_brings_it_back_unpacked(friday: Friday) -> None:

@@ -130,6 +130,49 @@ def test_a_prescription_says_how_much_of_it_was_allotted_and_what_became_of_it(s
     assert (row["status"], row["facts"]["order_status"]) == ("imported", "completed")
 
 
+def test_what_happens_to_an_order_after_a_merge_is_of_that_order_whichever_record_is_named(surgery: Surgery) -> None:
+    """A command may name the record as whom the patient goes on; its events then carry that patient."""
+    surgery.prescribe("rx", "ada")
+    surgery.now_is(c.PatientsMerged, patient="ada", into="ben", reason="twice")
+    of = {"prescription": "rx", "patient": "ben"}
+    surgery.now_is(c.SupplyAllotted, **of, dispensing="d1", quantity=21, allotted=21, over=False)
+    assert entry(surgery, "prescription", "rx")["facts"]["allotted"] == 21
+    surgery.now_is(c.PrescriptionStopped, **of, reason="better")
+    row = entry(surgery, "prescription", "rx")
+    assert (row["status"], row["patient"], is_sealed(row["facts"]["reason"])) == ("stopped", "ada", True)
+
+
+def test_what_happens_to_any_entry_after_a_merge_finds_it(surgery: Surgery) -> None:
+    surgery.administer("m1", "ada")
+    asked = surgery.request("d1", "ada")
+    surgery.encounter("e1", "ada")
+    booked = surgery.book("ap", "ada")
+    surgery.now_is(c.ReferralMade, referral="r1", patient="ada", content=c.Referral(to="Eye clinic"))
+    surgery.now_is(c.NoteDrafted, encounter="e1", patient="ada", note="n1", text="first", author="osei")
+    surgery.now_is(c.PatientsMerged, patient="ada", into="ben", reason="twice")
+    surgery.now_is(c.AdministrationReversed, administration="m1", patient="ben", reason="not given")
+    surgery.now_is(c.DispensingRefused, dispensing=asked.data.dispensing, patient="ben", reason="recalled")
+    surgery.now_is(c.NoteSigned, encounter="e1", patient="ben", note="n1", needs_attestation=False)
+    surgery.now_is(c.EncounterClosed, encounter="e1", patient="ben")
+    surgery.now_is(c.ReferralClosed, referral="r1", patient="ben", outcome="seen")
+    surgery.of_appointment(c.CheckedIn, booked, patient="ben")
+    for kind, id, status in (
+        ("administration", "m1", "reversed"), ("dispensing", "d1", "refused"), ("note", "n1", "signed"),
+        ("encounter", "e1", "closed"), ("referral", "r1", "closed"), ("appointment", "ap", "checked_in"),
+    ):  # fmt: skip
+        row = entry(surgery, kind, id)
+        assert (row["status"], row["patient"]) == (status, "ada"), kind
+
+
+def test_entries_of_two_patients_with_one_id_are_two(surgery: Surgery) -> None:
+    content = c.Allergy(substance=penicillin, category=c.AllergyCategory.MEDICATION)
+    for patient in ("ada", "ben"):
+        surgery.now_is(c.AllergyRecorded, patient=patient, allergy="a1", content=content)
+    surgery.now_is(c.AllergyRefuted, patient="ben", allergy="a1", reason="tested")
+    rows = table(ClinicChart(), surgery.events)
+    assert sorted((row["patient"], row["status"]) for row in rows) == [("ada", "active"), ("ben", "refuted")]
+
+
 def test_an_administration_that_was_not_so_is_reversed_in_the_chart_and_used_nothing(surgery: Surgery) -> None:
     surgery.administer("m1", "ada")
     surgery.vaccinate("v1", "ada")

@@ -192,8 +192,12 @@ def test_an_order_shows_its_stage_and_what_inventory_answered_for_its_lines(hall
     assert (milk["remaining"], milk["freed"]) == (800, 200)
     issued = c.IssuedGoods(item="rice", quantity=1, site="hall", movement=3, reserved=True)
     hall.record(c.GoodsIssued(order="o1", goods=(issued,), occurred_at=hall.now))
-    hall.record(c.OrderCompleted(order="o1", box="b1", household="h1", session="monday", occurred_at=hall.now))
+    done = {"order": "o1", "household": "h1", **IN, "session": "monday", "occurred_at": hall.now}
+    hall.record(c.OrderCompleted(**done, box="b1", claim="o1"))
+    hall.record(c.OrderCompleted(**done, box="b2", claim="box-b2", beside="b1"))
     assert cut(Orders(), hall, "stage", "box") == [("completed", "b1")]
+    hall.record(c.CompletionReversed(**done, box="b1", instead="b2", released="box-b2", stage=c.Stage.COMPLETED))
+    assert cut(Orders(), hall, "stage", "box") == [("completed", "b2")]
     assert cut(Orders(), hall, *line, of="fulfilment_lines")[1:] == [("o1", "rice", 2, 1, 0, 1)]
 
 
@@ -248,13 +252,11 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
     given = {"order": "o1", "box": "b1", "goods": (issued,), "occurred_at": hall.now}
     hall.record(c.GoodsIssued(**given))
     done = {"order": "o1", "box": "b1", "household": "h1", "session": "monday", "occurred_at": hall.now}
-    hall.record(c.OrderCompleted(**done))
+    hall.record(c.OrderCompleted(**done, **IN, claim="o1"))
     hall.record(c.SlotFreed(session="monday", order="o1", served=True, occurred_at=hall.now))
     hall.later(minutes=5)
     at = {"occurred_at": hall.now}
-    hall.record(
-        c.HandOutReversed(**done | at, **IN, claim="o1", packed=stored.data.packed, reason="the wrong box", site="hall")
-    )
+    hall.record(c.HandOutReversed(**done | at, **IN, packed=stored.data.packed, reason="the wrong box", site="hall"))
     hall.record(c.ReversalNoted(**given | at))
     hall.record(c.CompletionReversed(**done | at, **IN, stage=c.Stage.CONFIRMED, due_at=hall.now))
     hall.record(c.SlotBooked(session="monday", order="o1", again=True, **at))
@@ -262,7 +264,7 @@ def test_a_box_that_was_not_handed_out_after_all_is_here_and_nobody_was_served(h
     assert cut(Boxes(), hall, "state", "ended_at", "collected_by", "breaches", "reversed_at") == [
         ("packed", None, None, [], hall.now)
     ]  # fmt: skip
-    assert cut(Orders(), hall, "stage", "ended_at", "box") == [("confirmed", None, None)]
+    assert cut(Orders(), hall, "stage", "ended_at", "box", "reopened_at") == [("confirmed", None, None, hall.now)]
     assert cut(Orders(), hall, "issued", "unrecorded", of="fulfilment_lines") == [(0, 0)]
     assert cut(Sessions(), hall, "booked", "served") == [(1, 0)]
     assert cut(Sessions(), hall, "freed_at", "served", of="bookings") == [(None, None)]
@@ -284,7 +286,7 @@ def test_what_a_box_was_packed_against_waits_for_somebody_when_it_comes_back(hal
     unusual = (c.DistributionError.UNUSUAL,)
     stored = hall.pack("b1", "o1", "h1", packed("rice", 2, "A"), breaches=unusual)
     handed = hall.hand_out(stored, breaches=(c.DistributionError.ORDER_ENDED,))
-    told = {name: getattr(handed.data, name) for name in ("box", "order", "household", "claim", "packed")}
+    told = {name: getattr(handed.data, name) for name in ("box", "order", "household", "packed")}
     hall.record(
         c.HandOutReversed(
             **told, **IN, session="monday", site="hall", reason="wrong", breaches=unusual, occurred_at=hall.now
@@ -389,7 +391,7 @@ def test_a_box_that_was_packed_a_while_ago_is_listed_until_somebody_looked_at_it
     assert cut(DistributionReview(), hall, "kind", "subject") == [("look_at_warnings", "box:b1")]
     hall.hand_out(box, fact=True)
     back = {"programme": "box", "period": WEEK, "session": "monday", "hand_out": 1, "unpacked": False}
-    hall.record(c.HandOutReversed(box="b1", **of, **back, claim="o1", packed=(rice,), reason="x", occurred_at=hall.now))
+    hall.record(c.HandOutReversed(box="b1", **of, **back, packed=(rice,), reason="x", occurred_at=hall.now))
     assert cut(DistributionReview(), hall, "closed_by") == [None]
     hall.record(c.BoxUnpacked(box="b1", **of, packed=(rice,), reason="x", occurred_at=hall.now))
     assert cut(DistributionReview(), hall, "closed_by") == ["unpacked"]
