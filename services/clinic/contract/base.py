@@ -1,8 +1,9 @@
 """The words that all of the clinic's commands and events are written in: enums, refusals, codes and measures.
 
 What is said of a patient is sealed under the patient's own key: codes, vitals and orders as well as names. Clear are
-opaque ids, quantities of stock, who acted and when. The kind of an event is clear too: that somebody has an allergy
-recorded, and not which.
+opaque ids, who acted and when, and of what was given the item, lot and quantity, by which a recall finds whoever got it
+(docs/decisions/0031-what-stands-in-clear-of-a-patient.md). The kind of an event is clear too: that somebody has an
+allergy recorded, and not which.
 
 Units: a measure is an integer with so many decimals, and its unit as UCUM writes it; a quantity of goods is an integer
 in the item's base unit. Dates are calendar dates at the clinic.
