@@ -119,7 +119,9 @@ def _prescribe(
                 prescription=command.prescription,
             )  # fmt: skip
         in_encounter(command.encounter, command.patient, context)
-        wrong = None if command.content.dose is None else units.fault(command.content.dose)
+        form, strength = units.in_words(command.content.medication.display)
+        dose = command.content.dose
+        wrong = None if dose is None else units.fault(dose, form=form, strength=strength)
         if wrong is not None:
             raise rejected(
                 ClinicError.WRONG_UNIT, f"The dose of prescription {command.prescription} cannot be: {wrong}.",

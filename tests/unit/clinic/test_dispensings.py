@@ -48,7 +48,7 @@ from services.clinic.contract import (
 )
 from services.inventory.contract import RecallScope
 from shared.errors import Invalid
-from tests.support.clinic import CLINIC, at, measured, practitioner
+from tests.support.clinic import CLINIC, at, measured, practitioner, rxnorm
 from tests.support.dispensings import alert, hand_over, kinds, override, refuse, verify
 from tests.support.pharmacy import (
     PHARMACY,
@@ -75,6 +75,9 @@ from tests.support.sentences import NOW, erase
 E = ClinicError
 ADA = (*CLINIC, sam, *SHELF, prescribed(patient="ada"), signed(patient="ada"))
 """Ada, who tolerates no penicillin, with a signed order of one."""
+
+IN_FEW_WORDS = rxnorm("308191", "amoxicillin")
+"""The medicine on the shelf, in words that say neither strength nor form."""
 
 UNPICK = UnpickDispensing(dispensing="d", patient="ben", reason="Nobody came.")
 STOP = StopPrescription(prescription="rx", patient="ben", reason="He is better.")
@@ -126,12 +129,12 @@ def test_an_id_is_used_once() -> None:
             E.BEYOND_ORDER,
         ),
         (
-            (*PHARMACY, prescribed("rx2", content=order(dose=measured(500, 0, "g"))), signed("rx2")),
+            (*PHARMACY, prescribed("rx2", content=order(IN_FEW_WORDS, dose=measured(500, 0, "g"))), signed("rx2")),
             request(prescription="rx2"),
             E.WRONG_UNIT,
         ),
         (
-            (*PHARMACY, prescribed("rx2", content=order(dose=measured(5, 0, "mL"))), signed("rx2")),
+            (*PHARMACY, prescribed("rx2", content=order(IN_FEW_WORDS, dose=measured(5, 0, "mL"))), signed("rx2")),
             request(prescription="rx2"),
             E.WRONG_UNIT,
         ),

@@ -78,13 +78,33 @@ def test_controlled_substances_are_refused_by_code_and_by_words_and_not_named(me
 
 def test_what_only_sounds_like_one_is_not() -> None:
     for display in ("naloxone 4 MG Nasal Spray", "loperamide", "apomorphine"):
-        given(*STAFFED).when(prescribed(content=order(Coding(system=CodeSystem.TEXT, display=display)))).then_event()
+        one = Coding(system=CodeSystem.TEXT, display=display)
+        given(*STAFFED).when(prescribed(content=order(one, dose=None))).then_event()
 
 
 @pytest.mark.parametrize("unit", ["mmol/L", "Cel", "kilo"])
 def test_a_dose_is_in_a_unit_of_doses(unit: str) -> None:
     wrong = order(dose=measured(500, 0, unit))
     given(*STAFFED).when(prescribed(content=wrong)).then_rejected(E.WRONG_UNIT)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "right"),
+    [
+        (500, "mg", True),
+        (1, "{capsule}", True),
+        (500, "g", False),
+        (500, "ug", False),
+        (5, "mL", False),
+        (1, "{tbl}", False),
+    ],
+)
+def test_a_dose_fits_what_the_words_of_the_medicine_say(value: int, unit: str, right: bool) -> None:
+    ordered = given(*STAFFED).when(prescribed(content=order(dose=measured(value, 0, unit))), actor="osei")
+    if right:
+        ordered.then(MedicationPrescribed)
+    else:
+        ordered.then_rejected(E.WRONG_UNIT)
 
 
 def test_an_imported_order_is_recorded_by_any_of_the_staff_and_is_never_signed_nor_given() -> None:
