@@ -60,12 +60,14 @@ class Agreed:
 class Patient:
     """A patient. Sealed texts are kept as they are stored; `problems` and `results` by id alone.
 
-    `none_known` are the kinds of allergy that somebody asked about and found none of; what is recorded counts for more.
+    `parted` are those as whom the record went on once. `none_known` are the kinds of allergy that somebody asked about
+    and found none of; what is recorded counts for more.
     """
 
     registered: bool = False
     imported: bool = False
     merged_into: str | None = None
+    parted: set[str] = field(default_factory=set)
     merged: list[str] = field(default_factory=list)
     allergies: dict[str, str] = field(default_factory=dict)
     refuted: set[str] = field(default_factory=set)
@@ -97,6 +99,7 @@ def evolve(patient: Patient, event: PatientEvent) -> Patient:
             patient.merged_into = event.into
         case PatientsUnmerged():
             patient.merged_into = None
+            patient.parted.add(event.into)
         case MergeNoted():
             patient.merged = [id for id in patient.merged if id != event.other] + [event.other] * event.merged
         case ConsentGranted():
@@ -133,6 +136,7 @@ def decide(command: PatientCommand, patient: Patient, context: Context) -> Patie
                 f"There is a patient {command.patient} already. Change who has that id, or choose another.",
                 patient=command.patient,
             )  # fmt: skip
+        _is_born(command, context)
         return PatientRegistered(**fields)
     registered(patient, command.patient)
     if isinstance(command, NoteMerge):
@@ -140,6 +144,7 @@ def decide(command: PatientCommand, patient: Patient, context: Context) -> Patie
     not_erased(command.patient, context)
     match command:
         case ChangeContact():
+            _is_born(command, context)
             same = context.unseal_as(patient.content, Demographics) == command.content
             return None if same else ContactChanged(**fields)
         case MergePatients():
@@ -184,6 +189,17 @@ def _may(command: PatientCommand, context: Context) -> None:
         in_role(context, *_MAY[type(command)])
 
 
+def _is_born(command: RegisterPatient | ChangeContact, context: Context) -> None:
+    """Refuse somebody who would be born tomorrow, wherever the clinic is. It says no date: that is the patient's."""
+    born = command.content.born
+    if born is not None and born > local_days(context.now)[1]:
+        raise rejected(
+            ClinicError.IMPLAUSIBLE,
+            f"Patient {command.patient} would be born on a day that is yet to come. Check `born`, or leave it out.",
+            patient=command.patient,
+        )  # fmt: skip
+
+
 def _merge(
     command: MergePatients, patient: Patient, context: Context, fields: dict[str, object]
 ) -> PatientsMerged | None:
@@ -203,7 +219,13 @@ def _merge(
 
 def _unmerge(command: UnmergePatients, patient: Patient, fields: dict[str, object]) -> PatientsUnmerged | None:
     if patient.merged_into is None:
-        return None
+        if command.into in patient.parted:
+            return None
+        raise rejected(
+            ClinicError.NOT_MERGED,
+            f"Patient {command.patient} was never merged with {command.into}. Check both ids.",
+            patient=command.patient,
+        )  # fmt: skip
     if patient.merged_into != command.into:
         raise rejected(
             ClinicError.NOT_MERGED,
