@@ -44,6 +44,8 @@ from services.clinic.practitioner import CARE, DESK, imports, in_role
 from services.clinic.refusals import local_days, rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.erasure import CATEGORY as ERASURE
+from shared.erasure import Erasure, Stage
 from shared.moments import TOLERANCE
 
 
@@ -341,10 +343,19 @@ def itself(patient: Patient, id: str) -> None:
 
 
 def seen_as_themselves(id: str, context: Context) -> Patient:
-    """The patient of a command that begins something new. Refuses the unknown, the erased and the merged."""
+    """The patient of a command that begins something new. Refuses the unknown, the erased and the merged; and whose
+    chart is locked, as nobody sees their allergies any more. What has happened to them is recorded still."""
     patient: Patient = context.read("patient", id)
     known(patient, id, context)
     itself(patient, id)
+    erasure: Erasure = context.read(ERASURE, f"patient:{id}")
+    if erasure.stage is Stage.APPROVED:
+        raise rejected(
+            ClinicError.CHART_LOCKED,
+            f"Patient {id} is approved to be erased, and their chart is locked. Take that back first, if they are seen "
+            f"again: `commons erase {id} --service clinic --cancel --reason …`.",
+            patient=id,
+        )  # fmt: skip
     return patient
 
 

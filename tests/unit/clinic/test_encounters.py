@@ -35,6 +35,7 @@ from tests.support.clinic import (
     amend,
     at,
     attest,
+    book,
     close,
     draft,
     given,
@@ -289,3 +290,10 @@ def test_two_encounters_have_notes_of_one_name() -> None:
     two.when(SignNote(encounter="e-2", patient="ben", note="n-1"), actor="osei").then_rejected(E.UNKNOWN_NOTE)
     two.when(AttestNote(encounter="e-2", patient="ben", note="n-1"), actor="varga").then_rejected(E.UNKNOWN_NOTE)
     two.when(CloseEncounter(encounter="e-2", patient="ben"), actor="osei").then(EncounterClosed)
+
+
+def test_an_encounter_takes_no_appointment_of_somebody_else() -> None:
+    booked = given(*CLINIC, book("p-1", patient="ben"), book("p-2", starts_at=at(11)))
+    booked.when(replace(visit, appointment="p-1"), actor="osei").then_rejected(E.WRONG_PATIENT)
+    booked.when(replace(visit, appointment="p-2"), actor="osei").then(EncounterOpened, appointment="p-2")
+    booked.when(replace(visit, appointment="p-1", clinician="varga"), actor="osei").then(EncounterOpened)

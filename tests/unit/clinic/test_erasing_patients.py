@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from services.clinic.contract import (
@@ -20,7 +21,8 @@ from services.clinic.contract import (
 from services.clinic.deciders import deciders_under
 from services.clinic.erasure import erasure_under
 from shared.erasure import Obstacle, Stage, Terms
-from tests.support.clinic import CLINIC, given
+from tests.support.clinic import CLINIC, book, given, no_penicillin, visit
+from tests.support.pharmacy import prescribed
 from tests.support.sentences import NOW, by
 
 E = ClinicError
@@ -71,3 +73,14 @@ def test_an_operators_terms_are_those_of_the_erasures_alone() -> None:
     categories = [decider.category for decider in deciders_under(terms)]
     assert categories.count("erasure") == 1 and len(set(categories)) == len(categories)
     assert erasure_under(terms).category == "erasure"
+
+
+def test_of_a_patient_whose_chart_is_locked_facts_are_recorded_and_nothing_new_is_begun() -> None:
+    approved = given(*CLINIC, *by("rui", ask), NoteObstacles(**ADA), ApproveErasure(**ADA))
+    for command in (book(), prescribed(patient="ada")):
+        given(*CLINIC).when(command, actor="osei").then_event()
+        approved.when(command, actor="osei").then_rejected(E.CHART_LOCKED)
+        back = approved.when(CancelErasure(**ADA, reason="She came again."), actor="osei").then_event()
+        back.when(command, actor="osei").then_event()
+    for fact in (visit, replace(no_penicillin, allergy="a-2")):
+        approved.when(fact, actor="osei").then_event()
