@@ -42,6 +42,7 @@ from services.clinic.contract import (
 )
 from services.clinic.practitioner import CARE, DESK, imports, in_role
 from services.clinic.refusals import local_days, rejected, when
+from services.clinic.terminology.ingredients import contradicts
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
 from shared.erasure import CATEGORY as ERASURE
@@ -269,6 +270,13 @@ def _allergy(
         case RecordAllergy():
             before = patient.allergies.get(command.allergy)
             same = before is not None and context.unseal_as(before, Allergy) == command.content
+            if not same and contradicts(command.content.substance):
+                raise rejected(
+                    ClinicError.CODE_MISMATCH,
+                    f"Allergy {command.allergy} has the code of one substance and the words of another. Give the code "
+                    "its own words, or leave it out (`system` `text`).",
+                    allergy=command.allergy,
+                )  # fmt: skip
             return None if same else AllergyRecorded(**fields)  # type: ignore[arg-type]
         case RefuteAllergy():
             if command.allergy in patient.refuted:

@@ -220,3 +220,20 @@ def test_an_allergy_whose_key_is_lost_cannot_be_compared() -> None:
 def test_very_many_allergies_are_counted_where_they_do_not_fit() -> None:
     found = checked(*(allergic(text(f"pill number {number}"), id=f"x{number}") for number in range(60)))
     assert len(found.alerts) == 40 and "21 more" in found.alerts[-1].detail
+
+
+def test_words_that_are_another_substance_s_than_the_code_s_are_refused() -> None:
+    for right in (
+        penicillin,
+        rxnorm("7980", "Penicilina G"),
+        rxnorm("7980", "пенициллин"),
+        rxnorm("161", "Paracetamol"),
+    ):
+        given(*STAFFED).when(allergic(right)).then_event()
+    wrong = rxnorm("7980", "Peanut")
+    refused = given(*STAFFED).when(allergic(wrong))
+    refused.then_rejected(ClinicError.CODE_MISMATCH)
+    assert "eanut" not in str(refused.refusal)
+    given(*STAFFED).when(entry("amox", amoxicillin_500, rxnorm("5640", "amoxicillin"))).then_rejected(
+        ClinicError.CODE_MISMATCH
+    )
