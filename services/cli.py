@@ -23,6 +23,7 @@ class Commons(Door):
         "demo": Part("services.commands.demo", "Watch a food pantry's week on a real ledger; it ends by itself.", RUN),
         "up": Part("services.commands.up", "Run the whole ledger on this machine until Ctrl-C.", RUN),
         "status": Part("services.commands.status", "Whether services, streams and read models are well.", RUN),
+        "resume": Part("services.commands.resume", "Let the services write again after a halt.", RUN),
         "projections": Part(
             "services.commands.projections", "List and rebuild read models; release parked events.", RUN
         ),

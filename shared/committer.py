@@ -68,7 +68,7 @@ class Committer:
     `lanes` writes are under way at most, each with its own aggregates, so that one lane prepares while another waits
     for the disk. `batch_from` is the number of waiting decisions from which an atomic batch is cheaper than single
     publishes (measured: docs/decisions). `known_sequence` gives the highest stream sequence that anything outside this
-    process has seen (a read model's checkpoint): a stream that ends before it has lost its tail.
+    process has seen (a read model, an auditor): a stream that ends before it has lost its tail.
     """
 
     def __init__(
@@ -83,11 +83,12 @@ class Committer:
         self.store = store
         self.writer = writer or Writer(_url_of(store.nc), name=f"{store.contract.service}-writer")
         self.batch_from = batch_from
-        self.halted: Halted | None = None
         self.acknowledged = 0
         """The highest sequence that this process saw acknowledged."""
         self.writes = 0
         self.appends = 0
+        self._broken: Halted | None = None
+        self._suspended: Halted | None = None
         self._known = known_sequence
         self._seen_by_others = 0
         self._checked = False
@@ -98,11 +99,16 @@ class Committer:
     def waiting(self) -> int:
         return sum(len(lane.queue) for lane in self._lanes)
 
+    @property
+    def halted(self) -> Halted | None:
+        """Why nothing is written now: something of this process's own, for good, or a halt that may be lifted."""
+        return self._broken or self._suspended
+
     async def start(self) -> None:
         """Check the stream's end, then begin to write. Raises Halted when the stream lost its tail."""
         await self._check_tail()
-        if self.halted:
-            raise self.halted
+        if self._broken:
+            raise self._broken
         for lane in self._lanes:
             lane.task = asyncio.create_task(lane.run(), name=f"committer-{lane.number}")
 
@@ -135,6 +141,8 @@ class Committer:
 
         Raises OutcomeUnknown when the server cannot be asked.
         """
+        if self.halted is not None:
+            return False
         try:
             if await self.writer.ensure_connected():
                 self._checked = False
@@ -173,12 +181,27 @@ class Committer:
 
     def halt(self, detail: str, last: int, known: int) -> None:
         """Stop all writing, for good: every waiting and later command is answered with the reason."""
-        if self.halted is not None:
+        if self._broken is not None:
             return
-        self.halted = Halted(detail, stream=self.store.stream, last_sequence=last, known_sequence=known)
+        self._broken = Halted(detail, stream=self.store.stream, last_sequence=last, known_sequence=known)
         log.error("writing halted", stream=self.store.stream, last_sequence=last, known_sequence=known)
         for lane in self._lanes:
-            lane.fail_all(self.halted)
+            lane.fail_all(self._broken)
+
+    def suspend(self, reason: Halted) -> None:
+        """Write nothing more until `resume`. A write that is under way is answered by its outcome, as it may be stored;
+        what waits behind it is answered with the reason."""
+        self._suspended = reason
+        log.error("writing halted", stream=self.store.stream, reason=reason.detail)
+        for lane in self._lanes:
+            lane.wake.set()
+
+    def resume(self) -> None:
+        """Go on after `suspend`, once the stream's end has been looked at again."""
+        if self._suspended is not None:
+            self._suspended = None
+            self._checked = False
+            log.info("writing goes on", stream=self.store.stream)
 
 
 class _Lane:
@@ -323,7 +346,7 @@ class _Lane:
 
     def _stored(self, appends: list[Append], last_sequence: int) -> None:
         committer = self.committer
-        if committer.halted is not None:
+        if committer._broken is not None:
             return  # another lane found a loss while this write was under way, and all were answered
         if last_sequence - len(appends) < self._floor:
             committer.halt(
@@ -348,7 +371,7 @@ class _Lane:
         committer = self.committer
         try:
             await committer._check_tail(ask=False)
-            if committer.halted:
+            if committer._broken:
                 return
             heads = await self.store.heads([owner.subject for owner in owners])
             for owner in owners:  # only the leader can say that an event is gone: a replica may be behind

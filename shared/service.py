@@ -27,6 +27,7 @@ from shared.contract import Contract
 from shared.decider import Decider
 from shared.errors import LedgerError, OutcomeUnknown
 from shared.forgetting import forgetting
+from shared.halt import Halt, HaltWatch, checkpointed
 from shared.handler import Handler
 from shared.manager import Manager
 from shared.message import encode_answer, encode_bulk_answer, encode_refusal, parse_command
@@ -83,6 +84,7 @@ class Service:
         self._managers = [(contract, list(managers)), *((other, list(those)) for other, those in following)]
         self._processes: list[Processes] = []
         self._vault: Vault | None = None
+        self._halt: HaltWatch | None = None
         self._subscription: Subscription | None = None
         self._out: list[tuple[str, bytes]] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -113,13 +115,15 @@ class Service:
             self._vault = await open_vault(self.nc, name, settings)
         self.committer = Committer(
             self.store, writer=Writer(settings.nats_url, name=f"{name}-writer"), lanes=settings.lanes,
-            known_sequence=known_sequence(settings.database_url, self.store.stream),
+            known_sequence=self._known_sequence,
         )  # fmt: skip
         self.handler = Handler(
             self.store, self._deciders, self.committer, chapter=settings.chapter,
             snapshots=await Snapshots.open(self.nc, name), snapshot_every=settings.snapshot_every,
             cache_bytes=settings.cache_mb << 20, max_waiting=settings.max_waiting, vault=self._vault,
         )  # fmt: skip
+        self._halt = HaltWatch(self.nc, self._halted)
+        await self._halt.start()
         await self.committer.start()
         # One subscription for all commands: a wildcard also answers a command that does not exist.
         self._subscription = await self.nc.subscribe(f"command.{name}.*", queue=name, cb=self._receive)
@@ -142,6 +146,8 @@ class Service:
             await self._quietly(processes.stop)
         if self._subscription is not None:
             await self._quietly(self._subscription.drain)
+        if self._halt is not None:
+            await self._halt.stop()
         if hasattr(self, "handler"):
             await self.handler.stop()
         if self._vault is not None:
@@ -163,6 +169,25 @@ class Service:
     def _lost(self) -> None:
         if hasattr(self, "handler"):
             self.handler.connection_changed()
+
+    def _halted(self, halt: Halt | None) -> None:
+        """A halt of the whole ledger was set, or lifted."""
+        if halt is not None:
+            self.committer.suspend(halt.error())
+        else:
+            self.handler.cache.mark_stale()  # the stream may have been restored meanwhile
+            self.committer.resume()
+
+    async def _known_sequence(self) -> int:
+        """What read models and the auditor have seen of the stream; looks at the halt too, in case its news was missed.
+
+        Raises OutcomeUnknown when NATS does not answer.
+        """
+        if self._halt is not None:
+            await self._halt.look()
+        read = known_sequence(self.settings.database_url, self.store.stream)
+        seen = 0 if read is None else await read()
+        return max(seen, await checkpointed(self.nc, self.contract.service))
 
     def health(self) -> dict[str, Any]:
         if not hasattr(self, "handler"):

@@ -65,6 +65,16 @@ class Settings(BaseModel):
     retention_years_clinic: int = Field(10, alias="COMMONS_RETENTION_YEARS_CLINIC", ge=6, le=100)
     """Years, from the end of the year, for which the clinic keeps a patient's records after their last care, and the
     account of disclosures: six at the least (45 CFR 164.528(a))."""
+    tiles: Path | None = Field(None, alias="COMMONS_TILES")
+    """The folder in which the auditor keeps the logs: tiles and checkpoints, a folder a service."""
+    log_keys: Path | None = Field(None, alias="COMMONS_LOG_KEYS")
+    """The folder of the logs' signing keys, and of what was signed last with each: apart from the tiles."""
+    log_origin: str | None = Field(None, alias="COMMONS_LOG_ORIGIN", pattern=r"^[^\s+]+[^\s+/]$")
+    """What the names of the logs begin with, such as pantry.example/commons; else <chapter>/commons."""
+    witnesses: Path | None = Field(None, alias="COMMONS_WITNESSES")
+    """The file that names the witnesses, a line each: `witness NAME VKEY URL` (c2sp.org/tlog-policy)."""
+    tiles_tokens: Path | None = Field(None, alias="COMMONS_TILES_TOKENS")
+    """The file of bearer tokens, one a line, that open the entries of the logs that are not public."""
     traces: Literal["off", "console", "otlp"] = Field("off", alias="COMMONS_TRACES")
     """Where OpenTelemetry spans go; `otlp` reads the standard OTEL_EXPORTER_OTLP_* variables."""
 

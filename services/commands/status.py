@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 import nats.errors
 import typer
 from nats.aio.client import Client
@@ -18,12 +20,17 @@ from services.commands.projections import print_projections
 from services.commands.render import console, emit
 from services.commands.tables import print_table
 from services.projections.registry import PROJECTIONS
-from shared.errors import LedgerError, Misconfigured
+from shared import halt
+from shared.clock import utc_now
+from shared.errors import LedgerError, Misconfigured, OutcomeUnknown
 from shared.status import ProjectionStatus, status
 from shared.store import FORBIDDEN, REQUIRED, assert_sync_always, stream_name
 
 STUCK_SECONDS: Final = 60
 """A command of a process manager that waits longer than this for its answer is a problem."""
+
+STALE_SECONDS: Final = 60
+"""A checkpoint older than this that does not hold all events of its stream is a problem."""
 
 _ASK_SECONDS: Final = 2.0
 
@@ -66,6 +73,17 @@ class ManagerStatus:
     failure: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointStatus:
+    """The last checkpoint of a service's stream; `behind` counts events that are not under it yet."""
+
+    service: str
+    size: int
+    behind: int
+    age_seconds: float
+    cosigned: int
+
+
 @dataclass(slots=True)
 class Overview:
     """All that could be learned; `problems` says in sentences what is wrong."""
@@ -74,6 +92,8 @@ class Overview:
     managers: list[ManagerStatus] = field(default_factory=list)
     streams: list[StreamStatus] = field(default_factory=list)
     projections: list[ProjectionStatus] = field(default_factory=list)
+    halt: dict[str, Any] | None = None
+    checkpoints: list[CheckpointStatus] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     reached: bool = True
 
@@ -104,6 +124,7 @@ async def _look_at_nats(operator: Operator, overview: Overview) -> None:
             )
             overview.services += await asyncio.gather(*(_ask(nc, name) for name in names))
             overview.streams += await _streams(nc)
+            await _look_at_audit(nc, overview)
     except Unreachable as error:
         overview.reached = False
         overview.problems.append(error.detail)
@@ -118,7 +139,11 @@ async def _look_at_nats(operator: Operator, overview: Overview) -> None:
         for m in overview.managers
         if m.oldest_seconds > STUCK_SECONDS
     ]
-    overview.problems += [f"{s.name} is {s.state}: {s.detail}" for s in overview.services if s.state != "ready"]
+    overview.problems += [
+        f"{s.name} is {s.state}: {s.detail}"
+        for s in overview.services
+        if s.state != "ready" and not (overview.halt and s.health.get("halted"))  # said once for all
+    ]
     for service in overview.services:
         overview.problems += _stopped(service)
     known = {stream.name for stream in overview.streams}
@@ -132,6 +157,37 @@ async def _look_at_nats(operator: Operator, overview: Overview) -> None:
             await assert_sync_always(monitoring)
         except Misconfigured as error:
             overview.problems.append(error.detail)
+
+
+async def _look_at_audit(nc: Client, overview: Overview) -> None:
+    """The halt and the checkpoints; a ledger without an auditor has neither."""
+    try:
+        standing = await halt.read(nc)
+        found = {name: await halt.checkpoint_of(nc, name) for name in CONTRACTS}
+    except OutcomeUnknown as error:
+        overview.problems.append(error.detail)
+        return
+    if standing is not None and standing.halted:
+        overview.halt = msgspec.to_builtins(standing)
+        overview.problems.append(standing.error().detail)
+    last = {stream.name: stream.last_sequence for stream in overview.streams}
+    for name, checkpoint in found.items():
+        if checkpoint is None:
+            continue
+        stream = stream_name(name)
+        behind = last.get(stream, 0) - checkpoint.size
+        age = (utc_now() - datetime.fromisoformat(checkpoint.at)).total_seconds()
+        overview.checkpoints.append(CheckpointStatus(name, checkpoint.size, max(0, behind), age, checkpoint.cosigned))
+        if behind < 0:
+            overview.problems.append(
+                f"Stream {stream} ends at {last.get(stream, 0):,}, and its checkpoint holds {checkpoint.size:,} "
+                "events: its tail is lost."
+            )
+        elif behind and age > STALE_SECONDS:
+            overview.problems.append(
+                f"The last checkpoint of {stream} is {age:.0f} s old, and {behind:,} event(s) are not under it. "
+                "Does the auditor run?"
+            )
 
 
 async def _ask(nc: Client, name: str) -> ServiceStatus:
@@ -162,6 +218,11 @@ def _reason(health: dict[str, Any]) -> str:
         unwell = [f"{n}: {m.get('state')} {m.get('detail', '')}".strip() for n, m in models.items()
                   if m.get("state") not in ("live", "building", "standing still")]  # fmt: skip
         return "; ".join(unwell) or "it is starting"
+    logs = health.get("logs")
+    if isinstance(logs, dict):
+        unwell = [f"{n}: {one.get('state')}, {one.get('detail', '')}" for n, one in logs.items()
+                  if one.get("state") != "following"]  # fmt: skip
+        return "; ".join(unwell) or "it has lost NATS"
     return "it is starting, or has lost NATS"
 
 
@@ -263,6 +324,9 @@ def _print(overview: Overview) -> None:
     columns = ["manager", "service", "sequence", "lag", "waiting", "refused steps", "failure"]
     print_table(columns, managers, title="Process managers", empty="No process manager was found.")
     print_projections(overview.projections, title="Read models")
+    if overview.checkpoints:
+        signed = [[c.service, c.size, c.behind, f"{c.age_seconds:.0f} s ago", c.cosigned] for c in overview.checkpoints]
+        print_table(["log", "size", "behind", "signed", "cosigned by"], signed, title="Checkpoints")
     if not overview.problems:
         out.print("All is well.", style="green")
     for problem in overview.problems:

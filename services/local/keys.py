@@ -1,4 +1,4 @@
-"""The keys of a ledger on one machine: the master key and the folder of the keyrings, in the data folder."""
+"""The keys of a ledger on one machine: the master key, the keyrings, and the keys of the logs, in the data folder."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from shared.masterkeys import MasterKeys, add_to_file, from_file, given
 MASTER_KEY_FILE: Final = "COMMONS_MASTER_KEY_FILE"
 MASTER_KEY: Final = "COMMONS_MASTER_KEY"
 KEYRING: Final = "COMMONS_KEYRING"
+LOG_KEYS: Final = "COMMONS_LOG_KEYS"
 
 
 class Keys:
-    """Where the master key and the keyrings are: in `folder`, unless the environment names another place."""
+    """Where master key, keyrings and the logs' keys are: in `folder`, unless the environment names another place.
+
+    The auditor makes the logs' keys itself, at its first start.
+    """
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self._given = os.environ if environment is None else environment
         self._folder = folder
         self.master = folder / "master.key"
         self.keyring = Path(self._given.get(KEYRING) or folder / "keyring")
+        self.log = Path(self._given.get(LOG_KEYS) or folder / "log")
 
     @property
     def own_master(self) -> bool:
@@ -39,7 +44,8 @@ class Keys:
         """Make the folder and a master key at the first start. Raises StartFailed when one is missing later."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.keyring.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for inner in (self.keyring, self.log):
+                inner.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.own_master or self.master.exists():
                 return
             if any(self.keyring.glob("*.keys")):
@@ -60,5 +66,5 @@ class Keys:
 
     def environment(self) -> dict[str, str]:
         """What services are told of it."""
-        told = {KEYRING: str(self.keyring)}
+        told = {KEYRING: str(self.keyring), LOG_KEYS: str(self.log)}
         return told | {MASTER_KEY_FILE: str(self.master)} if self.own_master else told

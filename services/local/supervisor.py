@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 SETTLED_SECONDS: Final = 30.0
 """Whoever ran for this long is started again at once when it dies; who dies sooner waits twice as long each time."""
 
+_ANSWER_BYTES: Final = 1 << 20
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -113,6 +115,8 @@ class ServiceProcess:
         while process.returncode is None and time.monotonic() < deadline:
             if await _answers(self.http_port, self._spec.ready_path or "/"):
                 return
+            if await _halted(self.http_port):
+                return  # it runs, and takes no work until a person has lifted the halt, for which NATS has to run
             await asyncio.sleep(WATCH_SECONDS)
         ended = process.returncode
         why = f"was not ready within {READY_SECONDS} seconds" if ended is None else f"ended at once, {_manner(ended)}"
@@ -197,16 +201,31 @@ class Supervisor:
 
 async def _answers(port: int, path: str) -> bool:
     """Whether an HTTP server on this machine answers a GET with 200."""
+    return b" 200 " in (await _get(port, path)).partition(b"\r\n")[0]
+
+
+async def _halted(port: int) -> bool:
+    """Whether a service's health says that its writing was halted."""
+    body = (await _get(port, "/healthz")).partition(b"\r\n\r\n")[2]
+    try:
+        health = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(health, dict) and isinstance(health.get("halted"), dict)
+
+
+async def _get(port: int, path: str) -> bytes:
+    """What an HTTP server on this machine answers to a GET; nothing when it is not there."""
     try:
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-                return b" 200 " in await reader.readline()
+                return await reader.read(_ANSWER_BYTES)
             finally:
                 writer.close()
     except (OSError, TimeoutError):
-        return False
+        return b""
 
 
 def _last_line(log: Path) -> str:

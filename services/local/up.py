@@ -25,6 +25,8 @@ from shared import migrations
 STATE_FILE: Final = "commons.json"
 """In the data folder while `up` runs: where everything listens. Readable by its owner alone, as it holds a password."""
 
+TILES: Final = "COMMONS_TILES"
+
 SERVICES: Final = (
     ProcessSpec("inventory", module="services.inventory.app"),
     ProcessSpec("distribution", module="services.distribution.app"),
@@ -33,6 +35,7 @@ SERVICES: Final = (
     ProcessSpec("projections", module="services.projections.app"),
     ProcessSpec("clinic-projections", module="services.projections.clinic.app", role="commons_clinic"),
     ProcessSpec("fhir", module="services.fhir.server", role="commons_clinic"),
+    ProcessSpec("auditor", module="services.auditor.app", ready_path="/healthz"),  # nobody waits for it
 )
 
 
@@ -151,6 +154,7 @@ class _Ledger:
             "DATABASE_URL": self._database_url,
             "COMMONS_CHAPTER": self._chapter,
             "COMMONS_FHIR_QUEUE": str(self._state_file.parent),
+            TILES: os.environ.get(TILES) or str(self._state_file.parent / "tiles"),
         }
         if self._nats:
             environment["NATS_MONITORING_URL"] = self._nats.monitor_url

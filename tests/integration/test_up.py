@@ -125,6 +125,18 @@ async def test_says_where_everything_listens_but_prints_no_password(options: Opt
     assert not (options.data / "commons.json").exists()
 
 
+async def test_it_comes_up_halted_so_that_the_halt_can_be_lifted(options: Options) -> None:
+    """A service that runs and is not ready because writing was halted holds nothing up: NATS has to run to lift it."""
+    halted = FAKE.replace(
+        "self.send_response(200); self.end_headers()",
+        'self.send_response(503); self.end_headers(); self.wfile.write(b\'{"halted": {"code": "HALTED"}}\')',
+    )
+    notes = options.data.parent / "notes"
+    spec = ProcessSpec("one", command=[sys.executable, "-c", halted, str(notes)])
+    async with running(replace(options, services=[spec])) as (_, found):
+        assert found["services"]["one"]["pid"]
+
+
 async def test_a_second_up_on_the_folder_is_refused_naming_the_first(options: Options) -> None:
     async with running(options):
         with pytest.raises(AlreadyRunning, match=f"already runs on {options.data} as process {os.getpid()}"):

@@ -18,9 +18,10 @@ def test_a_master_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> No
     keys.prepare()
     assert from_file(keys.master).names == made and len(made) == 1
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o700
-    assert keys.keyring.stat().st_mode & 0o777 == 0o700
+    assert keys.keyring.stat().st_mode & 0o777 == keys.log.stat().st_mode & 0o777 == 0o700
     assert keys.environment() == {
         "COMMONS_KEYRING": str(tmp_path / "keys" / "keyring"),
+        "COMMONS_LOG_KEYS": str(tmp_path / "keys" / "log"),
         "COMMONS_MASTER_KEY_FILE": str(tmp_path / "keys" / "master.key"),
     }
 
@@ -37,7 +38,8 @@ def test_a_lost_master_key_is_not_made_anew(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["COMMONS_MASTER_KEY_FILE", "COMMONS_MASTER_KEY"])
 def test_what_the_environment_names_is_taken(tmp_path: Path, name: str) -> None:
-    keys = Keys(tmp_path / "keys", {name: "given", "COMMONS_KEYRING": str(tmp_path / "ring")})
+    places = {"COMMONS_KEYRING": str(tmp_path / "ring"), "COMMONS_LOG_KEYS": str(tmp_path / "log")}
+    keys = Keys(tmp_path / "keys", {name: "given", **places})
     keys.prepare()
     assert not keys.master.exists()
-    assert keys.environment() == {"COMMONS_KEYRING": str(tmp_path / "ring")}
+    assert keys.environment() == places

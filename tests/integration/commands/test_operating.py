@@ -54,7 +54,7 @@ def test_a_ledger_that_runs_is_well(commons: Commons) -> None:
     assert told["ok"]
     assert {service["name"]: service["state"] for service in told["services"]} == {
         "inventory": "ready", "distribution": "ready", "treasury": "ready", "projections": "ready",
-        "clinic": "ready", "clinic-projections": "ready", "fhir": "ready",
+        "clinic": "ready", "clinic-projections": "ready", "fhir": "ready", "auditor": "ready",
     }  # fmt: skip
     assert {stream["name"]: stream["differences"] for stream in told["streams"]} == {
         "CLINIC": [], "DISTRIBUTION": [], "INVENTORY": [], "TREASURY": [],
