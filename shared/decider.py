@@ -83,7 +83,8 @@ class Context:
     `blind(kind, text)` is the blind index of a text: equal for equal texts, and telling nothing to who has not the
     service's key (vault.py). `unseal(text)` opens a sealed text of a state, and gives None when its owner was erased;
     what it says may decide, and is never copied into an event; `unseal_as` opens one that holds a value.
-    `erased(owner)` says whether an owner's key was destroyed.
+    `erased(owner)` says whether an owner's key was destroyed. `authtype` is what kind of actor it is: the steps of a
+    process follow from what was decided before, and need nobody's role.
     """
 
     now: datetime
@@ -94,6 +95,7 @@ class Context:
     blind: Callable[[str, str], str] = _no_index
     unseal: Callable[[str], str | None] = _no_vault
     erased: Callable[[str], bool] = _nobody
+    authtype: str = "user"
 
     def read(self, category: str, id: str) -> Any:
         """The state of another aggregate; its initial state when it has no events.

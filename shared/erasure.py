@@ -255,6 +255,10 @@ class Kind:
     unknown: StrEnum
 
 
+def _anybody(_: Context) -> None:
+    """Nobody is refused."""
+
+
 @dataclass(frozen=True)
 class _Decisions:
     """The decisions on erasures of one service."""
@@ -263,6 +267,7 @@ class _Decisions:
     refusals: type[StrEnum]
     kinds: Mapping[str, Kind]
     terms: Terms
+    entitled: Callable[[Context], object]
     makes: dict[type, type] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -278,6 +283,8 @@ class _Decisions:
         return (Ref(command.kind, command.person),) if asks else ()
 
     def decide(self, command: About, erasure: Erasure, context: Context) -> Happened | None:
+        if not isinstance(command, NoteCheck | Erase | Acknowledge):  # which the service sends itself
+            self.entitled(context)
         if isinstance(command, Acknowledge):
             return self._acknowledge(command, erasure, context)
         if erasure.stage is Stage.ERASED:
@@ -382,8 +389,12 @@ class _Decisions:
 
 
 def erasures(
-    contract: Contract, refusals: type[StrEnum], kinds: Mapping[str, Kind], terms: Terms = AS_SET_FIRST
-) -> Decider[Erasure]:
-    """The decider of a service's erasures, for persons of these kinds, each named as its aggregate is."""
-    own = _Decisions(contract, refusals, kinds, terms)
+    contract: Contract, refusals: type[StrEnum], kinds: Mapping[str, Kind], terms: Terms = AS_SET_FIRST,
+    entitled: Callable[[Context], object] = _anybody,
+) -> Decider[Erasure]:  # fmt: skip
+    """The decider of a service's erasures, for persons of these kinds, each named as its aggregate is.
+
+    `entitled` refuses who may neither ask for one nor decide on it, where a service knows who works for it.
+    """
+    own = _Decisions(contract, refusals, kinds, terms, entitled)
     return Decider(contract, CATEGORY, Erasure, Erasure, own.decide, evolve, check, own.reads)

@@ -280,7 +280,8 @@ class Handler:
         now = self.clock()
         context = Context(
             now, meta.actor, meta.mandate,
-            {ref: self.cache.get(ref).state for ref in self._reads(entry, ticket)}, ticket.past, **self._beside,
+            {ref: self.cache.get(ref).state for ref in self._reads(entry, ticket)}, ticket.past, authtype=meta.authtype,
+            **self._beside,
         )  # fmt: skip
         try:
             event = entry.decider.decide(ticket.command, entry.state, context)

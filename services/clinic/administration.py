@@ -33,7 +33,7 @@ from services.clinic.encounter import in_encounter
 from services.clinic.faults import Faults
 from services.clinic.formulary import Formulary, dispensable, recalls_of, same_medicine
 from services.clinic.patient import itself, known
-from services.clinic.practitioner import in_role, licensed
+from services.clinic.practitioner import imports, in_role, licensed
 from services.clinic.refusals import rejected, waits, when
 from services.clinic.terminology import units
 from services.inventory.contract import lot_form
@@ -152,6 +152,9 @@ class _Act:
 def _give(
     command: AdministerMedication | GiveImmunization, administration: Administration, context: Context, at: datetime
 ) -> MedicationAdministered | ImmunizationGiven | None:
+    elsewhere = isinstance(command, GiveImmunization) and command.imported_from is not None
+    if elsewhere:
+        imports(context)
     fields = dict(fields_of(command)) | {"occurred_at": at}
     made = MedicationAdministered if isinstance(command, AdministerMedication) else ImmunizationGiven
     if administration.given is not None:
@@ -164,9 +167,10 @@ def _give(
         )  # fmt: skip
     patient = context.read("patient", command.patient)
     known(patient, command.patient, context)
-    if isinstance(command, GiveImmunization) and command.imported_from is not None:
+    if elsewhere:
         return ImmunizationGiven(**fields)
     fact = command.fact or is_late(command.occurred_at, context)
+    moment = at if fact else context.now  # what has happened is judged by its own moment, who may do it by now
     act = _act(command)
     faults = Faults()
     faults.ask(itself, patient, command.patient)
@@ -183,8 +187,7 @@ def _give(
             what = f"what would be given as {command.administration}"
             faults.add(alert_open(what, len(check.alerts), administration=command.administration))
         else:
-            faults.ask(licensed, context, _ANSWERERS, "answer for an alert", at)
-    moment = at if fact else context.now
+            faults.ask(licensed, context, _ANSWERERS, "answer for an alert", moment)
     recalled = recalls_of(formulary, [(act.lot, act.expires)], moment)
     if recalled:
         faults.of(

@@ -3,12 +3,16 @@
 A medicine is compared with each allergy by the codes of its ingredients, by ATC class, by the groups of what
 cross-reacts, and by words. No match is not the same as safe: a check says with what the medicine was compared, and
 from which table; and an allergy that cannot be compared, or that nobody asked for, is an alert too.
+
+A check is sealed with the key of the record that it is made for. Of an allergy in another record of the same person it
+tells where that stands and whether it matches, alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from services.clinic.contract import (
@@ -91,6 +95,15 @@ class _Medicine:
         within |= {one for part in parts for one in part.components}
         return cls(entry, parts, frozenset(classes), frozenset(within))
 
+    @property
+    def unknown(self) -> str | None:
+        """An ingredient of which no table and no class of the entry tells anything, in words: that it does not match
+        means nothing. What is in a vaccine its components tell."""
+        listed = self.entry.vaccine is not None and vaccines.is_listed(self.entry.vaccine.code)
+        if listed or any(_tells(one) for one in self.entry.classes):
+            return None
+        return next((part.coding.display for part in self.parts[:-1] if not (part.rows or part.classes)), None)
+
     def why(self, allergy: _Substance) -> str | None:
         """How it matches an allergy, in words; None when it does not, as far as can be told."""
         for part in self.parts:
@@ -114,6 +127,19 @@ class _Medicine:
             if plain(part.coding.display) == words or (len(words) > 5 and words in plain(part.coding.display)):
                 return f"has {part.coding.display} in it, by its words"
         return None
+
+
+def _of_another(allergy: str, who: str, record: Patient) -> str:
+    """An allergy in another record of a person. What it is to stays under that record's key: the two may be parted, or
+    one of them erased, and this check is kept. The mark tells one content from the next, so that an answer for the one
+    is none for the other."""
+    mark = sha256(record.allergies[allergy].encode()).hexdigest()[:8]
+    return f"allergy {allergy} of record {who} (as of {mark}; look there)"
+
+
+def _tells(one: Coding) -> bool:
+    """Whether a class says what a medicine has in common with others of it."""
+    return one.system is CodeSystem.ATC and len(one.code) >= _SHORTEST_CLASS and not one.code.endswith(_OTHERS)
 
 
 def _of_one_class(allergy: str, medicine: str) -> bool:
@@ -145,23 +171,23 @@ def check_against(id: str, entry: FormularyEntrySet, context: Context) -> Check:
         for allergy, content in sorted(allergies(record, context).items())
     ]
     for who, allergy, content in standing:
-        label = f"allergy {allergy}" if who == id else f"allergy {allergy} of record {who}"
+        told = _of_another(allergy, who, records[who]) if who != id else None
         if content is None:
+            label = told or f"allergy {allergy}"
             alerts.append(_alert(AlertKind.ALLERGY_NOT_COMPARABLE, f"{label} cannot be read any more"))
             continue
         substance = _substance(content.substance)
-        told = f"{label}, to {content.substance.display}"
+        label = told or f"allergy {allergy}, to {content.substance.display}"
         why = medicine.why(substance)
         if why is not None:
-            alerts.append(_alert(AlertKind.ALLERGY, f"{told}: it {why}"))
-        elif _comparable(substance, content, medicine):
-            checked.append(_line(f"{told}: no match, by {_means(substance)}"))
+            alerts.append(_alert(AlertKind.ALLERGY, f"{label}: it {'matches' if told else why}"))
+            continue
+        missing = _not_comparable(substance, content, medicine)
+        if missing is not None:
+            missing = "it cannot be compared" if told else missing
+            alerts.append(_alert(AlertKind.ALLERGY_NOT_COMPARABLE, f"{label}: {missing}"))
         else:
-            alerts.append(
-                _alert(
-                    AlertKind.ALLERGY_NOT_COMPARABLE, f"{told}: its code or words cannot be compared with a medicine"
-                )
-            )
+            checked.append(_line(f"{label}: no match" + ("" if told else f", by {_means(substance)}")))
     of_medicines = any(content is None or content.category in _OF_MEDICINES for _, _, content in standing)
     asked = any(AllergyCategory.MEDICATION in record.none_known for record in records.values())
     if not of_medicines and not asked:
@@ -180,12 +206,16 @@ def check_against(id: str, entry: FormularyEntrySet, context: Context) -> Check:
     return Check(alerts=tuple(alerts), checked=tuple(checked))
 
 
-def _comparable(substance: _Substance, allergy: Allergy, medicine: _Medicine) -> bool:
-    """Whether no match means something. An allergy to food or to what is in the air is compared with a vaccine by the
-    components table alone, and with other medicines by words."""
+def _not_comparable(substance: _Substance, allergy: Allergy, medicine: _Medicine) -> str | None:
+    """Why no match means nothing, in words; None when it means something. An allergy to food or to what is in the air
+    is compared with a vaccine by the components table alone, and with other medicines by words."""
     if allergy.category not in _OF_MEDICINES:
-        return medicine.entry.vaccine is None or bool(substance.components)
-    return substance.known
+        comparable = medicine.entry.vaccine is None or bool(substance.components)
+    else:
+        comparable = substance.known
+        if comparable and medicine.unknown is not None:
+            return f"the medicine has {medicine.unknown} in it, which no table has, and no ATC class is known of it"
+    return None if comparable else "its code or words cannot be compared with a medicine"
 
 
 def _compared(medicine: _Medicine) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -29,6 +30,7 @@ from services.clinic.contract import (
     GoodsFreed,
     GoodsIssued,
     GoodsSetAside,
+    Handed,
     LotLine,
     MedicationDispensed,
     MedicineReturned,
@@ -53,7 +55,7 @@ from services.clinic.formulary import Formulary, dispensable, recalls_of, same_m
 from services.clinic.medication import Medication, duplicates
 from services.clinic.patient import itself, known, seen_as_themselves
 from services.clinic.practitioner import in_role, licensed
-from services.clinic.prescription import Prescription, may_be_filled, most_of, ordered, unknown, without_quantity
+from services.clinic.prescription import Prescription, lasts, may_be_filled, most_of, ordered, unknown, without_quantity
 from services.clinic.refusals import rejected, waits, when
 from services.clinic.terminology import units
 from services.inventory.contract import lot_form
@@ -70,6 +72,11 @@ pharmacy guidance quotes them: no later than the maker's date, and one year from
 
 HANDLERS: Final = (Role.PHARMACIST, Role.CLINICIAN, Role.TRAINEE)
 _ANSWERERS: Final = (Role.PHARMACIST, Role.CLINICIAN)
+_DEEDS: Final[Mapping[type, str]] = {
+    RequestDispensing: "request a dispensing", RefuseDispensing: "refuse a dispensing",
+    UnpickDispensing: "put a medicine back on the shelf", ReturnMedicine: "take a medicine back",
+}  # fmt: skip
+"""What those do who handle medicines, in words; the dispensing process refuses and unpicks too."""
 _CLAIMS: Final = {AlertKind.BEYOND_ORDER: Claim.SUPPLY, AlertKind.DUPLICATE: Claim.FILL}
 
 
@@ -90,8 +97,8 @@ class Dispensing:
     `noted` and `answered` are sealed; `claims` are the limits that somebody answers for.
 
     `asked` is what was to be set aside, zero until inventory answered, `lots` what is set aside still, `bag` what was
-    verified. `movements` are those of the stock that gave it out. `review` says whether a rule that the hand-over broke
-    waits for somebody; None when it broke none.
+    verified, `given` what was handed over, and to whom. `movements` are those of the stock that gave it out. `review`
+    says whether a rule that was broken waits for somebody; None when none was.
     """
 
     patient: str = ""
@@ -107,9 +114,14 @@ class Dispensing:
     lots: tuple[LotLine, ...] = ()
     bag: tuple[LotLine, ...] = ()
     movements: list[int] = field(default_factory=list)
-    quantity: int = 0
+    given: MedicationDispensed | None = None
     returned: int = 0
     review: bool | None = None
+
+    @property
+    def quantity(self) -> int:
+        """How much was handed over."""
+        return 0 if self.given is None else self.given.quantity
 
     @property
     def over(self) -> bool:
@@ -134,9 +146,21 @@ def _key(line: LotLine) -> tuple[str, date | None, str | None]:
 
 def _without(lots: tuple[LotLine, ...], taken: Iterable[LotLine]) -> tuple[LotLine, ...]:
     """What is left of lots once others are taken from them."""
-    gone = {_key(line): line.quantity for line in taken}
-    left = [(line, line.quantity - gone.get(_key(line), 0)) for line in lots]
-    return tuple(replace(line, quantity=quantity) for line, quantity in left if quantity > 0)
+    gone, left = _sums(taken), []
+    for line in lots:
+        used = min(line.quantity, gone[_key(line)])
+        gone[_key(line)] -= used
+        if line.quantity > used:
+            left.append(replace(line, quantity=line.quantity - used))
+    return tuple(left)
+
+
+def _sums(lots: Iterable[LotLine]) -> Counter[tuple[str, date | None, str | None]]:
+    """How much of each lot there is, in however many lines."""
+    sums: Counter[tuple[str, date | None, str | None]] = Counter()
+    for line in lots:
+        sums[_key(line)] += line.quantity
+    return sums
 
 
 def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
@@ -161,7 +185,7 @@ def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
         case DispensingVerified():
             dispensing.stage, dispensing.bag = Stage.VERIFIED, event.lots
         case MedicationDispensed():
-            dispensing.stage, dispensing.quantity = Stage.DISPENSED, event.quantity
+            dispensing.stage, dispensing.given = Stage.DISPENSED, event
             dispensing.review = True if event.breaches else None
             if dispensing.requested is None:
                 dispensing.patient, dispensing.unrequested = event.patient, event.unrequested
@@ -171,6 +195,7 @@ def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
             dispensing.stage = Stage.UNPICKED
         case MedicineReturned():
             dispensing.returned = event.returned
+            dispensing.review = True if event.breaches else dispensing.review
         case DispensingResolved():
             dispensing.review = False
     return dispensing
@@ -186,6 +211,8 @@ def reads(command: DispensingCommand) -> Iterable[Ref]:
 
 def decide(command: DispensingCommand, dispensing: Dispensing, context: Context) -> DispensingEvent | None:
     at = when(command.occurred_at, context)
+    if type(command) in _DEEDS and context.authtype != "process":
+        in_role(context, HANDLERS, _DEEDS[type(command)])
     if isinstance(command, RequestDispensing):
         return _request(command, dispensing, context, at)
     if dispensing.stage is Stage.NONE and not _happened(command, context):
@@ -214,9 +241,9 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
             there = command.content in _noted(dispensing, context)
             return None if dispensing.over or there else AlertNoted(**fields)
         case OverrideAlert():
-            return _override(command, dispensing, context, at, fields)
+            return _override(command, dispensing, context, fields)
         case VerifyDispensing():
-            return _verify(command, dispensing, context, at, fields)
+            return _verify(command, dispensing, context, fields)
         case Dispense():
             return _dispense(command, dispensing, context, at, fields)
         case RefuseDispensing():
@@ -231,14 +258,8 @@ def decide(command: DispensingCommand, dispensing: Dispensing, context: Context)
             return DispensingUnpicked(**fields)
         case ReturnMedicine():
             returned = dispensing.returned + command.quantity
-            if dispensing.stage is not Stage.DISPENSED or returned > dispensing.quantity:
-                raise rejected(
-                    ClinicError.NOT_DISPENSED,
-                    f"Of dispensing {command.dispensing} {dispensing.quantity} were handed over, and "
-                    f"{dispensing.returned} came back so far. No more than that can come back.",
-                    dispensing=command.dispensing, dispensed=dispensing.quantity, returned=dispensing.returned,
-                )  # fmt: skip
-            return MedicineReturned(**fields, returned=returned)
+            beyond = returned > dispensing.quantity
+            return MedicineReturned(**fields, returned=returned, breaches=(ClinicError.NOT_DISPENSED,) * beyond)
         case ResolveDispensing():
             in_role(context, _ANSWERERS, "close the review of a dispensing")
             waiting = waits(dispensing.review, f"Dispensing {command.dispensing}")
@@ -283,7 +304,6 @@ def _request(
             dispensing=command.dispensing,
         )  # fmt: skip
     seen_as_themselves(command.patient, context)
-    in_role(context, HANDLERS, "request a dispensing")
     prescription: Prescription = context.read("prescription", command.prescription)
     if prescription.prescribed is None:
         raise unknown(command.prescription)
@@ -311,6 +331,13 @@ def _request(
         )  # fmt: skip
     if most_of(order) is None:
         raise without_quantity(command.prescription)
+    if not lasts(order, command.quantity, command.days_supply):
+        raise rejected(
+            ClinicError.INVALID_RANGE,
+            f"Dispensing {command.dispensing} would last for another number of days than prescription "
+            f"{command.prescription} says of so much. Correct `days_supply` or `quantity`, or have the order changed.",
+            dispensing=command.dispensing, prescription=command.prescription,
+        )  # fmt: skip
     assert prescription.signed is not None
     return DispensingRequested(
         **(dict(fields_of(command)) | {"occurred_at": at}), check=check_against(command.patient, entry, context),
@@ -355,9 +382,9 @@ def _unanswered(dispensing: Dispensing, context: Context) -> list[Alert]:
 
 
 def _override(
-    command: OverrideAlert, dispensing: Dispensing, context: Context, at: datetime, fields: dict[str, object]
+    command: OverrideAlert, dispensing: Dispensing, context: Context, fields: dict[str, object]
 ) -> AlertOverridden:
-    role = licensed(context, _ANSWERERS, "answer for an alert", at)
+    role = licensed(context, _ANSWERERS, "answer for an alert", context.now)
     _open_still(dispensing, command.dispensing)
     stand = tuple(one for one in _unanswered(dispensing, context) if one.kind is command.content.alert)
     if not stand:
@@ -437,14 +464,14 @@ def _of_claims(faults: Faults, requested: DispensingRequested, context: Context)
 
 
 def _verify(
-    command: VerifyDispensing, dispensing: Dispensing, context: Context, at: datetime, fields: dict[str, object]
+    command: VerifyDispensing, dispensing: Dispensing, context: Context, fields: dict[str, object]
 ) -> DispensingVerified | None:
     if dispensing.stage is Stage.VERIFIED:
         return None
     id, requested = command.dispensing, dispensing.requested
     own = requested is not None and context.actor == requested.prescriber
     roles = (Role.PHARMACIST, Role.CLINICIAN) if own else (Role.PHARMACIST,)
-    role = licensed(context, roles, "verify a dispensing that another prescribed", at)
+    role = licensed(context, roles, "verify a dispensing that another prescribed", context.now)
     _open_still(dispensing, id)
     assert requested is not None
     faults, formulary = Faults(), context.read("formulary", requested.item)
@@ -476,9 +503,11 @@ def _not_there(dispensing: Dispensing) -> str:
 def _dispense(
     command: Dispense, dispensing: Dispensing, context: Context, at: datetime, fields: dict[str, object]
 ) -> MedicationDispensed | None:
-    _one_and_the_same(command, dispensing)
-    if dispensing.stage is Stage.DISPENSED:
-        return None
+    if dispensing.given is not None:
+        if _said_again(command, dispensing, dispensing.given, context):
+            return None
+        raise _another_hand_over(command.dispensing)
+    _as_requested(command, dispensing)
     id, fact = command.dispensing, command.fact or is_late(command.occurred_at, context)
     moment = at if fact else context.now
     requested = dispensing.requested or command.unrequested
@@ -547,20 +576,43 @@ def _dispense(
     )  # fmt: skip
 
 
-def _one_and_the_same(command: Dispense, dispensing: Dispensing) -> None:
-    """Refuse a hand-over that says that it was of other goods, or on another order, than its dispensing is."""
-    of = dispensing.requested or dispensing.unrequested
-    said = command.unrequested
-    if of is None or said is None:
-        return
-    same = all(getattr(of, name) == value for name, value in fields_of(said))
-    if same and (dispensing.unrequested is None or _in_all(command.lines) == dispensing.quantity):
-        return
-    raise rejected(
+def _said_again(
+    command: Dispense, dispensing: Dispensing, given: MedicationDispensed, context: Context
+) -> bool:  # fmt: skip
+    """Whether it is the hand-over that is recorded: the same goods, on the same order, to the same person."""
+    lots = command.lines or dispensing.bag or given.lots
+    return (
+        _alike(lots, given.lots)
+        and context.unseal_as(given.content, Handed) == command.content
+        and command.label_printed == given.label_printed
+        and _of_the_same(command, dispensing)
+    )
+
+
+def _as_requested(command: Dispense, dispensing: Dispensing) -> None:
+    """Refuse a hand-over that says that it was of another item, or on another order, than was requested."""
+    if not _of_the_same(command, dispensing):
+        raise rejected(
+            ClinicError.ALREADY_EXISTS,
+            f"There is a dispensing {command.dispensing} already, and it is not what this one says in `unrequested`. "
+            "Record what was handed over under another id.",
+            dispensing=command.dispensing,
+        )  # fmt: skip
+
+
+def _of_the_same(command: Dispense, dispensing: Dispensing) -> bool:
+    of, said = dispensing.requested or dispensing.unrequested, command.unrequested
+    return of is None or said is None or all(getattr(of, name) == value for name, value in fields_of(said))
+
+
+def _another_hand_over(id: str) -> Exception:
+    """One id is one hand-over, so that a recall finds the lots of both."""
+    return rejected(
         ClinicError.ALREADY_EXISTS,
-        f"There is a dispensing {command.dispensing} already, and it is not what this one says in `unrequested`. "
-        "Record what was handed over under another id.",
-        dispensing=command.dispensing,
+        f"Dispensing {id} was handed over already, and not as this one says: other goods, or to somebody else. If "
+        "something was handed over twice, record the second with `fact` under an id of its own, and say in "
+        "`unrequested` what it was.",
+        dispensing=id,
     )  # fmt: skip
 
 
@@ -615,7 +667,7 @@ def _in_all(lots: Iterable[LotLine]) -> int:
 
 
 def _alike(one: Iterable[LotLine], other: Iterable[LotLine]) -> bool:
-    return {_key(line): line.quantity for line in one} == {_key(line): line.quantity for line in other}
+    return _sums(one) == _sums(other)
 
 
 def _open_still(dispensing: Dispensing, id: str) -> None:
@@ -635,8 +687,8 @@ def check(dispensing: Dispensing) -> list[str]:
         broken.append("a dispensing is said to be requested, and not to be")
     if sum(line.quantity for line in dispensing.lots) > dispensing.asked:
         broken.append("more is set aside than was asked for")
-    if dispensing.returned > dispensing.quantity:
-        broken.append("more came back than was handed over")
+    if dispensing.returned > dispensing.quantity and dispensing.review is None:
+        broken.append("more came back than was handed over, and nobody is to look")
     return broken
 
 

@@ -30,10 +30,11 @@ from services.clinic.contract import (
     Vital,
     VitalsRecorded,
     clinic,
+    schedule_id,
 )
 from services.clinic.patient import itself, known, not_erased
-from services.clinic.practitioner import CARE, in_role, licensed, sees_patients
-from services.clinic.refusals import holds, rejected, when
+from services.clinic.practitioner import CARE, imports, in_role, licensed, sees_patients
+from services.clinic.refusals import holds, local_days, rejected, when
 from services.clinic.vitals import plausible
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Past, Ref
@@ -175,6 +176,8 @@ def _open(
 ) -> EncounterOpened | None:
     if command.imported_from is None:
         in_role(context, *_MAY[OpenEncounter])
+    else:
+        imports(context)
     if encounter.patient and _opened_so(command, context):
         return None
     if command.clinician is not None and command.imported_from is None:
@@ -187,8 +190,23 @@ def _open(
             encounter=command.encounter,
         )  # fmt: skip
     itself(patient, command.patient)
+    _its_appointment(command, context, at)
     _in_range(command, context, at)
     return EncounterOpened(**fields)
+
+
+def _its_appointment(command: OpenEncounter, context: Context, at: datetime) -> None:
+    """Refuse an appointment of somebody else with the same clinician, around that day; no other is looked for."""
+    if command.appointment is None or command.clinician is None or command.imported_from is not None:
+        return
+    for day in dict.fromkeys(local_days(at)):
+        found = context.read("schedule", schedule_id(command.clinician, day)).appointments.get(command.appointment)
+        if found is not None and found.patient not in person(command.patient, context):
+            raise rejected(
+                ClinicError.WRONG_PATIENT,
+                f"Appointment {command.appointment} is not one of patient {command.patient}. Check both ids.",
+                appointment=command.appointment, patient=command.patient,
+            )  # fmt: skip
 
 
 def _opened_so(command: OpenEncounter, context: Context) -> bool:

@@ -6,7 +6,8 @@ from typing import Final
 
 from services.clinic.contract import ClinicError, clinic
 from services.clinic.patient import Patient
-from shared.decider import Decider
+from services.clinic.practitioner import STAFF, in_role
+from shared.decider import Context, Decider
 from shared.erasure import AS_SET_FIRST, Erasure, Kind, Terms, erasures
 
 
@@ -14,9 +15,14 @@ def _known(patient: Patient) -> bool:
     return patient.registered
 
 
+def _works_here(context: Context) -> None:
+    in_role(context, STAFF, "decide on the erasure of a patient")
+
+
 def erasure_under(terms: Terms) -> Decider[Erasure]:
     """The decider under what the operator has set."""
-    return erasures(clinic, ClinicError, {"patient": Kind(_known, ClinicError.UNKNOWN_PATIENT)}, terms)
+    kinds = {"patient": Kind(_known, ClinicError.UNKNOWN_PATIENT)}
+    return erasures(clinic, ClinicError, kinds, terms, _works_here)
 
 
 erasure: Final = erasure_under(AS_SET_FIRST)

@@ -24,6 +24,7 @@ from services.clinic.recalled import covers
 from services.clinic.refusals import rejected, when
 from services.clinic.terminology import plain
 from services.clinic.terminology.controlled import is_controlled
+from services.clinic.terminology.ingredients import contradicts
 from shared.contract import fields_of
 from shared.decider import Context, Decider
 from shared.moments import TOLERANCE
@@ -68,6 +69,13 @@ def decide(command: FormularyCommand, formulary: Formulary, context: Context) ->
                 raise _unknown(command.item)
             if not formulary.noted.medicine:
                 raise _no_medicine(command.item)
+            if any(contradicts(one) for one in (command.medication, *command.ingredients)):
+                raise rejected(
+                    ClinicError.CODE_MISMATCH,
+                    f"{command.item} has the code of one substance and the words of another. Look at the package, and "
+                    "give each code its own words.",
+                    item=command.item,
+                )  # fmt: skip
             if not command.controlled and is_controlled((command.medication, *command.ingredients)):
                 raise rejected(
                     ClinicError.CONTROLLED_SUBSTANCE,

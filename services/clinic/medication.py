@@ -22,6 +22,7 @@ from services.clinic.contract import (
 )
 from services.clinic.formulary import same_medicine
 from services.clinic.patient import Patient, everyone, itself, known
+from services.clinic.practitioner import CARE, in_role
 from services.clinic.refusals import rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
@@ -64,6 +65,8 @@ def decide(command: MedicationCommand, medication: Medication, context: Context)
     fields = dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}
     if isinstance(command, ReleaseFill):  # recorded although nothing was claimed, and of somebody who was erased since
         return None if command.dispensing in medication.released else FillReleased(**fields)
+    if isinstance(command, RecordReportedMedication):
+        in_role(context, CARE, "record what a patient takes")
     patient: Patient = context.read("patient", command.patient)
     known(patient, command.patient, context)
     match command:

@@ -40,10 +40,13 @@ from services.clinic.contract import (
     WithdrawConsent,
     clinic,
 )
-from services.clinic.practitioner import CARE, DESK, in_role
+from services.clinic.practitioner import CARE, DESK, imports, in_role
 from services.clinic.refusals import local_days, rejected, when
+from services.clinic.terminology.ingredients import contradicts
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.erasure import CATEGORY as ERASURE
+from shared.erasure import Erasure, Stage
 from shared.moments import TOLERANCE
 
 
@@ -60,12 +63,14 @@ class Agreed:
 class Patient:
     """A patient. Sealed texts are kept as they are stored; `problems` and `results` by id alone.
 
-    `none_known` are the kinds of allergy that somebody asked about and found none of; what is recorded counts for more.
+    `parted` are those as whom the record went on once. `none_known` are the kinds of allergy that somebody asked about
+    and found none of; what is recorded counts for more.
     """
 
     registered: bool = False
     imported: bool = False
     merged_into: str | None = None
+    parted: set[str] = field(default_factory=set)
     merged: list[str] = field(default_factory=list)
     allergies: dict[str, str] = field(default_factory=dict)
     refuted: set[str] = field(default_factory=set)
@@ -97,6 +102,7 @@ def evolve(patient: Patient, event: PatientEvent) -> Patient:
             patient.merged_into = event.into
         case PatientsUnmerged():
             patient.merged_into = None
+            patient.parted.add(event.into)
         case MergeNoted():
             patient.merged = [id for id in patient.merged if id != event.other] + [event.other] * event.merged
         case ConsentGranted():
@@ -133,6 +139,7 @@ def decide(command: PatientCommand, patient: Patient, context: Context) -> Patie
                 f"There is a patient {command.patient} already. Change who has that id, or choose another.",
                 patient=command.patient,
             )  # fmt: skip
+        _is_born(command, context)
         return PatientRegistered(**fields)
     registered(patient, command.patient)
     if isinstance(command, NoteMerge):
@@ -140,6 +147,7 @@ def decide(command: PatientCommand, patient: Patient, context: Context) -> Patie
     not_erased(command.patient, context)
     match command:
         case ChangeContact():
+            _is_born(command, context)
             same = context.unseal_as(patient.content, Demographics) == command.content
             return None if same else ContactChanged(**fields)
         case MergePatients():
@@ -178,9 +186,21 @@ _MAY: Final[Mapping[type, tuple[tuple[Role, ...], str]]] = {
 
 
 def _may(command: PatientCommand, context: Context) -> None:
-    imported = isinstance(command, RegisterPatient) and command.imported_from is not None
-    if type(command) in _MAY and not imported:
+    if isinstance(command, RegisterPatient) and command.imported_from is not None:
+        imports(context)
+    elif type(command) in _MAY:
         in_role(context, *_MAY[type(command)])
+
+
+def _is_born(command: RegisterPatient | ChangeContact, context: Context) -> None:
+    """Refuse somebody who would be born tomorrow, wherever the clinic is. It says no date: that is the patient's."""
+    born = command.content.born
+    if born is not None and born > local_days(context.now)[1]:
+        raise rejected(
+            ClinicError.IMPLAUSIBLE,
+            f"Patient {command.patient} would be born on a day that is yet to come. Check `born`, or leave it out.",
+            patient=command.patient,
+        )  # fmt: skip
 
 
 def _merge(
@@ -202,7 +222,13 @@ def _merge(
 
 def _unmerge(command: UnmergePatients, patient: Patient, fields: dict[str, object]) -> PatientsUnmerged | None:
     if patient.merged_into is None:
-        return None
+        if command.into in patient.parted:
+            return None
+        raise rejected(
+            ClinicError.NOT_MERGED,
+            f"Patient {command.patient} was never merged with {command.into}. Check both ids.",
+            patient=command.patient,
+        )  # fmt: skip
     if patient.merged_into != command.into:
         raise rejected(
             ClinicError.NOT_MERGED,
@@ -244,6 +270,13 @@ def _allergy(
         case RecordAllergy():
             before = patient.allergies.get(command.allergy)
             same = before is not None and context.unseal_as(before, Allergy) == command.content
+            if not same and contradicts(command.content.substance):
+                raise rejected(
+                    ClinicError.CODE_MISMATCH,
+                    f"Allergy {command.allergy} has the code of one substance and the words of another. Give the code "
+                    "its own words, or leave it out (`system` `text`).",
+                    allergy=command.allergy,
+                )  # fmt: skip
             return None if same else AllergyRecorded(**fields)  # type: ignore[arg-type]
         case RefuteAllergy():
             if command.allergy in patient.refuted:
@@ -318,10 +351,19 @@ def itself(patient: Patient, id: str) -> None:
 
 
 def seen_as_themselves(id: str, context: Context) -> Patient:
-    """The patient of a command that begins something new. Refuses the unknown, the erased and the merged."""
+    """The patient of a command that begins something new. Refuses the unknown, the erased and the merged; and whose
+    chart is locked, as nobody sees their allergies any more. What has happened to them is recorded still."""
     patient: Patient = context.read("patient", id)
     known(patient, id, context)
     itself(patient, id)
+    erasure: Erasure = context.read(ERASURE, f"patient:{id}")
+    if erasure.stage is Stage.APPROVED:
+        raise rejected(
+            ClinicError.CHART_LOCKED,
+            f"Patient {id} is approved to be erased, and their chart is locked. Take that back first, if they are seen "
+            f"again: `commons erase {id} --service clinic --cancel --reason …`.",
+            patient=id,
+        )  # fmt: skip
     return patient
 
 

@@ -155,7 +155,11 @@ def _in_role(practitioner: Practitioner, roles: Iterable[Role], what: str, conte
 
 
 def licensed(context: Context, roles: Iterable[Role], what: str, at: datetime) -> Role:
-    """As `in_role`, and with a licence that is valid on the day. Refuses who has none."""
+    """As `in_role`, and with a licence that is valid on the day. Refuses who has none.
+
+    Whoever acts needs it now (`context.now`): a command that says it was yesterday gives no authority that is over. Of
+    what has happened it is asked at its own moment.
+    """
     role = in_role(context, roles, what)
     licence = acting(context).licence
     if licence is None or not valid_on(licence, at.date()):
@@ -167,6 +171,11 @@ def licensed(context: Context, roles: Iterable[Role], what: str, at: datetime) -
             actor=context.actor,
         )  # fmt: skip
     return role
+
+
+def imports(context: Context) -> None:
+    """Refuse what is said to come from elsewhere and is sent by somebody who does not work here."""
+    in_role(context, STAFF, "record what comes from elsewhere")
 
 
 def valid_on(licence: Licence, day: date) -> bool:

@@ -13,6 +13,7 @@ from services.clinic.contract import (
     ClinicError,
     MedicationPrescribed,
     Order,
+    OrderStatus,
     Prescribe,
     PrescriptionSigned,
     PrescriptionStopped,
@@ -26,7 +27,7 @@ from services.clinic.contract import (
 )
 from services.clinic.encounter import in_encounter
 from services.clinic.patient import Patient, everyone, known, seen_as_themselves
-from services.clinic.practitioner import in_role, licensed
+from services.clinic.practitioner import imports, in_role, licensed
 from services.clinic.refusals import rejected, when
 from services.clinic.terminology import units
 from services.clinic.terminology.controlled import is_controlled
@@ -83,7 +84,7 @@ def decide(command: PrescriptionCommand, prescription: Prescription, context: Co
     match command:
         case SignPrescription():
             known(context.read("patient", command.patient), command.patient, context)
-            return _sign(command, prescription, prescribed, context, at, fields)
+            return _sign(command, prescription, prescribed, context, fields)
         case StopPrescription():
             known(context.read("patient", command.patient), command.patient, context)
             in_role(context, (Role.CLINICIAN, Role.PHARMACIST, Role.TRAINEE), "stop an order")
@@ -97,6 +98,8 @@ def decide(command: PrescriptionCommand, prescription: Prescription, context: Co
 def _prescribe(
     command: Prescribe, prescription: Prescription, context: Context, fields: dict[str, object]
 ) -> MedicationPrescribed | None:
+    if command.imported_from is not None:
+        imports(context)
     before = prescription.prescribed
     if before is not None:
         if before.patient == command.patient and context.unseal_as(before.content, Order) == command.content:
@@ -108,8 +111,17 @@ def _prescribe(
     seen_as_themselves(command.patient, context)
     if command.imported_from is None:
         in_role(context, (Role.CLINICIAN, Role.TRAINEE), "order a medicine")
+        if command.status is not OrderStatus.ACTIVE:
+            raise rejected(
+                ClinicError.PRESCRIPTION_STOPPED,
+                f"Prescription {command.prescription} would be {command.status} before it is signed: `status` says how "
+                "an imported order stood elsewhere. Leave it out.",
+                prescription=command.prescription,
+            )  # fmt: skip
         in_encounter(command.encounter, command.patient, context)
-        wrong = None if command.content.dose is None else units.fault(command.content.dose)
+        form, strength = units.in_words(command.content.medication.display)
+        dose = command.content.dose
+        wrong = None if dose is None else units.fault(dose, form=form, strength=strength)
         if wrong is not None:
             raise rejected(
                 ClinicError.WRONG_UNIT, f"The dose of prescription {command.prescription} cannot be: {wrong}.",
@@ -127,11 +139,11 @@ def _prescribe(
 
 def _sign(
     command: SignPrescription, prescription: Prescription, prescribed: MedicationPrescribed, context: Context,
-    at: datetime, fields: dict[str, object],
+    fields: dict[str, object],
 ) -> PrescriptionSigned | None:  # fmt: skip
     if prescribed.patient != command.patient:
         raise _of_another(command)
-    licensed(context, (Role.CLINICIAN,), "sign an order", at)
+    licensed(context, (Role.CLINICIAN,), "sign an order", context.now)
     _ordered_here(prescribed)
     if prescription.signed is not None:
         if prescription.signed.signed_by == context.actor:
@@ -259,6 +271,15 @@ def ordered(prescription: Prescription, context: Context) -> Order | None:
 def most_of(order: Order) -> int | None:
     """How much may be given of an order in all; None when it does not say."""
     return None if order.quantity is None else order.quantity * (1 + order.repeats)
+
+
+def lasts(order: Order, quantity: int, days: int) -> bool:
+    """Whether so much may last so many days: no fewer than at the order's pace, or goods would end before the supply
+    does; and no more than that, or than the order says. An order that names no days says nothing against any."""
+    if order.quantity is None or order.days_supply is None:
+        return True
+    pace = -(-order.days_supply * quantity // order.quantity)
+    return pace <= days <= max(pace, order.days_supply)
 
 
 def ends_at(signed: PrescriptionSigned) -> datetime:

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from services.clinic.contract import ClinicError, CodeSystem, Measure, Vital
+from services.clinic.contract import ClinicError, CodeSystem, Coding, Measure, Vital
 from services.clinic.refusals import rejected
 
 
@@ -98,9 +98,26 @@ SIGNS: Final[Mapping[str, Mapping[str, Limits]]] = {
 """By LOINC code, the limits in each UCUM unit that the sign is measured in."""
 
 
+_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    SYSTOLIC: ("systolic",), DIASTOLIC: ("diastolic",), "8867-4": ("heart", "pulse"), "9279-1": ("respirat", "breath"),
+    "8310-5": ("temperature",), "2708-6": ("oxygen", "saturation", "spo2"),
+    "59408-5": ("oxygen", "saturation", "spo2"), "29463-7": ("weight",), "8302-2": ("height", "length", "stature"),
+    "39156-5": ("mass index", "bmi"), "9843-4": ("head", "circumference"), "72514-3": ("pain",),
+    "2339-0": ("glucose", "sugar"), "15074-8": ("glucose", "sugar"),
+}  # fmt: skip
+"""What each sign is called in English. Words that are none of these, as in other languages, are taken as they are."""
+
+
+def _contradicts(sign: Coding) -> bool:
+    """Whether the words of a sign are those of another, and none of its own."""
+    words = sign.display.casefold()
+    other = any(one in words for theirs in _WORDS.values() for one in theirs)
+    return other and not any(one in words for one in _WORDS[sign.code])
+
+
 def plausible(vitals: tuple[Vital, ...], *, confirmed: bool) -> None:
-    """Refuse a reading that measures something twice, in a wrong unit, or as no living body has it; and what is
-    unusual, unless it is confirmed.
+    """Refuse a reading that measures something twice, under the words of another sign, in a wrong unit, or as no living
+    body has it; and what is unusual, unless it is confirmed.
 
     A refusal says which of the vital signs it is by its place (the first is 1) and what the limits are, and neither the
     sign nor the value: refusals are logged.
@@ -120,6 +137,13 @@ def plausible(vitals: tuple[Vital, ...], *, confirmed: bool) -> None:
         for place, vital in enumerate(vitals, 1)
         if vital.code.system is CodeSystem.LOINC and vital.code.code in SIGNS
     ]
+    for place, _, _ in known:
+        if _contradicts(vitals[place - 1].code):
+            raise rejected(
+                ClinicError.CODE_MISMATCH,
+                f"Vital sign {place} has the code of one sign and the words of another. Look which was measured.",
+                place=place,
+            )  # fmt: skip
     for place, measured, units in known:
         if measured.unit not in units:
             raise rejected(

@@ -153,21 +153,22 @@ def test_two_people_erase_whom_nothing_ties_and_the_chart_shows_nothing_while_al
     evening.clinic("RegisterPatient", patient="p-ben", content={"family": "Fenwick"}, imported_from="old card index",
                    occurred_at="2010-03-01T10:00:00Z")  # fmt: skip
     evening.clinic("RecordAllergy", patient="p-ben", allergy="a1",
-                   content={"substance": PENICILLIN, "category": "medication"})  # fmt: skip
+                   content={"substance": PENICILLIN, "category": "medication"},
+                   occurred_at="2010-03-01T10:00:00Z")  # fmt: skip
     assert "Fenwick" in str(evening.shown("chart", "p-ben", "--purpose", "treatment")["rows"])
 
     def erase(person: str, *how: str, actor: str) -> Done:
         return evening.commons("erase", person, "--service", "clinic", *how, "--as", actor)
 
-    assert erase("p-ada", "--reason", "asked", actor="sam").code == 0
-    kept = erase("p-ada", "--approve", actor="kim")
+    assert erase("p-ada", "--reason", "asked", actor="rui").code == 0
+    kept = erase("p-ada", "--approve", actor="osei")
     assert (kept.code, "STILL_NEEDED" in kept.err) == (1, True), kept
     assert "open recalls of what they got" in kept.err
 
-    assert erase("p-ben", "--reason", "asked in writing", actor="sam").code == 0
-    alone = erase("p-ben", "--approve", actor="sam")
+    assert erase("p-ben", "--reason", "asked in writing", actor="rui").code == 0
+    alone = erase("p-ben", "--approve", actor="rui")
     assert (alone.code, "SECOND_PERSON_REQUIRED" in alone.err) == (1, True)
-    assert erase("p-ben", "--approve", actor="kim").code == 0
+    assert erase("p-ben", "--approve", actor="osei").code == 0
     evening.until(lambda: {"p-ben": "erased"}.items() <= {
         row["person"]: row["stage"] for row in evening.commons("erase", "--service", "clinic", "--json").json
     }.items())  # fmt: skip

@@ -55,7 +55,7 @@ class Service:
         """Send a command. Returns its event, None when nothing changed; refusals are raised."""
         return self.handle(self.contract.parse(name, msgspec.json.encode(fields)), id or "", actor)
 
-    def handle(self, command: Any, id: str, actor: str) -> Recorded | None:
+    def handle(self, command: Any, id: str, actor: str, authtype: str = "user") -> Recorded | None:
         if id in self._answered:
             return self._answered[id]
         spec = self.contract.command_of(command)
@@ -64,7 +64,7 @@ class Service:
         reads = {ref: self.state(*ref) for ref in decider.reads(command)}
         while True:
             try:
-                context = Context(self.now(), actor, None, reads, unseal=opened)
+                context = Context(self.now(), actor, None, reads, unseal=opened, authtype=authtype)
                 event = decider.decide(command, self.state(spec.category, aggregate), context)
                 break
             except NotRead as more:
@@ -72,10 +72,10 @@ class Service:
         if event is None:
             return None
         id = id or f"c{len(self.events)}"
-        self._answered[id] = self._record(event, spec.category, aggregate, id, actor)
+        self._answered[id] = self._record(event, spec.category, aggregate, id, actor, authtype)
         return self._answered[id]
 
-    def _record(self, event: Any, category: str, aggregate: str, id: str, actor: str) -> Recorded:
+    def _record(self, event: Any, category: str, aggregate: str, id: str, actor: str, authtype: str) -> Recorded:
         event = sealed(self.contract, event)
         subject = f"ledger.{self.contract.service}.{category}.{aggregate}"
         before = self._last.get(subject)
@@ -84,7 +84,7 @@ class Service:
             subject=f"{category}/{aggregate}", time=timestamp(self.now()), dataschema="",
             datacontenttype="application/json", revision=1 if before is None else before.revision + 1,
             prevhash=FIRST_PREVHASH if before is None else sha256(before.raw), correlationid="c", causationid=id,
-            authtype="user", authid=actor, data=event,
+            authtype=authtype, authid=actor, data=event,
         )  # fmt: skip
         stored = decode(
             encode(envelope), stream="S", sequence=len(self.events) + 1, subject=subject, contract=self.contract
@@ -228,7 +228,7 @@ class Town:
         try:
             contract = self.services[step.service].contract
             command = contract.parse(type(step.command).__name__, msgspec.json.encode(step.command))
-            self.services[step.service].handle(command, letter.id, letter.manager.name)
+            self.services[step.service].handle(command, letter.id, letter.manager.name, "process")
         except LedgerError as refusal:
             return refusal
         return None

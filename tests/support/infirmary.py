@@ -43,14 +43,15 @@ class Infirmary(Town):
         ]
         self.late: list[Letter] = []
 
-    def furnish(self) -> Infirmary:
-        """Sam, a clinician and pharmacist; Tam, a trainee; two patients, who were asked for allergies; a cupboard."""
+    def furnish(self, *, asked: bool = True) -> Infirmary:
+        """Sam, a clinician and pharmacist; Tam, a trainee; two patients, who were `asked` for allergies; a cupboard."""
         for who, roles, licensed in (("sam", ["clinician", "pharmacist"], True), ("tam", ["trainee"], False)):
             licence = {"title": "MD", "valid_from": "2020-01-01"} if licensed else None
             self.clinic.do("AddPractitioner", practitioner=who, name=who, roles=roles, licence=licence)
         for patient in PATIENTS:
             self.clinic.do("RegisterPatient", patient=patient, content={"family": patient})
-            self.clinic.do("AssertNoKnownAllergy", patient=patient, category="medication")
+            if asked:
+                self.ask_for_allergies(patient)
         self.inventory.do("OpenLocation", location=PLACE, name="Cupboard", kind="clinic")
         for item in MEDICINES:
             self.inventory.do("RegisterItem", item=item, name=item, unit="each", medicine=True)
@@ -58,6 +59,9 @@ class Infirmary(Town):
         for item, (medication, ingredient) in MEDICINES.items():
             self.clinic.do("SetFormularyEntry", item=item, medication=medication, ingredients=[ingredient])
         return self
+
+    def ask_for_allergies(self, patient: str) -> None:
+        self.clinic.do("AssertNoKnownAllergy", patient=patient, category="medication")
 
     def stock(self, item: str, quantity: int, lot: str, day: str | None = "2027-06-30") -> None:
         dated = {"date": day, "date_kind": "expiry"} if day else {}

@@ -72,7 +72,7 @@ class World:
     def snapshot(self) -> dict[Ref, bytes]:
         return {ref: msgspec.msgpack.encode(state) for ref, state in self.states.items()}
 
-    def decide(self, command: Any, now: datetime, actor: str, mandate: str | None) -> Any:
+    def decide(self, command: Any, now: datetime, actor: str, mandate: str | None, authtype: str = "user") -> Any:
         """Decide a command as the kernel would; raises Rejected."""
         contract = next(iter(self.deciders.values())).contract
         spec = contract.command_of(command)
@@ -86,7 +86,7 @@ class World:
             event = decider.decide(
                 command,
                 self.state(own),
-                Context(now, actor, mandate, reads, past, blind, self._opened, self.is_erased),
+                Context(now, actor, mandate, reads, past, blind, self._opened, self.is_erased, authtype),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -213,10 +213,13 @@ class Given:
 
     world: World
 
-    def when(self, command: Any, *, now: datetime = NOW, actor: str = "sam", mandate: str | None = None) -> Outcome:
+    def when(
+        self, command: Any, *, now: datetime = NOW, actor: str = "sam", mandate: str | None = None,
+        authtype: str = "user",
+    ) -> Outcome:  # fmt: skip
         """Decide a command."""
         try:
-            return Outcome(self.world, self.world.decide(command, now, actor, mandate), None)
+            return Outcome(self.world, self.world.decide(command, now, actor, mandate, authtype), None)
         except Rejected as refusal:
             return Outcome(self.world, None, refusal)
 

@@ -106,7 +106,8 @@ def _of_patients() -> list[str]:
 
 
 IN_THE_FORMULARY = "ibuprofen 200 MG Oral Tablet"
-"""Which medicine an item is stands in clear, and is found; that somebody is given it is sealed."""
+"""Which medicine an item is stands in clear, and is found. Which item a patient was given stands in clear too, beside
+their id (decision 0031): no word of theirs is looked for here that would show it. Their orders are sealed."""
 
 OF_NOBODY = "a whole coach was stranded outside"
 """What was said of somebody who gave no name: it stands in clear, and is found."""

@@ -1,8 +1,9 @@
 """The words that all of the clinic's commands and events are written in: enums, refusals, codes and measures.
 
 What is said of a patient is sealed under the patient's own key: codes, vitals and orders as well as names. Clear are
-opaque ids, quantities of stock, who acted and when. The kind of an event is clear too: that somebody has an allergy
-recorded, and not which.
+opaque ids, who acted and when, and of what was given the item, lot and quantity, by which a recall finds whoever got it
+(docs/decisions/0031-what-stands-in-clear-of-a-patient.md). The kind of an event is clear too: that somebody has an
+allergy recorded, and not which.
 
 Units: a measure is an integer with so many decimals, and its unit as UCUM writes it; a quantity of goods is an integer
 in the item's base unit. Dates are calendar dates at the clinic.
@@ -87,6 +88,7 @@ class ClinicError(StrEnum):
     NOT_LICENSED = "NOT_LICENSED"
     UNKNOWN_PATIENT = "UNKNOWN_PATIENT"
     PATIENT_ERASED = "PATIENT_ERASED"
+    CHART_LOCKED = "CHART_LOCKED"
     ALREADY_EXISTS = "ALREADY_EXISTS"
     SAME_PATIENT = "SAME_PATIENT"
     NOT_MERGED = "NOT_MERGED"
@@ -105,6 +107,7 @@ class ClinicError(StrEnum):
     UNKNOWN_RECORD = "UNKNOWN_RECORD"
     INVALID_RANGE = "INVALID_RANGE"
     DUPLICATE_LINE = "DUPLICATE_LINE"
+    CODE_MISMATCH = "CODE_MISMATCH"
     WRONG_UNIT = "WRONG_UNIT"
     IMPLAUSIBLE = "IMPLAUSIBLE"
     UNUSUAL = "UNUSUAL"

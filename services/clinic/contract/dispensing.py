@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from services.clinic.contract.base import (
     REMARK,
@@ -39,6 +39,7 @@ from services.clinic.contract.base import (
     value,
 )
 from services.clinic.contract.prescription import Days
+from services.inventory.contract import lot_form
 from shared.personal import PersonalValue, Sealed
 
 
@@ -100,6 +101,20 @@ class LotLine:
 _Lots = Annotated[tuple[LotLine, ...], Field(max_length=40)]
 
 
+def _each_once(lots: tuple[LotLine, ...]) -> tuple[LotLine, ...]:
+    seen = set()
+    for line in lots:
+        key = (lot_form(line.lot), line.date, line.owner)
+        if key in seen:
+            raise ValueError(f"lot {line.lot} is in it twice; add up what is of one lot, date and owner")
+        seen.add(key)
+    return lots
+
+
+_Given = Annotated[_Lots, AfterValidator(_each_once)]
+"""Lots as somebody says them, each once."""
+
+
 @event(category="dispensing")
 class DispensingRequested:
     """A signed order is to be filled from an item at a place. `check` says what was looked at, and which alerts stand.
@@ -123,7 +138,7 @@ class DispensingRequested:
 
 @command(category="dispensing", aggregate="dispensing", makes=(DispensingRequested,))
 class RequestDispensing:
-    """Fill a signed order from an item at a place."""
+    """Fill a signed order from an item at a place. `days_supply` is how long so much lasts by the order."""
 
     dispensing: NewDispensingId
     patient: Id
@@ -347,7 +362,7 @@ class Dispense:
     patient: Id
     content: Handed
     label_printed: bool
-    lines: _Lots = ()
+    lines: _Given = ()
     fact: bool = False
     unrequested: Unrequested | None = None
     occurred_at: Moment | None = None
@@ -395,19 +410,24 @@ class UnpickDispensing:
 
 @event(category="dispensing")
 class MedicineReturned:
-    """A medicine that had left came back, and was destroyed: so much of it."""
+    """A medicine that had left came back, and was destroyed: so much of it, `returned` in all.
+
+    More than is on record as handed over is a breach: somebody looks at it.
+    """
 
     dispensing: DispensingId
     patient: Id
     quantity: Quantity
     reason: Annotated[str, Sealed(of="patient")]
     returned: Quantity
+    breaches: tuple[ClinicError, ...] = ()
     occurred_at: Moment
 
 
 @command(category="dispensing", aggregate="dispensing", makes=(MedicineReturned,))
 class ReturnMedicine:
-    """Record that a medicine came back and was destroyed; it is never given to anybody again."""
+    """Record that a medicine came back and was destroyed; it is never given to anybody again. It is a fact, recorded
+    though more comes back than is known to have left."""
 
     dispensing: DispensingId
     patient: Id

@@ -70,7 +70,7 @@ class EncounterOpened:
 class OpenEncounter:
     """Begin an encounter. One that was imported is over: it says when it ended, or is closed as it begins.
 
-    `clinician` is somebody who works here, unless it was imported; then anybody, or a service, may send it.
+    `clinician` is somebody who works here, unless it was imported; then any of the staff may send it.
     """
 
     encounter: Id

@@ -1,6 +1,6 @@
 """Commands and events of `erasure`: a person is forgotten for good. The aggregate's id is `<kind>:<person>`.
 
-A person here is a patient.
+A person here is a patient. Who works at the clinic, in whichever role, asks for it and decides on it.
 What every service says of it, and how it is decided, is in shared/erasure.py.
 """
 

@@ -1,5 +1,8 @@
 """Erases patients: once nothing of theirs is open, no recall of what they got is, no record goes on as theirs, and
-their records were kept as long as they must be.
+their records were kept as long as they must be. These are counted from the last that was recorded of their care, be it
+an allergy, a note, a result or a medicine.
+
+An order is open until it is signed or stopped. A signed one ends within 366 days, and its record is kept for longer.
 
 A record that goes on as another's has data under a key of its own, and is erased first, or parted. Until then it is one
 person's with the other: care that is recorded in the one that went on, and disclosures, keep both.
@@ -17,14 +20,21 @@ from typing import Any
 
 from services.clinic.contract import (
     AdministrationReversed,
+    AlertOverridden,
+    AllergyRecorded,
+    AllergyRefuted,
     DispensingRefused,
     DispensingRequested,
     DispensingUnpicked,
+    DispensingVerified,
     EncounterClosed,
     EncounterOpened,
     ImmunizationGiven,
     MedicationAdministered,
     MedicationDispensed,
+    MedicationPrescribed,
+    MedicineReturned,
+    NoKnownAllergyAsserted,
     NoteAmended,
     NoteAttested,
     NoteDrafted,
@@ -32,8 +42,16 @@ from services.clinic.contract import (
     PatientsMerged,
     PatientsUnmerged,
     PersonErased,
+    PrescriptionSigned,
+    PrescriptionStopped,
+    ProblemRecorded,
     RecallNoted,
     RecordDisclosed,
+    ReferralClosed,
+    ReferralMade,
+    ReportedMedicationRecorded,
+    ResultRecorded,
+    VitalsRecorded,
     clinic,
 )
 from services.clinic.recalled import covers
@@ -42,14 +60,24 @@ from shared.erasing import Person, some
 from shared.erasure import Happened, Obstacle, Terms
 
 _KIND = "patient"
+_CARE = (
+    AllergyRecorded, AllergyRefuted, NoKnownAllergyAsserted, ProblemRecorded, ResultRecorded,
+    ReportedMedicationRecorded, EncounterOpened, VitalsRecorded, NoteDrafted, NoteSigned, NoteAttested, NoteAmended,
+    EncounterClosed, MedicationPrescribed, PrescriptionSigned, PrescriptionStopped, DispensingRequested,
+    AlertOverridden, DispensingVerified, MedicationDispensed, DispensingRefused, MedicineReturned,
+    MedicationAdministered, ImmunizationGiven, ReferralMade, ReferralClosed,
+)  # fmt: skip
+"""What is a record of care: of each patient the last day of any of it is known."""
 
 
 @dataclass
 class _Ties:
-    """What ties one patient: open dispensings, encounters and notes; what they got, by what it was given as: item, lot
-    and date; and the last days of their care and of a disclosure."""
+    """What ties one patient: open dispensings, orders, encounters, notes and referrals; what they got, by what it was
+    given as: item, lot and date; and the last days of their care and of a disclosure."""
 
     dispensings: set[str] = field(default_factory=set)
+    orders: set[str] = field(default_factory=set)
+    referrals: set[str] = field(default_factory=set)
     encounters: set[str] = field(default_factory=set)
     notes: set[tuple[str, str]] = field(default_factory=set)
     got: dict[str, list[tuple[str, str | None, date | None]]] = field(default_factory=dict)
@@ -61,9 +89,7 @@ class Erasing(erasing.Erasing):
     """Remembers what ties each patient, whose record goes on as whose, and the open recalls of each item."""
 
     reads = (
-        Happened, DispensingRequested, MedicationDispensed, DispensingRefused, DispensingUnpicked,
-        MedicationAdministered, ImmunizationGiven, AdministrationReversed, RecallNoted, EncounterOpened,
-        EncounterClosed, NoteDrafted, NoteSigned, NoteAttested, NoteAmended, RecordDisclosed, PatientsMerged,
+        *_CARE, Happened, DispensingUnpicked, AdministrationReversed, RecallNoted, RecordDisclosed, PatientsMerged,
         PatientsUnmerged,
     )  # fmt: skip
 
@@ -101,6 +127,8 @@ class Erasing(erasing.Erasing):
             return
         ties = self._ties.setdefault(event.patient, _Ties())
         day = event.occurred_at.date()
+        if isinstance(event, _CARE):
+            ties.cared = _later(ties.cared, day)
         match event:
             case DispensingRequested():
                 ties.dispensings.add(event.dispensing)
@@ -110,22 +138,29 @@ class Erasing(erasing.Erasing):
                 ties.dispensings.discard(event.dispensing)
                 lots: list[tuple[str | None, date | None]] = [(line.lot, line.date) for line in event.lots]
                 ties.got[f"c-{event.dispensing}"] = [(event.item, *lot) for lot in lots or [(None, None)]]
-                ties.cared = _later(ties.cared, day)
             case MedicationAdministered():
                 ties.got[f"a-{event.administration}"] = [(event.item, event.lot, event.expires)]
-                ties.cared = _later(ties.cared, day)
             case ImmunizationGiven():
                 if event.item is not None and event.imported_from is None:
                     ties.got[f"a-{event.administration}"] = [(event.item, event.lot, None)]
-                ties.cared = _later(ties.cared, day)
             case AdministrationReversed():
                 ties.got.pop(f"a-{event.administration}", None)
             case EncounterOpened():
-                ties.cared = _later(ties.cared, day)
                 if event.imported_from is None:
                     ties.encounters.add(event.encounter)
+                elif event.ended_at is not None:
+                    ties.cared = _later(ties.cared, event.ended_at.date())
             case EncounterClosed():
                 ties.encounters.discard(event.encounter)
+            case MedicationPrescribed():
+                if event.imported_from is None:
+                    ties.orders.add(event.prescription)
+            case PrescriptionSigned() | PrescriptionStopped():
+                ties.orders.discard(event.prescription)
+            case ReferralMade():
+                ties.referrals.add(event.referral)
+            case ReferralClosed():
+                ties.referrals.discard(event.referral)
             case NoteDrafted():
                 ties.notes.add((event.encounter, event.note))
             case NoteSigned() | NoteAmended() if event.needs_attestation:
@@ -166,8 +201,9 @@ class Erasing(erasing.Erasing):
             if covers(recall.scope, lot, day)
         }
         found = (
-            ("open dispensings", ties.dispensings), ("open recalls of what they got", recalls),
-            ("open encounters", ties.encounters), ("unsigned notes", {note for _, note in ties.notes}),
+            ("open dispensings", ties.dispensings), ("open orders", ties.orders),
+            ("open recalls of what they got", recalls), ("open encounters", ties.encounters),
+            ("unsigned notes", {note for _, note in ties.notes}), ("open referrals", ties.referrals),
             ("others that go on as them", self._others.get(person[1], set())),
         )  # fmt: skip
         line = [self._ties.get(one, _Ties()) for one in self._line(person[1])]

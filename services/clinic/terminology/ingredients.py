@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from services.clinic.contract import CodeSystem, Coding
 from services.clinic.terminology import plain
 
 SOURCE: Final = "ingredients table (RxNorm, ATC 2026-04-25)"
@@ -164,3 +165,18 @@ def named_in(text: str) -> tuple[Ingredient, ...]:
     """The ingredients whose names stand in a text, as a whole: all three of `Amoxicillin 250 MG / codeine, aspirin`."""
     words = plain(text)
     return tuple(one for one in INGREDIENTS if any(plain(name) in words for name in one.names))
+
+
+_STEM: Final = 5
+"""Letters by which a name is known in another language, or as a brand: amoxi in amoxicilina."""
+
+
+def contradicts(coding: Coding) -> bool:
+    """Whether the words of a coding are none that the table knows for its code: checks go by the one, and whoever reads
+    a chart by the other. Words in another script say nothing either way."""
+    row = BY_CODE.get(coding.code) if coding.system is CodeSystem.RXNORM else None
+    words = plain(coding.display).replace(" ", "")
+    if row is None or not words:
+        return False
+    names = [word for name in row.names for word in plain(name).split()]
+    return not any(name[:_STEM] in words for name in names if len(name) > 2)

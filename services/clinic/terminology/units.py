@@ -69,6 +69,22 @@ _STRENGTH: Final = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(mcg|[A-Za-z]+)\b", re.ASC
 _WRITTEN: Final = {"mcg": "ug", "ml": "mL", "l": "L", "iu": "[iU]", "unt": "[iU]", "units": "[iU]", "unit": "[iU]"}
 
 
+_IN_WORDS: Final = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?\s*(?:mcg|mg|g|unt|iu))\b(?!\s*/)", re.ASCII | re.IGNORECASE)
+"""A strength as RxNorm writes it in a medicine's words: 500 MG, and not 50 MG/ML, which is none of a piece."""
+
+
+def in_words(words: str) -> tuple[str | None, str | None]:
+    """Form and strength of a medicine as its words say them, for `fault`: of `amoxicillin 500 MG Oral Capsule` all of
+    it, as the form is among them, and `500 MG`. None where they say no form that is looked for; and no strength, or
+    that of several ingredients."""
+    forms = {word for known in (*_FORMS_OF.values(), _SOLID) for word in known}
+    strengths = _IN_WORDS.findall(words)
+    return (
+        words if any(plain(word) in plain(words) for word in forms) else None,
+        strengths[0] if len(strengths) == 1 and "/" not in words else None,
+    )
+
+
 def fault(dose: Measure, *, form: str | None = None, strength: str | None = None) -> str | None:
     """What is wrong with a dose's unit, for a medicine of a form and a strength (`500 mg`), in words that name neither
     medicine nor patient; None when nothing is, as far as can be told."""
@@ -80,9 +96,9 @@ def fault(dose: Measure, *, form: str | None = None, strength: str | None = None
     words = plain(form or "")
     forms = _FORMS_OF.get(dose.unit)
     if form and forms is not None and not any(plain(word) in words for word in forms):
-        return "its unit counts another form than this item's; see its formulary entry"
+        return "its unit counts another form than the medicine's"
     if unit.dimension is Dimension.VOLUME and any(plain(word) in words for word in _SOLID):
-        return "its unit is a volume, and this item is solid; see its formulary entry"
+        return "its unit is a volume, and the medicine is solid"
     found = _STRENGTH.match(strength or "")
     written = found and UNITS.get(_WRITTEN.get(found[2].casefold(), found[2].casefold()))
     if found and written and written.dimension is unit.dimension:
@@ -90,5 +106,5 @@ def fault(dose: Measure, *, form: str | None = None, strength: str | None = None
         ratio = Fraction(dose.value, 10**dose.decimals) * unit.factor / one if one else Fraction(1)
         if not Fraction(1, TIMES) <= ratio <= TIMES:
             far = f"more than {TIMES} times" if ratio > 1 else f"less than a {TIMES}th of"
-            return f"it is {far} the item's strength; look whether its unit is right"
+            return f"it is {far} the medicine's strength; look whether its unit is right"
     return None

@@ -46,5 +46,13 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 def components(cvx: str) -> tuple[str, ...]:
     """What is known to be in a vaccine. `3` and `03` are one code."""
-    found = COMPONENTS.get(cvx) or COMPONENTS.get(cvx.zfill(2)) or ()
-    return (*found, *IN_ANY)
+    return (*_listed(cvx), *IN_ANY)
+
+
+def is_listed(cvx: str) -> bool:
+    """Whether the table has a vaccine."""
+    return bool(_listed(cvx))
+
+
+def _listed(cvx: str) -> tuple[str, ...]:
+    return COMPONENTS.get(cvx) or COMPONENTS.get(cvx.zfill(2)) or ()

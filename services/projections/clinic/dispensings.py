@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -138,10 +139,8 @@ def _step(event: Recorded, rows: Rows) -> None:
                 "lots": lots_as_json(data.lots), "answered_at": data.occurred_at,
             }  # fmt: skip
         case GoodsFreed() as data:
-            taken = {_of(line): line["quantity"] for line in lots_as_json(data.lots)}
-            left = [line | {"quantity": line["quantity"] - taken.get(_of(line), 0)} for line in row["lots"]]
             row |= {
-                "lots": [line for line in left if line["quantity"] > 0], "remaining": data.remaining,
+                "lots": _without(row["lots"], lots_as_json(data.lots)), "remaining": data.remaining,
                 "freed_at": data.occurred_at,
             }  # fmt: skip
         case GoodsIssued() as data:
@@ -160,6 +159,20 @@ def _step(event: Recorded, rows: Rows) -> None:
         case DispensingRefused() | DispensingUnpicked() as data:
             state = "refused" if isinstance(data, DispensingRefused) else "unpicked"
             row |= {"state": state, "ended_at": data.occurred_at}
+
+
+def _without(lots: list[dict[str, Any]], taken: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is left of lots, one of which may be in several lines, once others are taken from them."""
+    gone: Counter[tuple[Any, ...]] = Counter()
+    for line in taken:
+        gone[_of(line)] += line["quantity"]
+    left = []
+    for line in lots:
+        used = min(line["quantity"], gone[_of(line)])
+        gone[_of(line)] -= used
+        if line["quantity"] > used:
+            left.append(line | {"quantity": line["quantity"] - used})
+    return left
 
 
 def _of(line: dict[str, Any]) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from services.clinic.contract import (
     ImmunizationGiven,
     MedicationAdministered,
     MedicationDispensed,
+    MedicineReturned,
     ProcessStepRefused,
     ProcessStepResolved,
     RecordDisclosed,
@@ -39,9 +40,9 @@ class ClinicReview(ClinicProjection):
 
     name = "clinic_review"
     version = 1
-    events = frozenset({MedicationDispensed, DispensingResolved, MedicationAdministered, ImmunizationGiven,
-                        AdministrationReversed, AdministrationResolved, RecordDisclosed, DisclosureReviewed,
-                        ProcessStepRefused, ProcessStepResolved})  # fmt: skip
+    events = frozenset({MedicationDispensed, MedicineReturned, DispensingResolved, MedicationAdministered,
+                        ImmunizationGiven, AdministrationReversed, AdministrationResolved, RecordDisclosed,
+                        DisclosureReviewed, ProcessStepRefused, ProcessStepResolved})  # fmt: skip
     tables = (
         Table(
             _ITEMS,
@@ -67,7 +68,10 @@ class ClinicReview(ClinicProjection):
 
     def apply(self, event: Recorded, rows: Rows) -> None:
         match event.data:
-            case MedicationDispensed() | MedicationAdministered() | ImmunizationGiven() | RecordDisclosed() as data:
+            case (
+                MedicationDispensed() | MedicineReturned() | MedicationAdministered() | ImmunizationGiven()
+                | RecordDisclosed()
+            ) as data:  # fmt: skip
                 for breach in data.breaches:
                     _open(rows, (_kind(breach), _subject(data)), event, reason=getattr(data, "override_reason", None))
             case DispensingResolved() | AdministrationResolved() | DisclosureReviewed() as data:
@@ -90,7 +94,7 @@ def _kind(breach: ClinicError) -> str:
 def _subject(data: Any) -> str:
     if isinstance(data, RecordDisclosed | DisclosureReviewed):
         return f"disclosure:{data.patient}:{data.disclosure}"
-    if isinstance(data, MedicationDispensed | DispensingResolved):
+    if isinstance(data, MedicationDispensed | MedicineReturned | DispensingResolved):
         return f"dispensing:{data.dispensing}"
     return f"administration:{data.administration}"
 

@@ -11,6 +11,7 @@ from services.clinic.contract import (
     AllergyCategory,
     AssertNoKnownAllergy,
     Check,
+    ClinicError,
     CodeSystem,
     Coding,
     DispensingRequested,
@@ -20,7 +21,7 @@ from services.clinic.contract import (
     RefuteAllergy,
 )
 from tests.support.clinic import CLINIC, penicillin, rxnorm
-from tests.support.dispensings import kinds
+from tests.support.dispensings import kinds, override
 from tests.support.pharmacy import (
     SHELF,
     amoxicillin,
@@ -37,7 +38,7 @@ from tests.support.pharmacy import (
     sam,
     signed,
 )
-from tests.support.sentences import erase
+from tests.support.sentences import erase, opened
 
 STAFFED = (*CLINIC, sam, *SHELF, noted("keflex"), entry("keflex", cephalexin_500, cephalexin))
 MEDICINES = {"amox": amoxicillin_500, "ibu": ibuprofen_400, "keflex": cephalexin_500}
@@ -129,6 +130,21 @@ def test_an_ingredient_that_no_table_has_is_named_and_compared_by_its_code_and_w
     assert "not in the ingredients table" in found.checked[0] and "zeldaxine" in found.checked[0]
 
 
+@pytest.mark.parametrize(
+    ("classes", "alert"), [((), True), ((atc("J"), atc("J01XX")), True), ((atc("J01DH"),), False)]
+)  # fmt: skip
+def test_a_medicine_of_which_nothing_is_known_is_not_compared_with_any_allergy(classes: Any, alert: bool) -> None:
+    zeldax, new = rxnorm("777777", "zeldaxine 5 MG"), rxnorm("777776", "zeldaxine")
+    for ingredients in ((new,), (amoxicillin, new)):
+        history = (
+            *STAFFED, noted("zel"), entry("zel", zeldax, *ingredients, strength="5 mg", classes=classes),
+            allergic(text("sulfa drugs")), allergic(text("peanuts"), id="y", category="food"),
+            prescribed(content=order(zeldax, dose=None)), signed(),
+        )  # fmt: skip
+        found = given(*history).when(request(item="zel")).event.check
+        assert kinds(found) == ["allergy_not_comparable"] * alert
+
+
 def test_food_and_air_alone_do_not_say_anything_of_medicines() -> None:
     mould = allergic(snomed("84489001", "Mold (organism)"), category="environment")
     assert kinds(checked(mould)) == ["allergy_status_unknown"]
@@ -148,7 +164,43 @@ def test_what_is_known_of_a_record_that_goes_on_as_this_one_counts() -> None:
     )  # fmt: skip
     found = checked(allergic(text("Motrin, or ibuprofen")), *merge, item="ibu", patient="ada")
     assert kinds(found) == ["allergy"]
-    assert "record ben" in found.alerts[0].detail
+    assert "allergy x of record ben" in found.alerts[0].detail
+
+
+def test_what_another_record_says_stays_under_its_own_key() -> None:
+    """The two may be parted again, and the check is kept in the one that it was made for."""
+    merge = (
+        MergePatients(patient="ben", into="ada", reason="One person."),
+        NoteMerge(patient="ada", other="ben", merged=True),
+    )  # fmt: skip
+    theirs = (
+        allergic(text("Motrin, or ibuprofen")),
+        allergic(text("sulfa drugs"), id="y"),
+        allergic(text("blue pills"), id="z"),
+    )
+    there = given(
+        *STAFFED, *theirs, *merge, prescribed(patient="ada", content=order(ibuprofen_400, dose=None)),
+        signed(patient="ada"), request(patient="ada", item="ibu"),
+    )  # fmt: skip
+    answered = there.when(override("allergy", patient="ada"), actor="osei").then_event()
+    for told in (there.state("dispensing", "d").check, answered.state("dispensing", "d").answered[0]):
+        said = str(opened(told)).lower()
+        assert "record ben" in said, said
+        assert not any(word in said for word in ("motrin", "nsaid", "sulfa", "blue")), said
+
+
+def test_an_answer_for_what_another_record_said_is_none_for_what_it_says_since() -> None:
+    merge = (
+        MergePatients(patient="ben", into="ada", reason="One person."),
+        NoteMerge(patient="ada", other="ben", merged=True),
+    )  # fmt: skip
+    answered = given(
+        *STAFFED, *merge, prescribed(patient="ada", content=order(ibuprofen_400, dose=None)), signed(patient="ada"),
+        allergic(text("ibuprofen")), request(patient="ada", item="ibu"), override("allergy", patient="ada"),
+    )  # fmt: skip
+    answered.when(override("allergy", patient="ada")).then_rejected(ClinicError.NO_SUCH_ALERT)
+    now = answered.when(allergic(text("all NSAIDs"))).then_event()
+    now.when(override("allergy", patient="ada")).then_event()
 
 
 def test_an_allergy_whose_key_is_lost_cannot_be_compared() -> None:
@@ -168,3 +220,20 @@ def test_an_allergy_whose_key_is_lost_cannot_be_compared() -> None:
 def test_very_many_allergies_are_counted_where_they_do_not_fit() -> None:
     found = checked(*(allergic(text(f"pill number {number}"), id=f"x{number}") for number in range(60)))
     assert len(found.alerts) == 40 and "21 more" in found.alerts[-1].detail
+
+
+def test_words_that_are_another_substance_s_than_the_code_s_are_refused() -> None:
+    for right in (
+        penicillin,
+        rxnorm("7980", "Penicilina G"),
+        rxnorm("7980", "пенициллин"),
+        rxnorm("161", "Paracetamol"),
+    ):
+        given(*STAFFED).when(allergic(right)).then_event()
+    wrong = rxnorm("7980", "Peanut")
+    refused = given(*STAFFED).when(allergic(wrong))
+    refused.then_rejected(ClinicError.CODE_MISMATCH)
+    assert "eanut" not in str(refused.refusal)
+    given(*STAFFED).when(entry("amox", amoxicillin_500, rxnorm("5640", "amoxicillin"))).then_rejected(
+        ClinicError.CODE_MISMATCH
+    )

@@ -93,7 +93,7 @@ def steps(*made: st.SearchStrategy[Any], actors: st.SearchStrategy[str] = ACTORS
 
 
 def coded(text: str) -> Any:
-    return rxnorm("7980", text)
+    return rxnorm("7980", f"penicillin {text}")
 
 
 people = steps(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,6 +28,7 @@ from services.clinic.contract import (
     GoodsFreed,
     GoodsIssued,
     GoodsSetAside,
+    Handed,
     MedicationDispensed,
     MedicineReturned,
     MergePatients,
@@ -46,7 +48,7 @@ from services.clinic.contract import (
 )
 from services.inventory.contract import RecallScope
 from shared.errors import Invalid
-from tests.support.clinic import CLINIC, at, measured, practitioner
+from tests.support.clinic import CLINIC, at, measured, practitioner, rxnorm
 from tests.support.dispensings import alert, hand_over, kinds, override, refuse, verify
 from tests.support.pharmacy import (
     PHARMACY,
@@ -73,6 +75,9 @@ from tests.support.sentences import NOW, erase
 E = ClinicError
 ADA = (*CLINIC, sam, *SHELF, prescribed(patient="ada"), signed(patient="ada"))
 """Ada, who tolerates no penicillin, with a signed order of one."""
+
+IN_FEW_WORDS = rxnorm("308191", "amoxicillin")
+"""The medicine on the shelf, in words that say neither strength nor form."""
 
 UNPICK = UnpickDispensing(dispensing="d", patient="ben", reason="Nobody came.")
 STOP = StopPrescription(prescription="rx", patient="ben", reason="He is better.")
@@ -124,12 +129,12 @@ def test_an_id_is_used_once() -> None:
             E.BEYOND_ORDER,
         ),
         (
-            (*PHARMACY, prescribed("rx2", content=order(dose=measured(500, 0, "g"))), signed("rx2")),
+            (*PHARMACY, prescribed("rx2", content=order(IN_FEW_WORDS, dose=measured(500, 0, "g"))), signed("rx2")),
             request(prescription="rx2"),
             E.WRONG_UNIT,
         ),
         (
-            (*PHARMACY, prescribed("rx2", content=order(dose=measured(5, 0, "mL"))), signed("rx2")),
+            (*PHARMACY, prescribed("rx2", content=order(IN_FEW_WORDS, dose=measured(5, 0, "mL"))), signed("rx2")),
             request(prescription="rx2"),
             E.WRONG_UNIT,
         ),
@@ -151,6 +156,18 @@ def test_an_id_that_would_be_taken_for_an_administration_s_goods_is_refused_at_t
     }  # fmt: skip
     with pytest.raises(Invalid, match="begins with a-"):
         clinic.parse("RequestDispensing", fields)
+
+
+def test_so_much_lasts_as_long_as_its_order_says() -> None:
+    for quantity, days in ((21, 6), (21, 8), (42, 7), (42, 13), (10, 3), (10, 8)):
+        asked = given(*PHARMACY).when(request(quantity=quantity, days_supply=days))
+        asked.then_rejected(E.INVALID_RANGE)
+        assert asked.refusal is not None
+        assert not any(str(number) in asked.refusal.detail for number in (21, 7)), "an order is the patient's"
+    for quantity, days in ((21, 7), (42, 14), (10, 4), (10, 7)):
+        given(*PHARMACY).when(request(quantity=quantity, days_supply=days)).then(DispensingRequested)
+    without = given(*PHARMACY, prescribed("rx2", content=order(days_supply=None)), signed("rx2"))
+    without.when(request(prescription="rx2", days_supply=1)).then(DispensingRequested)
 
 
 # -- alerts -----------------------------------------------------------------------------------------------------------
@@ -177,6 +194,17 @@ def test_a_licence_that_is_over_answers_for_nothing() -> None:
     there = given(*ADA, old, none, request(patient="ada"))
     for actor in ("old", "none"):
         there.when(override("allergy", patient="ada"), actor=actor).then_rejected(E.NOT_LICENSED)
+
+
+def test_a_licence_that_is_over_is_not_made_valid_by_an_earlier_moment() -> None:
+    yesterday = NOW - timedelta(days=1)
+    old = practitioner("old", Role.PHARMACIST, Role.CLINICIAN, until=date(2026, 11, 19))
+    there = given(*ADA, old, request(patient="ada"))
+    answer = replace(override("allergy", patient="ada"), occurred_at=yesterday)
+    there.when(answer, actor="old").then_rejected(E.NOT_LICENSED)
+    given(*READY, old).when(replace(verify(), occurred_at=yesterday), actor="old").then_rejected(E.NOT_LICENSED)
+    unsigned = given(*PHARMACY, old, prescribed("rx2"))
+    unsigned.when(signed("rx2", occurred_at=yesterday), actor="old").then_rejected(E.NOT_LICENSED)
 
 
 def test_only_alerts_that_stand_are_answered_for() -> None:
@@ -229,7 +257,7 @@ def test_what_other_aggregates_say_against_it_is_noted_once_and_answered_for() -
 
 
 def test_more_than_was_ordered_is_allotted_once_somebody_answers_for_it() -> None:
-    there = given(*PHARMACY, request(quantity=30), alert("beyond_order"), override("beyond_order"))
+    there = given(*PHARMACY, request(quantity=30, days_supply=10), alert("beyond_order"), override("beyond_order"))
     there.when(allot(quantity=30)).then_rejected(E.BEYOND_ORDER)
     there.when(allot(quantity=30, overridden=True)).then_event()
 
@@ -371,6 +399,19 @@ def test_what_may_not_be_handed_over_is_refused_and_recorded_if_it_was(history: 
         assert code in event.breaches
 
 
+def test_a_lot_that_is_named_twice_is_no_more_than_was_set_aside() -> None:
+    twice = [{"lot": one, "quantity": 21, "date": "2027-06-30"} for one in ("L1", "l 1")]
+    fields = {"dispensing": "d", "patient": "ben", "content": {"recipient": "Ben"}, "label_printed": True}
+    with pytest.raises(Invalid, match="l 1 is in it twice"):
+        clinic.parse("Dispense", {**fields, "lines": twice})
+    clinic.parse("Dispense", {**fields, "lines": [twice[0], {**twice[1], "date": "2027-07-31"}]})
+    halves = (lot(quantity=10), lot(quantity=11))
+    there = given(*PHARMACY, request(), allot(), claim(), set_aside("d", *halves), verify())
+    there.when(hand_over(lines=(lot(),))).then(MedicationDispensed, quantity=21, breaches=())
+    gone = there.when(NoteFreed(dispensing="d", lots=(lot(quantity=6), lot(quantity=6)))).then(GoodsFreed, remaining=9)
+    gone.when(hand_over()).then_rejected(E.NOT_RESERVED)
+
+
 def test_goods_that_would_end_before_the_supply_does_are_not_handed_over() -> None:
     there = given(*PHARMACY, request(), allot(), claim(), set_aside("d", lot(day=date(2026, 11, 30))), verify())
     there.when(hand_over(), now=at(9, 0, 24)).then(MedicationDispensed)
@@ -406,6 +447,22 @@ def test_a_fact_says_which_lots_they_were_or_those_that_were_set_aside_are_meant
         MedicationDispensed, quantity=5, breaches=(E.NOT_RESERVED, E.NOT_VERIFIED)
     )
     given(*PHARMACY, request()).when(hand_over(fact=True)).then(MedicationDispensed, lots=(), quantity=21)
+
+
+@pytest.mark.parametrize("fact", [False, True])
+def test_a_second_hand_over_is_not_taken_for_the_first(fact: bool) -> None:
+    for history in (VERIFIED, READY):
+        done = given(*history).when(hand_over(fact=history is READY)).then_event()
+        done.when(hand_over(fact=fact)).then_nothing()
+        done.when(hand_over(fact=fact, lines=(lot(),))).then_nothing()
+        for other in (
+            hand_over(fact=fact, lines=(lot("Z", 40),)), hand_over(fact=fact, content=Handed(recipient="His sister")),
+        ):  # fmt: skip
+            done.when(other).then_rejected(E.ALREADY_EXISTS)
+        second = unrequested("d2", lines=(lot("Z", 40),))
+        done.when(second).then(MedicationDispensed, quantity=40, lots=[{"lot": "Z"}])
+    broke = given(*VERIFIED).when(hand_over(fact=True, lines=(lot("Z", 40),))).then_event()
+    broke.when(hand_over()).then_rejected(E.ALREADY_EXISTS)
 
 
 def unrequested(id: str = "d", patient: str = "ben", prescription: str | None = "rx", **more: Any) -> Dispense:
@@ -498,15 +555,30 @@ def test_it_is_refused_or_unpicked_as_long_as_it_was_not_handed_over() -> None:
     given(*READY, refuse()).when(UNPICK).then_rejected(E.DISPENSING_OVER)
 
 
-def test_no_more_comes_back_than_was_handed_over() -> None:
+def test_only_who_handles_medicines_ends_a_dispensing_or_takes_one_back_and_the_process_may() -> None:
+    back = ReturnMedicine(dispensing="d", patient="ben", quantity=1, reason="Side effects.")
+    for history, command in ((READY, refuse()), (VERIFIED, UNPICK), ((*VERIFIED, hand_over()), back)):
+        there = given(*history)
+        there.when(command, actor="nobody").then_rejected(E.UNKNOWN_PRACTITIONER)
+        there.when(command, actor="rui").then_rejected(E.WRONG_ROLE)
+        there.when(command, actor="tam").then_event()
+        there.when(command, actor="dispensing", authtype="process").then_event()
+
+
+def test_what_comes_back_is_recorded_and_more_than_was_handed_over_waits_for_somebody() -> None:
     def back(quantity: int) -> ReturnMedicine:
         return ReturnMedicine(dispensing="d", patient="ben", quantity=quantity, reason="Side effects.")
 
-    given(*VERIFIED).when(back(1)).then_rejected(E.NOT_DISPENSED)
+    look = ResolveDispensing(dispensing="d", patient="ben", note="Counted again.")
     gone = given(*VERIFIED, hand_over())
-    some = gone.when(back(15)).then(MedicineReturned, returned=15)
-    some.when(back(7)).then_rejected(E.NOT_DISPENSED, dispensed=21, returned=15)
-    some.when(back(6)).then(MedicineReturned, returned=21)
+    some = gone.when(back(15)).then(MedicineReturned, returned=15, breaches=())
+    some.when(back(6)).then(MedicineReturned, returned=21, breaches=())
+    some.when(look).then_rejected(E.NOTHING_TO_REVIEW)
+    more = some.when(back(7)).then(MedicineReturned, returned=22, breaches=(E.NOT_DISPENSED,))
+    more.when(look).then(DispensingResolved)
+    never = given(*VERIFIED).when(back(1)).then(MedicineReturned, returned=1, breaches=(E.NOT_DISPENSED,))
+    never.when(hand_over()).then(MedicationDispensed)
+    given(*PHARMACY).when(back(1)).then_rejected(E.UNKNOWN_DISPENSING)
 
 
 def test_a_check_is_sealed_with_the_patient_s_key() -> None:

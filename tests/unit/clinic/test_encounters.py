@@ -35,6 +35,7 @@ from tests.support.clinic import (
     amend,
     at,
     attest,
+    book,
     close,
     draft,
     given,
@@ -88,18 +89,19 @@ def test_who_cares_for_patients_opens_an_encounter_and_is_its_clinician() -> Non
 
 
 def test_an_imported_encounter_is_over_and_needs_nobodys_role() -> None:
-    imported = given(*CLINIC).when(replace(elsewhere, clinician="gp-7"), actor="imports").then(EncounterOpened)
+    given(*CLINIC).when(elsewhere, actor="imports").then_rejected(E.UNKNOWN_PRACTITIONER)
+    imported = given(*CLINIC).when(replace(elsewhere, clinician="gp-7"), actor="rui").then(EncounterOpened)
     assert imported.state("encounter", "e-1").closed_at == at(9, day=3)
     imported.when(reading(), actor="osei").then_rejected(E.ENCOUNTER_CLOSED)
-    ended = given(*CLINIC).when(replace(elsewhere, ended_at=None), actor="imports").then_event()
+    ended = given(*CLINIC).when(replace(elsewhere, ended_at=None), actor="rui").then_event()
     assert ended.state("encounter", "e-1").closed_at == at(8, day=3)
     ended.when(close, actor="osei").then_nothing()
 
 
 def test_an_encounter_ends_after_it_began_and_in_the_past() -> None:
     known = given(*CLINIC)
-    known.when(replace(elsewhere, ended_at=at(7, day=3)), actor="imports").then_rejected(E.INVALID_RANGE)
-    known.when(replace(elsewhere, ended_at=at(10)), actor="imports").then_rejected(E.INVALID_RANGE)
+    known.when(replace(elsewhere, ended_at=at(7, day=3)), actor="rui").then_rejected(E.INVALID_RANGE)
+    known.when(replace(elsewhere, ended_at=at(10)), actor="rui").then_rejected(E.INVALID_RANGE)
     known.when(replace(elsewhere, imported_from=None), actor="osei").then_rejected(E.INVALID_RANGE)
     known.when(replace(visit, occurred_at=at(10)), actor="osei").then_rejected(E.OCCURRED_IN_FUTURE)
 
@@ -288,3 +290,10 @@ def test_two_encounters_have_notes_of_one_name() -> None:
     two.when(SignNote(encounter="e-2", patient="ben", note="n-1"), actor="osei").then_rejected(E.UNKNOWN_NOTE)
     two.when(AttestNote(encounter="e-2", patient="ben", note="n-1"), actor="varga").then_rejected(E.UNKNOWN_NOTE)
     two.when(CloseEncounter(encounter="e-2", patient="ben"), actor="osei").then(EncounterClosed)
+
+
+def test_an_encounter_takes_no_appointment_of_somebody_else() -> None:
+    booked = given(*CLINIC, book("p-1", patient="ben"), book("p-2", starts_at=at(11)))
+    booked.when(replace(visit, appointment="p-1"), actor="osei").then_rejected(E.WRONG_PATIENT)
+    booked.when(replace(visit, appointment="p-2"), actor="osei").then(EncounterOpened, appointment="p-2")
+    booked.when(replace(visit, appointment="p-1", clinician="varga"), actor="osei").then(EncounterOpened)

@@ -104,7 +104,9 @@ def test_what_a_patient_reports_is_recorded_and_replaced() -> None:
         content = ReportedMedication(medication=amoxicillin_500, directions=directions)
         return RecordReportedMedication(patient="ben", report="m", content=content)
 
-    told = given(*CLINIC).when(report("Daily.")).then(ReportedMedicationRecorded)
-    told.when(report("Daily.")).then_nothing()
-    told.when(report("Twice.")).then(ReportedMedicationRecorded)
+    given(*CLINIC).when(report("Daily."), actor="nobody").then_rejected(E.UNKNOWN_PRACTITIONER)
+    given(*CLINIC).when(report("Daily."), actor="rui").then_rejected(E.WRONG_ROLE)
+    told = given(*CLINIC).when(report("Daily."), actor="tam").then(ReportedMedicationRecorded)
+    told.when(report("Daily."), actor="osei").then_nothing()
+    told.when(report("Twice."), actor="osei").then(ReportedMedicationRecorded)
     given(*CLINIC).when(claim(patient="nobody")).then_rejected(E.UNKNOWN_PATIENT)

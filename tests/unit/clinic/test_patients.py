@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -99,7 +99,8 @@ def test_a_patient_is_registered_once_and_changed() -> None:
 
 def test_a_service_that_imports_registers_without_a_role() -> None:
     imported = replace(ada, imported_from="st-mary")
-    given(*STAFF).when(imported, actor="imports").then(PatientRegistered, imported_from="st-mary")
+    given(*STAFF).when(imported, actor="imports").then_rejected(E.UNKNOWN_PRACTITIONER)
+    given(*STAFF).when(imported, actor="ines").then(PatientRegistered, imported_from="st-mary")
     given(*STAFF).when(ada, actor="imports").then_rejected(E.UNKNOWN_PRACTITIONER)
 
 
@@ -196,6 +197,8 @@ def test_a_record_goes_on_as_another_and_stands_for_itself_again() -> None:
     merged.when(merge, actor="osei").then_nothing()
     parted = merged.when(unmerge, actor="rui").then(PatientsUnmerged, into="ben")
     parted.when(unmerge, actor="rui").then_nothing()
+    parted.when(replace(unmerge, into="cleo"), actor="rui").then_rejected(E.NOT_MERGED)
+    given(*CLINIC).when(unmerge, actor="rui").then_rejected(E.NOT_MERGED)
     parted.when(merge, actor="rui").then_event()
     merged.when(replace(unmerge, into="cleo"), actor="rui").then_rejected(E.NOT_MERGED, into="ben")
 
@@ -243,3 +246,16 @@ def test_a_merge_is_noted_of_an_erased_patient_and_not_of_a_stranger() -> None:
 def test_nothing_happens_in_the_future() -> None:
     given(*CLINIC).when(replace(cough, occurred_at=at(9, 34)), actor="osei").then_event()
     given(*CLINIC).when(replace(cough, occurred_at=at(9, 36)), actor="osei").then_rejected(E.OCCURRED_IN_FUTURE)
+
+
+def test_nobody_is_born_on_a_day_that_is_yet_to_come() -> None:
+    today, tomorrow = Demographics(family="Byron", born=NOW.date()), NOW.date() + timedelta(days=1)
+    later = replace(today, born=tomorrow)
+    for command in (replace(ada, patient="eve"), ChangeContact(patient="ada", content=today)):
+        there = given(*CLINIC)
+        there.when(replace(command, content=today), actor="rui").then_event()
+        refused = there.when(replace(command, content=later), actor="rui")
+        refused.then_rejected(E.IMPLAUSIBLE)
+        assert str(tomorrow.year) not in str(refused.refusal)
+    elsewhere = replace(ada, patient="eve", content=later, imported_from="st-mary")
+    given(*CLINIC).when(elsewhere, actor="rui").then_rejected(E.IMPLAUSIBLE)

@@ -15,6 +15,7 @@ from services.clinic.contract import (
     MedicationPrescribed,
     MergePatients,
     NoteMerge,
+    OrderStatus,
     PrescriptionSigned,
     PrescriptionStopped,
     ReturnSupply,
@@ -77,7 +78,8 @@ def test_controlled_substances_are_refused_by_code_and_by_words_and_not_named(me
 
 def test_what_only_sounds_like_one_is_not() -> None:
     for display in ("naloxone 4 MG Nasal Spray", "loperamide", "apomorphine"):
-        given(*STAFFED).when(prescribed(content=order(Coding(system=CodeSystem.TEXT, display=display)))).then_event()
+        one = Coding(system=CodeSystem.TEXT, display=display)
+        given(*STAFFED).when(prescribed(content=order(one, dose=None))).then_event()
 
 
 @pytest.mark.parametrize("unit", ["mmol/L", "Cel", "kilo"])
@@ -86,13 +88,38 @@ def test_a_dose_is_in_a_unit_of_doses(unit: str) -> None:
     given(*STAFFED).when(prescribed(content=wrong)).then_rejected(E.WRONG_UNIT)
 
 
-def test_an_imported_order_needs_no_role_and_is_never_signed_nor_given() -> None:
+@pytest.mark.parametrize(
+    ("value", "unit", "right"),
+    [
+        (500, "mg", True),
+        (1, "{capsule}", True),
+        (500, "g", False),
+        (500, "ug", False),
+        (5, "mL", False),
+        (1, "{tbl}", False),
+    ],
+)
+def test_a_dose_fits_what_the_words_of_the_medicine_say(value: int, unit: str, right: bool) -> None:
+    ordered = given(*STAFFED).when(prescribed(content=order(dose=measured(value, 0, unit))), actor="osei")
+    if right:
+        ordered.then(MedicationPrescribed)
+    else:
+        ordered.then_rejected(E.WRONG_UNIT)
+
+
+def test_an_imported_order_is_recorded_by_any_of_the_staff_and_is_never_signed_nor_given() -> None:
     imported = prescribed(content=order(rxnorm("861467", "Meperidine Hydrochloride 50 MG Oral Tablet")))
-    there = given(*STAFFED).when(
-        prescribed(content=imported.content, imported_from="synthea"), actor="import"
-    ).then(MedicationPrescribed)  # fmt: skip
+    elsewhere = prescribed(content=imported.content, imported_from="synthea")
+    given(*STAFFED).when(elsewhere, actor="import").then_rejected(E.UNKNOWN_PRACTITIONER)
+    there = given(*STAFFED).when(elsewhere, actor="ines").then(MedicationPrescribed)
     there.when(signed(), actor="osei").then_rejected(E.IMPORTED_ORDER)
     there.when(allot()).then_rejected(E.IMPORTED_ORDER)
+
+
+def test_how_an_order_stood_elsewhere_is_said_of_imported_orders_alone() -> None:
+    for status in (OrderStatus.STOPPED, OrderStatus.COMPLETED):
+        given(*STAFFED).when(prescribed(status=status)).then_rejected(E.PRESCRIPTION_STOPPED)
+        given(*STAFFED).when(prescribed(status=status, imported_from="synthea")).then_event()
 
 
 def test_a_trainee_s_order_is_signed_by_a_licensed_clinician_once() -> None:

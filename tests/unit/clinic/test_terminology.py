@@ -71,6 +71,22 @@ def test_a_dose_is_in_a_unit_that_makes_sense(
     assert (wrong is None) is right, wrong
 
 
+@pytest.mark.parametrize(
+    ("words", "form", "strength"),
+    [
+        ("amoxicillin 500 MG Oral Capsule", True, "500 MG"),
+        ("levothyroxine 0.05 MG Oral Tablet", True, "0.05 MG"),
+        ("vitamin D 400 UNT Oral Tablet", True, "400 UNT"),
+        ("amoxicillin 50 MG/ML Oral Suspension", False, None),
+        ("sulfamethoxazole 800 MG / trimethoprim 160 MG Oral Tablet", True, None),
+        ("Amoxicillin", False, None),
+        ("120 ACTUAT fluticasone 0.044 MG/ACTUAT Metered Dose Inhaler", True, None),
+    ],
+)
+def test_a_medicine_s_words_say_its_form_and_strength(words: str, form: bool, strength: str | None) -> None:
+    assert units.in_words(words) == (words if form else None, strength)
+
+
 def test_latex_may_be_in_any_vaccine() -> None:
     assert vaccines.components("999") == ("latex",)
     assert "gelatin" in vaccines.components("3") and "gelatin" in vaccines.components("03")

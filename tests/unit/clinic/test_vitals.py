@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from services.clinic.contract import ClinicError, CodeSystem, Coding, Vital, VitalsRecorded
 from services.clinic.contract.codes import fault
 from services.clinic.vitals import SIGNS, Limits
-from tests.support.clinic import CLINIC, given, measured, pressure, pulse, reading, visit, vital
+from tests.support.clinic import CLINIC, given, loinc, measured, pressure, pulse, reading, visit, vital
 from tests.support.sentences import Outcome
 
 E = ClinicError
@@ -133,3 +134,12 @@ def test_a_refusal_says_neither_the_sign_nor_the_value() -> None:
         assert refused.refusal is not None
         told = f"{refused.refusal.detail} {refused.refusal.facts}"
         assert not any(word in told for word in ("7321", "732.1", "421", "42.1", "8310-5", "a vital sign"))
+
+
+def test_words_of_another_sign_than_the_code_s_are_refused() -> None:
+    def said(display: str) -> Vital:
+        return replace(vital("8310-5", 385, "Cel", 1), code=loinc("8310-5", display))
+
+    for display in ("Body temperature", "Körpertemperatur", "Fieber"):
+        measure(said(display)).then_event()
+    measure(said("Body weight")).then_rejected(E.CODE_MISMATCH, place=1)

@@ -8,13 +8,27 @@ from typing import Any
 import pytest
 
 from services.clinic.contract import (
+    AllergyCategory,
+    AllergyRecorded,
     EncounterClosed,
     EncounterOpened,
+    MedicationPrescribed,
+    MedicineReturned,
+    NoKnownAllergyAsserted,
+    NoteAmended,
     NoteAttested,
     NoteDrafted,
     NoteSigned,
+    PrescriptionSigned,
+    PrescriptionStopped,
+    ProblemRecorded,
     Purpose,
     RecordDisclosed,
+    ReferralClosed,
+    ReferralMade,
+    ReportedMedicationRecorded,
+    ResultRecorded,
+    VitalsRecorded,
 )
 from services.clinic.processes import Erasing as OfPatients
 from services.distribution.contract import (
@@ -439,12 +453,17 @@ def needed(ward: Infirmary, patient: str) -> dict[str, set[str]]:
 
 
 def test_a_patient_is_needed_while_a_dispensing_is_open_a_recall_of_theirs_is_and_their_records_are_kept() -> None:
-    ward, (ada, ben) = Infirmary().furnish(), PATIENTS
+    ward, (ada, ben) = Infirmary().furnish(asked=False), PATIENTS
     ward.stock("amox", 100, "A")
     assert needed(ward, ben) == {}
+    for patient in PATIENTS:
+        ward.ask_for_allergies(patient)
+    kept: dict[str, set[str]] = {"records of their care": set()}
+    assert needed(ward, ben) == kept
     ward.order("rx", ben)
+    assert needed(ward, ben) == kept
     ward.request("d", ben, "rx")
-    assert needed(ward, ben) == {"open dispensings": {"d"}}
+    assert needed(ward, ben) == {"open dispensings": {"d"}, **kept}
     ward.verify("d", ben)
     ward.hand_over("d", ben)
     ward.administer("g", ada, lot="B")
@@ -458,31 +477,31 @@ def test_a_patient_is_needed_while_a_dispensing_is_open_a_recall_of_theirs_is_an
 
 
 def test_what_needs_a_patient_is_noted_when_their_erasure_is_asked_for_and_when_it_changes() -> None:
-    ward, (ada, _) = Infirmary().furnish(), PATIENTS
+    ward, (ada, _) = Infirmary().furnish(asked=False), PATIENTS
     erasing = Follower(ward.clinic, OfPatients(TERMS))
     ask(ward.clinic, ada, "patient")
     erasing.settle()
     assert told(ward.clinic, ada, "patient") == []
     ward.stock("amox", 10, "A")
-    ward.administer("g", ada)
+    ward.administer("g", ada, fact=True)
     erasing.settle()
     assert told(ward.clinic, ada, "patient") == ["records of their care"]
 
 
 def test_what_came_to_nothing_or_was_never_given_ties_nobody() -> None:
-    ward, (ada, ben) = Infirmary().furnish(), PATIENTS
+    ward, (ada, ben) = Infirmary().furnish(asked=False), PATIENTS
     ward.inventory.do("RecallLot", item="amox", recall="r", scope={}, reason="Glass.")
     ward.order("rx", ben)
     ward.request("d", ben, "rx")
     ward.end("RefuseDispensing", "d", ben)
-    assert needed(ward, ben) == {}
+    assert needed(ward, ben) == {"records of their care": set()}
     ward.administer("g", ada, fact=True)
     ward.clinic.do("ReverseAdministration", administration="g", patient=ada, reason="never given")
     assert "open recalls of what they got" not in needed(ward, ada)
 
 
 def test_those_who_go_on_as_a_patient_are_erased_first_or_parted_and_care_of_either_keeps_both() -> None:
-    ward, (ada, ben), kept = Infirmary().furnish(), PATIENTS, "records of their care"
+    ward, (ada, ben), kept = Infirmary().furnish(asked=False), PATIENTS, "records of their care"
     both = {"patient": ben, "into": ada, "reason": "twice"}
     erasing = Follower(ward.clinic, OfPatients(TERMS))
     for patient in PATIENTS:
@@ -492,7 +511,7 @@ def test_those_who_go_on_as_a_patient_are_erased_first_or_parted_and_care_of_eit
     assert told(ward.clinic, ada, "patient") == ["others that go on as them"]
     assert needed(ward, ada) == {"others that go on as them": {ben}} and needed(ward, ben) == {}
     ward.stock("amox", 10, "A")
-    ward.administer("g", ada)
+    ward.administer("g", ada, fact=True)
     erasing.settle()
     assert told(ward.clinic, ben, "patient") == [kept], "it is the record of one person"
     ward.clinic.do("UnmergePatients", **both)
@@ -501,14 +520,14 @@ def test_those_who_go_on_as_a_patient_are_erased_first_or_parted_and_care_of_eit
 
 
 def test_that_the_last_record_is_erased_that_goes_on_as_a_patients_is_noted_for_them() -> None:
-    ward, (ada, ben) = Infirmary().furnish(), PATIENTS
+    ward, (ada, ben) = Infirmary().furnish(asked=False), PATIENTS
     erasing = Follower(ward.clinic, OfPatients(TERMS))
     ward.clinic.do("MergePatients", patient=ben, into=ada, reason="twice")
     for patient in PATIENTS:
         ask(ward.clinic, patient, "patient")
     erasing.settle()
     assert told(ward.clinic, ada, "patient") == ["others that go on as them"]
-    ward.clinic.do("ApproveErasure", kind="patient", person=ben, actor="kim")
+    ward.clinic.do("ApproveErasure", kind="patient", person=ben, actor="tam")
     erasing.settle()
     ward.now += timedelta(days=31)
     erasing.carry_out(erasing.manager.due(ward.now))
@@ -534,3 +553,48 @@ def test_an_unsigned_note_an_open_encounter_and_a_disclosure_tie_a_patient() -> 
     assert after(EncounterClosed(encounter="e", **of)) == [kept]
     disclosed = RecordDisclosed(disclosure="x", recorded_by="rui", purpose=Purpose.LEGAL, content="sealed", **of)
     assert after(disclosed) == [kept, "account of disclosures"]
+
+
+DAY, LATER = datetime(2026, 11, 20, 9, tzinfo=UTC), datetime(2027, 3, 1, 9, tzinfo=UTC)
+OF: dict[str, Any] = {"patient": "p", "occurred_at": LATER}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        AllergyRecorded(allergy="a", content="sealed", **OF),
+        NoKnownAllergyAsserted(category=AllergyCategory.FOOD, **OF),
+        ProblemRecorded(problem="a", content="sealed", **OF),
+        ResultRecorded(result="a", content="sealed", **OF),
+        ReportedMedicationRecorded(report="a", content="sealed", **OF),
+        VitalsRecorded(encounter="e", vitals="v", content="sealed", **OF),
+        NoteAmended(
+            encounter="e", note="n", amendment="m", text="sealed", author="osei", needs_attestation=False, **OF
+        ),
+        EncounterClosed(encounter="e", **OF),
+        MedicationPrescribed(prescription="rx", content="sealed", imported_from="elsewhere", **OF),
+        PrescriptionSigned(prescription="rx", signed_by="osei", valid_days=30, **OF),
+        MedicineReturned(dispensing="d", quantity=1, reason="sealed", returned=1, **OF),
+    ],
+)
+def test_the_years_of_keeping_count_from_the_last_record_of_care_of_any_kind(event: Any) -> None:
+    erasing = OfPatients(TERMS)
+    list(erasing.tie(EncounterOpened(encounter="e", patient="p", occurred_at=DAY)))
+    list(erasing.tie(EncounterClosed(encounter="e", patient="p", occurred_at=DAY)))
+    assert ("patient", "p") in list(erasing.tie(event))
+    assert erasing.obstacles(("patient", "p")) == (Obstacle(what="records of their care", last=LATER.date()),)
+
+
+def test_an_order_that_nobody_signed_and_an_open_referral_tie_a_patient() -> None:
+    erasing = OfPatients(TERMS)
+
+    def after(event: Any) -> list[str]:
+        list(erasing.tie(event))
+        return [one.what for one in erasing.obstacles(("patient", "p"))]
+
+    kept = "records of their care"
+    placed = MedicationPrescribed(prescription="rx", content="sealed", **OF)
+    assert after(placed) == ["open orders", kept]
+    assert after(PrescriptionStopped(prescription="rx", reason="sealed", **OF)) == [kept]
+    assert after(ReferralMade(referral="r", content="sealed", **OF)) == ["open referrals", kept]
+    assert after(ReferralClosed(referral="r", outcome="sealed", **OF)) == [kept]

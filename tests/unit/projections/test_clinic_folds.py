@@ -209,6 +209,13 @@ def test_a_dispensing_says_what_is_set_aside_and_what_was_taken_away_again(surge
     assert cut(ClinicDispensings(), surgery, "state", "issued", "remaining") == [("dispensed", 21, 0)]
 
 
+def test_of_a_lot_in_two_lines_both_are_taken_away(surgery: Surgery) -> None:
+    surgery.request("d1", "ada")
+    surgery.set_aside("d1", lot("A", 15), lot("a", 6))
+    surgery.now_is(c.GoodsFreed, dispensing="d1", lots=(lot("A", 10), lot("A", 10)), remaining=1)
+    assert [line["quantity"] for line in cut(ClinicDispensings(), surgery, "lots")[0]] == [1]
+
+
 def test_the_lots_that_were_handed_over_take_the_place_of_those_that_were_verified(surgery: Surgery) -> None:
     asked = surgery.request("d1", "ada")
     surgery.verify(asked, lot("A", 20), lot("B", 1))
@@ -304,6 +311,13 @@ def test_what_a_fact_broke_is_open_until_it_is_resolved_or_was_not_so(surgery: S
     surgery.now_is(c.DispensingResolved, dispensing="d1", patient="ada", note="seen to")
     surgery.now_is(c.AdministrationReversed, administration="m1", patient="ada", reason="not given")
     assert cut(ClinicReview(), surgery, "closed_by") == ["resolved", "resolved", "reversed"]
+
+
+def test_that_more_came_back_than_was_handed_over_is_open_for_review(surgery: Surgery) -> None:
+    surgery.dispense(surgery.request("d1", "ada"), lot("A", 21))
+    back = {"dispensing": "d1", "patient": "ada", "quantity": 30, "reason": "ill", "returned": 30}
+    surgery.now_is(c.MedicineReturned, **back, breaches=(c.ClinicError.NOT_DISPENSED,))
+    assert cut(ClinicReview(), surgery, "kind", "subject") == [("not_dispensed", "dispensing:d1")]
 
 
 def test_a_disclosure_against_a_rule_is_open_until_somebody_looked_into_it(surgery: Surgery) -> None:
