@@ -150,7 +150,15 @@ def _remarks(stage: Stage) -> None:
          "collected_by=nobody-knows", "fact=true")  # fmt: skip
     send("ResolveVisit", *visit, f"note={said['a visit looked into']}")
     send("ReverseVisit", *visit, f"reason={said['a visit taken back']}")
-    send("RecordVisit", "visit=l-5", *of, "session=late", 'people={"adult":1}', f"override_reason={OF_NOBODY}")
+    send(
+        "RecordVisit",
+        "visit=l-5",
+        *of,
+        "session=late",
+        "seen_warnings=true",
+        'people={"adult":1}',
+        f"override_reason={OF_NOBODY}",
+    )
     merge = ("household=h-0415", "into=h-0414")
     send("MergeHouseholds", *merge, f"reason={said['a merge']}")
     send("UnmergeHouseholds", *merge, f"reason={said['an unmerge']}")
