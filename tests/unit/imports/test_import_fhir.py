@@ -34,9 +34,12 @@ from services.clinic.contract import (
     Sex,
     clinic,
 )
+from services.fhir.mapping import resources
+from services.fhir.models import check
 from services.imports.fhir.report import Report
 from services.imports.fhir.run import run
 from shared.errors import Halted, Invalid, OutcomeUnknown, Rejected
+from tests.support.charts import entry
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 SNOMED = "http://snomed.info/sct"
@@ -295,10 +298,58 @@ async def test_what_has_no_field_of_its_own_is_kept_in_words(tmp_path: Path) -> 
     )
     said = ledger.of(RecordAllergy)[0].content
     assert (said.reaction.display, said.severity, said.since) == ("Anaphylaxis", Severity.SEVERE, None)
-    assert said.note == (
-        "Fresh fish. Tolerates canned fish. Not confirmed. Since 2004. Also: Urticaria (mild); After 15 min."
-    )
+    assert said.note == ("Fresh fish. Tolerates canned fish. Since 2004. Also: Urticaria (mild); After 15 min.")
     assert not report.unknown
+
+
+@pytest.mark.parametrize(
+    ("verified", "clinical", "out"),
+    [
+        ("unconfirmed", "active", ("unconfirmed", "active")),
+        ("confirmed", "resolved", ("confirmed", "resolved")),
+        ("confirmed", "inactive", ("confirmed", "inactive")),
+        ("presumed", "active", (None, "active")),  # which R4 has not
+        (None, "active", (None, "active")),
+        (None, None, (None, "active")),  # R4 asks for one (ait-1)
+        ("vague", "vague", (None, "active")),
+    ],
+)
+async def test_how_sure_an_allergy_is_and_whether_it_lasts_go_out_as_they_came_in(
+    tmp_path: Path, verified: str | None, clinical: str | None, out: tuple[str | None, str]
+) -> None:
+    came = allergy()
+    for name, kind, said in (
+        ("verificationStatus", "allergyintolerance-verification", verified),
+        ("clinicalStatus", "allergyintolerance-clinical", clinical),
+    ):
+        came.pop(name, None)
+        came |= {name: status(kind, said)} if said else {}
+    ledger, report = await imported(tmp_path, patient(), came)
+    content = ledger.of(RecordAllergy)[0].content
+    assert (content.verification, content.clinical_status) == (
+        verified if verified != "vague" else None,
+        clinical if clinical != "vague" else None,
+    )
+    for stands, expected in (("active", out), ("refuted", ("refuted", "inactive"))):
+        (gone,) = resources(entry("allergy", "a1", content, status=stands))
+        check(gone)
+        codes = [gone.get(name, {"coding": [{}]})["coding"][0].get("code")
+                 for name in ("verificationStatus", "clinicalStatus")]  # fmt: skip
+        assert tuple(codes) == expected
+    noted = {path for path, _ in report.notes}
+    assert ("AllergyIntolerance.clinicalStatus" in noted) == (clinical in ("inactive", "resolved", "vague"))
+
+
+async def test_that_no_allergy_is_known_is_not_taken_once_it_does_not_hold(tmp_path: Path) -> None:
+    none = concept(SNOMED, "409137002", "No Known Drug Allergy")
+    _, report = await imported(
+        tmp_path,
+        patient(),
+        allergy("n1", code=none, clinicalStatus=status("allergyintolerance-clinical", "resolved")),
+        allergy("n2", code=none, verificationStatus=status("allergyintolerance-verification", "unconfirmed")),
+    )
+    assert figures(report)["AllergyIntolerance"] == (2, 1, 0, 0, 1)
+    assert [path for path, _ in report.notes] == ["AllergyIntolerance.verificationStatus"]
 
 
 async def test_the_category_of_an_observation_is_kept_and_one_without_is_named(tmp_path: Path) -> None:
