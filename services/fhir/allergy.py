@@ -103,7 +103,8 @@ def _none_known(entry: Entry) -> Resource:
     known = NONE_KNOWN.get(category)
     code = {"text": _BIOLOGIC} if known is None else coded(URIS[CodeSystem.SNOMED], *known) | {"text": known[1]}
     return begun(entry, TYPE) | present(
-        clinicalStatus=coded(_CLINICAL, "active"), category=[category.value], code=code, patient=reference("Patient", entry.patient), recordedDate=instant(entry.occurred_at),
+        clinicalStatus=coded(_CLINICAL, "active"), category=[category.value], code=code,
+        patient=reference("Patient", entry.patient), recordedDate=instant(entry.occurred_at),
     )  # fmt: skip
 
 

@@ -81,10 +81,10 @@ class Planner:
         if FHIR_ID.fullmatch(key[1]) is None:
             raise Unusable("its id is none: 1 to 64 letters, digits, hyphens and points")
         first = self._index.places[key]
-        if (first.file, first.line) != (plan.found.file, plan.found.line):
+        if (first.file, first.place) != (plan.found.file, plan.found.place):
             if first.digest == digest(resource):
                 return replace(plan, same=True)
-            raise Unusable(f"{first.file}, line {first.line}, has the same id and says something else")
+            raise Unusable(f"{first.file}, {first.place}, has the same id and says something else")
         if (where := _modified(resource)) is not None:
             raise NotTaken(f"{where} changes what it means, and is not understood")
         if plan.type in MODELLED:

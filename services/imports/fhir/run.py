@@ -35,11 +35,14 @@ async def run(
     paths: Sequence[Path], origin: str, send: Send, *, concurrency: int = 64, dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Report:  # fmt: skip
-    """Imports what the files hold. Raises Invalid, with nothing sent, for a file that cannot be opened at all."""
+    """Imports what the files hold. Raises Invalid, with nothing sent, for a file that cannot be read as a whole."""
     if len({path.name for path in paths}) != len(paths):
         raise Invalid("Two of the files have the same name, so a report could not tell them apart. Rename one.")
     report = Report(tuple(path.name for path in paths), origin, dry_run)
-    index = indexed(_noted(_all(paths), report), origin)
+    try:
+        index = indexed(_noted(_all(paths), report), origin)
+    except Invalid as error:
+        raise Invalid(f"{error.detail} Nothing was sent.", **error.facts) from None
     for type_, number in index.read.items():
         report.count(type_).read += number
     done = _Import(index, report, send, dry_run, progress)
@@ -72,7 +75,7 @@ def _noted(found: Iterable[Found], report: Report) -> Iterator[Found]:
     for one in found:
         if one.fault is not None:
             report.count(UNREADABLE).read += 1
-            report.refuse(Refusal(one.file, one.line, UNREADABLE, "", one.fault))
+            report.refuse(Refusal(one.file, one.place, UNREADABLE, "", one.fault))
         yield one
 
 
@@ -142,7 +145,7 @@ class _Import:
                 answer = await _sent(self._send, command)
             except LedgerError as error:
                 if error.status >= 500:
-                    where = f"{plan.found.file}, line {plan.found.line}"
+                    where = f"{plan.found.file}, {plan.found.place}"
                     self._report.stopped = self._report.stopped or f"{where}: {error.detail}"
                     return
                 if _by_another(error):
@@ -172,7 +175,7 @@ class _Import:
         self._report.unknown.update(plan.unknown)
 
     def _refuse(self, plan: Plan, reason: str) -> None:
-        self._report.refuse(Refusal(plan.found.file, plan.found.line, plan.type, plan.id[:64], reason))
+        self._report.refuse(Refusal(plan.found.file, plan.found.place, plan.type, plan.id[:64], reason))
 
     def _told(self) -> None:
         self._done += 1

@@ -398,8 +398,8 @@ async def test_an_observation_that_is_refused_in_part_says_how_much_of_it_is_sto
             raise Rejected(Code.ALREADY_EXISTS, "No.")
 
     pressures = [
-        {"code": concept(LOINC, code, code), "valueQuantity": quantity(80, "mm[Hg]")}
-        for code in ("8480-6", "8462-4", "8478-0")
+        {"code": concept(LOINC, code, code), "valueQuantity": quantity(value, "mm[Hg]")}
+        for code, value in (("8480-6", 120), ("8462-4", 80), ("8478-0", 93))
     ]
     panel = observation(code=concept(LOINC, "85354-9", "Blood pressure"), component=pressures, method={"text": "x"})
     ledger, report = await imported(tmp_path, patient(), panel, ledger=Ledger(trouble))
@@ -750,6 +750,31 @@ async def test_a_command_whose_outcome_is_not_known_is_sent_again(tmp_path: Path
 
     _, report = await imported(tmp_path, patient(), ledger=Ledger(once))
     assert report.ok and report.total.taken == 1
+
+
+async def test_of_a_bundle_that_breaks_off_nothing_is_sent_nor_of_the_files_beside_it(tmp_path: Path) -> None:
+    whole = json.dumps({"resourceType": "Bundle", "entry": [{"resource": patient(f"p{n}")} for n in range(50)]})
+    cut = tmp_path / "cut.json"
+    cut.write_text(whole[:3000])
+    ledger = Ledger()
+    with pytest.raises(Invalid, match=r"cut.json breaks off: .* entries were read before that\. Nothing was sent\."):
+        await run([written(tmp_path, patient("q1")), cut], "x", ledger.send)
+    assert not ledger.kept
+
+
+async def test_a_refusal_says_the_line_or_in_a_bundle_the_entry(tmp_path: Path) -> None:
+    bad = order("bad", status="x")
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(json.dumps({"resourceType": "Bundle", "entry": [{"resource": one} for one in (patient(), bad)]}))
+    lines = written(tmp_path, patient("q1"), bad | {"id": "worse"}, bad | {"status": "y"})
+    report = await run([bundle], "x", Ledger().send)
+    (one,) = report.as_json()["refusals"]
+    assert (one["line"], one["entry"]) == (None, 2)
+    assert "  file         entry  resource" in report.as_text() and "line" not in report.as_text()
+    report = await run([bundle, lines], "x", Ledger().send)
+    assert [(one["line"], one["entry"]) for one in report.as_json()["refusals"]] == [(None, 2), (2, None), (3, None)]
+    assert "line  entry  resource" in report.as_text()
+    assert report.refusals[-1].reason == "bundle.json, entry 2, has the same id and says something else"
 
 
 async def test_two_files_of_one_name_are_refused_and_nothing_is_sent(tmp_path: Path) -> None:
