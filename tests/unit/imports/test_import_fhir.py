@@ -390,6 +390,44 @@ async def test_both_pressures_of_an_observation_are_results(tmp_path: Path) -> N
     assert len({one.result for one in results}) == 2
 
 
+@pytest.mark.parametrize(
+    ("code", "value", "unit", "refused"),
+    [
+        ("8310-5", 386, "Cel", True),
+        ("8310-5", 48, "Cel", False),
+        ("8310-5", 98.6, "[degF]", False),
+        ("8310-5", 98.6, "Cel", True),
+        ("8867-4", -1, "/min", True),
+        ("29463-7", 7142, "kg", True),
+        ("2339-0", 95, "mg/dL", False),
+        ("2951-2", 386, "mmol/L", False),  # of what is no sign, nothing is known here
+    ],
+)
+async def test_a_measure_that_no_living_body_has_is_refused_as_it_is_of_the_clinics_own(
+    tmp_path: Path, code: str, value: Any, unit: str, refused: bool
+) -> None:
+    found = observation(code=concept(LOINC, code, "x"), valueQuantity=quantity(value, unit))
+    for dry_run in (False, True):
+        ledger, report = await imported(tmp_path, patient(), found, dry_run=dry_run)
+        assert figures(report)["Observation"] == ((1, 0, 0, 1, 0) if refused else (1, 1, 0, 0, 0))
+        assert not refused or "outside what a living body has" in report.refusals[0].reason
+        assert not refused or not ledger.of(RecordResult)
+        assert not report.notes
+
+
+async def test_pressures_that_were_exchanged_are_refused_and_a_strange_unit_is_noted(tmp_path: Path) -> None:
+    pressures = [
+        {"code": concept(LOINC, code, code), "valueQuantity": quantity(value, "mm[Hg]")}
+        for code, value in (("8480-6", 80), ("8462-4", 120))
+    ]
+    panel = observation("o1", code=concept(LOINC, "85354-9", "Blood pressure"), component=pressures)
+    ledger, report = await imported(tmp_path, patient(), panel, observation("o2", valueQuantity=quantity(311, "K")))
+    assert "exchanged" in report.refusals[0].reason and len(ledger.of(RecordResult)) == 1
+    assert report.notes == {
+        ("Observation.valueQuantity", "is in a unit that nobody measures this in here: taken, and not compared"): 1
+    }
+
+
 async def test_an_observation_that_is_refused_in_part_says_how_much_of_it_is_stored(tmp_path: Path) -> None:
     """Each part stands alone; none is held back by another."""
 
