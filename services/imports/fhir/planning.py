@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -47,12 +48,16 @@ class Plan:
 
 
 class Planner:
-    """Plans the resources of one import, each by itself. `known` are the patients and encounters taken by then."""
+    """Plans the resources of one import, each by itself. `known` are the patients and encounters taken by then.
 
-    def __init__(self, index: Index, known: Set[Key]) -> None:
+    `today` is the day by UTC; somewhere it is the next day already.
+    """
+
+    def __init__(self, index: Index, known: Set[Key], today: date) -> None:
         self._index = index
         self._known = known
         self._origin = index.origin
+        self._latest = today + timedelta(days=1)
         self._makers: Mapping[str, Callable[[Node, _About], list[Planned]]] = {
             patient.TYPE: self._patient, allergy.TYPE: self._allergy, condition.TYPE: self._condition,
             encounter.TYPE: self._encounter, observation.TYPE: self._observation,
@@ -152,6 +157,9 @@ class Planner:
 
     def _patient(self, node: Node, about: _About) -> list[Planned]:
         who = patient.read_patient(node)
+        for name, day in (("birthDate", who.born), ("deceasedDateTime", who.died)):
+            if day is not None and day > self._latest:
+                raise Unusable(f"Patient.{name} is in the future: correct it where it is from")
         theirs = f"{self._origin}|{about.theirs}"
         others = tuple(one for one in who.identifiers if one != theirs)
         who = replace(who, identifiers=(theirs, *others)[:10])

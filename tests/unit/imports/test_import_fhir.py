@@ -38,7 +38,7 @@ from services.fhir.mapping import resources
 from services.fhir.models import check
 from services.imports.fhir.report import Report
 from services.imports.fhir.run import run
-from shared.errors import Halted, Invalid, OutcomeUnknown, Rejected
+from shared.errors import CommandIdReused, Halted, Invalid, OutcomeUnknown, Rejected
 from tests.support.charts import entry
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -699,6 +699,27 @@ async def test_what_should_be_taken_and_cannot_be_is_refused_with_its_reason(
     assert not any(secret in report.refusals[0].reason for secret in ("pills", "pets", "femme", "degrees", "yesterday"))
 
 
+@pytest.mark.parametrize("name", ["birthDate", "deceasedDateTime"])
+async def test_nobody_is_born_or_dies_in_the_future(tmp_path: Path, name: str) -> None:
+    today = {"today": date(2026, 11, 26)}
+    ledger, report = await imported(tmp_path, patient(**{name: "2090-02-20"}), order(), **today)
+    assert report.total.refused == 2 and not ledger.kept
+    assert report.refusals[0].reason == f"Patient.{name} is in the future: correct it where it is from"
+    for day, refused in (("2026-11-27", 0), ("2026-11-28", 1)):  # where it is the next day already
+        _, report = await imported(tmp_path, patient(**{name: day}), dry_run=True, **today)
+        assert report.total.refused == refused
+
+
+async def test_the_same_id_with_other_content_says_that_it_may_be_of_another_system(tmp_path: Path) -> None:
+    def reused(_: Any) -> None:
+        raise CommandIdReused("Send a new command under an id of its own.", field="content")
+
+    _, report = await imported(tmp_path, patient(), ledger=Ledger(reused))
+    (why,) = report.refusals
+    assert why.reason.startswith("COMMAND_ID_REUSED: another with this id came from County before")
+    assert "--from" in why.reason and "Send a new command" not in why.reason
+
+
 async def test_a_date_known_in_part_is_never_made_whole(tmp_path: Path) -> None:
     ledger, report = await imported(
         tmp_path,
@@ -726,16 +747,28 @@ async def test_one_id_with_two_contents_is_refused_and_with_one_is_the_same(tmp_
 
 async def test_what_is_not_understood_is_listed_by_path_and_number(tmp_path: Path) -> None:
     race = {"url": "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race", "extension": []}
-    name = [{"family": "Ruiz"}, {"use": "maiden", "family": "Luna"}]
+    name = [{"family": "Ruiz", "prefix": ["Dr."]}, {"use": "maiden", "family": "Luna"}]
     _, report = await imported(
         tmp_path,
         patient("p1", extension=[{**race, "valueString": "x"}], name=name, _birthDate={"id": "x"}),
-        patient("p2", maritalStatus={"text": "single"}, photo=[{"url": "x"}]),
+        patient(
+            "p2",
+            maritalStatus={"text": "single"},
+            photo=[{"url": "x"}],
+            telecom=[
+                {"system": "phone", "value": "1"},
+                {"system": "fax", "use": "work", "value": "2"},
+                {"value": "3"},
+            ],
+        ),
     )
     del race["extension"]
     assert report.unknown == {
         "Patient.extension[us-core-race]": 1,
-        "Patient.name": 1,
+        "Patient.name[maiden]": 1,
+        "Patient.name.prefix": 1,
+        "Patient.telecom[fax work]": 1,
+        "Patient.telecom[another]": 1,
         "Patient._birthDate": 1,
         "Patient.maritalStatus": 1,
         "Patient.photo": 1,
