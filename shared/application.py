@@ -14,7 +14,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import structlog
 import uvicorn
@@ -32,6 +32,10 @@ from shared.service import INBOX
 from shared.settings import Settings, load
 
 log = structlog.get_logger(__name__)
+
+
+PATHS: Final = ("/healthz", "/readyz", "/metrics")
+"""What every process answers over HTTP."""
 
 
 class Component(Protocol):
@@ -59,22 +63,39 @@ Asgi = Callable[
 
 @runtime_checkable
 class Web(Protocol):
-    """A component that answers HTTP requests of its own beside health and metrics: those under `prefix`, by `http`."""
+    """A component that answers HTTP requests of its own beside health and metrics: those under `prefix`, by `http`.
+
+    `entrance` is the path, under the prefix, at which a client begins.
+    """
 
     prefix: str
+    entrance: str
     http: Asgi
 
 
 def mounted(application: Asgi, component: Component) -> Asgi:
-    """The application, with a component's own HTTP under its prefix: FastStream's routes are of one exact path each."""
-    if not isinstance(component, Web):
-        return application
-    prefix, http = component.prefix, component.http
+    """The application, with a component's own HTTP under its prefix: FastStream's routes are of one exact path each.
+
+    At any other address the answer says which there are.
+    """
+    web = component if isinstance(component, Web) else None
+    here = (*PATHS, web.entrance) if web is not None else PATHS
+    nothing = AsgiResponse(
+        json.dumps({
+            "type": "urn:commons:problem:no-such-address", "title": "no such address", "status": 404,
+            "detail": f"There is nothing at this address. There are: {', '.join(here)}.",
+        }).encode(),
+        404, headers={"content-type": "application/problem+json"},
+    )  # fmt: skip
 
     async def dispatch(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         path = scope.get("path", "")
-        inside = scope["type"] == "http" and (path == prefix or path.startswith(f"{prefix}/"))
-        await (http if inside else application)(scope, receive, send)
+        if scope["type"] != "http" or path in PATHS:
+            await application(scope, receive, send)
+        elif web is not None and (path == web.prefix or path.startswith(f"{web.prefix}/")):
+            await web.http(scope, receive, send)
+        else:
+            await nothing(scope, receive, send)
 
     return dispatch
 
@@ -107,7 +128,7 @@ def build(name: str, component: Component, settings: Settings) -> AsgiFastStream
 
     return AsgiFastStream(
         broker,
-        asgi_routes=[("/healthz", healthz), ("/readyz", readyz), ("/metrics", make_asgi_app())],
+        asgi_routes=list(zip(PATHS, (healthz, readyz, make_asgi_app()), strict=True)),
         logger=None,
         specification=AsyncAPI(title=f"commons {name}"),
     )

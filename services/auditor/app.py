@@ -48,6 +48,7 @@ class Auditor:
     """Follows the streams of all services; a log that stops leaves the others going."""
 
     prefix = PREFIX
+    entrance = f"{PREFIX}/{SERVICES[0]}/checkpoint"  # those of the other services are beside it
 
     def __init__(self, settings: Settings, services: tuple[str, ...] = SERVICES) -> None:
         if settings.tiles is None or settings.log_keys is None:

@@ -29,10 +29,10 @@ async def fhir(
     origin: Annotated[
         str,
         typer.Option(
-            "--from", metavar="SYSTEM", help="The system that the files are from, by its name or FHIR address. The "
-            "same ids from another system are other people's.",
+            "--from", metavar="SYSTEM", show_default=False, help="The system that the files are from, by its name or "
+            "FHIR address. The same ids from another system are other people's.",
         ),
-    ] = "fhir",
+    ],
     dry_run: DryRun = False,
     concurrency: Annotated[
         int, typer.Option("--concurrency", metavar="N", min=1, max=1024, help="Commands that may be under way at once.")

@@ -3,6 +3,10 @@
 https://hl7.org/fhir/R4/allergyintolerance.html
 That nothing is known is said of one kind of substance at a time here, so each kind has the SNOMED CT code that says
 just that: 716186003, no known allergy at all, would claim more than was asked. Read, 716186003 stands for every kind.
+
+How sure an allergy is goes out as somebody said it, and not at all when nobody did, or in a word that R4 has not. R4
+asks for a clinical status (ait-1): it is active when nobody said otherwise, for it stands here, and inactive once
+refuted.
 """
 
 from __future__ import annotations
@@ -11,7 +15,16 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-from services.clinic.contract import URIS, Allergy, AllergyCategory, CodeSystem, Coding, Severity
+from services.clinic.contract import (
+    URIS,
+    Allergy,
+    AllergyCategory,
+    AllergyStatus,
+    CodeSystem,
+    Coding,
+    Severity,
+    Verification,
+)
 from services.fhir.entry import Entry, NotShown, Resource
 from services.fhir.reading import Node, NotTaken, Unusable, member, paragraph
 from services.fhir.values import (
@@ -46,6 +59,9 @@ _ASKED: Final[Mapping[str, tuple[AllergyCategory, ...]]] = {ALL_KINDS: tuple(All
 _OTHER_NONE: Final = frozenset({"716184000", "716220001", "1003774007", "716183006"})
 """No known latex, animal, Hevea brasiliensis or nut allergy: narrower than any kind here."""
 
+_SURE: Final = frozenset({Verification.UNCONFIRMED, Verification.CONFIRMED})
+"""Of the words here those that R4 has; `presumed` came later."""
+
 _CLINICAL: Final = f"{TERMINOLOGY}/allergyintolerance-clinical"
 _VERIFICATION: Final = f"{TERMINOLOGY}/allergyintolerance-verification"
 _PREFER: Final = (CodeSystem.RXNORM, CodeSystem.SNOMED, CodeSystem.ATC)
@@ -57,10 +73,13 @@ def allergy(entry: Entry) -> Resource:
     if not isinstance(entry.content, Allergy):
         raise NotShown("the substance")
     said: Allergy = entry.content
-    refuted = entry.clear.get("status") == "refuted"
+    clinical, sure = said.clinical_status or AllergyStatus.ACTIVE, said.verification
+    verified = sure.value if sure in _SURE and sure is not None else None
+    if entry.clear.get("status") == "refuted":
+        clinical, verified = AllergyStatus.INACTIVE, "refuted"
     return begun(entry, TYPE) | present(
-        clinicalStatus=None if refuted else coded(_CLINICAL, "active"),
-        verificationStatus=coded(_VERIFICATION, "refuted" if refuted else "confirmed"),
+        clinicalStatus=coded(_CLINICAL, clinical.value),
+        verificationStatus=coded(_VERIFICATION, verified) if verified else None,
         type="intolerance" if said.intolerance else "allergy",
         category=[said.category.value],
         code=concept(said.substance),
@@ -84,9 +103,8 @@ def _none_known(entry: Entry) -> Resource:
     known = NONE_KNOWN.get(category)
     code = {"text": _BIOLOGIC} if known is None else coded(URIS[CodeSystem.SNOMED], *known) | {"text": known[1]}
     return begun(entry, TYPE) | present(
-        clinicalStatus=coded(_CLINICAL, "active"), verificationStatus=coded(_VERIFICATION, "confirmed"),
-        category=[category.value], code=code, patient=reference("Patient", entry.patient),
-        recordedDate=instant(entry.occurred_at),
+        clinicalStatus=coded(_CLINICAL, "active"), category=[category.value], code=code,
+        patient=reference("Patient", entry.patient), recordedDate=instant(entry.occurred_at),
     )  # fmt: skip
 
 
@@ -101,21 +119,23 @@ def none_known(node: Node) -> tuple[AllergyCategory, ...] | None:
         if one in _OTHER_NONE:
             raise NotTaken("that no allergy to one substance is known says nothing of a whole kind")
         if one in _ASKED:
-            _standing(node)
+            _asked(node)
             node.skip(
                 "code", "category", "type", "criticality", "recorder", "asserter", "recordedDate", "onsetDateTime"
             )
             return _ASKED[one]
     if not codes and code.get("text") == _BIOLOGIC:
         node.skip("code", "category")
-        _standing(node)
+        _asked(node)
         return (AllergyCategory.BIOLOGIC,)
     return None
 
 
 def read_allergy(node: Node) -> Allergy:
     """An allergy. What has no field of its own here and matters is put into the note."""
-    unsure = _standing(node)
+    verification, clinical = _statuses(node)
+    if clinical in (AllergyStatus.INACTIVE, AllergyStatus.RESOLVED):
+        node.note("clinicalStatus", f"is {clinical}: taken as that, and as standing until somebody refutes it")
     substance = node.node("code")
     found = read_concept(substance, _PREFER)
     if found is None:
@@ -134,28 +154,36 @@ def read_allergy(node: Node) -> Allergy:
         note=paragraph(
             *(each.string("text") for each in node.nodes("note")),
             f"{words}." if words else None,
-            unsure,
             known_since,
             f"Criticality: {critical}." if critical in ("high", "unable-to-assess") else None,
             others,
         ),
+        verification=verification,
+        clinical_status=clinical,
     )
 
 
-def _standing(node: Node) -> str | None:
-    """What its two statuses say beyond that it stands. Raises NotTaken when it does not stand at all."""
+def _statuses(node: Node) -> tuple[Verification | None, AllergyStatus | None]:
+    """How sure it is, and whether it lasts, as far as it says. Raises NotTaken when it does not stand at all."""
     verified, clinical = code_of(node.node("verificationStatus")), code_of(node.node("clinicalStatus"))
     if verified == "entered-in-error":
         raise NotTaken("it was entered in error")
     if verified == "refuted":
         raise NotTaken("it was refuted")
-    said = []
-    if verified == "unconfirmed":
-        said.append("Not confirmed.")
-    if clinical in ("inactive", "resolved"):
-        node.note("clinicalStatus", f"is {clinical}: taken as standing, with a remark, until somebody refutes it")
-        said.append(f"Where it came from it was {clinical}.")
-    return " ".join(said) or None
+    sure, lasts = member(Verification, verified), member(AllergyStatus, clinical)
+    for name, said, known in (("verificationStatus", verified, sure), ("clinicalStatus", clinical, lasts)):
+        if said is not None and known is None:
+            node.note(name, "is none that is known here: left out")
+    return sure, lasts
+
+
+def _asked(node: Node) -> None:
+    """That no allergy is known has no status here. Raises NotTaken when it does not hold any more."""
+    sure, lasts = _statuses(node)
+    if lasts in (AllergyStatus.INACTIVE, AllergyStatus.RESOLVED):
+        raise NotTaken("that no allergy is known does not hold any more there")
+    if sure in (Verification.UNCONFIRMED, Verification.PRESUMED):
+        node.note("verificationStatus", f"is {sure}: that no allergy is known is taken without it")
 
 
 def _category(node: Node, substance: Coding) -> AllergyCategory:

@@ -3,10 +3,11 @@
     GET /fhir/metadata          what can be asked
     GET /fhir/{type}/{id}       one resource
     GET /fhir/{type}?…          a search, page by page
+    POST /fhir/{type}/_search   the same, its parameters in a form: they stand in no log of addresses
 
-Every answer, refusals too, is a resource that was checked as R4 before it left. There are three routes, and all that
-FHIR asks of headers, errors and pages is its own; so this is an ASGI application beside FastStream's, with no framework
-between (docs/decisions/0027-fhir.md).
+HEAD answers as GET does, without the body. Every answer, refusals too, is a resource that was checked as R4 before it
+left. There are four routes, and all that FHIR asks of headers, errors and pages is its own; so this is an ASGI
+application beside FastStream's, with no framework between (docs/decisions/0027-fhir.md).
 
 Who reads is named in X-Commons-Actor. It is believed only where that is set up, behind a proxy that knows who it is;
 else everything but /metadata is refused. What for is said in X-Commons-Purpose.
@@ -14,6 +15,7 @@ else everything but /metadata is refused. What for is said in X-Commons-Purpose.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -45,11 +47,18 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREFIX: Final = "/fhir"
+ENTRANCE: Final = f"{PREFIX}/metadata"
 MEDIA: Final = "application/fhir+json"
 
 _LONGEST: Final = 4096
 """Bytes of a path with its query."""
 
+_FORM: Final = 16_384
+"""Bytes of a form, which is to come within so many seconds."""
+
+_FORM_SECONDS: Final = 10
+_FORM_MEDIA: Final = "application/x-www-form-urlencoded"
+_SEARCH: Final = "_search"
 _FIELDS: Final = 40
 _ACCEPTED: Final = frozenset({MEDIA, "application/json", "application/*", "*/*"})
 _FORMATS: Final = frozenset({"json", "application/json", MEDIA, "application/fhir json"})  # a + may come as a blank
@@ -95,7 +104,7 @@ class FhirApi:
         if scope["type"] != "http":
             return
         try:
-            answer = await self._answer(Request(scope))
+            answer = await self._answer(Request(scope), receive)
         except Problem as problem:
             answer = Answer(problem.status, problem.resource, problem.headers)
         except LedgerError as error:
@@ -107,22 +116,28 @@ class FhirApi:
             answer = Answer(500, outcome("exception", "The request failed here; it is logged."))
         await _send(answer, send, head=scope["method"] == "HEAD")
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request, receive: Receive) -> Answer:
         request.check()
         base = self._base or request.base()
         query = request.query()
+        if request.has_form():
+            self._reader(request)  # whose form is not even read
+            query = _limited([*query, *await request.form(receive)])
         _check_format(request, query)
         match request.path():
             case ["metadata"]:
                 return Answer(200, capability_statement(base, self._version))
-            case [type_] if type_ in KINDS:
+            case [type_] | [type_, "_search"] if type_ in KINDS:  # a form, or check() has refused it
                 return await self._search(request, type_, query, base)
             case [type_, id_] if type_ in KINDS:
                 return await self._read(request, type_, id_)
             case [type_, *_] if type_ in KINDS:
                 raise Problem(404, "not-supported", "Only the newest version of a resource is given: /{type}/{id}.")
             case _:
-                raise Problem(404, "not-supported", f"There is no such resource. There are: {', '.join(KINDS)}.")
+                raise Problem(
+                    404, "not-supported", f"There is no such resource. There are: {', '.join(KINDS)}; {ENTRANCE} says "
+                    "how each is searched.",
+                )  # fmt: skip
 
     def _reader(self, request: Request) -> Reader:
         """Who asks. Raises Problem when that is not known, or not believed."""
@@ -247,16 +262,59 @@ class Request:
 
     def check(self) -> None:
         """Raises Problem for a request that is not looked at further."""
-        if self._scope["method"] not in ("GET", "HEAD"):
+        method, form = self._scope["method"], self._is_search()
+        if form and method != "POST":
             raise Problem(
-                405, "not-supported", "Charts are read here, and written by the clinic's commands.", Allow="GET, HEAD"
-            )
+                405, "not-supported", f"A form is posted to {_SEARCH}. To search with GET, leave it out: /{{type}}?…",
+                Allow="POST",
+            )  # fmt: skip
+        if not form and method not in ("GET", "HEAD"):
+            raise Problem(
+                405, "not-supported", "Charts are read here, and written by the clinic's commands. A search may be "
+                f"posted to /{{type}}/{_SEARCH}.", Allow="GET, HEAD",
+            )  # fmt: skip
         whole = len(self._scope.get("raw_path") or self._scope["path"].encode()) + len(self._scope["query_string"])
         if whole > _LONGEST:
             raise Problem(414, "too-long", f"The address is longer than {_LONGEST:,} bytes.")
         length = self.header("content-length") or "0"
-        if length.strip() != "0" or self.header("transfer-encoding") is not None:
+        if form:
+            self._check_form(length)
+        elif length.strip() != "0" or self.header("transfer-encoding") is not None:
             raise Problem(400, "invalid", "A GET has no body here.", Connection="close")
+
+    def _is_search(self) -> bool:
+        path = self.path()
+        return len(path) == 2 and path[0] in KINDS and path[1] == _SEARCH
+
+    def _check_form(self, length: str) -> None:
+        """Raises Problem for a body that is not read."""
+        media = (self.header("content-type") or "").partition(";")[0].strip().lower()
+        if media != _FORM_MEDIA:
+            raise Problem(415, "not-supported", f"A search is posted as {_FORM_MEDIA}.", Connection="close")
+        if length.strip().isdecimal() and int(length) > _FORM:
+            raise _too_much()
+
+    def has_form(self) -> bool:
+        return bool(self._scope["method"] == "POST")
+
+    async def form(self, receive: Receive) -> list[tuple[str, str]]:
+        """The parameters in the body. Raises Problem for one that is too long, too late, or no form."""
+        body = b""
+        try:
+            async with asyncio.timeout(_FORM_SECONDS):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise Problem(400, "invalid", "The form breaks off.")
+                    body += message.get("body", b"")
+                    if len(body) > _FORM:
+                        raise _too_much()
+                    if not message.get("more_body", False):
+                        return _pairs(body, "form")
+        except TimeoutError:
+            raise Problem(
+                408, "timeout", f"The form did not come within {_FORM_SECONDS} seconds.", Connection="close"
+            ) from None
 
     def header(self, name: str) -> str | None:
         """A header's value; None without one. Raises Problem for one that is there twice or is no plain text."""
@@ -287,14 +345,31 @@ class Request:
         return path.removeprefix(f"{PREFIX}/").removesuffix("/").split("/")
 
     def query(self) -> list[tuple[str, str]]:
-        try:
-            text = self._scope["query_string"].decode("ascii")
-            found = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
-        except ValueError:
-            raise Problem(400, "invalid", f"The query is no form of at most {_FIELDS} fields in UTF-8.") from None
-        if any(_CONTROL.search(part) for pair in found for part in pair):
-            raise Problem(400, "invalid", "The query has control characters in it.")
-        return found
+        return _pairs(self._scope["query_string"], "query")
+
+
+def _pairs(encoded_: bytes, what: str) -> list[tuple[str, str]]:
+    """The fields of an address or a form."""
+    try:
+        text = encoded_.decode("ascii")
+        found = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
+    except ValueError:
+        raise Problem(
+            400, "invalid", f"The {what} is not of at most {_FIELDS} fields, written in UTF-8 and percent signs."
+        ) from None
+    if any(_CONTROL.search(part) for pair in found for part in pair):
+        raise Problem(400, "invalid", f"The {what} has control characters in it.")
+    return found
+
+
+def _limited(fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    if len(fields) > _FIELDS:
+        raise Problem(400, "invalid", f"The query and the form have more than {_FIELDS} fields together.")
+    return fields
+
+
+def _too_much() -> Problem:
+    return Problem(413, "too-long", f"The form is longer than {_FORM:,} bytes.", Connection="close")
 
 
 def _check_format(request: Request, query: list[tuple[str, str]]) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from services.fhir.entry import Resource
+from services.fhir.faults import fault
 
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _MOST: Final = 5
@@ -60,9 +61,12 @@ def check(resource: Mapping[str, Any]) -> None:
     try:
         made = _model(named).model_validate(resource)
     except ValidationError as error:
-        raise NotValid(_told(named, error)) from None
-    except (TypeError, ValueError, AttributeError, ArithmeticError, LookupError, RecursionError) as error:
-        raise NotValid(f"{named} cannot be read as R4 ({error.__class__.__name__})") from None
+        found = error.errors(include_url=False, include_input=False)[:_MOST]
+        raise NotValid("; ".join(dict.fromkeys(fault(named, item) for item in found))) from None
+    except LookupError:
+        raise NotValid(f"{named} holds a resource of a type that R4 does not have") from None
+    except (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError):
+        raise NotValid(f"{named} has an element that cannot be read as R4 has it") from None
     if wrong := list(_not_bound(made, named)):
         raise NotValid("; ".join(wrong[:_MOST]))
 
@@ -70,14 +74,6 @@ def check(resource: Mapping[str, Any]) -> None:
 @cache
 def _model(named: str) -> Any:
     return getattr(importlib.import_module(f"fhir.resources.R4B.{named.lower()}"), named)
-
-
-def _told(named: str, error: Any) -> str:
-    lines = []
-    for item in error.errors(include_url=False, include_input=False)[:_MOST]:
-        where = ".".join(str(part) for part in item["loc"] if not isinstance(part, int))
-        lines.append(f"{named}.{where}: {item['type'].replace('_', ' ')}" if where else f"{named}: {item['type']}")
-    return "; ".join(dict.fromkeys(lines))
 
 
 def _not_bound(model: Any, path: str) -> Iterator[str]:

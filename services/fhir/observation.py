@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Final
 
 from services.clinic.contract import CodeSystem, Coding, Result, ResultCategory, Vital
+from services.clinic.contract.signs import DIASTOLIC, SYSTOLIC, units_of
 from services.fhir.entry import Entry, NotShown, Resource
 from services.fhir.ids import part_id
 from services.fhir.reading import NOTE, TEXT, Node, NotTaken, Unusable, member
@@ -23,6 +25,7 @@ from services.fhir.values import (
     coded,
     concept,
     instant,
+    number,
     present,
     quantity,
     read_concept,
@@ -38,11 +41,9 @@ PRESSURE: Final = Coding(
     system=CodeSystem.LOINC, code="85354-9", display="Blood pressure panel with all children optional"
 )
 PANEL: Final = "bp"
-_SYSTOLIC: Final = "8480-6"
-_DIASTOLIC: Final = "8462-4"
 _VITAL_CODES: Final = frozenset({
     "8310-5", "8867-4", "9279-1", "29463-7", "8302-2", "59408-5", "2708-6", "39156-5", "9843-4", "8287-5", "8289-1",
-    "59576-9", "77606-2", _SYSTOLIC, _DIASTOLIC,
+    "59576-9", "77606-2", SYSTOLIC, DIASTOLIC,
 })  # fmt: skip
 _SOCIAL_CODES: Final = frozenset({"72166-2", "11367-0", "11331-6"})
 """Tobacco smoking status, history of tobacco use and of alcohol use."""
@@ -67,7 +68,7 @@ def vital_signs(entry: Entry) -> list[Resource]:
 
 def _pressures(vitals: Iterable[Vital]) -> list[Vital]:
     """The systolic and the diastolic pressure, when each was measured once; else none, and each stands alone."""
-    found = [[vital for vital in vitals if vital.code.code == code] for code in (_SYSTOLIC, _DIASTOLIC)]
+    found = [[vital for vital in vitals if vital.code.code == code] for code in (SYSTOLIC, DIASTOLIC)]
     return [each[0] for each in found] if all(len(each) == 1 for each in found) else []
 
 
@@ -150,7 +151,29 @@ def read_observation(node: Node) -> list[Found]:
     if not found:
         absent = "dataAbsentReason" in node or any("dataAbsentReason" in one for one in node.nodes("component"))
         raise NotTaken("it has no value" + (", and says why" if absent else ""))
+    _plausible(node, [one.content for one in found])
     return [replace(one, content=replace(one.content, category=category)) for one in found]
+
+
+def _plausible(node: Node, results: list[Result]) -> None:
+    """Raises Unusable for a measure that the clinic would refuse of its own: one that no living body has."""
+    pressures: dict[str, Decimal] = {}
+    for one in results:
+        units = units_of(one.code)
+        if one.measured is None or units is None:
+            continue
+        limits = units.get(one.measured.unit)
+        if limits is None:
+            node.note("valueQuantity", "is in a unit that nobody measures this in here: taken, and not compared")
+        elif not limits.possible(one.measured):
+            raise Unusable(
+                f"its value is outside what a living body has, {limits.told(usual=False)} in {one.measured.unit}: "
+                "look for a slip in the number or its unit"
+            )
+        if one.code.code in (SYSTOLIC, DIASTOLIC):
+            pressures[one.code.code] = number(one.measured)
+    if len(pressures) == 2 and pressures[SYSTOLIC] <= pressures[DIASTOLIC]:
+        raise Unusable("its systolic pressure is not above its diastolic one: look whether they were exchanged")
 
 
 def _category(node: Node) -> ResultCategory | None:

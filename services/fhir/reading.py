@@ -20,6 +20,12 @@ TEXT: Final = 200
 NOTE: Final = 2000
 
 
+_KINDS: Final = frozenset({
+    "usual", "official", "temp", "nickname", "anonymous", "old", "maiden", "secondary", "home", "work", "mobile",
+    "billing", "phone", "fax", "email", "pager", "url", "sms", "other",
+})  # fmt: skip
+"""Codes by which R4 tells names, addresses, numbers and identifiers apart."""
+
 E = TypeVar("E", bound=StrEnum)
 
 
@@ -156,6 +162,11 @@ class Node:
 
     # -- what was left ------------------------------------------------------------------------------------------------
 
+    def kind(self) -> str:
+        """Which of several elements of one name it is, in a word of R4's that says nothing of anybody."""
+        words = [one for key in ("system", "use") if isinstance(one := self._data.get(key), str) and one in _KINDS]
+        return " ".join(words) or "another"
+
     def untouched(self) -> bool:
         return not self._read and not any(self._children.values())
 
@@ -165,7 +176,7 @@ class Node:
             if name in self._children:
                 for child in self._children[name]:
                     if child.untouched() and child._data:
-                        yield child.path
+                        yield f"{child.path}[{child.kind()}]" if isinstance(found, list) else child.path
                     else:
                         yield from child.unread()
             elif name == "extension" and isinstance(found, list):

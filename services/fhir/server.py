@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from services.clinic.contract import clinic
 from services.fhir import models
 from services.fhir.accesses import AccessQueue
-from services.fhir.app import PREFIX, FhirApi
+from services.fhir.app import ENTRANCE, PREFIX, FhirApi
 from services.fhir.ledger_charts import LedgerCharts
 from shared.application import run
 from shared.connection import connect
@@ -51,6 +51,7 @@ class FhirServer:
     """Answers FHIR's requests from the clinic's read models."""
 
     prefix = PREFIX
+    entrance = ENTRANCE
 
     def __init__(self, settings: Settings) -> None:
         if settings.database_url is None:

@@ -48,7 +48,8 @@ class ProcessSpec:
     """A service to run: `module` as `python -m module`, or any `command`.
 
     `ready_path` is asked for over HTTP on the service's port until it answers 200; None waits for nothing. `role` is
-    the PostgreSQL role that it logs in as, where the server is our own; None is the owner of the database.
+    the PostgreSQL role that it logs in as, where the server is our own; None is the owner of the database. `entrance`
+    is the path at which clients of its own HTTP begin, if it has any.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ProcessSpec:
     command: Sequence[str] = ()
     ready_path: str | None = "/readyz"
     role: str | None = None
+    entrance: str | None = None
 
     @property
     def argv(self) -> list[str]:
@@ -67,6 +69,7 @@ class ServiceProcess:
 
     def __init__(self, spec: ProcessSpec, *, environment: Mapping[str, str], logs: Path) -> None:
         self.name = spec.name
+        self.entrance = spec.entrance
         self.log = logs / f"{spec.name}.log"
         self.http_port = free_port()
         self._spec = spec

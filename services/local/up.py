@@ -34,7 +34,7 @@ SERVICES: Final = (
     ProcessSpec("clinic", module="services.clinic.app", role="commons_clinic"),
     ProcessSpec("projections", module="services.projections.app"),
     ProcessSpec("clinic-projections", module="services.projections.clinic.app", role="commons_clinic"),
-    ProcessSpec("fhir", module="services.fhir.server", role="commons_clinic"),
+    ProcessSpec("fhir", module="services.fhir.server", role="commons_clinic", entrance="/fhir/metadata"),
     ProcessSpec("auditor", module="services.auditor.app", ready_path="/healthz"),  # nobody waits for it
 )
 
@@ -186,7 +186,10 @@ class _Ledger:
         if self._nats:
             lines.append(("NATS monitoring", self._nats.monitor_url))
         lines.append(("PostgreSQL", _public(self._database_url)))
-        lines += [(service.name, f"{service.http_url}/healthz  /readyz  /metrics") for service in self._services]
+        for service in self._services:
+            if service.entrance is not None:
+                lines.append((f"{service.name}, for clients", f"{service.http_url}{service.entrance}"))
+            lines.append((service.name, f"{service.http_url}/healthz  /readyz  /metrics"))
         lines += [("Logs", str(self._logs)), ("URLs with password", str(self._state_file))]
         width = max(len(name) for name, _ in lines)
         self._report(

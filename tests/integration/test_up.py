@@ -46,7 +46,7 @@ FAKE = textwrap.dedent("""
 
 
 def fake(name: str, notes: Path) -> ProcessSpec:
-    return ProcessSpec(name, command=[sys.executable, "-c", FAKE, str(notes)])
+    return ProcessSpec(name, command=[sys.executable, "-c", FAKE, str(notes)], entrance="/here")
 
 
 @pytest.fixture
@@ -121,6 +121,8 @@ async def test_says_where_everything_listens_but_prints_no_password(options: Opt
         assert password not in "\n".join(reports)
         for url in (found["nats_url"], found["nats_monitoring_url"], found["services"]["one"]["http_url"]):
             assert url in said
+        (line,) = (line for line in said.splitlines() if "one, for clients" in line)
+        assert line.split()[-1] == f"{found['services']['one']['http_url']}/here"
         assert stat.S_IMODE((options.data / "commons.json").stat().st_mode) == 0o600
     assert not (options.data / "commons.json").exists()
 

@@ -242,9 +242,29 @@ class Severity(StrEnum):
     SEVERE = "severe"
 
 
+class Verification(StrEnum):
+    """How sure an allergy is, in FHIR's words. One that is refuted is recorded as that (RefuteAllergy)."""
+
+    UNCONFIRMED = "unconfirmed"
+    PRESUMED = "presumed"
+    CONFIRMED = "confirmed"
+
+
+class AllergyStatus(StrEnum):
+    """Whether an allergy lasts, in the words of FHIR R4's value set."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    RESOLVED = "resolved"
+
+
 @value
 class Allergy:
-    """What a patient does not tolerate: a substance, coded where it can be (RxNorm, ATC, SNOMED CT)."""
+    """What a patient does not tolerate: a substance, coded where it can be (RxNorm, ATC, SNOMED CT).
+
+    How sure it is and whether it lasts are what somebody said, here or where it came from; None when nobody did. It
+    stands, and is compared with medicines, until it is refuted here.
+    """
 
     substance: Coded
     category: AllergyCategory
@@ -253,6 +273,8 @@ class Allergy:
     severity: Severity | None = None
     since: Date | None = None
     note: Note | None = None
+    verification: Verification | None = None
+    clinical_status: AllergyStatus | None = None
 
 
 @event(category="patient")
@@ -409,10 +431,10 @@ class RecordResult:
 
 
 __all__ = [
-    "Allergy", "AllergyRecorded", "AllergyRefuted", "AssertNoKnownAllergy", "ChangeContact", "Consent",
+    "Allergy", "AllergyRecorded", "AllergyRefuted", "AllergyStatus", "AssertNoKnownAllergy", "ChangeContact", "Consent",
     "ConsentGranted", "ConsentWithdrawn", "Contact", "ContactChanged", "Demographics", "GrantConsent", "MergeNoted",
     "MergePatients", "NoKnownAllergyAsserted", "NoteMerge", "PatientRegistered", "PatientsMerged", "PatientsUnmerged",
     "Problem", "ProblemRecorded", "ProblemStatus", "RecordAllergy", "RecordProblem", "RecordResult", "RefuteAllergy",
     "RegisterPatient", "Result", "ResultCategory", "ResultRecorded", "Severity", "Sex", "UnmergePatients",
-    "WithdrawConsent",
+    "Verification", "WithdrawConsent",
 ]  # fmt: skip

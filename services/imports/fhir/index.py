@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from services.imports.fhir.source import Found
+from services.imports.fhir.source import Found, Place
 
 Key = tuple[str, str]
 """Type and id of a resource, as the other system has them."""
@@ -24,11 +24,11 @@ _URN: Final = "urn:uuid:"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class First:
     """Where a resource stands first, and a digest of what it says."""
 
     file: str
-    line: int
+    place: Place
     digest: bytes
 
 
@@ -38,7 +38,7 @@ class Index:
 
     origin: str
     read: Counter[str] = field(default_factory=Counter)
-    places: dict[Key, Place] = field(default_factory=dict)
+    places: dict[Key, First] = field(default_factory=dict)
     urls: dict[str, Key] = field(default_factory=dict)
     identified: dict[str, Key | None] = field(default_factory=dict)
     """Patients by `system|value`; None of what two have."""
@@ -57,7 +57,7 @@ class Index:
         key = key_of(found)
         if key is None:
             return
-        self.places.setdefault(key, Place(found.file, found.line, digest(resource)))
+        self.places.setdefault(key, First(found.file, found.place, digest(resource)))
         if found.full_url is not None:
             self.urls.setdefault(found.full_url, key)
         if type_ == "Patient":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -47,12 +48,16 @@ class Plan:
 
 
 class Planner:
-    """Plans the resources of one import, each by itself. `known` are the patients and encounters taken by then."""
+    """Plans the resources of one import, each by itself. `known` are the patients and encounters taken by then.
 
-    def __init__(self, index: Index, known: Set[Key]) -> None:
+    `today` is the day by UTC; somewhere it is the next day already.
+    """
+
+    def __init__(self, index: Index, known: Set[Key], today: date) -> None:
         self._index = index
         self._known = known
         self._origin = index.origin
+        self._latest = today + timedelta(days=1)
         self._makers: Mapping[str, Callable[[Node, _About], list[Planned]]] = {
             patient.TYPE: self._patient, allergy.TYPE: self._allergy, condition.TYPE: self._condition,
             encounter.TYPE: self._encounter, observation.TYPE: self._observation,
@@ -81,10 +86,10 @@ class Planner:
         if FHIR_ID.fullmatch(key[1]) is None:
             raise Unusable("its id is none: 1 to 64 letters, digits, hyphens and points")
         first = self._index.places[key]
-        if (first.file, first.line) != (plan.found.file, plan.found.line):
+        if (first.file, first.place) != (plan.found.file, plan.found.place):
             if first.digest == digest(resource):
                 return replace(plan, same=True)
-            raise Unusable(f"{first.file}, line {first.line}, has the same id and says something else")
+            raise Unusable(f"{first.file}, {first.place}, has the same id and says something else")
         if (where := _modified(resource)) is not None:
             raise NotTaken(f"{where} changes what it means, and is not understood")
         if plan.type in MODELLED:
@@ -152,6 +157,9 @@ class Planner:
 
     def _patient(self, node: Node, about: _About) -> list[Planned]:
         who = patient.read_patient(node)
+        for name, day in (("birthDate", who.born), ("deceasedDateTime", who.died)):
+            if day is not None and day > self._latest:
+                raise Unusable(f"Patient.{name} is in the future: correct it where it is from")
         theirs = f"{self._origin}|{about.theirs}"
         others = tuple(one for one in who.identifiers if one != theirs)
         who = replace(who, identifiers=(theirs, *others)[:10])

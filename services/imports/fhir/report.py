@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from services.fhir.entry import Resource
+from services.imports.fhir.source import Place
 
 KEPT: Final = 1000
 """Refused resources that are listed one by one; beyond it they are only counted."""
@@ -40,7 +41,7 @@ class Refusal:
     """A resource that was not taken and should have been: where it stands, which it is, and why."""
 
     file: str
-    line: int
+    place: Place
     type: str
     id: str
     reason: str
@@ -104,7 +105,7 @@ class Report:
         for one in self.types.values():
             one.waiting = one.read - one.taken - one.same - one.refused - one.left_out
         order = {name: place for place, name in enumerate(self.files)}
-        self.refusals.sort(key=lambda each: (order.get(each.file, 0), each.line))
+        self.refusals.sort(key=lambda each: (order.get(each.file, 0), each.place.number))
 
     # -- told ---------------------------------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class Report:
             "files": list(self.files), "from": self.origin, "dry_run": self.dry_run,
             "types": {name: asdict(self.types[name]) for name in sorted(self.types)},
             "total": asdict(self.total), "adds_up": self.adds_up, "stopped": self.stopped,
-            "refusals": [asdict(one) for one in self.refusals],
+            "refusals": [_as_json(one) for one in self.refusals],
             "refused": _listed(self.reasons, "type"), "left_out": _listed(self.left_out, "type"),
             "notes": _listed(self.notes, "path"), "not_understood": dict(sorted(self.unknown.items())),
         }  # fmt: skip
@@ -133,13 +134,33 @@ class Report:
             text.append("Nothing was sent.")
         if self.stopped:
             text.append(f"Stopped early: {self.stopped} Import the same files again to go on.")
-        refused = [(one.file, str(one.line), one.type, one.id, one.reason) for one in self.refusals]
-        text += _section("Refused", ("file", "line", "resource", "id", "why"), refused, self.total.refused)
+        text += _refused(self.refusals, self.total.refused)
         text += _section("Left out", ("resource", "number", "why"), _rows(self.left_out))
         text += _section("Taken otherwise than it stands", ("element", "number", "how"), _rows(self.notes))
         unknown = [(path, str(number)) for path, number in sorted(self.unknown.items())]
         text += _section("Not understood, and not taken", ("element", "number"), unknown)
         return "\n".join(text) + "\n"
+
+
+def _as_json(one: Refusal) -> Resource:
+    """`line` is where it stands, or in a Bundle `entry`; the other is null."""
+    number, entry = one.place.number, one.place.entry
+    return {
+        "file": one.file, "line": None if entry else number, "entry": number if entry else None, "type": one.type,
+        "id": one.id, "reason": one.reason,
+    }  # fmt: skip
+
+
+def _refused(refusals: Sequence[Refusal], total: int) -> list[str]:
+    """With a column for lines, for entries, or for both, as the files have them."""
+    kinds = [entry for entry in (False, True) if any(one.place.entry is entry for one in refusals)]
+    rows = [
+        (one.file, *(str(one.place.number) if one.place.entry is entry else "" for entry in kinds), one.type, one.id,
+         one.reason)
+        for one in refusals
+    ]  # fmt: skip
+    places = ("entry" if entry else "line" for entry in kinds)
+    return _section("Refused", ("file", *places, "resource", "id", "why"), rows, total)
 
 
 def _figures(counts: Counts) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -33,16 +34,24 @@ _FIRST: Final = (_PATIENT, "Encounter")
 
 async def run(
     paths: Sequence[Path], origin: str, send: Send, *, concurrency: int = 64, dry_run: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | None = None, today: date | None = None,
 ) -> Report:  # fmt: skip
-    """Imports what the files hold. Raises Invalid, with nothing sent, for a file that cannot be opened at all."""
+    """Imports what the files hold. Raises Invalid, with nothing sent, for a file that cannot be read as a whole.
+
+    `today`, without one that of UTC, is the day after which nobody is born yet.
+    """
     if len({path.name for path in paths}) != len(paths):
         raise Invalid("Two of the files have the same name, so a report could not tell them apart. Rename one.")
     report = Report(tuple(path.name for path in paths), origin, dry_run)
-    index = indexed(_noted(_all(paths), report), origin)
+    try:
+        index = indexed(_noted(_all(paths), report), origin)
+    except Invalid as error:
+        raise Invalid(f"{error.detail} Nothing was sent.", **error.facts) from None
     for type_, number in index.read.items():
         report.count(type_).read += number
-    done = _Import(index, report, send, dry_run, progress)
+    known: set[Key] = set()
+    planner = Planner(index, known, today or datetime.now(UTC).date())
+    done = _Import(planner, known, report, send, dry_run, progress)
     try:
         for type_ in _FIRST:
             await done.send_all(_of(type_, paths, index), concurrency)
@@ -72,18 +81,20 @@ def _noted(found: Iterable[Found], report: Report) -> Iterator[Found]:
     for one in found:
         if one.fault is not None:
             report.count(UNREADABLE).read += 1
-            report.refuse(Refusal(one.file, one.line, UNREADABLE, "", one.fault))
+            report.refuse(Refusal(one.file, one.place, UNREADABLE, "", one.fault))
         yield one
 
 
 class _Import:
     """One import under way."""
 
-    def __init__(self, index: Index, report: Report, send: Send, dry_run: bool, progress: Progress | None) -> None:
-        self._known: set[Key] = set()
+    def __init__(
+        self, planner: Planner, known: set[Key], report: Report, send: Send, dry_run: bool, progress: Progress | None
+    ) -> None:  # fmt: skip
+        self._known = known
         """Patients and encounters that the ledger has as these files say them; nothing is sent about other patients."""
-        self._planner = Planner(index, self._known)
-        self._total = sum(index.read.values())
+        self._planner = planner
+        self._total = sum(one.read for name, one in report.types.items() if name != UNREADABLE)
         self._report = report
         self._send = send
         self._dry_run = dry_run
@@ -142,12 +153,12 @@ class _Import:
                 answer = await _sent(self._send, command)
             except LedgerError as error:
                 if error.status >= 500:
-                    where = f"{plan.found.file}, line {plan.found.line}"
+                    where = f"{plan.found.file}, {plan.found.place}"
                     self._report.stopped = self._report.stopped or f"{where}: {error.detail}"
                     return
                 if _by_another(error):
                     continue
-                refused.append(f"{error.code}: {error.detail}")
+                refused.append(f"{error.code}: {self._said(error)}")
                 continue
             new = new or answer == "accepted"
         if not refused:
@@ -159,6 +170,15 @@ class _Import:
             self._refuse(plan, f"{stored} of its {len(plan.commands)} parts were taken; {'; '.join(refused)}")
             self._remarked(plan)
         self._told()
+
+    def _said(self, error: LedgerError) -> str:
+        """What a refusal says to who imports, and cannot choose ids of commands."""
+        if error.code != CommandIdReused.code:
+            return error.detail
+        return (
+            f"another with this id came from {self._report.origin} before, or this one said something else then. If "
+            "these files are from another system, give its name with --from; if it changed there, change it here too"
+        )
 
     def _taken(self, plan: Plan, fate: str) -> None:
         self._report.fell(plan.type, "taken" if fate == "taken" else "same")
@@ -172,7 +192,7 @@ class _Import:
         self._report.unknown.update(plan.unknown)
 
     def _refuse(self, plan: Plan, reason: str) -> None:
-        self._report.refuse(Refusal(plan.found.file, plan.found.line, plan.type, plan.id[:64], reason))
+        self._report.refuse(Refusal(plan.found.file, plan.found.place, plan.type, plan.id[:64], reason))
 
     def _told(self) -> None:
         self._done += 1

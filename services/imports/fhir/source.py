@@ -1,14 +1,18 @@
 """The resources of FHIR files, one at a time: ndjson with a resource a line, or a Bundle as one JSON document.
 
 A file is never held as a whole. Of a Bundle as much is held as one of its entries needs, MAX_RESOURCE at most, and as
-much again of what stands beside them, whatever the file's size. What is wrong with one line leaves the others alone; a
-Bundle that breaks off, or is no JSON, is refused from there on, and says so.
+much again of what stands beside them, whatever the file's size.
+
+What is wrong with one line, or with one entry that is JSON, leaves the others alone. A file that is no text is Invalid
+as a whole, and a Bundle that breaks off or is no JSON. That is found where it stands: who reads takes nothing before
+the file was read once to its end.
 """
 
 from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,8 +27,22 @@ MAX_RESOURCE: Final = 4_000_000
 
 _CHUNK: Final = 1 << 18
 _BLANK: Final = " \t\r\n"
+_BEGUN: Final = re.compile(r"[-+.0-9eE]*|t(ru?)?|f(a(ls?)?)?|n(ul?)?|\\?u[0-9a-fA-F]{0,4}")
+"""What a number, a word or an escape may be cut to."""
+
 _DEPTH: Final = 60
 _TWICE: Final = "\0twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a file: a line, or in a Bundle an entry; from 1 on."""
+
+    number: int
+    entry: bool = False
+
+    def __str__(self) -> str:
+        return f"{'entry' if self.entry else 'line'} {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +50,7 @@ class Found:
     """A resource and where it stands: its line, or the number of its entry in a Bundle. `fault` is why it is none."""
 
     file: str
-    line: int
+    place: Place
     resource: dict[str, Any] | None = None
     full_url: str | None = None
     fault: str | None = None
@@ -43,7 +61,11 @@ class _Faulty(ValueError):
 
 
 def resources(path: Path) -> Iterator[Found]:
-    """Every resource of a file. Raises Invalid for a file that cannot be opened, is empty or of another format."""
+    """Every resource of a file.
+
+    Raises Invalid for a file that cannot be opened, is empty or of another format; and, at the place where that shows,
+    for one that is not UTF-8 and for a Bundle that is not whole.
+    """
     try:
         file = path.open("rb")
     except OSError as error:
@@ -54,6 +76,12 @@ def resources(path: Path) -> Iterator[Found]:
         begins = head.removeprefix(BOM).strip()
         if not begins:
             raise Invalid(f"{path.name} is empty.", file=path.name)
+        _check_text(path, Place(1), head, whole=False)
+        if not begins.startswith(b"{"):
+            what = "is XML" if begins.startswith(b"<") else "does not begin with {"
+            raise Invalid(
+                f"{path.name} {what}: FHIR is read as JSON, a resource a line or a Bundle.", file=path.name
+            )  # fmt: skip
         file.seek(0)
         yield from _document(path, file) if _is_document(path, begins) else _lines(path, file)
 
@@ -80,27 +108,43 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[Found]:
         if len(line) > MAX_RESOURCE and not line.endswith(b"\n"):
             while (rest := file.readline(_CHUNK)) and not rest.endswith(b"\n"):
                 pass
-            yield Found(path.name, number, fault=f"the line is longer than {MAX_RESOURCE:,} bytes")
+            yield Found(path.name, Place(number), fault=f"the line is longer than {MAX_RESOURCE:,} bytes")
             continue
         if number == 1:
             line = line.removeprefix(BOM)
         if line.strip():
-            yield _found(path, number, line)
+            yield _found(path, Place(number), line)
 
 
-def _found(path: Path, number: int, line: bytes) -> Found:
+def _found(path: Path, place: Place, line: bytes) -> Found:
+    _check_text(path, place, line)
     try:
-        return Found(path.name, number, _resource(_read(line.decode())))
-    except UnicodeDecodeError as error:
-        return Found(path.name, number, fault=f"byte {error.start + 1} is not UTF-8")
+        return Found(path.name, place, _resource(_read(line.decode())))
     except json.JSONDecodeError as error:
-        return Found(path.name, number, fault=f"it is not JSON: {error.msg}, at character {error.pos + 1}")
+        if not line.endswith(b"\n") and error.pos >= len(line.decode().strip()):
+            return Found(path.name, place, fault="the file breaks off within it: what stood behind it is missing too")
+        return Found(path.name, place, fault=f"it is not JSON: at character {error.pos + 1}")
     except _Faulty as error:
-        return Found(path.name, number, fault=str(error))
+        return Found(path.name, place, fault=str(error))
     except (ValueError, RecursionError, ArithmeticError):
         return Found(
-            path.name, number, fault="it is not JSON that can be read: a number or a nesting is out of all reason"
+            path.name, place, fault="it is not JSON that can be read: a number or a nesting is out of all reason"
         )
+
+
+def _check_text(path: Path, place: Place, data: bytes, *, whole: bool = True) -> None:
+    """Raises Invalid for bytes that are no UTF-8 text; unless they are `whole`, the last character may be cut."""
+    at, what = data.find(b"\0"), "there is a NUL byte: the file is damaged, or is no text"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data, final=whole)
+    except UnicodeDecodeError as error:
+        if at < 0 or error.start < at:
+            at, what = error.start, "the file is not UTF-8 text. Save it again with the encoding UTF-8"
+    if at < 0:
+        return
+    where = place if whole else Place(1 + data[:at].count(b"\n"))
+    at -= data.rfind(b"\n", 0, at) + 1
+    raise Invalid(f"{path.name}, {where}, byte {at + 1}: {what}.", file=path.name)
 
 
 def _read(text: str) -> Any:
@@ -222,8 +266,23 @@ class _Text:
                 raise self.broken()
 
     def broken(self) -> Invalid:
-        what = "breaks off" if self._ended and not self._text[self._at :].strip() else "is not JSON"
-        return Invalid(f"{self._path.name} {what}: a Bundle is read up to there.", file=self._path.name)
+        """What is wrong where nothing can be read further; a value that the file's end cuts is one that breaks off."""
+        rest = self._text[self._at :].strip()
+        if self._ended and (not rest or _cut(rest)):
+            return Invalid(f"{self._path.name} breaks off: it was not written, or not copied, to its end.")
+        return Invalid(f"{self._path.name} is not JSON from character {self.place + 1:,} on.")
+
+
+def _cut(text: str) -> bool:
+    """Whether what makes a text no JSON is that it ends."""
+    try:
+        _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        rest = text[error.pos :]
+        return error.msg.startswith("Unterminated string") or _BEGUN.fullmatch(rest) is not None
+    except (ValueError, RecursionError, ArithmeticError):
+        return False
+    return True
 
 
 class _Others(dict[str, Any]):
@@ -251,7 +310,7 @@ class _Others(dict[str, Any]):
 
 
 def _document(path: Path, file: IO[bytes]) -> Iterator[Found]:
-    """The entries of a Bundle, or the one resource that a file is."""
+    """The entries of a Bundle, or the one resource that a file is. Raises Invalid where it is no JSON document."""
     text = _Text(path, file)
     text.expect("{")
     others = _Others()
@@ -266,7 +325,7 @@ def _document(path: Path, file: IO[bytes]) -> Iterator[Found]:
                 others.is_bundle()
                 others[name] = None
                 for number, entry in enumerate(_elements(text), 1):
-                    yield _entry(path, number, entry)
+                    yield _entry(path, Place(number, entry=True), entry)
             else:
                 text.peek()
                 begins = text.place
@@ -280,12 +339,14 @@ def _document(path: Path, file: IO[bytes]) -> Iterator[Found]:
         if text.peek():
             raise Invalid(f"{path.name} has something behind the end of its document.", file=path.name)
     except Invalid as error:
-        yield Found(path.name, number + 1, fault=error.detail.rstrip("."))
-        return
-    except (_Faulty, ValueError, RecursionError, ArithmeticError) as error:
-        fault = str(error) if isinstance(error, _Faulty) else "it is not JSON that can be read"
-        yield Found(path.name, number + 1, fault=f"the rest of the file is not read: {fault}")
-        return
+        behind = f" {number:,} entries were read before that." if number else ""
+        raise Invalid(f"{error.detail}{behind}", file=path.name) from None
+    except _Faulty as error:
+        raise Invalid(f"{path.name} cannot be read: {error}.", file=path.name) from None
+    except (ValueError, RecursionError, ArithmeticError):
+        raise Invalid(
+            f"{path.name} is not JSON that can be read: a number or a nesting is out of all reason.", file=path.name
+        ) from None
     if "entry" not in others or others["entry"] is not None:
         yield from _alone(path, others)
 
@@ -294,9 +355,9 @@ def _alone(path: Path, resource: dict[str, Any]) -> Iterator[Found]:
     if resource.get("resourceType") == "Bundle":
         return
     try:
-        yield Found(path.name, 1, _resource(resource))
+        yield Found(path.name, Place(1), _resource(resource))
     except _Faulty as error:
-        yield Found(path.name, 1, fault=str(error))
+        yield Found(path.name, Place(1), fault=str(error))
 
 
 def _elements(text: _Text) -> Iterator[Any]:
@@ -310,16 +371,16 @@ def _elements(text: _Text) -> Iterator[Any]:
             return
 
 
-def _entry(path: Path, number: int, entry: Any) -> Found:
+def _entry(path: Path, place: Place, entry: Any) -> Found:
     if not isinstance(entry, Mapping):
-        return Found(path.name, number, fault="an entry of a Bundle is an object")
+        return Found(path.name, place, fault="an entry of a Bundle is an object")
     url = entry.get("fullUrl")
     method = entry["request"].get("method") if isinstance(entry.get("request"), Mapping) else None
     if method not in (None, "POST", "PUT"):
         return Found(
-            path.name, number, fault=f"it asks for {str(method)[:10]}: only what says that something is, is read"
+            path.name, place, fault=f"it asks for {str(method)[:10]}: only what says that something is, is read"
         )
     try:
-        return Found(path.name, number, _resource(entry.get("resource")), url if isinstance(url, str) else None)
+        return Found(path.name, place, _resource(entry.get("resource")), url if isinstance(url, str) else None)
     except _Faulty as error:
-        return Found(path.name, number, fault=str(error))
+        return Found(path.name, place, fault=str(error))

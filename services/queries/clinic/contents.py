@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from services.clinic.contract import (
     Alert,
     Allergy,
+    AllergyStatus,
     Check,
     CodeSystem,
     Coding,
@@ -32,6 +33,7 @@ from services.clinic.contract import (
     Result,
     Severity,
     Sex,
+    Verification,
     Visit,
     Vital,
 )
@@ -172,11 +174,16 @@ def contact(value: Contact) -> str:
 
 @_of(Allergy)
 def allergy(value: Allergy) -> str:
-    """penicillin G (RxNorm 7980), severe: hives; since 2001-05-01"""
+    """penicillin G (RxNorm 7980), severe: hives; since 2001-05-01; unconfirmed"""
     said = _listed(coding(value.substance), "intolerance" if value.intolerance else None,
                    value.severity and str(Severity(value.severity)))  # fmt: skip
     reaction = f"{said}: {coding(value.reaction)}" if value.reaction else said
-    return _listed(reaction, value.since and f"since {value.since}", value.note, by="; ")
+    sure = None if value.verification is Verification.CONFIRMED else value.verification
+    lasts = None if value.clinical_status is AllergyStatus.ACTIVE else value.clinical_status
+    return _listed(
+        reaction, value.since and f"since {value.since}", sure and str(sure), lasts and f"said to be {lasts}",
+        value.note, by="; ",
+    )  # fmt: skip
 
 
 @_of(Problem)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.clinic.contract import ClinicError, CodeSystem, Coding, Vital, VitalsRecorded
 from services.clinic.contract.codes import fault
-from services.clinic.vitals import SIGNS, Limits
+from services.clinic.contract.signs import SIGNS, Limits
 from tests.support.clinic import CLINIC, given, loinc, measured, pressure, pulse, reading, visit, vital
 from tests.support.sentences import Outcome
 

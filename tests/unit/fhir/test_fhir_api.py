@@ -306,6 +306,56 @@ async def test_a_request_is_answered_by_its_worth(target: str, headers: Any, sta
     assert got.status == 200 or got.json["resourceType"] == "OperationOutcome"
 
 
+FORM = (b"content-type", b"application/x-www-form-urlencoded; charset=utf-8")
+
+
+async def test_a_search_may_be_posted_as_a_form() -> None:
+    here = client()
+    body = (b"name=ruiz&birth", b"date=ge1980-05")
+    got = await here.get("/fhir/Patient/_search?_count=5", FORM, (b"content-length", b"29"), method="POST", body=body)
+    same = await here.get("/fhir/Patient?_count=5&name=ruiz&birthdate=ge1980-05")
+    assert got.status == 200 and got.ids and got.json == same.json
+    assert got.link("self") == "http://clinic.example:8080/fhir/Patient?_count=5&name=ruiz&birthdate=ge1980-05"
+    assert here.shelf.accesses[0] == here.shelf.accesses[1]
+    empty = await here.get("/fhir/Patient/_search?name=ruiz", FORM, method="POST", body=(b"",))
+    assert empty.ids == ["p-1", "p-3"]
+
+
+@pytest.mark.parametrize(
+    ("target", "header", "body", "status"),
+    [
+        ("/fhir/Patient/_search", (b"content-type", b"application/json"), None, 415),
+        ("/fhir/Patient/_search", (b"x", b""), None, 415),
+        ("/fhir/Patient/_search", FORM, (b"",), 400),  # of whom
+        ("/fhir/Patient/_search", FORM, (b"name=%ff",), 400),
+        ("/fhir/Patient/_search", FORM, (b"name=\xff",), 400),
+        ("/fhir/Patient/_search", FORM, (b"name=a%00b",), 400),
+        ("/fhir/Patient/_search", FORM, (b"&".join([b"name=a"] * 41),), 400),
+        ("/fhir/Patient/_search?" + "&".join(["name=a"] * 30), FORM, (b"&".join([b"name=a"] * 30),), 400),
+        ("/fhir/Patient/_search", FORM, (b"name=a", b"b" * 20_000), 413),
+        ("/fhir/Patient/_search", FORM, (b"name=a&_format=xml",), 406),
+        ("/fhir/Basic/_search", FORM, None, 405),
+        ("/fhir/_search", FORM, None, 405),
+        ("/fhir/Patient", FORM, None, 405),
+    ],
+)
+async def test_a_form_that_is_no_search_is_refused(target: str, header: Any, body: Any, status: int) -> None:
+    here = client()
+    got = await here.get(target, header, method="POST", body=body)
+    assert got.status == status and got.json["resourceType"] == "OperationOutcome"
+    assert here.shelf.accesses == []
+
+
+async def test_the_form_of_somebody_unknown_is_not_read_and_one_that_breaks_off_is_no_search() -> None:
+    here = client()
+    assert (await here.get("/fhir/Patient/_search", FORM, who=(), method="POST")).status == 401
+    large = (b"content-length", b"999999")
+    assert (await here.get("/fhir/Patient/_search", FORM, large, method="POST")).status == 413
+    for method in ("GET", "HEAD"):
+        got = await here.get("/fhir/Patient/_search", method=method)
+        assert (got.status, got.headers["allow"]) == (405, "POST")
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 async def test_charts_are_not_written_here(method: str) -> None:
     got = await client().get("/fhir/Patient/p-1", method=method)

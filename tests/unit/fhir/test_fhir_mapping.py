@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from services.clinic.contract import (
     Allergy,
     AllergyCategory,
+    AllergyStatus,
     CodeSystem,
     Coding,
     Contact,
@@ -30,6 +31,7 @@ from services.clinic.contract import (
     ResultCategory,
     Severity,
     Sex,
+    Verification,
     Visit,
     Vital,
 )
@@ -160,20 +162,14 @@ def test_a_patient_comes_back(who: Demographics) -> None:
         intolerance=st.booleans(),
         since=optional(days),
         note=optional(notes),
+        verification=st.sampled_from([None, Verification.UNCONFIRMED, Verification.CONFIRMED]),
+        clinical_status=st.sampled_from(AllergyStatus),
     ),
     optional(codings),
     st.sampled_from([None, *Severity]),
 )
 def test_an_allergy_comes_back(said: Allergy, reaction: Coding | None, severity: Severity | None) -> None:
-    whole = Allergy(
-        substance=said.substance,
-        category=said.category,
-        intolerance=said.intolerance,
-        since=said.since,
-        note=said.note,
-        reaction=reaction,
-        severity=None if reaction is None else severity,
-    )
+    whole = replace(said, reaction=reaction, severity=None if reaction is None else severity)
     node = read_back(allergy(sent("allergy", whole, status="active")))
     assert none_known(node) is None
     assert read_allergy(node) == whole

@@ -34,9 +34,12 @@ from services.clinic.contract import (
     Sex,
     clinic,
 )
+from services.fhir.mapping import resources
+from services.fhir.models import check
 from services.imports.fhir.report import Report
 from services.imports.fhir.run import run
-from shared.errors import Halted, Invalid, OutcomeUnknown, Rejected
+from shared.errors import CommandIdReused, Halted, Invalid, OutcomeUnknown, Rejected
+from tests.support.charts import entry
 
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
 SNOMED = "http://snomed.info/sct"
@@ -295,10 +298,58 @@ async def test_what_has_no_field_of_its_own_is_kept_in_words(tmp_path: Path) -> 
     )
     said = ledger.of(RecordAllergy)[0].content
     assert (said.reaction.display, said.severity, said.since) == ("Anaphylaxis", Severity.SEVERE, None)
-    assert said.note == (
-        "Fresh fish. Tolerates canned fish. Not confirmed. Since 2004. Also: Urticaria (mild); After 15 min."
-    )
+    assert said.note == ("Fresh fish. Tolerates canned fish. Since 2004. Also: Urticaria (mild); After 15 min.")
     assert not report.unknown
+
+
+@pytest.mark.parametrize(
+    ("verified", "clinical", "out"),
+    [
+        ("unconfirmed", "active", ("unconfirmed", "active")),
+        ("confirmed", "resolved", ("confirmed", "resolved")),
+        ("confirmed", "inactive", ("confirmed", "inactive")),
+        ("presumed", "active", (None, "active")),  # which R4 has not
+        (None, "active", (None, "active")),
+        (None, None, (None, "active")),  # R4 asks for one (ait-1)
+        ("vague", "vague", (None, "active")),
+    ],
+)
+async def test_how_sure_an_allergy_is_and_whether_it_lasts_go_out_as_they_came_in(
+    tmp_path: Path, verified: str | None, clinical: str | None, out: tuple[str | None, str]
+) -> None:
+    came = allergy()
+    for name, kind, said in (
+        ("verificationStatus", "allergyintolerance-verification", verified),
+        ("clinicalStatus", "allergyintolerance-clinical", clinical),
+    ):
+        came.pop(name, None)
+        came |= {name: status(kind, said)} if said else {}
+    ledger, report = await imported(tmp_path, patient(), came)
+    content = ledger.of(RecordAllergy)[0].content
+    assert (content.verification, content.clinical_status) == (
+        verified if verified != "vague" else None,
+        clinical if clinical != "vague" else None,
+    )
+    for stands, expected in (("active", out), ("refuted", ("refuted", "inactive"))):
+        (gone,) = resources(entry("allergy", "a1", content, status=stands))
+        check(gone)
+        codes = [gone.get(name, {"coding": [{}]})["coding"][0].get("code")
+                 for name in ("verificationStatus", "clinicalStatus")]  # fmt: skip
+        assert tuple(codes) == expected
+    noted = {path for path, _ in report.notes}
+    assert ("AllergyIntolerance.clinicalStatus" in noted) == (clinical in ("inactive", "resolved", "vague"))
+
+
+async def test_that_no_allergy_is_known_is_not_taken_once_it_does_not_hold(tmp_path: Path) -> None:
+    none = concept(SNOMED, "409137002", "No Known Drug Allergy")
+    _, report = await imported(
+        tmp_path,
+        patient(),
+        allergy("n1", code=none, clinicalStatus=status("allergyintolerance-clinical", "resolved")),
+        allergy("n2", code=none, verificationStatus=status("allergyintolerance-verification", "unconfirmed")),
+    )
+    assert figures(report)["AllergyIntolerance"] == (2, 1, 0, 0, 1)
+    assert [path for path, _ in report.notes] == ["AllergyIntolerance.verificationStatus"]
 
 
 async def test_the_category_of_an_observation_is_kept_and_one_without_is_named(tmp_path: Path) -> None:
@@ -339,6 +390,44 @@ async def test_both_pressures_of_an_observation_are_results(tmp_path: Path) -> N
     assert len({one.result for one in results}) == 2
 
 
+@pytest.mark.parametrize(
+    ("code", "value", "unit", "refused"),
+    [
+        ("8310-5", 386, "Cel", True),
+        ("8310-5", 48, "Cel", False),
+        ("8310-5", 98.6, "[degF]", False),
+        ("8310-5", 98.6, "Cel", True),
+        ("8867-4", -1, "/min", True),
+        ("29463-7", 7142, "kg", True),
+        ("2339-0", 95, "mg/dL", False),
+        ("2951-2", 386, "mmol/L", False),  # of what is no sign, nothing is known here
+    ],
+)
+async def test_a_measure_that_no_living_body_has_is_refused_as_it_is_of_the_clinics_own(
+    tmp_path: Path, code: str, value: Any, unit: str, refused: bool
+) -> None:
+    found = observation(code=concept(LOINC, code, "x"), valueQuantity=quantity(value, unit))
+    for dry_run in (False, True):
+        ledger, report = await imported(tmp_path, patient(), found, dry_run=dry_run)
+        assert figures(report)["Observation"] == ((1, 0, 0, 1, 0) if refused else (1, 1, 0, 0, 0))
+        assert not refused or "outside what a living body has" in report.refusals[0].reason
+        assert not refused or not ledger.of(RecordResult)
+        assert not report.notes
+
+
+async def test_pressures_that_were_exchanged_are_refused_and_a_strange_unit_is_noted(tmp_path: Path) -> None:
+    pressures = [
+        {"code": concept(LOINC, code, code), "valueQuantity": quantity(value, "mm[Hg]")}
+        for code, value in (("8480-6", 80), ("8462-4", 120))
+    ]
+    panel = observation("o1", code=concept(LOINC, "85354-9", "Blood pressure"), component=pressures)
+    ledger, report = await imported(tmp_path, patient(), panel, observation("o2", valueQuantity=quantity(311, "K")))
+    assert "exchanged" in report.refusals[0].reason and len(ledger.of(RecordResult)) == 1
+    assert report.notes == {
+        ("Observation.valueQuantity", "is in a unit that nobody measures this in here: taken, and not compared"): 1
+    }
+
+
 async def test_an_observation_that_is_refused_in_part_says_how_much_of_it_is_stored(tmp_path: Path) -> None:
     """Each part stands alone; none is held back by another."""
 
@@ -347,8 +436,8 @@ async def test_an_observation_that_is_refused_in_part_says_how_much_of_it_is_sto
             raise Rejected(Code.ALREADY_EXISTS, "No.")
 
     pressures = [
-        {"code": concept(LOINC, code, code), "valueQuantity": quantity(80, "mm[Hg]")}
-        for code in ("8480-6", "8462-4", "8478-0")
+        {"code": concept(LOINC, code, code), "valueQuantity": quantity(value, "mm[Hg]")}
+        for code, value in (("8480-6", 120), ("8462-4", 80), ("8478-0", 93))
     ]
     panel = observation(code=concept(LOINC, "85354-9", "Blood pressure"), component=pressures, method={"text": "x"})
     ledger, report = await imported(tmp_path, patient(), panel, ledger=Ledger(trouble))
@@ -610,6 +699,27 @@ async def test_what_should_be_taken_and_cannot_be_is_refused_with_its_reason(
     assert not any(secret in report.refusals[0].reason for secret in ("pills", "pets", "femme", "degrees", "yesterday"))
 
 
+@pytest.mark.parametrize("name", ["birthDate", "deceasedDateTime"])
+async def test_nobody_is_born_or_dies_in_the_future(tmp_path: Path, name: str) -> None:
+    today = {"today": date(2026, 11, 26)}
+    ledger, report = await imported(tmp_path, patient(**{name: "2090-02-20"}), order(), **today)
+    assert report.total.refused == 2 and not ledger.kept
+    assert report.refusals[0].reason == f"Patient.{name} is in the future: correct it where it is from"
+    for day, refused in (("2026-11-27", 0), ("2026-11-28", 1)):  # where it is the next day already
+        _, report = await imported(tmp_path, patient(**{name: day}), dry_run=True, **today)
+        assert report.total.refused == refused
+
+
+async def test_the_same_id_with_other_content_says_that_it_may_be_of_another_system(tmp_path: Path) -> None:
+    def reused(_: Any) -> None:
+        raise CommandIdReused("Send a new command under an id of its own.", field="content")
+
+    _, report = await imported(tmp_path, patient(), ledger=Ledger(reused))
+    (why,) = report.refusals
+    assert why.reason.startswith("COMMAND_ID_REUSED: another with this id came from County before")
+    assert "--from" in why.reason and "Send a new command" not in why.reason
+
+
 async def test_a_date_known_in_part_is_never_made_whole(tmp_path: Path) -> None:
     ledger, report = await imported(
         tmp_path,
@@ -637,16 +747,28 @@ async def test_one_id_with_two_contents_is_refused_and_with_one_is_the_same(tmp_
 
 async def test_what_is_not_understood_is_listed_by_path_and_number(tmp_path: Path) -> None:
     race = {"url": "http://hl7.org/fhir/us/core/StructureDefinition/us-core-race", "extension": []}
-    name = [{"family": "Ruiz"}, {"use": "maiden", "family": "Luna"}]
+    name = [{"family": "Ruiz", "prefix": ["Dr."]}, {"use": "maiden", "family": "Luna"}]
     _, report = await imported(
         tmp_path,
         patient("p1", extension=[{**race, "valueString": "x"}], name=name, _birthDate={"id": "x"}),
-        patient("p2", maritalStatus={"text": "single"}, photo=[{"url": "x"}]),
+        patient(
+            "p2",
+            maritalStatus={"text": "single"},
+            photo=[{"url": "x"}],
+            telecom=[
+                {"system": "phone", "value": "1"},
+                {"system": "fax", "use": "work", "value": "2"},
+                {"value": "3"},
+            ],
+        ),
     )
     del race["extension"]
     assert report.unknown == {
         "Patient.extension[us-core-race]": 1,
-        "Patient.name": 1,
+        "Patient.name[maiden]": 1,
+        "Patient.name.prefix": 1,
+        "Patient.telecom[fax work]": 1,
+        "Patient.telecom[another]": 1,
         "Patient._birthDate": 1,
         "Patient.maritalStatus": 1,
         "Patient.photo": 1,
@@ -699,6 +821,31 @@ async def test_a_command_whose_outcome_is_not_known_is_sent_again(tmp_path: Path
 
     _, report = await imported(tmp_path, patient(), ledger=Ledger(once))
     assert report.ok and report.total.taken == 1
+
+
+async def test_of_a_bundle_that_breaks_off_nothing_is_sent_nor_of_the_files_beside_it(tmp_path: Path) -> None:
+    whole = json.dumps({"resourceType": "Bundle", "entry": [{"resource": patient(f"p{n}")} for n in range(50)]})
+    cut = tmp_path / "cut.json"
+    cut.write_text(whole[:3000])
+    ledger = Ledger()
+    with pytest.raises(Invalid, match=r"cut.json breaks off: .* entries were read before that\. Nothing was sent\."):
+        await run([written(tmp_path, patient("q1")), cut], "x", ledger.send)
+    assert not ledger.kept
+
+
+async def test_a_refusal_says_the_line_or_in_a_bundle_the_entry(tmp_path: Path) -> None:
+    bad = order("bad", status="x")
+    bundle = tmp_path / "bundle.json"
+    bundle.write_text(json.dumps({"resourceType": "Bundle", "entry": [{"resource": one} for one in (patient(), bad)]}))
+    lines = written(tmp_path, patient("q1"), bad | {"id": "worse"}, bad | {"status": "y"})
+    report = await run([bundle], "x", Ledger().send)
+    (one,) = report.as_json()["refusals"]
+    assert (one["line"], one["entry"]) == (None, 2)
+    assert "  file         entry  resource" in report.as_text() and "line" not in report.as_text()
+    report = await run([bundle, lines], "x", Ledger().send)
+    assert [(one["line"], one["entry"]) for one in report.as_json()["refusals"]] == [(None, 2), (2, None), (3, None)]
+    assert "line  entry  resource" in report.as_text()
+    assert report.refusals[-1].reason == "bundle.json, entry 2, has the same id and says something else"
 
 
 async def test_two_files_of_one_name_are_refused_and_nothing_is_sent(tmp_path: Path) -> None:

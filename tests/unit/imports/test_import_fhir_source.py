@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.imports.fhir import source
-from services.imports.fhir.source import Found, resources
+from services.imports.fhir.source import Found, Place, resources
 from shared.errors import Invalid
 
 ANA = {"resourceType": "Patient", "id": "ana"}
@@ -49,8 +49,6 @@ def test_each_line_is_a_resource(tmp_path: Path, begin: bytes, end: bytes) -> No
         (b'{"resourceType":"Patient","x":NaN}', "NaN"),
         (b'{"resourceType":"Patient","x":[-Infinity]}', "NaN"),
         (b'{"resourceType":"Patient","x":"\\ud800"}', "half a character"),
-        (b'{"resourceType":"Patient","x":"\xff"}', "UTF-8"),
-        (b'{"resourceType":"Patient","x":"\x00"}', "not JSON"),
         (b'{"resourceType":"Patient","x":' + b"[" * 100 + b"]" * 100 + b"}", "nested"),
         (b'{"resourceType":"Patient","x":' + b"[" * 100_000, "out of all reason"),
         (b'{"resourceType":"Patient","x":' + b"9" * 5000 + b"}", "out of all reason"),
@@ -60,21 +58,56 @@ def test_each_line_is_a_resource(tmp_path: Path, begin: bytes, end: bytes) -> No
 def test_a_line_that_is_no_resource_is_named_and_the_others_are_read(tmp_path: Path, line: bytes, reason: str) -> None:
     found = read(tmp_path, b"\n".join([json.dumps(ANA).encode(), line, json.dumps(BO).encode()]))
     assert ids(found) == ["ana", None, "bo"]
-    assert found[1].line == 2 and reason in (found[1].fault or "")
+    assert found[1].place == Place(2) and reason in (found[1].fault or "")
 
 
 def test_a_line_beyond_all_measure_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "MAX_RESOURCE", 1000)
     huge = json.dumps(ANA | {"x": "y" * 700_000})
     found = read(tmp_path, "\n".join([huge, json.dumps(BO), huge]))
-    assert ids(found) == [None, "bo", None] and [one.line for one in found] == [1, 2, 3]
+    assert ids(found) == [None, "bo", None] and [one.place.number for one in found] == [1, 2, 3]
     assert "longer than 1,000 bytes" in (found[0].fault or "")
 
 
-@pytest.mark.parametrize("content", [b"", b"  \n", b"\xef\xbb\xbf", b"PK\x03\x04", b"\x1f\x8b123", b"\xff\xfe{"])
-def test_what_is_no_text_at_all_is_refused_as_a_whole(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(Invalid):
-        read(tmp_path, content)
+def test_the_last_line_of_a_file_that_was_cut_says_so(tmp_path: Path) -> None:
+    whole = "\n".join([json.dumps(ANA), json.dumps(BO)])
+    found = read(tmp_path, whole[:-5])
+    assert ids(found) == ["ana", None] and "breaks off within it" in (found[1].fault or "")
+    for ended in (whole[:-5] + "\n", json.dumps(ANA) + "\nnonsense"):
+        assert "it is not JSON" in (read(tmp_path, ended)[1].fault or "")
+
+
+@pytest.mark.parametrize("name", ["file.ndjson", "file.json"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"  \n", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"PK\x03\x04", "a zip archive"),
+        (b"\x1f\x8b123", "a gzip archive"),
+        (b"\xff\xfe{", "UTF-16"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "line 1, byte 1: the file is not UTF-8"),
+        (b'{"a":1}\n{"a":\x00}\n', "line 2, byte 6: there is a NUL byte"),
+        (b'{"a":1}\n{"a":"M\xfcller"}\n' * 9, "line 2, byte 8: the file is not UTF-8 text"),
+        (b"<Patient/>", "is XML"),
+        (b"id,name\n1,Ana\n", "does not begin with {"),
+        (b'[{"resourceType":"Patient"}]', "does not begin with {"),
+    ],
+)
+def test_what_is_no_text_or_no_json_at_all_is_one_error(tmp_path: Path, content: bytes, reason: str, name: str) -> None:
+    with pytest.raises(Invalid, match=reason):
+        read(tmp_path, content, name)
+
+
+def test_a_file_that_stops_being_text_far_within_is_one_error_too(tmp_path: Path) -> None:
+    line = json.dumps(ANA | {"x": "y" * 1000}).encode() + b"\n"
+    for name, content in (
+        ("file.ndjson", line * 1000 + b"\xff\n" * 1000),
+        ("b.json", json.dumps(bundle(*[ANA | {"x": "y" * 1000}] * 1000)).encode()[:-3] + b"\xff"),
+    ):
+        with pytest.raises(Invalid, match="UTF-8"):
+            read(tmp_path, content, name)
 
 
 # -- bundles ----------------------------------------------------------------------------------------------------------
@@ -91,7 +124,7 @@ def bundle(*resources_: Any, kind: str = "collection", **more: Any) -> dict[str,
 def test_the_entries_of_a_bundle_are_resources(tmp_path: Path, kind: str, indent: int | None, begin: bytes) -> None:
     text = json.dumps(bundle(ANA, BO, kind=kind, meta={"tag": [{"code": "é"}]}), indent=indent, ensure_ascii=False)
     found = read(tmp_path, begin + text.encode(), "bundle.json")
-    assert ids(found) == ["ana", "bo"] and [one.line for one in found] == [1, 2]
+    assert ids(found) == ["ana", "bo"] and [one.place.number for one in found] == [1, 2]
     assert [one.full_url for one in found] == ["urn:uuid:0", "urn:uuid:1"]
 
 
@@ -143,18 +176,27 @@ def test_an_entry_that_names_an_element_twice_leaves_the_others_alone(tmp_path: 
     assert ids(found) == [None, "bo"] and "twice" in (found[0].fault or "")
 
 
-@pytest.mark.parametrize("cut", [10, 60, 120, 150])
-def test_a_bundle_that_breaks_off_is_read_up_to_there_and_says_so(tmp_path: Path, cut: int) -> None:
-    text = json.dumps(bundle(ANA, BO))[:cut]
-    found = read(tmp_path, text, "b.json")
-    assert found[-1].fault is not None
-    assert all(one.fault is None for one in found[:-1])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_bundle_that_breaks_off_anywhere_is_invalid_as_a_whole_and_says_so(
+    tmp_path: Path, indent: int | None
+) -> None:
+    text = json.dumps(bundle(ANA, BO, total=12, x=[True, None, -1.5, "é\\"]), indent=indent)
+    for cut in range(1, len(text)):
+        with pytest.raises(Invalid, match="breaks off: it was not written"):
+            read(tmp_path, text[:cut], "b.json")
+
+
+def test_a_bundle_that_is_no_json_says_where(tmp_path: Path) -> None:
+    text = json.dumps(bundle(ANA, BO, BO))
+    at = text.index('"resource"', text.index('"bo"'))
+    with pytest.raises(Invalid, match=r"not JSON from character .* 2 entries were read before that\."):
+        read(tmp_path, text[:at] + "oops" + text[at:], "b.json")
 
 
 @pytest.mark.parametrize("tail", ["}", " x", '{"resourceType":"Bundle"}', "]"])
 def test_what_stands_behind_a_bundle_is_not_passed_over(tmp_path: Path, tail: str) -> None:
-    found = read(tmp_path, json.dumps(bundle(ANA), indent=1) + tail, "b.json")
-    assert ids(found)[0] == "ana" and found[-1].fault
+    with pytest.raises(Invalid, match="something behind the end"):
+        read(tmp_path, json.dumps(bundle(ANA), indent=1) + tail, "b.json")
 
 
 def test_a_bundle_of_any_size_is_read_in_bounded_memory(tmp_path: Path) -> None:
@@ -186,14 +228,13 @@ def test_what_stands_beside_the_entries_of_a_bundle_is_not_held(
     assert ids(read(tmp_path, first, "first.json")) == ["p1"]
     after = json.dumps({"entry": entry, "resourceType": "Bundle"} | more)
     assert ids(read(tmp_path, after, "after.json")) == ["p1"]
-    last = read(tmp_path, json.dumps(more | {"resourceType": "Bundle", "entry": entry}), "last.json")
-    assert [one.resource for one in last] == [None] and "10,000 characters in all" in str(last[0].fault)
     names = {f"{n:0>200}": 1 for n in range(100)}
-    (fault,) = read(tmp_path, json.dumps({"resourceType": "Bundle"} | names), "names.json")
-    assert "10,000 characters in all" in str(fault.fault)
+    for beyond in (more | {"resourceType": "Bundle", "entry": entry}, {"resourceType": "Bundle"} | names):
+        with pytest.raises(Invalid, match="10,000 characters in all"):
+            read(tmp_path, json.dumps(beyond), "beyond.json")
 
 
-def test_an_element_beyond_all_measure_ends_the_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_element_beyond_all_measure_is_held_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "MAX_RESOURCE", 10_000)
-    found = read(tmp_path, json.dumps(bundle(ANA, BO | {"x": "y" * 900_000}, ANA)), "b.json")
-    assert ids(found) == ["ana", None] and "10,000 characters" in (found[1].fault or "")
+    with pytest.raises(Invalid, match="10,000 characters"):
+        read(tmp_path, json.dumps(bundle(ANA, BO | {"x": "y" * 900_000}, ANA)), "b.json")
