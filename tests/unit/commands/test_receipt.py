@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 
 from services.auditor import issuing
 from services.auditor.issuing import Place, Search, issue
@@ -129,6 +132,36 @@ def test_making_one_takes_less_than_ten_milliseconds(logs: Path) -> None:
         assert issue(logs, Place("inventory", sequence * 30)) is not None
         took.append(time.perf_counter() - began)
     assert min(took) < 0.010
+
+
+def _example() -> Callable[[str, list[str]], bytes]:
+    path = Path(__file__).parents[3] / "docs" / "examples" / "receipt.py"
+    spec = importlib.util.spec_from_file_location("receipt_example", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[[str, list[str]], bytes] = module.check
+    return found
+
+
+def test_the_example_of_the_guide_checks_receipts_without_the_ledger(logs: Path, jars: Jars) -> None:
+    check, vkeys = _example(), [str(LOG.verifier), *(str(one.verifier) for one in WITNESSES)]
+    for sequence in (1, 2, 255, 256, 257, 511, 513, EVENTS):
+        made = issue(logs, Place("inventory", sequence))
+        assert made is not None and check(made.text(), vkeys) == jars[sequence]
+        for wrong in (
+            Receipt(made.index, made.proof, made.checkpoint, jars[sequence] + b" "),
+            Receipt(made.index ^ 1, made.proof, made.checkpoint, jars[sequence]),
+            Receipt(made.index, made.proof[:-1], made.checkpoint, jars[sequence]),
+            Receipt(made.index, (*made.proof, made.proof[0]), made.checkpoint, jars[sequence]),
+        ):
+            with pytest.raises(SystemExit):
+                check(wrong.text(), vkeys)
+    forged = str(Signer.generate(LOG.name).verifier)
+    with pytest.raises(InvalidSignature):
+        check(made.text(), [forged, *vkeys[1:]])
+    with pytest.raises(SystemExit):
+        check(made.text(), vkeys[1:])
 
 
 class TestARefusedReceipt:
