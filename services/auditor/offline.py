@@ -204,6 +204,7 @@ def verify_folder(
         report.checks.append(_newest(log, keys, check))
     if not report.checks:
         raise Invalid(f"{folder} holds no log of {', '.join(SERVICES)}: it is no copy of a ledger.", path=str(folder))
+    report.checks += _absent(logs, keys, known)
     _note_keys(report, logs)
     do = work if audited is AUDITED else partial(work, audited=audited)
     with Workers(do, jobs or os.cpu_count() or 1) as workers:
@@ -238,6 +239,21 @@ def _newest(log: OpenedLog, keys: Keys, check: Check) -> Check:
     except Corrupt as error:
         check.failed(error)
     return check
+
+
+def _absent(logs: Sequence[OpenedLog], keys: Keys, known: Sequence[Path]) -> Iterator[Check]:
+    """Logs that whoever verifies knows of, by a key or a checkpoint, and that are not there: each a failed check."""
+    origins = {log.key.name for log in logs}
+    for key in keys.logs:
+        if key.name not in origins:
+            yield Check(f"{key.name}: log", 0, "logs", 0.0).failed(
+                Corrupt(f"A key of the log {key.name} was given, and no such log is here that the key opens.")
+            )
+    for path in known:
+        if (origin := unverified(_known_note(path)).origin) not in origins:
+            yield Check(f"{origin}: log", 0, "logs", 0.0).failed(
+                Corrupt(f"The checkpoint in {path} is of the log {origin}, and no such log is here.")
+            )
 
 
 def _note_keys(report: Report, logs: Sequence[OpenedLog]) -> None:
@@ -445,12 +461,8 @@ def _consistent(log: OpenedLog, tree: Tree, signed: Signed, before: int) -> None
 
 
 def _known(log: OpenedLog, tree: Tree, path: Path) -> Check | None:
-    """A checkpoint that was kept elsewhere, beside the log; None when it is another log's. Raises Invalid."""
-    raw = bounded_reader(path.parent)(path.name)
-    if raw is None:
-        raise Invalid(f"There is no file {path}: --known takes a file with a checkpoint, or a receipt.", path=str(path))
-    if raw.startswith(HEADER.encode()):
-        raw = Receipt.parse(raw.decode(errors="replace")).checkpoint
+    """A checkpoint that was kept elsewhere, beside the log; None when it is another log's."""
+    raw = _known_note(path)
     if unverified(raw).origin != log.key.name:
         return None
     check = Check(f"{log.service}: known checkpoint", 1, "checkpoints", 0.0)
@@ -461,6 +473,14 @@ def _known(log: OpenedLog, tree: Tree, path: Path) -> Check | None:
         return check.failed(error)
     check.detail = f"{path.name}, of {signed.checkpoint.size:,} events, begins this log"
     return check
+
+
+def _known_note(path: Path) -> bytes:
+    """The note in a file that holds one, or a receipt."""
+    raw = bounded_reader(path.parent)(path.name)
+    if raw is None:
+        raise Invalid(f"There is no file {path}: --known takes a file with a checkpoint, or a receipt.", path=str(path))
+    return Receipt.parse(raw.decode(errors="replace")).checkpoint if raw.startswith(HEADER.encode()) else raw
 
 
 def _sequence(error: LedgerError) -> int:

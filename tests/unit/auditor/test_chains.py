@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from services.auditor.chains import Chains, Ids, Unsound
+from services.inventory.contract import DonorRegistered, ErasureRequested, inventory
+from services.inventory.deciders import DECIDERS
+from shared.erasure import Stage
 from shared.errors import Corrupt
 from shared.event import decode_envelope, event_id
-from tests.support.jars import Counted, Jars, jar, toy
+from tests.support.jars import Counted, Jars, first_event, jar, toy
+from tests.support.moments import NOON
 
 
 def audited(jars: Jars, part: int = 0, parts: int = 1) -> Chains:
@@ -139,3 +143,22 @@ def test_what_is_wrong_at_the_end_alone_is_found_at_the_end() -> None:
     chains._aggregates["jar/a"].state.sweets = -1
     with pytest.raises(Unsound, match=r"ledger\.toy\.jar\.a is not sound at event 100: it is below nothing"):
         chains.finish()
+
+
+def test_who_was_erased_is_known_and_whose_data_each_aggregate_has() -> None:
+    """By the events alone, without a key: what is sealed is followed as all else is."""
+    chains = Chains(inventory, DECIDERS)
+    sealed = "sealed:1:donor/{}:name:AAAA"
+    made: list[tuple[str, Any]] = [
+        (f"donor/{donor}", DonorRegistered(donor=donor, name=sealed.format(donor), occurred_at=NOON))
+        for donor in ("d-1", "d-2")
+    ]
+    asked = {"kind": "donor", "person": "d-1", "stage": Stage.REQUESTED, "occurred_at": NOON}
+    made.append(("erasure/donor:d-1", ErasureRequested(**asked, reason="asked to", requested_by="rui")))
+    for sequence, (name, event) in enumerate(made, 1):
+        chains.take(sequence, first_event(inventory, name, event))
+    chains.finish()
+    assert chains.owners() == {("donor/d-1",): 1, ("donor/d-2",): 1}
+    assert chains.erased() == set()
+    chains._aggregates["erasure/donor:d-1"].state.stage = Stage.ERASED
+    assert chains.erased() == {"donor/d-1"}

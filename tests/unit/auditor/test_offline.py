@@ -14,6 +14,7 @@ from services.auditor.merkle import EMPTY_ROOT
 from services.auditor.notes import Cosigner, Signer
 from services.auditor.offline import verify_folder
 from services.auditor.opened import Keys
+from services.auditor.receipt import Receipt
 from services.auditor.report import Report
 from services.auditor.tiles import CHECKPOINT, TileLog, pack_entries, split_entries, tile_path
 from shared.errors import Invalid
@@ -261,6 +262,26 @@ def test_a_checkpoint_that_was_kept_elsewhere_shows_a_tail_that_was_cut(tmp_path
     write_log(tmp_path / "whole", jars.raws)
     report = verified(tmp_path / "whole", known=[kept])
     assert report.ok and report.checks[-1].count == 1
+
+
+def test_a_receipt_that_was_kept_is_a_known_checkpoint(tmp_path: Path, jars: Jars) -> None:
+    folder = write_log(tmp_path, jars.raws)
+    kept = tmp_path / "kept.tlog-proof"
+    kept.write_text(Receipt(0, (), history(folder)[4], b"x").text())
+    report = verified(tmp_path, known=[kept])
+    assert report.ok and "of 500 events, begins this log" in report.checks[-1].detail
+
+
+def test_a_log_that_one_knows_of_and_that_is_not_here(tmp_path: Path, jars: Jars) -> None:
+    write_log(tmp_path, jars.raws)
+    other = Signer.generate("pantry/commons/other")
+    report = verified(tmp_path, Keys((*KEYS.logs, other.verifier), KEYS.witnesses, 2))
+    assert "A key of the log pantry/commons/other was given" in str(report.first_problem)
+    kept = tmp_path / "kept"
+    kept.write_bytes(note_of(5, bytes(32), signer=other))
+    assert "no such log is here" in str(verified(tmp_path, known=[kept]).first_problem)
+    with pytest.raises(Invalid, match="There is no file"):
+        verified(tmp_path, known=[tmp_path / "nothing"])
 
 
 def test_entries_beyond_the_newest_checkpoint(tmp_path: Path, jars: Jars) -> None:
