@@ -43,10 +43,12 @@ class Workers(Generic[T, R]):
         self._do = do
         self._workers: list[_Worker] = []
         if count > 1:
-            context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+            forked = sys.platform == "linux"
+            context: Any = multiprocessing.get_context("fork" if forked else "spawn")
             for _ in range(count):
                 mine, theirs = context.Pipe()
-                process = context.Process(target=_serve, args=(theirs, do), daemon=True)
+                inherited = [mine, *(each.pipe for each in self._workers)] if forked else []
+                process = context.Process(target=_serve, args=(theirs, do, inherited), daemon=True)
                 process.start()
                 theirs.close()
                 self._workers.append(_Worker(process, mine))
@@ -102,8 +104,13 @@ class Workers(Generic[T, R]):
                 results[number] = what
 
 
-def _serve(pipe: Connection, do: Callable[[Any, Tell], Any]) -> None:
-    """What each process does until it is ended. Whoever started it hears of Ctrl-C, and ends it."""
+def _serve(pipe: Connection, do: Callable[[Any, Tell], Any], inherited: list[Connection]) -> None:
+    """What each process does until it is ended. Whoever started it hears of Ctrl-C, and ends it.
+
+    The other ends of pipes that came along are closed: while one is open, nobody would learn that the starter is gone.
+    """
+    for each in inherited:
+        each.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     collect_seldom()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from services.auditor.workers import Tell, Workers
 from shared.errors import Corrupt, LedgerError
+
+ROOT = Path(__file__).parents[3]
 
 
 def square(number: int, tell: Tell) -> int:
@@ -55,3 +60,28 @@ def test_an_error_is_raised_where_results_are_taken() -> None:
 def test_a_process_that_dies_is_told() -> None:
     with Workers(square, 2) as workers, pytest.raises(LedgerError, match="exit code 7"):
         list(workers.run([1, 99, 2]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_processes_end_when_who_started_them_is_killed() -> None:
+    script = (
+        "import time; from services.auditor.workers import Workers\n"
+        "from tests.unit.auditor.test_workers import square\n"
+        "w = Workers(square, 3); print(*(one.process.pid for one in w._workers), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, cwd=ROOT) as starter:
+        assert starter.stdout is not None
+        pids = starter.stdout.readline().split()
+        starter.kill()
+    assert len(pids) == 3
+    deadline = time.monotonic() + 10
+    while any(running(int(pid)) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
