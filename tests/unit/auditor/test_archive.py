@@ -88,7 +88,8 @@ def test_what_no_copy_has_is_refused(tmp_path: Path, copy: Path, what: str) -> N
     path = packed(copy, tmp_path / "a.tar", "w:")
     with tarfile.open(path, "a:") as file:
         HOSTILE[what](file)
-    with pytest.raises(Invalid, match=r"a\.tar"), unpacked(path):
+    said = "which is too large" if what == "a huge file" else "a header in it has" if "header" in what else r"a\.tar"
+    with pytest.raises(Invalid, match=said), unpacked(path):
         pass
     assert not (tmp_path / "x").exists()
 

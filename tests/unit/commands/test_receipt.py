@@ -94,6 +94,7 @@ def test_an_id_that_comes_later_is_found_without_searching_again(
         "bounded_reader",
         lambda folder: lambda path: read.append(path) or reader(folder)(path),  # type: ignore[func-returns-value]
     )
+    assert search.find() is None
     with TileLog.open(logs / "inventory") as log:
         log.append([jars[EVENTS + 1]])
         log.publish(signed(log, signer=LOG))
