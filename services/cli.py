@@ -35,7 +35,9 @@ class Commons(Door):
         "import": Part("services.commands.imports", "Import a file: items, recalls, statements and more.", RECORD),
         "show": Part("services.commands.show", "Look at the read models: stock, expiring, trace and more.", LOOK),
         "tail": Part("services.commands.tail", "Show events as they are recorded.", LOOK),
-        "verify": Part("services.commands.verify", "Check the whole ledger and every read model.", CHECK),
+        "verify": Part("services.commands.verify", "Check the whole ledger, live or a copy of its logs.", CHECK),
+        "receipt": Part("services.commands.receipt", "Prove that an event is in the ledger, in one file.", CHECK),
+        "verify-receipt": Part("services.commands.receipt", "Check a receipt with public keys alone.", CHECK),
         "replay": Part(
             "services.commands.replay", "A read model as it stood at any moment, beside the live one.", CHECK
         ),
