@@ -70,7 +70,7 @@ def export_folder(logs: Path, target: Path, progress: Progress = lambda *_: None
     _check_target(target, sources)
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path, content in documents().items():
-        _put(target / path, content)
+        _put(target / path, content, synced=path == README)
     copied = [_export_log(source, log_folder(target, source.service), progress) for source in sources]
     _put(target / MANIFEST, _manifest(sources))
     return copied
@@ -117,11 +117,9 @@ def export_archive(logs: Path, target: Path, progress: Progress = lambda *_: Non
 @cache
 def documents() -> dict[str, bytes]:
     """What goes with every copy: how to verify it, the event catalogue and the schemas."""
-    from services.reference.files import reference  # every contract: a second to import
+    from services.reference.files import schemas_and_catalogue  # every contract: a second to import
 
-    made = reference()
-    wanted = {path: text for path, text in made.items() if path.startswith("schemas/") or path == "events.md"}
-    return {path: text.encode() for path, text in {README: GUIDE, **wanted}.items()}
+    return {path: text.encode() for path, text in {README: GUIDE, **schemas_and_catalogue()}.items()}
 
 
 # -- a folder ---------------------------------------------------------------------------------------------------------
@@ -249,10 +247,17 @@ def _grow(path: Path, content: bytes) -> None:
         write_synced(path, content)
 
 
-def _put(path: Path, content: bytes) -> None:
-    """Write a file, unless it is there as it should be."""
-    if not path.exists() or path.read_bytes() != content:
+def _put(path: Path, content: bytes, *, synced: bool = True) -> None:
+    """Write a file whole, unless it is there as it should be; what can be made again need not be on disk at once."""
+    if path.exists() and path.read_bytes() == content:
+        return
+    if synced:
         write_synced(path, content)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_bytes(content)
+    fresh.replace(path)
 
 
 # -- what a copy holds ------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from shared.contract import Contract
 from shared.errors import Corrupt, Misconfigured, OutcomeUnknown
 from shared.halt import Halt
 from shared.store import EventStore
-from shared.wire import Message, StreamReader
+from shared.wire import Message, StreamLost, StreamReader
 from shared.writer import Frame, Writer
 
 CONTRACTS: Final[dict[str, Contract]] = {
@@ -186,7 +186,14 @@ class _Stream:
         await writer.ensure_connected()
         try:
             for frames in self._batches(last):
-                answer = await writer.append_batch(frames, after=last)
+                try:
+                    answer = await writer.append_batch(frames, after=last)
+                except StreamLost as error:
+                    raise OutcomeUnknown(
+                        f"{error} {source.stream} holds {last:,} events or more. Run this again: it goes on where it "
+                        "stopped. If it stops there again, look at the NATS server's log, and at its disk.",
+                        stream=source.stream, sequence=last,
+                    ) from error  # fmt: skip
                 last += len(frames)
                 if "error" in answer:
                     raise self._refused(answer["error"], last - len(frames))

@@ -25,10 +25,17 @@ CONTRACTS = [
 
 def reference() -> dict[str, str]:
     """Every generated file: its path under docs/, and what it holds."""
+    version = importlib.metadata.version("commons-ledger")
+    return schemas_and_catalogue() | {
+        f"asyncapi-{contract.service}.json": _json(document(contract, refusals, version))
+        for contract, refusals in CONTRACTS
+    }
+
+
+def schemas_and_catalogue() -> dict[str, str]:
+    """What a reader of events needs: the catalogue, and the JSON Schemas of envelope, events and commands."""
     files = {"events.md": page(list(CONTRACTS)), "schemas/commons.envelope.json": _json(envelope_schema())}
-    for contract, refusals in CONTRACTS:
-        made = document(contract, refusals, importlib.metadata.version("commons-ledger"))
-        files[f"asyncapi-{contract.service}.json"] = _json(made)
+    for contract, _ in CONTRACTS:
         for event in contract.events.values():
             files[f"schemas/{event.type}.json"] = _json(event_schema(event))
         for command in contract.commands.values():

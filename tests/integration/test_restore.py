@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import nats
+import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
@@ -165,6 +169,45 @@ async def test_a_broken_off_restore_goes_on_where_it_stopped(
     assert [raw for _, raw in await stored(nats_server)] == EVENTS
     standing = await halt.read(nc)
     assert standing is not None and not standing.halted
+
+
+RESTORING = """
+import asyncio, sys
+import nats
+from pathlib import Path
+from services.auditor.restore import restore
+
+async def main():
+    nc = await nats.connect(sys.argv[1])
+    await restore(nc, sys.argv[1], sys.argv[2], Path(sys.argv[3]), settle=0)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_restore_that_is_killed_again_and_again_comes_to_its_end(
+    nc: Client, nats_server: NatsServer, tmp_path: Path
+) -> None:
+    events = chained(30_000, filler=30)
+    write_log(tmp_path / "logs", "inventory", events, every=10_000)
+    command = [sys.executable, "-c", RESTORING, nats_server.url, nats_server.monitor_url, str(tmp_path / "logs")]
+    for part in (1_000, 9_000, 18_000):
+        process = subprocess.Popen(command)
+        while await _last(nc) < part:
+            assert process.poll() is None
+            await asyncio.sleep(0.005)
+        process.kill()
+        process.wait()
+        assert await _last(nc) < 30_000, "it was killed on its way"
+    assert subprocess.run(command, check=False).returncode == 0
+    assert [raw for _, raw in await stored(nats_server)] == events
+
+
+async def _last(nc: Client) -> int:
+    try:
+        return (await nc.jetstream().stream_info("INVENTORY")).state.last_seq
+    except nats.js.errors.NotFoundError:
+        return 0
 
 
 async def test_a_halt_of_somebody_elses_stays(nc: Client, nats_server: NatsServer, copy: Path) -> None:

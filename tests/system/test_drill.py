@@ -125,6 +125,32 @@ def test_a_destroyed_ledger_comes_back_byte_for_byte_and_nobody_with_it_who_was_
     assert sum(one["added"] for one in grown["logs"]) >= 1, "the log goes on under the same key"
 
 
+def test_a_copy_goes_into_services_that_run_and_write_nothing_meanwhile(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.start()
+    ledger.typed("send", "inventory", "OpenLocation", "--location", "main", "--name", "Main store", "--kind", "store")
+    for number in range(5):
+        register(ledger, f"d-{number}", "Ottilie Hazelgrove")
+    until_signed(ledger)
+    ledger.typed("export", "ledger", str(tmp_path / "copy.tar.gz"))
+    before = {stream: events(ledger, stream) for stream in STREAMS}
+    assert ledger.stop() == 0
+    (ledger.data / "keys" / "master.key").rename(tmp_path / "master.key")
+    shutil.rmtree(ledger.data)
+    (ledger.data / "keys").mkdir(parents=True, mode=0o700)
+    (tmp_path / "master.key").rename(ledger.data / "keys" / "master.key")
+
+    ledger.start()
+    restored = ledger.typed("restore", str(tmp_path / "copy.tar.gz"), "--json")
+    assert json.loads(restored.splitlines()[-1])["halt"] is None
+    ledger.until_well()
+    assert {stream: events(ledger, stream) for stream in STREAMS} == before
+    register(ledger, "d-9", "Barnaby Thistlewood")
+    again = ("OpenLocation", "--location", "main", "--name", "Other", "--kind", "store")
+    refused = ledger.typed("send", "inventory", *again, code=1)
+    assert "main" in refused, "it decides on what was restored"
+    assert "The ledger is whole" in ledger.commons("verify")
+
+
 def test_a_stream_that_lost_its_tail_gets_it_from_the_tiles(ledger: Ledger, tmp_path: Path) -> None:
     ledger.start()
     register(ledger, "d-1", "Ottilie Hazelgrove")

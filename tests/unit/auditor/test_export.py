@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
@@ -135,6 +136,28 @@ def test_a_broken_off_export_is_no_copy_and_goes_on(
     done = export_folder(logs, copy)
     assert done[0].added == 1_300 - sum(chunks[:3])
     assert exported(copy) == exported(logs)
+
+
+def test_an_export_that_is_killed_again_and_again_comes_to_its_end(tmp_path: Path) -> None:
+    events = chained(20_000, filler=20)
+    write_log(tmp_path / "logs", "inventory", events, every=20_000)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from services.auditor import export\n"
+        "export._CHUNK_BYTES = 100_000; export.documents = lambda: {'README.md': export.GUIDE.encode()}\n"
+        "def show(name, done, total):\n"
+        "    done < int(sys.argv[3]) or os.kill(os.getpid(), signal.SIGKILL)\n"
+        "export.export_folder(Path(sys.argv[1]), Path(sys.argv[2]), show)"
+    )
+    for part in (1, 5_000, 12_000, 20_000):
+        killed = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "logs"), str(tmp_path / "copy"), str(part)], check=False
+        )
+        assert killed.returncode == -signal.SIGKILL
+        with pytest.raises(Corrupt, match="broken off"):
+            open_logs(tmp_path / "copy")
+    (one,) = export_folder(tmp_path / "logs", tmp_path / "copy")
+    assert one.added == 0, "all that was missing was the end"
+    assert exported(tmp_path / "copy") == {"inventory": events}
 
 
 def test_a_full_disk_leaves_no_archive(logs: Path, tmp_path: Path) -> None:
