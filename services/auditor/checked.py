@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -171,8 +171,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: dict[str, int]
 
 
-def open_logs(logs: Path) -> list[CheckedLog]:
-    """Every log in a folder: the auditor's own, or a copy, which is then whole. Raises Invalid when there is none."""
+def open_logs(logs: Path, keys: Sequence[Verifier] = ()) -> list[CheckedLog]:
+    """Every log in a folder: the auditor's own, or a copy, which is then whole. Raises Invalid when there is none.
+
+    With `keys`, each log must be signed by one of them; else by the key beside it, which shows that the folder agrees
+    with itself.
+    """
     if not logs.is_dir():
         raise Invalid(f"{logs} is no folder.", path=str(logs))
     manifest = read_manifest(logs)
@@ -185,6 +189,13 @@ def open_logs(logs: Path) -> list[CheckedLog]:
     told = {} if manifest is None else manifest.events
     found = [CheckedLog.open(logs, service) for service in SERVICES if service in {*services_in(logs), *told}]
     for log in found:
+        if keys and log.verifier not in keys:
+            raise Corrupt(
+                f"The log of {log.service} in {logs} is signed by {log.verifier.name} (key "
+                f"{log.verifier.key_id.hex()}), which is none of the keys that were given: it is another "
+                "ledger's, or forged.",
+                stream=log.stream, path=str(logs),
+            )  # fmt: skip
         if log.size < told.get(log.service, 0):
             raise Corrupt(
                 f"The copy in {logs} holds {log.size:,} events of {log.stream}, and {MANIFEST} says "

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,7 @@ from nats.aio.client import Client
 from services.auditor.checked import CheckedLog, open_logs, refuse_strange_files
 from services.auditor.export import Progress
 from services.auditor.merkle import Frontier, leaf_hash
+from services.auditor.notes import Verifier
 from services.clinic.contract import clinic
 from services.distribution.contract import distribution
 from services.inventory.contract import inventory
@@ -88,14 +89,16 @@ async def restore(
     logs: Path,
     progress: Progress = lambda *_: None,
     *,
+    keys: Sequence[Verifier] = (),
     settle: float = halt.POLL_SECONDS + 0.5,
 ) -> Outcome:
     """Put every log of a folder into its stream.
 
-    `settle` are the seconds in which services that run have seen the halt. Raises Corrupt when the copy is not whole,
-    Differs when a stream is another, Misconfigured when the server is not fit for a ledger.
+    `keys` are the logs' public keys, from elsewhere (checked.open_logs); `settle` are the seconds in which services
+    that run have seen the halt. Raises Corrupt when the copy is not whole, Differs when a stream is another,
+    Misconfigured when the server is not fit for a ledger.
     """
-    sources = await asyncio.to_thread(_whole, logs)
+    sources = await asyncio.to_thread(_whole, logs, keys)
     streams = [_Stream(nc, nats_url, source, progress) for source in sources]
     for stream in streams:  # all are looked at before anything is written
         await stream.compare()
@@ -115,10 +118,10 @@ async def restore(
     return Outcome(restored, None)
 
 
-def _whole(logs: Path) -> list[CheckedLog]:
+def _whole(logs: Path, keys: Sequence[Verifier]) -> list[CheckedLog]:
     """The logs of a folder, every entry of which was seen to be under its root."""
     refuse_strange_files(logs)
-    sources = open_logs(logs)
+    sources = open_logs(logs, keys)
     for source in sources:
         for _ in source.bundles():
             pass

@@ -15,10 +15,11 @@ import typer
 from services.auditor.archive import unpacked
 from services.auditor.checked import open_logs
 from services.auditor.export import give_logs
+from services.auditor.notes import Verifier
 from services.auditor.restore import Outcome
 from services.auditor.restore import restore as restore_now
 from services.commands.common import Operator, command
-from services.commands.copies import Tiles, unwritten, watched
+from services.commands.copies import LogKey, Tiles, log_keys, unwritten, watched
 from services.commands.door import OK, Unreachable, Usage
 from services.commands.render import clean, console, emit, progress_bar
 from services.commands.tables import print_table
@@ -48,6 +49,7 @@ async def restore(
         Path | None,
         typer.Option("--keyring", metavar="FILE", help="A copy of the keyrings that is taken in behind the ledger."),
     ] = None,
+    log_key: LogKey = None,
     tiles: Tiles = None,
 ) -> int | None:
     """Put every event of a copy back into its stream, byte for byte and in order, and nothing over what is there.
@@ -66,15 +68,16 @@ async def restore(
         raise Usage(f"{copy} does not exist.", path=str(copy))
     if keyring is not None and not keyring.is_file():
         raise Usage(f"{keyring} does not exist.", path=str(keyring))
+    trusted = log_keys(log_key)
     keys = Keys(operator.folder.absolute() / "keys")
     masters = _masters(keys) if keyring is not None else None
     counts: dict[str, int] = {}
     with ExitStack() as stack:
         folder = await watched(lambda _: stack.enter_context(unpacked(copy)))
-        await watched(lambda _: open_logs(folder))  # before a server is started on an empty folder
+        await watched(lambda _: open_logs(folder, trusted))  # before a server is started on an empty folder
         try:
             async with _servers(operator) as (nats_url, monitoring_url, own):
-                outcome = await _restore(nats_url, monitoring_url, folder)
+                outcome = await _restore(nats_url, monitoring_url, folder, trusted)
                 if keyring is not None and masters is not None:
                     counts = await _take_in(nats_url, keys, keyring, masters)
                 if own:
@@ -86,7 +89,7 @@ async def restore(
     return OK
 
 
-async def _restore(nats_url: str, monitoring_url: str | None, folder: Path) -> Outcome:
+async def _restore(nats_url: str, monitoring_url: str | None, folder: Path, keys: list[Verifier]) -> Outcome:
     bar = progress_bar()
     tasks: dict[str, Any] = {}
 
@@ -98,7 +101,7 @@ async def _restore(nats_url: str, monitoring_url: str | None, folder: Path) -> O
     nc = await connect(nats_url, name="commons", timeout=5.0)
     try:
         with bar:
-            return await restore_now(nc, nats_url, monitoring_url, folder, show)
+            return await restore_now(nc, nats_url, monitoring_url, folder, show, keys=keys)
     finally:
         await nc.close()
 

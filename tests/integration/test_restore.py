@@ -18,15 +18,16 @@ from nats.aio.client import Client
 from services.auditor import restore as restoring
 from services.auditor.export import export_folder
 from services.auditor.layout import log_folder
+from services.auditor.merkle import leaf_hash
 from services.auditor.restore import BY, Differs, Outcome, restore
-from services.auditor.tiles import tile_path
+from services.auditor.tiles import split_entries, tile_path
 from services.local.nats import NatsServer
 from shared import halt
 from shared.errors import Corrupt, Invalid, LedgerError
 from shared.halt import Halt
 from shared.store import REQUIRED
 from shared.wire import StreamReader
-from tests.support.copies import chained, files, subject_of, write_log
+from tests.support.copies import chained, files, log_signer, subject_of, write_log
 
 EVENTS = chained(2_600)
 
@@ -171,6 +172,17 @@ async def test_a_broken_off_restore_goes_on_where_it_stopped(
     assert standing is not None and not standing.halted
 
 
+async def test_a_copy_must_be_signed_by_the_keys_that_were_given(
+    nc: Client, nats_server: NatsServer, copy: Path
+) -> None:
+    keys = [log_signer("inventory").verifier, log_signer("treasury", 2).verifier]
+    with pytest.raises(Corrupt, match="none of the keys that were given"):
+        await put_back(nc, nats_server, copy, keys=keys)
+    assert await nc.jetstream().streams_info() == []
+    done = await put_back(nc, nats_server, copy, keys=[*keys, log_signer("treasury", 1).verifier])
+    assert len(done.streams) == 2
+
+
 RESTORING = """
 import asyncio, sys
 import nats
@@ -218,9 +230,12 @@ async def test_a_halt_of_somebody_elses_stays(nc: Client, nats_server: NatsServe
     assert await halt.read(nc) == found
 
 
-@pytest.mark.parametrize(
-    "broken", ["entry", "leaf", "upper", "checkpoint", "signature", "missing", "unfinished", "other", "link"]
-)
+BROKEN = (
+    "entry", "entry and leaf", "leaf", "upper", "checkpoint", "signature", "missing", "unfinished", "other", "link",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN)
 async def test_what_is_not_verified_is_not_restored(
     nc: Client, nats_server: NatsServer, copy: Path, broken: str
 ) -> None:
@@ -230,6 +245,9 @@ async def test_what_is_not_verified_is_not_restored(
     match broken:
         case "entry":
             bundle.write_bytes(bundle.read_bytes().replace(b"xxxx", b"xxyx", 1))
+        case "entry and leaf":
+            bundle.write_bytes(bundle.read_bytes().replace(b"xxxx", b"xxyx", 1))
+            leaf.write_bytes(b"".join(map(leaf_hash, split_entries(bundle.read_bytes()))))
         case "leaf":
             raw = bytearray(leaf.read_bytes())
             raw[40] ^= 1

@@ -13,7 +13,7 @@ import pytest
 from services.auditor.checked import open_logs
 from shared.errors import Corrupt, Invalid
 from tests.integration.commands.conftest import Commons
-from tests.support.copies import files, write_log
+from tests.support.copies import files, log_signer, write_log
 
 
 def _signed(commons: Commons) -> None:
@@ -77,6 +77,7 @@ def test_a_backup_holds_the_ledger_and_apart_from_it_the_keys(commons: Commons, 
     assert copy.parent == tmp_path / "b" / "keyring"
     assert copy.stat().st_mode & 0o777 == 0o600 and (tmp_path / "b").stat().st_mode & 0o777 == 0o700
     assert b"donor/x-3" in copy.read_bytes()
+    assert copy.stat().st_mtime_ns > (tmp_path / "b" / "ledger" / "copy.json").stat().st_mtime_ns, "keys come after"
     assert not any(
         b"wrapped" in raw and b"master" in raw for raw in files(tmp_path / "b" / "ledger" / "inventory").values()
     )
@@ -177,6 +178,17 @@ def test_what_is_no_copy_is_refused(
             write_log(path / "ledger", "inventory", [b'{"subject": "stock/a"}'])
     done = commons("restore", str(path))
     assert (done.code, message in done.err) == (code, True), done
+
+
+def test_a_copy_that_others_signed_is_refused(tmp_path: Path) -> None:
+    write_log(tmp_path / "logs", "inventory", [b'{"subject": "stock/a"}'])
+    (tmp_path / "log.vkey").write_text(f"{log_signer('inventory', 5).verifier}\n")
+    restore = ("restore", str(tmp_path / "logs"), "--log-key")
+    new = Commons(tmp_path / "new")
+    done = new(*restore, str(tmp_path / "log.vkey"))
+    assert (done.code, "none of the keys" in done.err) == (1, True), done
+    assert not (tmp_path / "new").exists()
+    assert new(*restore, "log+key").code == new(*restore, str(tmp_path)).code == 2
 
 
 def test_a_restore_that_cannot_use_the_keys_says_so_before_it_begins(tmp_path: Path) -> None:
