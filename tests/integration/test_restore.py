@@ -231,7 +231,8 @@ async def test_a_halt_of_somebody_elses_stays(nc: Client, nats_server: NatsServe
 
 
 BROKEN = (
-    "entry", "entry and leaf", "leaf", "upper", "checkpoint", "signature", "missing", "unfinished", "other", "link",
+    "entry", "entry and leaf", "edge", "leaf", "upper", "checkpoint", "signature", "missing",
+    "unfinished", "other", "link",
 )  # fmt: skip
 
 
@@ -246,6 +247,10 @@ async def test_what_is_not_verified_is_not_restored(
         case "entry":
             bundle.write_bytes(bundle.read_bytes().replace(b"xxxx", b"xxyx", 1))
         case "entry and leaf":
+            bundle.write_bytes(bundle.read_bytes().replace(b"xxxx", b"xxyx", 1))
+            leaf.write_bytes(b"".join(map(leaf_hash, split_entries(bundle.read_bytes()))))
+        case "edge":
+            bundle, leaf = (folder / path for path in (tile_path(None, 10, 40), tile_path(0, 10, 40)))
             bundle.write_bytes(bundle.read_bytes().replace(b"xxxx", b"xxyx", 1))
             leaf.write_bytes(b"".join(map(leaf_hash, split_entries(bundle.read_bytes()))))
         case "leaf":
