@@ -43,7 +43,9 @@ class Commons(Door):
         ),
         "witness": Part("services.commands.witness", "Cosign the checkpoints of other people's logs.", CHECK),
         "print": Part("services.commands.printing", "Print QR labels for boxes and household cards.", CHECK),
-        "export": Part("services.commands.export", "Hand it on: EPCIS, beancount, hledger, CSV.", CHECK),
+        "export": Part("services.commands.export", "Hand it on: all of it, EPCIS, beancount, hledger, CSV.", CHECK),
+        "backup": Part("services.commands.backup", "Copy ledger and keyrings, once or on a schedule.", CHECK),
+        "restore": Part("services.commands.restore", "Put the ledger back from a copy.", CHECK),
     }
 
 
