@@ -101,8 +101,8 @@ def test_every_command_of_the_clinics_page_does_what_it_says(ledger: Ledger) -> 
         if command[0] == "verify":
             assert "CLINIC: chain" in output and "The ledger is whole" in output
     everything = ledger.typed("show", "review")
-    assert "Of clinic nothing is shown. Nothing is opened for" in everything and "broken_glass" not in everything
-    assert "broken_glass" in ledger.typed("show", "review", "--as", "aud")
+    assert "Of clinic nothing is shown. Nothing is opened for" in everything and "broken glass" not in everything
+    assert "broken glass" in ledger.typed("show", "review", "--as", "aud")
 
 
 def test_a_restart_has_everything_that_was_acknowledged(ledger: Ledger) -> None:
