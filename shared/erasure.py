@@ -195,7 +195,7 @@ class Terms:
         """An obstacle in words."""
         until = self.until(obstacle)
         if until is not None:
-            return f"{obstacle.what} (last on {obstacle.last}), which is kept for {self.years} years, until {until}"
+            return f"{obstacle.what} (last on {obstacle.last}), kept for {self.years} years, until {until}"
         return f"{obstacle.what}: {', '.join(obstacle.which)}" if obstacle.which else obstacle.what
 
 

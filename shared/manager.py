@@ -22,8 +22,9 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from shared.contract import Contract, value
+from shared.errors import LedgerError
 from shared.event import Recorded, event_id
-from shared.types import Id, Note, Text
+from shared.types import MAX_INTEGER, Amount, Id, Note, Text
 
 _NAMESPACE: Final = uuid.UUID("0f5e6a52-6a0b-5c1e-9d0a-7f1c55b0a3d4")
 """The RFC 9562 namespace of the ids of steps."""
@@ -125,7 +126,7 @@ class StepRefusal:
 
     `step` is the id of the command that was refused, and of this aggregate; `manager` sent it because of the event
     `cause`; it was the command `command` of `service` to the aggregate `target` (`<category>/<id>`). `code` and
-    `detail` are the refusal's own.
+    `detail` are the refusal's own, and so is `available`: how much there is of what was asked for, where it says so.
     """
 
     step: Id
@@ -136,6 +137,13 @@ class StepRefusal:
     target: Text
     code: Text
     detail: Note
+    available: Amount | None = None
+
+
+def available_of(refusal: LedgerError) -> int | None:
+    """How much there is of what was asked for, of a refusal that says so."""
+    found = refusal.problem().get("available")
+    return found if isinstance(found, int) and 0 <= found <= MAX_INTEGER else None
 
 
 NOTE_REFUSAL: Final = "NoteRefusal"

@@ -25,7 +25,7 @@ from shared.command import CommandMeta
 from shared.contract import Contract
 from shared.errors import CommandIdReused, LedgerError
 from shared.handler import Handler
-from shared.manager import NOTE_REFUSAL, Manager, Step
+from shared.manager import NOTE_REFUSAL, Manager, Step, available_of
 from shared.tasks import end
 
 log = structlog.get_logger(__name__)
@@ -208,7 +208,7 @@ class Outbox:
         fields = {
             "step": delivery.id, "manager": manager, "cause": step.cause.id, "service": step.service, "command": name,
             "target": step.target, "code": str(refusal.code)[:200],
-            "detail": refusal.detail[:_DETAIL].strip() or "No reason was given.",
+            "detail": refusal.detail[:_DETAIL].strip() or "No reason was given.", "available": available_of(refusal),
         }  # fmt: skip
         note = Step(step.cause, self._contract, self._contract.commands[NOTE_REFUSAL].cls(**fields), NOTE_REFUSAL)
         try:

@@ -250,9 +250,10 @@ def open_alerts(alerts: Iterable[Alert], answered: Iterable[Alert]) -> list[Aler
 
 def alert_open(id: str, count: int, **facts: object) -> Rejected:
     """The refusal while alerts are open. It does not say which: that is the patient's."""
+    are, them = ("alert is", "it") if count == 1 else ("alerts are", "them")
     return rejected(
         ClinicError.ALERT_OPEN,
-        f"{count} {'alert is' if count == 1 else 'alerts are'} open on {id}. Look at them there; a licensed clinician "
-        "or pharmacist may answer for each, with a reason.",
+        f"{count} {are} open on {id}. Look at {them} there; a licensed clinician or pharmacist may answer for each, "
+        "with a reason.",
         alerts=count, **facts,
     )  # fmt: skip

@@ -111,6 +111,7 @@ class Dispensing:
     claims: set[Claim] = field(default_factory=set)
     asked: int = 0
     short: int = 0
+    set_aside: bool = False
     lots: tuple[LotLine, ...] = ()
     bag: tuple[LotLine, ...] = ()
     movements: list[int] = field(default_factory=list)
@@ -122,6 +123,11 @@ class Dispensing:
     def quantity(self) -> int:
         """How much was handed over."""
         return 0 if self.given is None else self.given.quantity
+
+    @property
+    def wanting(self) -> bool:
+        """Whether inventory answered that it has not enough, and nothing was set aside."""
+        return bool(self.short) and not self.set_aside
 
     @property
     def over(self) -> bool:
@@ -177,6 +183,7 @@ def evolve(dispensing: Dispensing, event: DispensingEvent) -> Dispensing:
             dispensing.claims |= {event.claim} - {None}  # type: ignore[arg-type]
         case GoodsSetAside():
             dispensing.asked, dispensing.lots, dispensing.short = event.asked, event.lots, event.short
+            dispensing.set_aside = bool(event.lots)
         case GoodsFreed():
             dispensing.lots = _without(dispensing.lots, event.lots)
         case GoodsIssued():
@@ -404,7 +411,7 @@ def _note(
 ) -> GoodsSetAside | GoodsFreed | GoodsIssued | None:
     match command:
         case NoteSetAside():  # what was said first; but goods count for more than that there are none
-            first = not dispensing.asked or (dispensing.short == dispensing.asked and bool(command.lots))
+            first = not dispensing.asked or (dispensing.wanting and bool(command.lots))
             return GoodsSetAside(**fields) if first else None  # type: ignore[arg-type]
         case NoteFreed():
             left = _without(dispensing.lots, command.lots)
@@ -496,7 +503,11 @@ def _not_there(dispensing: Dispensing) -> str:
     if not dispensing.asked:
         return "has nothing set aside yet. Wait a moment."
     if dispensing.short:
-        return "has nothing set aside, for want of goods that last. Refuse it, or request another from another place."
+        are = "is" if dispensing.short == 1 else "are"
+        return (
+            f"has nothing set aside: {dispensing.short:,} {are} short of goods that last. Refuse it, or request "
+            "another from another place."
+        )
     return "has nothing set aside any more: it may be recalled or on hold. Refuse it, and request another."
 
 

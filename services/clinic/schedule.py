@@ -140,8 +140,8 @@ def _book(
     if not first <= command.date <= last:
         raise rejected(
             ClinicError.WRONG_DAY,
-            f"At {command.starts_at:%Y-%m-%d %H:%M} UTC it is nowhere {command.date}. Give the day on which the "
-            "appointment begins at the clinic.",
+            f"{command.date} is no day on which {command.starts_at:%Y-%m-%d %H:%M} UTC falls, by any clock on earth. "
+            "Give the day on which the appointment begins at the clinic.",
             date=str(command.date), starts_at=command.starts_at.isoformat(),
         )  # fmt: skip
     overlaps = _overlapping(command, schedule)

@@ -54,9 +54,14 @@ async def record(operator: Operator, accesses: Sequence[Access]) -> str:
         write(folder / QUEUE, left, masters)
     said = []
     if left:
-        said.append(f"{len(left):,} reads of charts are not recorded yet: they wait in {operator.folder / QUEUE}.")
+        one = len(left) == 1
+        said.append(
+            f"{len(left):,} {'read of a chart is' if one else 'reads of charts are'} not recorded yet: "
+            f"{'it waits' if one else 'they wait'} in {operator.folder / QUEUE}."
+        )
     if refused:
-        said.append(f"{len(refused):,} reads of charts were refused: see {operator.folder / REFUSED}.")
+        what = "read of a chart was" if len(refused) == 1 else "reads of charts were"
+        said.append(f"{len(refused):,} {what} refused: see {operator.folder / REFUSED}.")
     return " ".join(said)
 
 

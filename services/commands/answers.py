@@ -107,7 +107,8 @@ def _styled(column: Column, value: Any) -> Text:
 
 
 def text_of(column: Column, value: Any) -> str:
-    """A value for people: weights from a kilogram on in kg, temperatures in degrees, moments to the minute in UTC.
+    """A value for people: weights from a kilogram on in kg, temperatures in degrees, moments to the minute in UTC,
+    codes with blanks.
 
     Money comes in the unit itself.
     """
@@ -122,6 +123,8 @@ def text_of(column: Column, value: Any) -> str:
             return f"{value / 10:.1f} °C"
         case "money":
             return f"{value:,f}"
+        case "code":
+            return str(value).replace("_", " ")
         case "moment" if isinstance(value, datetime):
             return value.strftime("%Y-%m-%d %H:%MZ")
     return cell(value)

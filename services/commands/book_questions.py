@@ -12,7 +12,7 @@ import typer
 from services.commands.answers import Form, as_json, write
 from services.commands.common import Operator
 from services.commands.door import OK, Usage
-from services.commands.opening import opened
+from services.commands.opening import NotOpened, opened
 from services.commands.questions import form_of
 from services.commands.render import console, emit
 from services.commands.waiting import position
@@ -91,6 +91,10 @@ async def show_each(
                 if of is not None:
                     raise
                 sys.stderr.write(f"Of {name} nothing is shown: this login may not read it.\n")
+            except NotOpened as error:
+                if of is not None:
+                    raise
+                sys.stderr.write(f"Of {name} nothing is shown. {error.detail}\n")
             except NoBook:
                 if of == "money":
                     raise

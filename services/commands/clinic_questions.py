@@ -9,19 +9,19 @@ from typing import Annotated, Final, TypeVar
 import asyncpg
 import typer
 
-from services.clinic.contract import Purpose
+from services.clinic.contract import ClinicError, Purpose
 from services.commands.accesses import access, record
 from services.commands.answers import write
 from services.commands.common import Operator
 from services.commands.door import OK, Usage
-from services.commands.opening import opened
+from services.commands.opening import NotOpened, opened
 from services.commands.questions import form_of
 from services.commands.waiting import position
 from services.queries import QueryResult
 from services.queries.answer import Position
-from services.queries.clinic import roles_of
+from services.queries.clinic import charted, roles_of
 from services.queries.clinic.chart import STREAM
-from services.queries.clinic.roles import PARTS, Sight, sight
+from services.queries.clinic.roles import PARTS, TOLD, Sight, sight
 from shared.clock import utc_now
 from shared.errors import LedgerError
 
@@ -44,11 +44,11 @@ _LONGEST_REASON: Final = 2000
 T = TypeVar("T")
 
 
-class NotOpened(LedgerError):
-    """Nothing of a record is opened for who asks."""
+class UnknownPatient(LedgerError):
+    """There is no patient of the id that was asked about."""
 
-    status = 403
-    code = "WRONG_ROLE"
+    status = 404
+    code = ClinicError.UNKNOWN_PATIENT
 
 
 class NotReadable(LedgerError):
@@ -79,10 +79,31 @@ async def look(
     seen = sight(await readable(roles_of(pool, operator.who)), break_glass=break_glass)
     if seen.role is None:
         raise NotOpened(
-            f"Nothing of a record is opened for {operator.who}: nobody of that name works here. Say who you are with "
-            "--as, or have somebody add you with AddPractitioner.", actor=operator.who,
+            f"Nothing is opened for {operator.who}: nobody of that name works here. Say who you are with --as, or have "
+            "a clinician add you with AddPractitioner.", actor=operator.who,
         )  # fmt: skip
     return Look(seen, purpose or otherwise, reason)
+
+
+def must_open(operator: Operator, looked: Look, *parts: str, what: str) -> None:
+    """Raises NotOpened unless one of these parts is opened for who looks; `what` is what they want to see."""
+    if looked.sight.parts.isdisjoint(parts):
+        others = [told for role, told in TOLD.items() if not sight([role]).parts.isdisjoint(parts)]
+        raise NotOpened(
+            f"{what} is not opened for {operator.who}, who acts as {looked.sight.told}. It is for "
+            f"{', '.join(others[:-1])} and {others[-1]}; see docs/clinic-screens.md.", actor=operator.who,
+        )  # fmt: skip
+
+
+async def whole_record(pool: asyncpg.Pool, patient: str) -> set[str]:
+    """The ids of a patient, and of those whose records go on as theirs. Raises UnknownPatient when there is none."""
+    known = set(await readable(charted.whole(pool, [patient])))
+    if not known:
+        raise UnknownPatient(
+            f"There is no patient {patient[:80]!r} here. Find the id by their name, with `commons show patient NAME`.",
+            patient=patient[:80],
+        )  # fmt: skip
+    return known
 
 
 async def note(operator: Operator, looked: Look, patients: Iterable[str], parts: Iterable[str]) -> str:
@@ -100,32 +121,37 @@ async def note(operator: Operator, looked: Look, patients: Iterable[str], parts:
 
 async def show_clinic(
     operator: Operator, ask: Callable[[asyncpg.Pool, Position | None], Awaitable[QueryResult]], *, csv: bool,
-    at_least: str | None, open_: bool = False, purpose: Purpose | None = None,
-    then: Callable[[QueryResult], QueryResult] = lambda found: found,
+    at_least: str | None, open_: bool = False, purpose: Purpose | None = None, of: str | None = None,
+    parts: Sequence[str] = (), what: str = "", then: Callable[[QueryResult], QueryResult] = lambda found: found,
 ) -> int:  # fmt: skip
     """Ask a question about the clinic and write the answer.
 
     With `open_`, what is of records is shown as far as the asker's role goes, and each patient's access log says so;
     else those columns are left out. `then` is done with what was opened.
+
+    Where the answer is one of `parts` itself, ids and all, it is for the roles that see one of them, and is recorded
+    without `open_` too; `what` names it. It may be asked `of` one patient: that nothing was found counts then too.
     """
     form = form_of(operator, csv)
     wanted = position(at_least, STREAM)
     async with operator.database() as pool:
         found = await readable(ask(pool, wanted))
         personal = [column for column in found.columns if column.part is not None]
-        if not open_:
+        looked = await look(operator, pool, purpose=purpose) if open_ or parts else None
+        if looked is None:
             said = await record(operator, [])
             found = without(found, {column.name for column in personal})
         else:
-            looked = await look(operator, pool, purpose=purpose)
-            closed = {column.name for column in personal if column.part not in looked.sight.parts}
-            hidden = sorted({str(column.part) for column in personal if column.name in closed})
+            if parts:
+                must_open(operator, looked, *parts, what=what)
+            about = set() if of is None else await whole_record(pool, of)
+            closed = {column.name for column in personal if not open_ or column.part not in looked.sight.parts}
+            hidden = sorted({str(column.part) for column in personal if column.name in closed}) if open_ else []
             found = without(found, closed)
-            parts = _parts_in(found)
-            said = await note(operator, looked, _patients_in(found) if parts else (), parts)
+            read = {*parts[:1], *_parts_in(found)}
+            said = await note(operator, looked, about | _patients_in(found) if read else (), read)
             if hidden:
-                role = str(looked.sight.role).replace("_", " ")
-                said = f"Not shown to a {role}: {', '.join(hidden).replace('_', ' ')}. {said}".strip()
+                said = f"Not shown to {looked.sight.told}: {', '.join(hidden).replace('_', ' ')}. {said}".strip()
         found = then(await opened(operator, found))
     write(add(found, said), form)
     return OK
@@ -144,6 +170,13 @@ def add(found: QueryResult, said: str) -> QueryResult:
     return replace(found, message=" ".join(filter(None, [found.message, said])) or None)
 
 
+async def noted_review(operator: Operator, pool: asyncpg.Pool, found: QueryResult) -> QueryResult:
+    """What waits for a review at the clinic, once it is recorded that its patients were read of. Raises NotOpened."""
+    looked = await look(operator, pool, purpose=None)
+    must_open(operator, looked, "reviews", what="What waits for a review at the clinic")
+    return add(found, await note(operator, looked, _patients_in(found), ["reviews"]))
+
+
 def _parts_in(found: QueryResult) -> Sequence[str]:
     """The parts of records of which something stands in the answer."""
     return [
@@ -152,7 +185,7 @@ def _parts_in(found: QueryResult) -> Sequence[str]:
     ]  # fmt: skip
 
 
-def _patients_in(found: QueryResult) -> Iterable[str]:
+def _patients_in(found: QueryResult) -> set[str]:
     return {record["patient"] for record in found.records() if record.get("patient")}
 
 

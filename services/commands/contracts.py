@@ -221,6 +221,33 @@ _OF_NOTES: Final = """
 """The same for what is written at an encounter."""
 
 
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "Coding": '{"system": "rxnorm", "code": "7980", "display": "penicillin G"}',
+    "Coding medication": '{"system": "rxnorm", "code": "308191", "display": "amoxicillin 500 MG Oral Capsule"}',
+    "Coding vaccine": '{"system": "cvx", "code": "140", "display": "Influenza, seasonal"}',
+    "Coding ingredients": '{"system": "rxnorm", "code": "723", "display": "amoxicillin"}',
+    "Coding classes": '{"system": "atc", "code": "J01CA04", "display": "amoxicillin"}',
+    "Coding reaction": '{"system": "snomed", "code": "126485001", "display": "Urticaria"}',
+    "Coding reason": '{"system": "snomed", "code": "43878008", "display": "Streptococcal sore throat"}',
+    "Coding route": '{"system": "snomed", "code": "26643006", "display": "Oral route"}',
+    "Coding site": '{"system": "snomed", "code": "368208006", "display": "Left upper arm structure"}',
+    "Measure": '{"value": 366, "decimals": 1, "unit": "Cel"}',
+    "Measure dose": '{"value": 500, "unit": "mg"}',
+    "Vital code": '{"system": "loinc", "code": "8310-5", "display": "Body temperature"}',
+    "Problem code": '{"system": "snomed", "code": "38341003", "display": "Hypertensive disorder"}',
+    "Result code": '{"system": "loinc", "code": "2345-7", "display": "Glucose"}',
+    "Result measured": '{"value": 54, "decimals": 1, "unit": "mmol/L"}',
+    "Order directions": '"one capsule three times a day for seven days"',
+    "Order quantity": "1",
+    "Order days_supply": "7",
+}
+"""What may be typed for a field of the clinic, as JSON: by the record that it is in and its name, by the record that it
+holds and its name, or by the record that it holds."""
+
+_IN_EXAMPLES: Final = frozenset({"Order dose", "Order quantity", "Order days_supply", "Result measured"})
+"""Optional fields that belong into the example of the record that they are in."""
+
+
 class Kind(Enum):
     """How a field's value is read from the command line."""
 
@@ -249,6 +276,19 @@ class Field:
     record: str | None = None
     """The record's type, of a field that holds one or several."""
     fields: tuple[Field, ...] = ()
+    within: str = ""
+    """The type of the record that the field is in; empty of a command's own."""
+
+    @property
+    def example(self) -> str | None:
+        """What may be typed for it, as JSON, where that is known; of a field that holds several, for one."""
+        names = (f"{self.within} {self.name}", f"{self.record} {self.name}", self.record or "")
+        return next((_EXAMPLES[name] for name in names if name in _EXAMPLES), None)
+
+    @property
+    def in_example(self) -> bool:
+        """Whether it stands in the example of its record."""
+        return self.required or f"{self.within} {self.name}" in _IN_EXAMPLES
 
 
 def service(name: str) -> Contract:
@@ -329,6 +369,10 @@ def _fields(schema: Mapping[str, Any], defs: Mapping[str, Any], docs: list[str])
     )
 
 
+def _within(record: str, fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    return tuple(dataclasses.replace(field, within=record) for field in fields)
+
+
 def _field(name: str, given: Mapping[str, Any], defs: Mapping[str, Any], required: bool, docs: list[str]) -> Field:
     type_ = _without_null(given)
     target = defs.get(_target(type_) or "")
@@ -340,17 +384,18 @@ def _field(name: str, given: Mapping[str, Any], defs: Mapping[str, Any], require
         return Field(name, Kind.TEXT, _choice(target), required, default, doc or _first(target.get("description", "")))
     if target is not None:
         title = target.get("title", name)
-        inner = _fields(target, defs, target.get("docs", []))
+        inner = _within(title, _fields(target, defs, target.get("docs", [])))
         doc = doc or _first(target.get("description", ""))
         return Field(name, Kind.RECORD, title, required, default, doc, title, inner)
     if record is not None and "properties" in record:
         title = record.get("title", name)
-        inner = _fields(record, defs, record.get("docs", []))
+        inner = _within(title, _fields(record, defs, record.get("docs", [])))
         form = f"list of {title}{_count(type_)}"
         doc = doc or _first(record.get("description", ""))
         return Field(name, Kind.RECORDS, form, required, default, doc, title, inner)
     if type_.get("type") == "array":
-        return Field(name, Kind.LIST, f"list of {_plain(item)}{_count(type_)}", required, default, doc)
+        form = f"list of {_plain(item if record is None else record)}{_count(type_)}"
+        return Field(name, Kind.LIST, form, required, default, doc)
     kinds = {"integer": Kind.NUMBER, "boolean": Kind.FLAG}
     kind = Kind.MONEY if type_.get("format") == "minor-units" else kinds.get(type_.get("type", ""), Kind.TEXT)
     return Field(name, kind, _plain(type_), required, default, doc)

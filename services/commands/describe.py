@@ -8,6 +8,7 @@ import re
 from rich.text import Text
 
 from services.commands.contracts import CONTRACTS, Field, fields_of_command, summary
+from services.commands.flags import example
 from services.commands.render import console, emit
 from services.commands.tables import print_table
 from shared.contract import CommandSpec, Contract
@@ -33,7 +34,7 @@ def list_commands(contract: Contract, *, as_json: bool = False) -> None:
     console().print(f"`commons send {contract.service} COMMAND --help` shows the flags of one.", style="dim")
 
 
-def show_fields(spec: CommandSpec, *, as_json: bool = False) -> None:
+def show_fields(contract: Contract, spec: CommandSpec, *, as_json: bool = False) -> None:
     """A command's fields with types, units and meaning; or its JSON Schema."""
     if as_json:
         emit(spec.schema())
@@ -43,6 +44,7 @@ def show_fields(spec: CommandSpec, *, as_json: bool = False) -> None:
     out.print(_plain(inspect.getdoc(spec.cls) or ""), soft_wrap=True)
     fields = fields_of_command(spec)
     _table(fields, None)
+    out.print(Text(f"Example: {example(contract, spec, fields)}"), soft_wrap=True)
     records: dict[str, tuple[Field, ...]] = {}
     _collect(fields, records)
     for name, inner in records.items():

@@ -12,9 +12,10 @@ from nats.aio.client import Client
 
 from services.clinic.contract import Purpose, clinic
 from services.commands.accesses import access, record
-from services.commands.clinic_questions import NotOpened, readable
+from services.commands.clinic_questions import readable
 from services.commands.common import Operator
 from services.commands.door import Usage
+from services.commands.opening import NotOpened
 from services.commands.render import emit, progress_bar
 from services.fhir.charts import Forbidden
 from services.fhir.entry import Entry

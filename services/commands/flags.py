@@ -114,12 +114,12 @@ def _metavar(field: Field) -> tuple[str | None, str]:
     if field.kind is Kind.FLAG:
         return None, ""
     if field.kind in (Kind.RECORD, Kind.RECORDS):
-        return "JSON", field.form
+        return "JSON", f"{field.form}, as {field.example}" if field.example else field.form
+    if field.kind is Kind.LIST:
+        return "WORD" if " | " in field.form else "TEXT", f"{field.form}; repeat the flag"
     if " | " in field.form:
         return "WORD", field.form
     word, _, rest = field.form.partition(", as ")
-    if field.kind is Kind.LIST:
-        return "TEXT", f"{field.form}; repeat the flag"
     if field.kind is Kind.MONEY:
         return "AMOUNT", "as 12.50"
     if field.kind is Kind.NUMBER:
@@ -128,19 +128,46 @@ def _metavar(field: Field) -> tuple[str | None, str]:
 
 
 def example(contract: Contract, spec: CommandSpec, fields: tuple[Field, ...]) -> str:
-    """A line to start from, made of the required fields."""
-    parts = [f"--{f.name.replace('_', '-')} {sample(f)}" for f in fields if f.required and f.kind is not Kind.FLAG]
-    return f"Example: commons send {contract.service} {spec.name} {' '.join(parts)}".replace("[", r"\[")
+    """What to type to begin with, made of the required fields."""
+    parts = [f"--{f.name.replace('_', '-')} {sample(f)}".strip() for f in fields if f.required]
+    return f"commons send {contract.service} {spec.name} {' '.join(parts)}"
 
 
 def sample(field: Field) -> str:
-    """What may be typed for a field."""
+    """What may be typed for a field in a shell; nothing after a flag."""
+    if field.kind is Kind.FLAG:
+        return ""
     if field.kind in (Kind.RECORD, Kind.RECORDS):
-        samples = {Kind.NUMBER: "10", Kind.MONEY: "12.50"}
-        inner = ", ".join(f'"{f.name}": {samples.get(f.kind, "…")}' for f in field.fields if f.required)
-        return f"'[{{{inner}}}]'" if field.kind is Kind.RECORDS else f"'{{{inner}}}'"
-    if field.kind is Kind.MONEY:
-        return "12.50"
-    if field.kind is Kind.NUMBER:
-        return "10"
-    return field.form.split(" | ")[0] if " | " in field.form else field.name.upper()
+        return f"'{_as_json(field)}'"
+    return _word(field)
+
+
+def _as_json(field: Field) -> str:
+    """What may stand for a field in JSON: its example, or what its record needs."""
+    match field.kind:
+        case Kind.RECORD | Kind.RECORDS:
+            inner = ", ".join(f'"{f.name}": {_as_json(f)}' for f in field.fields if f.in_example)
+            one = field.example or f"{{{inner}}}"
+            return f"[{one}]" if field.kind is Kind.RECORDS else one
+        case Kind.NUMBER | Kind.MONEY:
+            return field.example or _word(field)
+        case Kind.FLAG:
+            return "true"
+    word = _word(field)
+    if word == field.name.upper():
+        word = "…"
+    return field.example or (f'["{word}"]' if field.kind is Kind.LIST else f'"{word}"')
+
+
+def _word(field: Field) -> str:
+    """What may be typed for a field that holds no record."""
+    match field.kind:
+        case Kind.MONEY:
+            return "12.50"
+        case Kind.NUMBER:
+            return "10"
+    if " | " in field.form:
+        return field.form.removeprefix("list of ").split(" | ")[0].split(",")[0]
+    if field.form.startswith(("date, as ", "moment, as ")):
+        return field.form.partition(", as ")[2]
+    return field.name.upper()

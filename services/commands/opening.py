@@ -24,6 +24,13 @@ _WHY: Final = {
 }
 
 
+class NotOpened(LedgerError):
+    """Nothing of a record is opened for who asks."""
+
+    status = 403
+    code = "WRONG_ROLE"
+
+
 async def opened(operator: Operator, found: QueryResult) -> QueryResult:
     """The answer with every text of a sealed column opened, or a word in its place and a sentence that says why."""
     places = {n: column.words for n, column in enumerate(found.columns) if column.kind == "sealed"}

@@ -86,7 +86,7 @@ def _command_of(contract: Contract, spec: CommandSpec) -> Any:
         timeout: float, help_fields: bool, scan: str | None = None, **given: Any,
     ) -> int | None:  # fmt: skip
         if help_fields:
-            show_fields(spec, as_json=operator.as_json)
+            show_fields(contract, spec, as_json=operator.as_json)
             return None
         limit = MAX_COMMAND_BYTES if spec.cut is None else MAX_BULK_BYTES
         data = read_object(file, limit) if file is not None else {}
@@ -106,7 +106,8 @@ def _command_of(contract: Contract, spec: CommandSpec) -> Any:
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     app = typer.Typer(rich_markup_mode="rich", add_completion=False)
     doc = re.sub(r"`([^`]*)`", r"[cyan]\1[/cyan]", (inspect.getdoc(spec.cls) or "").replace("[", r"\["))
-    app.command(spec.name, help=doc, short_help=summary(spec), epilog=example(contract, spec, fields))(command(run))
+    start = f"Example: {example(contract, spec, fields)}".replace("[", r"\[")
+    app.command(spec.name, help=doc, short_help=summary(spec), epilog=start)(command(run))
     made = typer.main.get_command(app)
     made.name = spec.name
     return made
@@ -269,4 +270,5 @@ def register(app: typer.Typer) -> None:
         elif command_name is None:
             list_commands(service(service_name), as_json=operator.as_json)
         else:
-            show_fields(command_spec(service(service_name), command_name), as_json=operator.as_json)
+            contract = service(service_name)
+            show_fields(contract, command_spec(contract, command_name), as_json=operator.as_json)

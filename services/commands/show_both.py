@@ -8,6 +8,7 @@ import asyncpg
 
 from services import queries
 from services.commands.book_questions import AtLeast, Book, Of, OfWhat, show_each
+from services.commands.clinic_questions import noted_review
 from services.commands.common import Operator, command
 from services.commands.questions import All, Csv, Item, Location, item_meant
 from services.queries import QueryResult, clinic, distribution, treasury
@@ -48,6 +49,8 @@ async def review(
     """What somebody has to look at: facts that broke a rule or a limit, overdue transfers, households served
     twice, counts that are off, payments that failed, medicines given against a rule, broken glass, refused steps.
 
+    What waits at the clinic is for its clinicians, pharmacists and auditors (--as), and that they looked is recorded.
+
     Examples:
 
     commons show review
@@ -66,7 +69,10 @@ async def review(
         return await distribution.review(pool, closed=all_, at_least=wanted)
 
     async def of_the_clinic(pool: asyncpg.Pool, wanted: Position | None) -> QueryResult:
-        return await clinic.review(pool, closed=all_, at_least=wanted)
+        found = await clinic.review(pool, closed=all_, at_least=wanted)
+        if not found.rows and of is None:  # where nothing waits nobody need say who they are
+            return found
+        return await noted_review(operator, pool, found)
 
     return await show_each(
         operator, {"stock": goods, "distribution": served, "money": money, "clinic": of_the_clinic},

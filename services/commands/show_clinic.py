@@ -17,28 +17,28 @@ from services.commands.clinic_questions import (
     AtLeast,
     BreakGlass,
     Look,
-    NotOpened,
     Open,
     Patient,
     Reason,
     Why,
     add,
     look,
+    must_open,
     note,
     readable,
     show_clinic,
+    whole_record,
     without,
 )
 from services.commands.common import Operator, command
 from services.commands.door import OK, Unreachable, Usage
-from services.commands.opening import texts_of
+from services.commands.opening import NotOpened, texts_of
 from services.commands.period import day
 from services.commands.questions import All, Csv, form_of
 from services.commands.waiting import position
 from services.local.keys import Keys
 from services.queries import QueryResult, clinic
-from services.queries.answer import Column
-from services.queries.clinic import charted
+from services.queries.answer import Column, Position
 from services.queries.clinic.chart import STREAM, banner, sealed_in, told
 from services.queries.clinic.contents import name, opened
 from services.queries.clinic.dispensing import with_open_alerts
@@ -110,32 +110,30 @@ async def _chart(
         looked: Look = await ask(pool)
         open_kinds = [one for one in looked.sight.kinds() if kinds is None or one in kinds]
         if not open_kinds:
-            role = str(looked.sight.role).replace("_", " ")
             raise NotOpened(
-                f"This is not opened for {operator.who}, who is here as {role}. See what is opened for whom in "
-                "docs/clinic-screens.md; in an emergency break the glass: --break-glass --reason TEXT.",
+                f"This is not opened for {operator.who}, who acts as {looked.sight.told}. See what is opened for whom "
+                "in docs/clinic-screens.md; in an emergency break the glass: --break-glass --reason TEXT.",
                 actor=operator.who,
             )  # fmt: skip
         found = await readable(clinic.entries(pool, patient=patient, kinds=open_kinds, at_least=wanted))
         records = found.records()
         contact = "contact" in looked.sight.parts
         parts = {PART_OF[record["kind"]] for record in records} | ({"contact"} if contact and kinds is None else set())
-        known = {record["patient"] for record in records}
+        known = await whole_record(pool, patient)
         if kinds is not None:  # that nothing is recorded is told too; of a whole chart who it is always is
             parts = {PART_OF[one] for one in open_kinds}
-            known = set(await charted.whole(pool, [patient]))
         said, (texts, why) = await asyncio.gather(  # nothing is shown before both are done
             note(operator, looked, known, parts),
             texts_of(operator, "clinic", {text for record in records for text in sealed_in(record)}),
         )
     shown = told(found, texts, contact=contact)
-    told_of_allergies = known and {"allergy", "no_known_allergy"} <= set(open_kinds)
+    told_of_allergies = {"allergy", "no_known_allergy"} <= set(open_kinds)
     warning = banner(found, texts) if told_of_allergies else None
     if warning is not None:
         shown = replace(shown, message=warning)
     hidden = sorted({part for one, part in PART_OF.items() if part not in looked.sight.parts})
     if hidden and kinds is None:
-        said = f"Not shown to a {str(looked.sight.role).replace('_', ' ')}: {', '.join(hidden)}. {said}".strip()
+        said = f"Not shown to {looked.sight.told}: {', '.join(hidden)}. {said}".strip()
     shown = add(shown, " ".join(filter(None, [why, said])))
     if form is Form.TABLE:  # what must not be overlooked is on top
         shown = replace(_for_people(shown), title=" ".join(filter(None, [shown.title, warning])))
@@ -175,8 +173,7 @@ async def patient(
     asked = Wanted(name=who[:200], born=day("--born", born), identifier=identifier)
     async with operator.database() as pool:
         looked = await look(operator, pool, purpose=purpose)
-        if "identity" not in looked.sight.parts:
-            raise NotOpened(f"Who patients are is not opened for {operator.who}.", actor=operator.who)
+        must_open(operator, looked, "identity", what="Who patients are")
         await readable(clinic.practitioners(pool, at_least=wanted))
         found, why = await _find(operator, pool, asked, who.strip())
         shown = dict(sorted(found.patients.items(), key=lambda one: (name(one[1]), one[0]))[:_SHOWN])
@@ -354,13 +351,13 @@ async def access(
     operator: Operator, patient: Patient, open_: Open = False, purpose: Why = None, csv: Csv = False,
     at_least: AtLeast = None,
 ) -> int | None:  # fmt: skip
-    """Who saw a patient's record: when, in which role, what for, and which parts of it.
+    """Who saw a patient's record: when, in which role, what for, and which parts of it. That you asked is recorded too.
 
-    Example: commons show access ada
+    Example: commons show access ada --purpose patient_request --as rui
     """
     return await show_clinic(
         operator, lambda pool, at: clinic.access_log(pool, patient=patient, at_least=at), csv=csv, at_least=at_least,
-        open_=open_, purpose=purpose,
+        open_=open_, purpose=purpose, of=patient, parts=("access_log",), what="Who saw a record",
     )  # fmt: skip
 
 
@@ -369,13 +366,14 @@ async def disclosures(
     operator: Operator, patient: Patient, open_: Open = False, purpose: Why = None, csv: Csv = False,
     at_least: AtLeast = None,
 ) -> int | None:  # fmt: skip
-    """To whom something of a patient's record was given, and on which ground: an account of its own.
+    """To whom something of a patient's record was given, and when; with --open what, and on which ground.
 
     Example: commons show disclosures ada --open --purpose patient_request --as osei
     """
     return await show_clinic(
         operator, lambda pool, at: clinic.disclosures(pool, patient=patient, at_least=at), csv=csv, at_least=at_least,
-        open_=open_, purpose=purpose,
+        open_=open_, purpose=purpose, of=patient, parts=("disclosures", "access_log"),
+        what="To whom something of a record was given",
     )  # fmt: skip
 
 
@@ -389,19 +387,24 @@ async def break_glass(
     """
     return await show_clinic(
         operator, lambda pool, at: clinic.break_glass(pool, reviewed=all_, at_least=at), csv=csv, at_least=at_least,
-        open_=open_,
+        open_=open_, parts=("broken_glass",), what="Who broke a glass",
     )  # fmt: skip
 
 
 @command
 async def practitioners(operator: Operator, csv: Csv = False, at_least: AtLeast = None) -> int | None:
-    """Who works at the clinic, in which roles, and whether their licence is valid today.
+    """Who works at the clinic, in which roles, and whether their licence is valid today; for whoever works there.
 
-    Example: commons show practitioners
+    Example: commons show practitioners --as rui
     """
-    return await show_clinic(
-        operator, lambda pool, at: clinic.practitioners(pool, at_least=at), csv=csv, at_least=at_least
-    )
+
+    async def ask(pool: asyncpg.Pool, at: Position | None) -> QueryResult:
+        found = await clinic.practitioners(pool, at_least=at)
+        if found.rows:  # as long as nobody works here, whoever adds the first may see that
+            await look(operator, pool, purpose=None)
+        return found
+
+    return await show_clinic(operator, ask, csv=csv, at_least=at_least)
 
 
 COMMANDS: dict[str, Any] = {

@@ -208,7 +208,7 @@ def saturday(stage: Stage) -> None:
     stage.commons("show", "waste")
     stage.say("\nWho gave: names are encrypted in the ledger under a key of each donor's own, and opened to be shown.")
     stage.commons("show", "receipts", "--by", "donor")
-    stage.commons("show", "review")
+    stage.commons("show", "review", "--as", "osei")
     stage.say("\nAnd does it all follow, from the first event on?")
     stage.commons("verify")
     stage.commons("status")

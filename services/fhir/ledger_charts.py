@@ -125,7 +125,7 @@ class LedgerCharts:
         if seen.role is None:
             raise Forbidden(f"Nobody of the name {reader} works here.")
         if "practitioner" not in kinds and not any(PART_OF[kind] in seen.parts for kind in kinds):
-            raise Forbidden(f"This is not opened for a {str(seen.role).replace('_', ' ')}.")
+            raise Forbidden(f"This is not opened for {seen.told}.")
         return seen
 
     async def _record(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from typing import Any, Final
 
 from services.imports.plan import ForAPerson, Refused
 
 KEPT: Final = 1000
 """Refused lines, and things for a person, that are kept with their words; beyond it they are only counted."""
+
+WIDTH: Final = 80
+"""Columns of a window for which a report is written."""
+
+_NARROWEST: Final = 20
+"""Characters that a column of words has at the least."""
 
 
 @dataclass
@@ -73,9 +81,9 @@ class Report:
             counts.append(f"{self.refused} refused{otherwise}")
         if self.for_a_person:
             counts.append(f"{self.for_a_person} for a person")
-        text = [f"{self.file}: {', '.join(counts)}", *self.notes]
+        text = [f"{self.file}: {', '.join(counts)}", *(line for note in self.notes for line in _lines(note, WIDTH))]
         if self.stopped:
-            text.append(f"Stopped early: {self.stopped} Import the same file again to go on.")
+            text += _lines(f"Stopped early: {self.stopped} Import the same file again to go on.", WIDTH)
         refused = [(str(one.line), one.what, one.reason) for one in self.refusals]
         text += _table("Refused", ("line", "what", "why"), refused, self.refused)
         asked = [(str(one.line), one.what, one.reason, one.fragment) for one in self.questions]
@@ -84,10 +92,24 @@ class Report:
 
 
 def _table(title: str, names: tuple[str, ...], rows: Sequence[tuple[str, ...]], total: int) -> list[str]:
-    """Left-aligned columns as wide as their widest cell; the last one may run on."""
+    """Left-aligned columns as wide as their widest cell, if all have room; else the widest are broken into lines."""
     if not rows:
         return []
     widths = [max(len(row[column]) for row in [names, *rows]) for column in range(len(names))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [names, *rows]]
+    while (over := sum(widths) + 2 * len(widths) - WIDTH) > 0 and max(widths) > _NARROWEST:
+        widest = widths.index(max(widths))
+        next_widest = sorted(widths)[-2]
+        widths[widest] = max(_NARROWEST, widths[widest] - over, min(next_widest, widths[widest] - 1))
+    lines = []
+    for row in [names, *rows]:
+        cells = [_lines(cell, width) for cell, width in zip(row, widths, strict=True)]
+        lines += [
+            "  ".join(part.ljust(width) for part, width in zip(parts, widths, strict=True))
+            for parts in zip_longest(*cells, fillvalue="")
+        ]
     more = [f"… and {total - len(rows)} more"] if total > len(rows) else []
     return ["", title, *("  " + line.rstrip() for line in lines), *more]
+
+
+def _lines(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False) or [""]

@@ -10,9 +10,12 @@ import asyncpg
 
 from shared.readmodel import Reading, read
 
-Kind = Literal["text", "quantity", "weight", "number", "temperature", "money", "date", "moment", "flag", "sealed"]
+Kind = Literal[
+    "text", "quantity", "weight", "number", "temperature", "money", "date", "moment", "flag", "code", "sealed"
+]
 """What a column holds. A quantity is in the unit that the row's `unit` says, money in the minor unit of the row's
-`unit`, a weight in g, a temperature in tenths of a degree Celsius; a moment is in UTC. A sealed text is personal, and
+`unit`, a weight in g, a temperature in tenths of a degree Celsius; a moment is in UTC. A code
+is a word for programs, as limit_reached; people read it with blanks. A sealed text is personal, and
 opens under its owner's key; where nobody is named, such a column may hold a text in clear."""
 
 Position = tuple[str, int]

@@ -15,7 +15,7 @@ from shared.clock import utc_now
 _QUESTION: Final = GoodsQuestion(
     "To review", ("review", "stock_on_hand", "transfers", "holds", "catalogue"),
     (
-        Column("kind", "What", rank=1), Column("item", "Item", rank=1), Column("name", "Name", rank=3),
+        Column("kind", "What", "code", rank=1), Column("item", "Item", rank=1), Column("name", "Name", rank=3),
         Column("location", "Location", rank=1), Column("subject", "Where to look", rank=3),
         Column("revision", "No.", "number", rank=4), Column("quantity", "Figure", "quantity"),
         Column("occurred_at", "When", "moment"), Column("short_at", "Short since", "moment", rank=3),

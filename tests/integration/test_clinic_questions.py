@@ -115,11 +115,15 @@ async def test_a_dispensing_says_what_it_waits_for(stage: Stage) -> None:
     surgery.prescribe("rx", "ada")
     expected = {}
     for dispensing, waits in (
-        ("d1", "inventory to set its goods aside"), ("d2", "goods: 1 are short"), ("d3", "to be verified"),
+        ("d0", "goods: 9 are short"), ("d1", "inventory to set its goods aside"), ("d2", "goods: 1 is short"),
+        ("d3", "to be verified"),
         ("d4", "to be handed over"), ("d5", "inventory to give it out"), ("d6", "its goods to go back"), ("d7", None),
     ):  # fmt: skip
         expected[dispensing] = waits
         wanted = surgery.request(dispensing, "ada")
+        if dispensing == "d0":  # twelve are there, and were not set aside
+            of = {"item": "amox", "location": "cupboard", "lots": ()}
+            surgery.now_is(c.GoodsSetAside, dispensing="d0", asked=21, short=9, **of)
         if dispensing > "d1":
             surgery.set_aside(dispensing, lot("A", 20 if dispensing == "d2" else 21))
         if dispensing in ("d4", "d5", "d7"):
@@ -136,7 +140,7 @@ async def test_a_dispensing_says_what_it_waits_for(stage: Stage) -> None:
         assert rows == expected
         assert "d7" not in dict(await asked(clinic.queue, "dispensing", "waits"))
         soon = dict(await asked(clinic.stuck, "id", "waits", now=surgery.now + timedelta(minutes=5)))
-        assert set(soon) == {"d1", "d2", "d5", "d6", "m1"}
+        assert set(soon) == {"d0", "d1", "d2", "d5", "d6", "m1"}
         late = dict(await asked(clinic.stuck, "id", "todo", now=surgery.now + timedelta(days=4)))
         assert late["d4"] == "Unpick it, or refuse it."
 

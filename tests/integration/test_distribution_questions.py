@@ -272,7 +272,8 @@ async def test_a_session_counts_households_once_and_who_gave_no_name_apart(stage
     hall.record(c.HouseholdsMerged(household="h1", into="h2", reason="twice", occurred_at=hall.now))
     async with following(stage, made) as asked:
         row = await asked.one(distribution.session, session="monday")
-        assert (row["visits"], row["households"], row["anonymous"], row["people"]) == (6, 2, 2, 6)
+        assert (row["visits"], row["households"], row["anonymous"]) == (6, 2, 2)
+        assert (row["individuals"], row["people_served"]) == (4, 6)  # as `served` says them
         (listed,) = await asked.records(distribution.sessions)
         assert listed["households"] == 2
 

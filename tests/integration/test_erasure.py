@@ -454,7 +454,7 @@ async def test_a_household_that_was_served_by_a_declaration_is_kept_for_the_year
         await hall.send("RequestErasure", household("h-1") | {"reason": "asked"}, "sam")
         await hall.standing("h-1", "served by an eligibility that was declared")
         until = f"{datetime.now(UTC).year + 4}-12-31"
-        with pytest.raises(Rejected, match=f"which is kept for 4 years, until {until}"):
+        with pytest.raises(Rejected, match=f"kept for 4 years, until {until}"):
             await hall.send("ApproveErasure", household("h-1"), "kim")
         await hall.erase("h-2")
 

@@ -29,7 +29,7 @@ from shared.contract import Contract
 from shared.decider import Context, Decider, NotRead, Ref
 from shared.errors import LedgerError
 from shared.event import FIRST_PREVHASH, Envelope, Recorded, decode, encode, event_id, sha256, timestamp
-from shared.manager import Manager, Step
+from shared.manager import Manager, Step, available_of
 from tests.support.following import shown
 from tests.support.sentences import opened, sealed
 
@@ -239,7 +239,7 @@ class Town:
         courier.home.do(
             "NoteRefusal", id=f"refusal of {letter.id}", actor=letter.manager.name, step=letter.id,
             manager=letter.manager.name, cause=step.cause.id, service=step.service, command=type(step.command).__name__,
-            target=step.target, code=str(refusal.code), detail=refusal.detail,
+            target=step.target, code=str(refusal.code), detail=refusal.detail, available=available_of(refusal),
         )  # fmt: skip
 
     def _done(self, courier: Courier, target: tuple[str, str]) -> None:

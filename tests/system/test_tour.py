@@ -95,9 +95,14 @@ def test_every_command_of_the_clinics_page_does_what_it_says(ledger: Ledger) -> 
         if command[:2] == ["show", "recall-patients"]:
             assert "p-1" in output and "Marchetti" in output
         if command[:2] == ["show", "access"]:
-            assert "emergency" in output and "treatment" in output
+            assert refusal is not None or ("emergency" in output and "treatment" in output)
+        if command[:3] == ["show", "chart", "p-2"]:
+            assert "(locked)" in output and "(erased)" not in output
         if command[0] == "verify":
             assert "CLINIC: chain" in output and "The ledger is whole" in output
+    everything = ledger.typed("show", "review")
+    assert "Of clinic nothing is shown. Nothing is opened for" in everything and "broken glass" not in everything
+    assert "broken glass" in ledger.typed("show", "review", "--as", "aud")
 
 
 def test_a_restart_has_everything_that_was_acknowledged(ledger: Ledger) -> None:

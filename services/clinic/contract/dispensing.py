@@ -217,7 +217,10 @@ class OverrideAlert:
 
 @event(category="dispensing")
 class GoodsSetAside:
-    """Inventory set goods aside for a dispensing; `short` is what was asked for and is not there."""
+    """Inventory set goods aside for a dispensing; `short` is what was asked for and is not there.
+
+    All is set aside or, with no `lots`, nothing: part of what was asked for may be there, and is left to others.
+    """
 
     dispensing: DispensingId
     item: Id

@@ -414,9 +414,10 @@ class Dispensing(Manager):
             case AllotSupply() | ClaimFill():
                 done = "The dispensing was over by then."
             case ReserveStock() as asked:
+                there = min(refused.available or 0, asked.quantity - 1)  # it was refused, so something is short
                 none = NoteSetAside(
                     dispensing=about, item=asked.item, location=asked.location, asked=asked.quantity, lots=(),
-                    short=asked.quantity,
+                    short=asked.quantity - there,
                 )  # fmt: skip
                 yield self.step(event, clinic, none, f"short {about}", about=about)
                 if refused.code == InventoryError.INSUFFICIENT_STOCK:

@@ -28,10 +28,10 @@ from shared.projection import Key, Rows, Table
 
 
 class ClinicDispensings(ClinicProjection):
-    """`dispensings` has a row for each: requested, verified, dispensed, refused, unpicked. Of its goods `asked` less
-    `short` were set aside, `remaining` still are, out of `lots`; `issued` left inventory, `unrecorded` of it beyond its
-    ledger. Quantities are in the item's base unit. It is unpicked after `due_at`. What was handed over although nobody
-    had requested it has no `requested_at`.
+    """`dispensings` has a row for each: requested, verified, dispensed, refused, unpicked. Of its goods `asked` were
+    asked for, of which `short` were not there, and `remaining` are set aside, out of `lots`; `issued` left inventory,
+    `unrecorded` of it beyond its ledger. Quantities are in the item's base unit. It is unpicked after `due_at`. What
+    was handed over although nobody had requested it has no `requested_at`.
 
     Alerts are sealed: those of `check_content`, what stood when it was last checked, and of `alerts`, less those of
     `answered`, are open; only who may read them can say which (services/queries/clinic/dispensing.py).
@@ -135,7 +135,7 @@ def _step(event: Recorded, rows: Rows) -> None:
         case GoodsSetAside() as data:
             row |= {
                 "item": data.item, "location": data.location, "asked": data.asked, "short": data.short,
-                "remaining": data.asked - data.short,
+                "remaining": sum(line.quantity for line in data.lots),
                 "lots": lots_as_json(data.lots), "answered_at": data.occurred_at,
             }  # fmt: skip
         case GoodsFreed() as data:

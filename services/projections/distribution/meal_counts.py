@@ -20,19 +20,20 @@ from shared.projection import Key, Rows, Table
 
 _COUNTED = ("delivered", *(str(diner) for diner in Diner), "discarded")
 _CERTIFIED = (
-    "carried_over", "left_over", "kept", "kept_before", "kept_on", "discrepancy", "reason", "certified_by",
-    "certified_at",
+    "carried_over", "left_over", "kept", "kept_before", "kept_on", "carried_after", "carried_on", "discrepancy",
+    "reason", "certified_by", "certified_at",
 )  # fmt: skip
 
 
 class MealCounts(DistributionProjection):
     """A row for each meal of a site's day. `first`, `second`, `program_adult` and `other` were served; what was
     reversed is not counted. `discrepancy` is what its certificate says the count is off by, `kept` what it carries
-    over, `kept_before` what the last certificate before it kept, on `kept_on`.
+    over, `kept_before` what the last certificate before it kept, on `kept_on`; `carried_after` what the next one, if it
+    was certified first, carried over, on `carried_on`.
     """
 
     name = "meal_counts"
-    version = 2
+    version = 3
     events = events_of("meal_count")
     tables = (
         Table(
@@ -41,7 +42,8 @@ class MealCounts(DistributionProjection):
             columns={
                 "site": "text", "date": "date", "meal": "text", **dict.fromkeys(_COUNTED, "bigint"),
                 "carried_over": "bigint", "left_over": "bigint", "kept": "bigint",
-                "kept_before": "bigint", "kept_on": "date", "discrepancy": "bigint",
+                "kept_before": "bigint", "kept_on": "date", "carried_after": "bigint", "carried_on": "date",
+                "discrepancy": "bigint",
                 "reason": "text", "certified_by": "text", "certified_at": "timestamptz",
             },
             indexes=("date",),
@@ -74,6 +76,7 @@ class MealCounts(DistributionProjection):
             case CountCertified() as data:
                 row |= {
                     "carried_over": data.carried_over, "left_over": data.left_over, "kept": data.kept,
-                    "kept_before": data.kept_before, "kept_on": data.kept_on, "discrepancy": data.discrepancy,
+                    "kept_before": data.kept_before, "kept_on": data.kept_on, "carried_after": data.carried_after,
+                    "carried_on": data.carried_on, "discrepancy": data.discrepancy,
                     "reason": data.reason, "certified_by": data.certified_by, "certified_at": data.occurred_at,
                 }  # fmt: skip

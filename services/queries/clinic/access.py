@@ -15,8 +15,8 @@ from services.queries.names import checked
 _READ: Final = (
     Column("occurred_at", "When", "moment"), Column("reader", "Who"), Column("role", "Role"),
     Column("purpose", "Purpose"), Column("parts", "What"), Column("break_glass", "Broke the glass", "flag"),
-    Column("reason", "Reason", "sealed", part="access_log"), Column("reviewed_at", "Reviewed", "moment"),
-    Column("reviewed_by", "Reviewed by"), Column("review_note", "Found", "sealed", part="access_log"),
+    Column("reason", "Reason", "sealed", part="broken_glass"), Column("reviewed_at", "Reviewed", "moment"),
+    Column("reviewed_by", "Reviewed by"), Column("review_note", "Found", "sealed", part="broken_glass"),
     Column("patient", "Patient"), Column("access", "Access"), Column("recorded_at", "Recorded", "moment"),
 )  # fmt: skip
 _LOG: Final = Question(
@@ -24,7 +24,7 @@ _LOG: Final = Question(
     f"""WITH RECURSIVE {WHOLE}
     SELECT a.* FROM access_log a WHERE a.patient = $1 OR a.patient IN (SELECT patient FROM whole)
     ORDER BY a.occurred_at DESC, a.access""",  # noqa: S608  # made of constants
-    "Nobody read it, or there is no such patient.",
+    "Nobody read it.",
 )  # fmt: skip
 _BROKEN: Final = Question(
     STREAM, "Broken glass", ("clinic_access",), _READ,
@@ -45,7 +45,7 @@ _DISCLOSED: Final = Question(
     f"""WITH RECURSIVE {WHOLE}
     SELECT d.* FROM disclosures d WHERE d.patient = $1 OR d.patient IN (SELECT patient FROM whole)
     ORDER BY d.occurred_at DESC, d.disclosure""",  # noqa: S608  # made of constants
-    "Nothing was given to others, or there is no such patient.",
+    "Nothing was given to others.",
 )  # fmt: skip
 
 

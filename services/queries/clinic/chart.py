@@ -166,9 +166,11 @@ def banner(found: QueryResult, texts: Mapping[str, str | Closed]) -> str:
     against = {str(one.category) for one in known}
     said = []
     if known:
-        said.append(f"ALLERGIES: {'; '.join(map(words, known))}.")
+        said.append(f"ALLERGIES: {'; '.join(words(one).rstrip('.') for one in known)}.")
     if len(known) < len(standing):
-        said.append(f"{len(standing) - len(known)} recorded allergies cannot be read: take none for safe.")
+        closed = len(standing) - len(known)
+        what = "recorded allergy" if closed == 1 else "recorded allergies"
+        said.append(f"{closed} {what} cannot be read: take nothing for safe.")
     said += [
         f"No known {category} allergy (asked {at:%Y-%m-%d} by {by})."
         for category, (at, by) in sorted(asked.items()) if category not in against

@@ -167,7 +167,7 @@ def contact(value: Contact) -> str:
     street = _listed(value.street, _listed(value.postal_code, value.city, by=" "), value.state, value.country)
     guardian = _listed(value.guardian, value.guardian_phone, by=" ")
     return _listed(
-        value.phone, value.email, street, value.language and f"speaks {value.language}",
+        value.phone, value.email, street, value.language and f"language: {value.language}",
         guardian and f"guardian {guardian}", by="; ",
     )  # fmt: skip
 

@@ -18,9 +18,14 @@ from shared.errors import Corrupt
 from shared.heldvalue import read
 from shared.keyreader import Closed
 
-WAITS: Final = """CASE
+_SHORT: Final = """CASE WHEN d.remaining = 0 AND d.freed_at IS NULL AND d.short > 0 THEN d.short
+    ELSE d.quantity - d.remaining END"""
+"""How much is missing. Where nothing was set aside because there is not enough, that is less than was asked for."""
+
+WAITS: Final = f"""CASE
     WHEN d.state = 'requested' AND d.answered_at IS NULL THEN 'inventory to set its goods aside'
-    WHEN d.state = 'requested' AND d.remaining < d.quantity THEN 'goods: ' || d.quantity - d.remaining || ' are short'
+    WHEN d.state = 'requested' AND d.remaining < d.quantity
+        THEN 'goods: ' || {_SHORT} || CASE {_SHORT} WHEN 1 THEN ' is short' ELSE ' are short' END
     WHEN d.state = 'requested' THEN 'to be verified'
     WHEN d.state = 'verified' AND d.remaining < d.quantity THEN 'goods that were taken away: refuse it'
     WHEN d.state = 'verified' THEN 'to be handed over'

@@ -16,7 +16,7 @@ from shared.clock import utc_now
 _REVIEW: Final = Question(
     STREAM, "To review at the clinic", ("clinic_review", "clinic_access"),
     (
-        Column("kind", "What"), Column("patient", "Patient"), Column("subject", "Where to look"),
+        Column("kind", "What", "code"), Column("patient", "Patient"), Column("subject", "Where to look"),
         Column("occurred_at", "When", "moment"), Column("actor", "By"), Column("detail", "Detail"),
         Column("todo", "To do"), Column("recorded_at", "Recorded", "moment"), Column("closed_at", "Closed", "moment"),
         Column("closed_by", "Closed by"), Column("note", "What was found"),

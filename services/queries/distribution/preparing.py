@@ -64,7 +64,8 @@ _ROUTE: Final = Question(
     "There is nothing to deliver.",
 )  # fmt: skip
 
-# What was merged is one household; somebody who gave no name counts each time, and apart.
+# What was merged is one household; somebody who gave no name counts each time, and apart. Individuals are counted once,
+# as they were when their household was last served there, as `served` counts them.
 _SESSION: Final = """WITH RECURSIVE led AS (
         SELECT household AS old, merged_into AS household FROM households WHERE merged_into IS NOT NULL
         UNION SELECT l.old, h.merged_into FROM led l JOIN households h USING (household) WHERE h.merged_into IS NOT NULL
@@ -73,14 +74,20 @@ _SESSION: Final = """WITH RECURSIVE led AS (
     SELECT s.session, s.name, s.programme, p.name AS programme_name, s.site, s.starts_at, s.ends_at,
            s.state, s.capacity, s.slot_minutes, s.booked, s.served AS boxes, s.opened_at, s.closed_at,
            (SELECT count(*) FROM orders o WHERE o.session = s.session AND o.stage = 'no_show') AS no_shows, s.note,
-           v.visits, v.households, v.anonymous, v.people
+           v.visits, v.households, v.anonymous, v.individuals, v.people_served
     FROM sessions s LEFT JOIN programmes p USING (programme)
     CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE kind = 'visit') AS visits,
-               count(DISTINCT coalesce(r.household, v.household)) AS households,
-               nullif(count(*) FILTER (WHERE v.household IS NULL), 0) AS anonymous,
-               coalesce(sum(child + adult + senior + unknown), 0)::bigint AS people
-        FROM served v LEFT JOIN roots r ON r.old = v.household WHERE v.session = s.session) v"""
+        SELECT count(*) FILTER (WHERE kind = 'visit') AS visits, count(DISTINCT household) AS households,
+               nullif(count(*) FILTER (WHERE household IS NULL), 0) AS anonymous,
+               coalesce(sum(people) FILTER (WHERE last), 0)::bigint AS individuals,
+               coalesce(sum(people), 0)::bigint AS people_served
+        FROM (
+            SELECT v.kind, coalesce(r.household, v.household) AS household,
+                   v.child + v.adult + v.senior + v.unknown AS people,
+                   row_number() OVER (
+                       PARTITION BY coalesce(r.household, v.household, ' ' || v.kind || ' ' || v.id || ' ' || v.at)
+                       ORDER BY v.occurred_at DESC, v.id) = 1 AS last
+            FROM served v LEFT JOIN roots r ON r.old = v.household WHERE v.session = s.session) each_time) v"""
 _SESSION_COLUMNS: Final = (
     Column("session", "Session", rank=1), Column("name", "Name", rank=3), Column("programme", "Programme", rank=3),
     Column("site", "Site", rank=3), Column("starts_at", "Starts", "moment", rank=1),
@@ -89,7 +96,9 @@ _SESSION_COLUMNS: Final = (
     Column("boxes", "Boxes handed out", "number", rank=1), Column("visits", "Visits", "number"),
     Column("no_shows", "No-shows", "number"), Column("households", "Households", "number", rank=1),
     Column("anonymous", "Without a name", "number"),
-    Column("people", "People", "number", rank=1), Column("slot_minutes", "Slot (min)", "number", rank=4),
+    Column("individuals", "Individuals", "number", rank=1),
+    Column("people_served", "People, each time", "number", rank=3),
+    Column("slot_minutes", "Slot (min)", "number", rank=4),
     Column("opened_at", "Opened", "moment", rank=4), Column("closed_at", "Closed", "moment", rank=4),
     Column("note", "Note", rank=3),
 )  # fmt: skip

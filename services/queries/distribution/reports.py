@@ -94,6 +94,7 @@ _MEALS: Final = Question(
         Column("program_adult", "Programme adults", "number", rank=3), Column("other", "Other", "number", rank=3),
         Column("served", "Served", "number", rank=1), Column("discarded", "Discarded", "number"),
         Column("left_over", "Left over", "number"), Column("kept", "Kept", "number", rank=3),
+        Column("carried_after", "Carried over after", "number", rank=3),
         Column("discrepancy", "Off by", "number", rank=1), Column("reason", "Why"),
         Column("certified_by", "Certified by", rank=3), Column("certified_at", "Certified", "moment", rank=1),
     ),
@@ -119,5 +120,9 @@ async def meals(
     pool: asyncpg.Pool, *, site: str | None = None, first: date | None = None, last: date | None = None,
     at_least: Position | None = None,
 ) -> QueryResult:  # fmt: skip
-    """The meal counts of each site and day, certified or not."""
+    """The meal counts of each site and day, certified or not.
+
+    `kept_before` is what the count before kept for this one, `carried_after` what the next one carried over, if it was
+    certified first.
+    """
     return await _MEALS.rows(pool, checked(site), first, last, at_least=at_least)

@@ -19,7 +19,7 @@ PATIENCE: Final = timedelta(minutes=1)
 _REVIEW: Final = Question(
     STREAM, "To review in distribution", ("distribution_review", "boxes", "orders", "households"),
     (
-        Column("kind", "What", rank=1), Column("subject", "Where to look", rank=1),
+        Column("kind", "What", "code", rank=1), Column("subject", "Where to look", rank=1),
         Column("household", "Household", rank=1), Column("programme", "Programme", rank=3), Column("period", "Period"),
         Column("session", "Session", rank=3), Column("site", "Site", rank=3),
         Column("figure", "Figure", "number", rank=3), Column("occurred_at", "When", "moment"),
@@ -38,7 +38,7 @@ _REVIEW: Final = Question(
                 'detail', 'card ' || s.card || ' is on ' || s.households)) AS i
     )
     SELECT r.*, CASE r.kind
-               WHEN 'limit_reached' THEN 'Find out why it was served twice; '
+               WHEN 'limit_reached' THEN 'Find out why it was served more often than its limit; '
                WHEN 'not_eligible' THEN 'Renew its eligibility, or tell the household; '
                WHEN 'wrong_recipient' THEN 'Ask the household who collected, and authorise them; '
                WHEN 'order_ended' THEN 'Its order had ended: find out what was handed out; '

@@ -16,7 +16,7 @@ _STAND: Final = "or let it stand with ResolveReview."
 _QUESTION: Final = BookQuestion(
     "To review", ("treasury_review", "trial_balance", "journal", "bank_statements", "expenses", "chart"),
     (
-        Column("kind", "What", rank=1), Column("entry", "Entry"), Column("account", "Account"),
+        Column("kind", "What", "code", rank=1), Column("entry", "Entry"), Column("account", "Account"),
         Column("fund", "Fund", rank=3), Column("date", "Day", "date"), Column("figure", "Figure", "money", rank=1),
         Column("lowest", "At least", "money"), UNIT, Column("subject", "Where to look", rank=1),
         Column("detail", "Detail"), Column("recorded_at", "Recorded", "moment", rank=4), Column("actor", "By", rank=3),

@@ -108,13 +108,16 @@ def test_an_order_is_seen_from_the_card_to_the_recall_that_finds_its_box(commons
     send(commons, "RecordVisit", **visit, period=row["period"])
     twice = visit | {"visit": "vi-2", "fact": True, "people": {"adult": 1}}
     send(commons, "RecordVisit", **twice, period=row["period"])
-    until(lambda: one(commons, "session", "s1")["people"] == 7)
+    until(lambda: one(commons, "session", "s1")["people_served"] == 7)
+    assert one(commons, "session", "s1")["individuals"] == 4
     row = next(row for row in show(commons, "served") if row["programme"] == "screens")
     assert (row["households"], row["new"], row["times"], row["individuals"]) == (2, 2, 3, 4)
     assert row["weight"] == 6 * 400
     items = commons("show", "review", "--json").json["distribution"]["rows"]
     assert [(item["kind"], item["household"]) for item in items] == [("limit_reached", "fam-2")]
     assert items[0]["todo"].endswith("or send ResolveVisit.")
+    in_words = commons("show", "review", "--of", "distribution").out
+    assert "limit reached" in in_words and "limit_reached" not in in_words
     seen = {name: twice[name] for name in ("visit", "household", "programme")} | {"period": items[0]["period"]}
     send(commons, "ResolveVisit", **seen, note="They came for a neighbour.")
     until(lambda: commons("show", "review", "--json").json["distribution"]["rows"] == [])

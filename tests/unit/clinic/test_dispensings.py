@@ -286,6 +286,9 @@ def test_what_was_set_aside_first_counts_but_for_that_there_was_nothing() -> Non
     short.when(verify()).then_rejected(E.NOT_RESERVED)
     short.when(set_aside(short=21)).then_nothing()
     short.when(set_aside()).then(GoodsSetAside, short=0)
+    part = given(*PHARMACY, request()).when(set_aside(short=9)).then(GoodsSetAside, short=9, lots=())
+    part.when(set_aside(short=9)).then_nothing()
+    part.when(set_aside()).then(GoodsSetAside, short=0).when(set_aside()).then_nothing()
 
 
 def test_what_is_freed_is_there_no_more() -> None:

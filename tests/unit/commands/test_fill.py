@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
-from services.commands.contracts import CONTRACTS, Field, Kind, fields_of_command
+from services.clinic.contract.base import Coded, Measure
+from services.commands.contracts import _EXAMPLES, CONTRACTS, Field, Kind, fields_of_command
 from services.commands.door import Usage
 from services.commands.fill import assign, put_flags, read_object
-from services.commands.flags import line_flags
+from services.commands.flags import example, line_flags
 from services.commands.scans import Scanned, fill
 from services.gs1 import read_scan
 from shared.errors import Invalid, TooLarge
@@ -181,3 +185,38 @@ def test_the_weight_on_a_barcode_counts_only_for_items_kept_by_weight() -> None:
     scan = read_scan("(01)04006381333931(3103)001250")
     assert Scanned(scan, "apples", "g").quantity == 1250
     assert Scanned(scan, "cheese", "each").quantity is None
+
+
+CLINIC = CONTRACTS["clinic"]
+
+
+@pytest.mark.parametrize("name", sorted(CLINIC.commands.keys() - {"NoteRecall"}))  # its scope needs one of three
+def test_the_example_of_every_command_of_the_clinic_fits_it(name: str) -> None:
+    spec = CLINIC.commands[name]
+    described = fields_of_command(spec)
+    words = shlex.split(example(CLINIC, spec, described))
+    assert words[:4] == ["commons", "send", "clinic", name]
+    kinds = {f"--{field.name.replace('_', '-')}": field for field in described}
+    given: dict[str, Any] = {}
+    for flag, value in itertools.pairwise([*words[4:], ""]):
+        if flag in kinds:
+            field = kinds[flag]
+            several = field.kind in (Kind.LIST, Kind.RECORDS)
+            given[field.name] = True if field.kind is Kind.FLAG else [value] if several else value
+    data: dict[str, Any] = {}
+    put_flags(data, given, described, line_flags(described))
+    CLINIC.parse(name, data)
+
+
+def test_measures_codes_and_doses_are_shown_as_they_are_typed() -> None:
+    shown = {name: example(CLINIC, CLINIC.commands[name], fields_of_command(CLINIC.commands[name]))
+             for name in ("RecordVitals", "Prescribe")}  # fmt: skip
+    assert '"measured": {"value": 366, "decimals": 1, "unit": "Cel"}' in shown["RecordVitals"]
+    assert '"code": {"system": "loinc", "code": "8310-5", "display": "Body temperature"}' in shown["RecordVitals"]
+    assert '"dose": {"value": 500, "unit": "mg"}' in shown["Prescribe"]
+
+
+@pytest.mark.parametrize("name", sorted({name for name in _EXAMPLES if name.split()[0] in ("Coding", "Measure")}))
+def test_every_example_of_a_code_or_a_measure_is_one(name: str) -> None:
+    holds: Any = Coded if name.startswith("Coding") else Measure
+    TypeAdapter(holds).validate_json(_EXAMPLES[name])

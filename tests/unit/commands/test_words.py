@@ -133,7 +133,7 @@ def test_a_list_that_is_no_json_is_answered_with_how_it_is_written() -> None:
     fields = fields_of_command(DISTRIBUTION["PlaceOrder"])
     with pytest.raises(Usage) as refused:
         put_flags({}, {"lines": ["[{item: x}]"]}, fields, {})
-    assert """as '[{"item": …, "quantity": 10}]'""" in refused.value.detail
+    assert """as '[{"item": "…", "quantity": 10}]'""" in refused.value.detail
     assert "byte" not in refused.value.detail
 
 

@@ -200,6 +200,23 @@ def test_the_report_is_a_table_and_a_json_document() -> None:
     assert json.loads(json.dumps(report.as_json()))["refusals"][0]["reason"] == "is torn"
 
 
+def test_a_report_fits_into_a_window_of_80_columns() -> None:
+    report = Report("some.csv", new=2)
+    report.notes.append("A sentence about the file as a whole that takes more room than a window has, by a good deal.")
+    report.refuse(Refused(12, "a household has at most 30 people, and the columns of its ages say 31 of them", "H-1"))
+    report.ask(ForAPerson(4, "household H-2", "an allergen is no word of the vocabulary, and warns whoever avoids any",
+                          "may contain traces of sesame, lupin, and of others that are on the label"))  # fmt: skip
+    lines = report.as_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[5:8] == [
+        "  line  what  why",
+        "  12    H-1   a household has at most 30 people, and the columns of its ages say",
+        "              31 of them",
+    ]
+    told = " ".join(" ".join(lines).split())
+    assert "an allergen is no word" in told and "on the label" in told
+
+
 def test_the_report_counts_all_and_keeps_a_bounded_number() -> None:
     report = Report("some.csv")
     for number in range(KEPT + 5):

@@ -10,6 +10,7 @@ import pytest
 from services.clinic.contract import ClinicError, ProcessStepRefused
 from services.clinic.dispensing import Stage
 from services.clinic.processes import Dispensing
+from services.clinic.processes.names import reservation_of
 from services.inventory.contract import StockIssued, StockReserved
 from shared.errors import Rejected
 from tests.support.following import ids, replay
@@ -124,10 +125,21 @@ def test_to_answer_for_one_alert_is_not_to_answer_for_another(ward: Infirmary) -
 def test_without_goods_that_last_it_waits_and_says_so(ward: Infirmary) -> None:
     requested(ward, quantity=101)
     state = ward.dispensing("d")
-    assert (state.stage, state.short, state.lots) == (Stage.REQUESTED, 101, ())
+    assert (state.stage, state.asked, state.short, state.lots) == (Stage.REQUESTED, 101, 1, ())
     assert not ward.unresolved() and ward.reserved() == {}
-    with pytest.raises(Rejected, match="for want of goods"):
+    with pytest.raises(Rejected, match="has nothing set aside: 1 is short of goods that last"):
         ward.verify("d", BEN)
+
+
+def test_goods_that_are_set_aside_after_all_count_for_more_than_that_there_were_too_few(ward: Infirmary) -> None:
+    requested(ward, quantity=101)
+    ward.stock("amox", 1, "B")
+    ward.inventory.do("ReserveStock", item="amox", location=PLACE, reservation=reservation_of("d"), quantity=101,
+                      purpose="clinic", recipient="d")  # fmt: skip
+    ward.settle()
+    state = ward.dispensing("d")
+    assert (state.short, sum(line.quantity for line in state.lots)) == (0, 101)
+    ward.verify("d", BEN)
 
 
 def test_goods_from_somewhere_unknown_are_for_a_person_to_look_into(ward: Infirmary) -> None:

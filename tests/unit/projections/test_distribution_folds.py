@@ -438,6 +438,8 @@ def test_a_count_that_kept_other_meals_than_the_next_one_carried_over_is_for_rev
     hall.record(c.CountCertified(**certified, meal=c.MealType.SNACK, carried_after=0))
     found = cut(DistributionReview(), hall, "kind", "subject", "figure", "detail")
     assert found == [("count_off", "school:2026-06-01:lunch", 7, "thrown away")]
+    after = cut(MealCounts(), hall, "meal", "carried_after", "carried_on")
+    assert after == [("lunch", 7, date(2026, 6, 2)), ("snack", 0, date(2026, 6, 2))]
 
 
 # -- whom a recall reaches --------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import get_args
 
+import msgspec
 import pytest
 
 from services.clinic.contract import (
@@ -14,11 +15,16 @@ from services.clinic.contract import (
     Check,
     CodeSystem,
     Coding,
+    Contact,
     Disclosure,
     Override,
+    Role,
     Verification,
 )
+from services.queries.answer import Column, QueryResult
+from services.queries.clinic.chart import banner
 from services.queries.clinic.contents import _WORDS, HOLDS, words
+from services.queries.clinic.roles import sight
 from shared.keyreader import Closed
 
 
@@ -45,3 +51,28 @@ def test_an_allergy_that_is_not_sure_or_is_over_elsewhere_says_so() -> None:
         )
     }  # fmt: skip
     assert list(said.values()) == ["fish; presumed; said to be resolved", "fish"]
+
+
+def _entries(*allergies: Allergy | None) -> tuple[QueryResult, dict[str, str]]:
+    """A chart with these allergies; None is one that nobody can read."""
+    texts = {f"sealed:{n}": msgspec.json.encode(one).decode() for n, one in enumerate(allergies) if one is not None}
+    columns = tuple(Column(name, name) for name in ("kind", "status", "content"))
+    rows = [("allergy", "active", f"sealed:{n}") for n in range(len(allergies))]
+    return QueryResult("Chart", columns, rows, ("CLINIC", 1)), texts
+
+
+def test_the_banner_counts_what_nobody_can_read_and_ends_each_sentence_once() -> None:
+    said = Allergy(
+        substance=Coding(system=CodeSystem.RXNORM, code="7980", display="penicillin G"),
+        category=AllergyCategory.MEDICATION, note="Not confirmed.",
+    )  # fmt: skip
+    assert banner(*_entries(said)) == "ALLERGIES: penicillin G (RxNorm 7980); Not confirmed."
+    assert "1 recorded allergy cannot be read: take nothing for safe." in banner(*_entries(said, None))
+    assert "2 recorded allergies cannot be read: take nothing for safe." in banner(*_entries(None, None))
+
+
+def test_a_language_is_named_as_one_and_each_role_has_its_article() -> None:
+    assert words(Contact(phone="555-0126", language="it")) == "555-0126; language: it"
+    assert {sight([role]).told for role in Role} == {
+        "the front desk", "a trainee", "a clinician", "a pharmacist", "an auditor",
+    }  # fmt: skip
