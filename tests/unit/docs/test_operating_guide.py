@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from typer.testing import CliRunner
 
 import services.auditor.app
+import services.auditor.witness_app
 import services.inventory.app
 import services.projections.app  # noqa: F401  # they register their metrics on import
 from services.cli import app
