@@ -13,7 +13,19 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from bench import bookkeeping, clinic, commands, fulfilment, pgledger, reading, recall, scale, table, transfers
+from bench import (
+    auditing,
+    bookkeeping,
+    clinic,
+    commands,
+    fulfilment,
+    pgledger,
+    reading,
+    recall,
+    scale,
+    table,
+    transfers,
+)
 from bench.figures import Figure, keep, show
 from shared.garbage import collect_seldom
 
@@ -35,6 +47,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "chart_open_p99": clinic.chart_open_p99,
     "fhir_search_p99": clinic.fhir_search_p99,
     "fhir_import": clinic.fhir_import,
+    "verify": auditing.verify,
+    "receipt": auditing.receipt,
 }
 
 
@@ -54,7 +68,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, epilog=pgledger.__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)}; all if none is named")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"), help="where the figures are kept")
+    parser.add_argument("--small", action="store_true", help="a tenth of the events in `verify` and `receipt`")
     given = parser.parse_args()
+    if given.small:
+        auditing.EVENTS //= 10
     unknown = set(given.names) - set(MEASUREMENTS)
     if unknown:
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")

@@ -35,13 +35,17 @@ class Commons(Door):
         "import": Part("services.commands.imports", "Import a file: items, recalls, statements and more.", RECORD),
         "show": Part("services.commands.show", "Look at the read models: stock, expiring, trace and more.", LOOK),
         "tail": Part("services.commands.tail", "Show events as they are recorded.", LOOK),
-        "verify": Part("services.commands.verify", "Check the whole ledger and every read model.", CHECK),
+        "verify": Part("services.commands.verify", "Check the whole ledger, live or a copy of its logs.", CHECK),
+        "receipt": Part("services.commands.receipt", "Prove that an event is in the ledger, in one file.", CHECK),
+        "verify-receipt": Part("services.commands.receipt", "Check a receipt with public keys alone.", CHECK),
         "replay": Part(
             "services.commands.replay", "A read model as it stood at any moment, beside the live one.", CHECK
         ),
         "witness": Part("services.commands.witness", "Cosign the checkpoints of other people's logs.", CHECK),
         "print": Part("services.commands.printing", "Print QR labels for boxes and household cards.", CHECK),
-        "export": Part("services.commands.export", "Hand it on: EPCIS, beancount, hledger, CSV.", CHECK),
+        "export": Part("services.commands.export", "Hand it on: all of it, EPCIS, beancount, hledger, CSV.", CHECK),
+        "backup": Part("services.commands.backup", "Copy ledger and keyrings, once or on a schedule.", CHECK),
+        "restore": Part("services.commands.restore", "Put the ledger back from a copy.", CHECK),
     }
 
 

@@ -250,7 +250,10 @@ class Contract:
 
     def owners_of(self, event: object) -> tuple[str, ...]:
         """The owners whose keys seal an event: `party/p-12`."""
-        owners = (mark.owner(event) for mark in self._marks.get(type(event), ()))
+        marks = self._marks.get(type(event))
+        if not marks:
+            return ()
+        owners = (mark.owner(event) for mark in marks)
         return tuple(owner for owner in owners if owner is not None)
 
     def decode(self, type_: str, data: bytes | msgspec.Raw) -> Any:

@@ -3,6 +3,7 @@
     decide(command, state, context) -> event or None      refuse by raising Rejected
     evolve(state, event)            -> state              never refuses; may change and return the state it was given
     check(state)                    -> broken invariants, as sentences; empty when all is well
+    check_after(state, event)       -> the same of what the last event touched, and of the figures that it says itself
 
 No function reads a clock, a file or the network. What they need from outside is in the context: the moment, the actor,
 the states of other aggregates that the decision reads (`reads`), which are eventually consistent and are therefore
@@ -57,6 +58,11 @@ def _no_vault(_: str) -> str | None:
 def _nobody(_: str) -> bool:
     """Without a vault nobody's key was destroyed."""
     return False
+
+
+def _no_figures(_state: Any, _event: Any) -> list[str]:
+    """An event that says nothing which could be checked against the state."""
+    return []
 
 
 def _no_index(kind: str, _: str) -> str:
@@ -131,6 +137,7 @@ class Decider(Generic[S]):
     `reads` gives the other aggregates that a command's decision reads. `names` gives the names under which an event is
     found again in its aggregate; the newest event with a name is the one that is found. `recalls` gives the names that
     a command's decision looks up, each with its aggregate, which is the command's own or one that `reads` gives.
+    `check_after` looks at what an event touched alone, so that an auditor can do so after every event.
     """
 
     contract: Contract
@@ -143,6 +150,7 @@ class Decider(Generic[S]):
     reads: Callable[[Any], Iterable[Ref]] = _nothing
     names: Callable[[Any], Iterable[str]] = _nothing
     recalls: Callable[[Any], Iterable[tuple[Ref, str]]] = _nothing
+    check_after: Callable[[S, Any], list[str]] = _no_figures
     fold_version: str = field(init=False, default="")
     """A fingerprint of the code that folds: snapshots made under another one are thrown away.
 
@@ -150,6 +158,11 @@ class Decider(Generic[S]):
     package that they import, so nobody has to remember to raise a number; a change of a comment costs one fold from the
     stream. It is taken once, when the code is loaded: files that change under a running process do not change it.
     """
+
+    @property
+    def checks_after(self) -> bool:
+        """Whether it has a `check_after` of its own."""
+        return self.check_after is not _no_figures
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fold_version", self._fingerprint())

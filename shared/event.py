@@ -177,11 +177,19 @@ class Recorded:
         return sha256(self.raw)
 
 
+def decode_envelope(raw: bytes) -> Envelope:
+    """Read an envelope alone, its data left as bytes. Raises ValueError when the bytes are not one."""
+    try:
+        return _decode(raw)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def decode(raw: bytes, *, stream: str = "", sequence: int = 0, subject: str = "", contract: Contract) -> Recorded:
     """Read an envelope. Raises Corrupt, naming stream and sequence, when the bytes are not one."""
     try:
-        envelope = _decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        envelope = decode_envelope(raw)
+    except ValueError as error:
         raise Corrupt(
             f"Message {sequence} of {stream or 'the stream'} on {subject or 'its subject'} is not an event: {error}",
             stream=stream, sequence=sequence, subject=subject,

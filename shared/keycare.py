@@ -107,6 +107,37 @@ def _write_new(path: Path, content: bytes) -> None:
     replace_file(path, content)
 
 
+def strike_out(copy: Path, newer: Path) -> int:
+    """Take the keys of those out of a copy whom a newer one knows as erased; gives how many owners'.
+
+    Raises Corrupt when one of them cannot be read; nothing is changed then.
+    """
+    if not copy.stat().st_size or not newer.stat().st_size:
+        return 0  # of a ledger that had no keys then
+    erased = {
+        (service, owner): record
+        for service, records in _read(newer).items()
+        for owner, record in records.items()
+        if record.erased
+    }
+    struck = 0
+    lines: list[bytes] = []
+    for service, records in _read(copy).items():
+        for owner, record in records.items():
+            note = None if record.erased else erased.get((service, owner))
+            struck += note is not None
+            lines.append(msgspec.json.encode(_Line(service, note or record)) + b"\n")
+    if struck:
+        replace_file(copy, b"".join(lines))
+    return struck
+
+
+def remove(copy: Path) -> None:
+    """Remove a copy, its keys overwritten first, as far as a program can."""
+    replace_file(copy, b"")
+    copy.unlink()
+
+
 async def restore(nc: Client, folder: Path, path: Path, masters: Callable[[], MasterKeys]) -> dict[str, int]:
     """Add what a copy holds to every keyring: first what was destroyed, then the keys of who was not.
 

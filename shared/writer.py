@@ -57,15 +57,21 @@ class Writer:
         wire.write(_encode(frame, b"", reply))
         return await self._answer(wire, reply)
 
-    async def append_batch(self, frames: list[Frame]) -> dict[str, Any]:
-        """Publish events as one atomic batch (ADR-50), under an id that is used once."""
+    async def append_batch(self, frames: list[Frame], *, after: int | None = None) -> dict[str, Any]:
+        """Publish events as one atomic batch (ADR-50), under an id that is used once.
+
+        With `after` the stream takes it only behind its event of that sequence, whatever the subjects.
+        """
         wire = self._connection()
         self._batches += 1
         head = b"Nats-Batch-Id:%s-%d\r\nNats-Batch-Sequence:" % (self._batch_prefix.encode(), self._batches)
         reply = wire.expect()
         last = len(frames)
-        parts = [_encode(frame, b"%s%d\r\n" % (head, number)) for number, frame in enumerate(frames[:-1], 1)]
-        parts.append(_encode(frames[-1], b"%s%d\r\nNats-Batch-Commit:1\r\n" % (head, last), reply))
+        headers = [b"%s%d\r\n" % (head, number) for number in range(1, last + 1)]
+        headers[0] += b"" if after is None else b"Nats-Expected-Last-Sequence:%d\r\n" % after
+        headers[-1] += b"Nats-Batch-Commit:1\r\n"
+        parts = [_encode(frame, header) for frame, header in zip(frames[:-1], headers[:-1], strict=True)]
+        parts.append(_encode(frames[-1], headers[-1], reply))
         wire.write(b"".join(parts))
         return await self._answer(wire, reply)
 

@@ -1,115 +1,246 @@
-"""What must hold of the bytes of a stream, event by event: each parses, follows its predecessor, and folds.
+"""What must hold of the bytes of a log, event by event: each parses, follows its predecessor, and folds.
 
-chains = Chains(contract, deciders)
-for message in stream:
-    chains.take(decode(...))     # raises Corrupt at the first thing wrong
+    chains = Chains(contract, deciders)
+    for sequence, raw in enumerate(entries, 1):
+        chains.take(sequence, raw)      # raises Corrupt at the first thing wrong
+    chains.finish()
+
+Aggregates do not know of each other, so several processes may share the work: each takes the events of its own part of
+the aggregates (`part` of `parts`, by a checksum of the name), which it tells from the bytes without decoding them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Any, Final
+from zlib import crc32
 
 from shared.contract import Contract
 from shared.decider import Decider
+from shared.erasure import CATEGORY as ERASURE
+from shared.erasure import Stage
 from shared.errors import Corrupt
-from shared.event import FIRST_PREVHASH, Recorded
-from shared.remembered import key_of
+from shared.event import FIRST_PREVHASH, Envelope, decode_envelope
 from shared.store import stream_name
 
-_SPARSE: Final = 100
-"""Up to this revision an aggregate's invariants are checked after every event."""
+_EVERY: Final = 100
+"""Up to this revision all invariants of an aggregate are checked after every event, then at every so manieth part."""
+
+_EVERY_BESIDE: Final = 8
+"""The same where a decider looks at what each event touched as well (`check_after`)."""
+
+_SUBJECT: Final = b'"subject":"'
+_ID_LENGTH: Final = 36
 
 
 class Unsound(Corrupt):
     """The bytes are in order, and what they say does not fold, or breaks an invariant."""
 
 
-@dataclass(slots=True)
 class _Aggregate:
-    """How far one aggregate has come, and its state there."""
+    """How far one aggregate has come, its state there, and whose personal data it has."""
 
-    revision: int
-    hash: str
-    state: Any
+    __slots__ = ("decider", "due", "hash", "owners", "revision", "state")
+
+    def __init__(self, decider: Decider[Any]) -> None:
+        self.decider = decider
+        self.revision = 0
+        self.hash = FIRST_PREVHASH
+        self.state = decider.initial()
+        self.due = 1
+        """The revision at which all its invariants are checked the next time."""
+        self.owners: set[str] | None = None
+
+
+class Ids:
+    """The ids of events, 16 bytes each, that must all differ."""
+
+    def __init__(self) -> None:
+        self._buckets = [bytearray() for _ in range(256)]
+
+    def add(self, id: str) -> None:
+        """Note an event's id. Raises ValueError when it is not a UUID."""
+        raw = bytes.fromhex(id.replace("-", ""))
+        if len(raw) != 16 or len(id) != _ID_LENGTH:
+            raise ValueError("not a UUID")
+        self._buckets[raw[0]] += raw
+
+    def extend(self, other: Ids) -> None:
+        """Note all that another has noted."""
+        for mine, theirs in zip(self._buckets, other._buckets, strict=True):
+            mine += theirs
+
+    def repeated(self) -> set[str]:
+        """The ids that were noted more than once."""
+        found: set[str] = set()
+        for bucket in self._buckets:
+            halves = array("Q", bytes(bucket))
+            if len(set(halves[::2])) < len(halves) // 2:
+                counted = Counter(bytes(bucket[at : at + 16]).hex() for at in range(0, len(bucket), 16))
+                found |= {_dashed(id) for id, count in counted.items() if count > 1}
+        return found
 
 
 class Chains:
-    """Follows every aggregate of one stream from its first event on."""
+    """Follows the aggregates of one log, or one part of them, from their first event on."""
 
-    def __init__(self, contract: Contract, deciders: Iterable[Decider[Any]]) -> None:
+    def __init__(self, contract: Contract, deciders: Iterable[Decider[Any]], part: int = 0, parts: int = 1) -> None:
         self.events = 0
+        self.checks = 0
+        """How many times all invariants of an aggregate were checked."""
+        self.ids = Ids()
         self._contract = contract
+        self._stream = stream_name(contract.service)
         self._deciders = {decider.category: decider for decider in deciders}
         self._aggregates: dict[str, _Aggregate] = {}
-        self._ids: set[int] = set()
+        self._part, self._parts = part, parts
+        self._decode = contract.decode
+        self._personal = contract.personal
 
     @property
     def aggregates(self) -> int:
         """How many aggregates have an event."""
         return len(self._aggregates)
 
-    def take(self, event: Recorded) -> None:
-        """Check the next event of the stream. Raises Corrupt, naming stream, sequence and aggregate."""
-        self._check_names(event)
-        aggregate = self._aggregates.get(event.subject)
-        decider = self._deciders.get(event.category)
-        if aggregate is None:
-            if decider is None:
-                raise _wrong(event, f"no decider of {self._contract.service} knows the category {event.category!r}")
-            aggregate = self._aggregates[event.subject] = _Aggregate(0, FIRST_PREVHASH, decider.initial())
-        assert decider is not None
-        if event.revision != aggregate.revision + 1:
-            raise _wrong(event, f"its revision is {event.revision}, and should be {aggregate.revision + 1}")
-        if event.envelope.prevhash != aggregate.hash:
-            raise _wrong(
-                event,
-                f"it names {event.envelope.prevhash[:16]}… as its predecessor, which is {aggregate.hash[:16]}…",
-            )
-        self._fold(decider, aggregate, event)
-        aggregate.revision, aggregate.hash = event.revision, event.hash
+    def mine(self, raw: bytes) -> bool:
+        """Whether an event belongs to this part of the aggregates, by the first name in its bytes."""
+        at = raw.find(_SUBJECT) + len(_SUBJECT)
+        return crc32(raw[at : raw.find(b'"', at)]) % self._parts == self._part
+
+    def take(self, sequence: int, raw: bytes, subject: str | None = None) -> None:
+        """Check the next event; `subject` is where it stood in the stream, when it was read from there.
+
+        Raises Corrupt, naming stream, sequence and aggregate.
+        """
+        try:
+            envelope = decode_envelope(raw)
+        except ValueError as error:
+            raise self._unreadable(sequence, subject, error) from error
+        name = envelope.subject
+        aggregate = self._aggregates.get(name)
+        try:
+            if subject is not None and subject != nats_subject(self._contract.service, name):
+                raise _Wrong(f"it says that it is about {name}, and stands on another subject")
+            if aggregate is None:
+                aggregate = self._begin(name)
+            revision = envelope.revision
+            if revision != aggregate.revision + 1:
+                raise _Wrong(f"its revision is {revision}, and should be {aggregate.revision + 1}")
+            if envelope.prevhash != aggregate.hash:
+                raise _Wrong(f"it names {envelope.prevhash[:16]}… as its predecessor, which is {aggregate.hash[:16]}…")
+            self._fold(aggregate, envelope)
+        except _Wrong as wrong:
+            raise self.wrong(sequence, name, str(wrong), Unsound if wrong.unsound else Corrupt) from wrong.__cause__
+        aggregate.revision = revision
+        aggregate.hash = sha256(raw).hexdigest()
         self.events += 1
 
     def finish(self) -> None:
-        """Check every aggregate as it is now. Raises Corrupt, naming the first whose invariants do not hold."""
-        for subject, aggregate in self._aggregates.items():
-            broken = self._deciders[subject.split(".")[2]].check(aggregate.state)
+        """Check every aggregate as it is now. Raises Unsound, naming the first whose invariants do not hold."""
+        for name, aggregate in self._aggregates.items():
+            broken = aggregate.decider.check(aggregate.state)
             if broken:
                 raise Unsound(
-                    f"The aggregate {subject} is not sound at event {aggregate.revision:,}: {'; '.join(broken)}.",
-                    stream=stream_name(self._contract.service), subject=subject,
+                    f"The aggregate {nats_subject(self._contract.service, name)} is not sound at event "
+                    f"{aggregate.revision:,}: {'; '.join(broken)}.",
+                    stream=self._stream, subject=nats_subject(self._contract.service, name),
                 )  # fmt: skip
+        self.checks += len(self._aggregates)
 
-    def _check_names(self, event: Recorded) -> None:
-        """An event stands on its own aggregate's subject, under an id that no other event of the stream has."""
-        subject = f"ledger.{self._contract.service}.{event.category}.{event.aggregate_id}"
-        if event.subject != subject:
-            raise _wrong(event, f"it says that it is about {event.envelope.subject}, and stands on another subject")
-        try:
-            key = key_of(event.id)
-        except ValueError:
-            raise _wrong(event, f"its id {event.id[:60]!r} is not a UUID") from None
-        if key in self._ids:
-            raise _wrong(event, f"its id {event.id} was there before: one command was recorded twice")
-        self._ids.add(key)
+    def erased(self) -> set[str]:
+        """The owners whose keys were destroyed, as `household/h-12`."""
+        found = (
+            name.removeprefix(f"{ERASURE}/").replace(":", "/")
+            for name, aggregate in self._aggregates.items()
+            if name.startswith(f"{ERASURE}/") and aggregate.state.stage is Stage.ERASED
+        )
+        return set(found)
 
-    def _fold(self, decider: Decider[Any], aggregate: _Aggregate, event: Recorded) -> None:
+    def owners(self) -> Counter[tuple[str, ...]]:
+        """How many aggregates have personal data of whom."""
+        return Counter(tuple(each.owners) for each in self._aggregates.values() if each.owners)
+
+    def wrong(self, sequence: int, name: str, what: str, kind: type[Corrupt] = Corrupt) -> Corrupt:
+        """What is wrong with an event, with the place where it stands."""
+        subject = nats_subject(self._contract.service, name)
+        return kind(
+            f"Event {sequence:,} of {self._stream}, on {subject}: {what}.",
+            stream=self._stream, sequence=sequence, subject=subject,
+        )  # fmt: skip
+
+    def _unreadable(self, sequence: int, subject: str | None, error: ValueError) -> Corrupt:
+        return Corrupt(
+            f"Event {sequence:,} of {self._stream}{f', on {subject}' if subject else ''}: it is not an event: {error}.",
+            stream=self._stream, sequence=sequence, subject=subject or "",
+        )  # fmt: skip
+
+    def _begin(self, name: str) -> _Aggregate:
+        category, _, id = name.partition("/")
+        decider = self._deciders.get(category)
+        if decider is None or not id:
+            raise _Wrong(f"no decider of {self._contract.service} knows the category {category!r}")
+        if crc32(name.encode()) % self._parts != self._part:
+            raise _Wrong("it names two aggregates, and an event is about one")
+        aggregate = self._aggregates[name] = _Aggregate(decider)
+        return aggregate
+
+    def _fold(self, aggregate: _Aggregate, envelope: Envelope) -> None:
         try:
-            aggregate.state = decider.evolve(aggregate.state, event.data)
-            # A check reads the whole state, history and all: in a long aggregate every hundredth part is looked at.
-            due = event.revision % max(1, event.revision // _SPARSE) == 0
-            broken = decider.check(aggregate.state) if due else []
+            self.ids.add(envelope.id)
+            event = self._decode(envelope.type, envelope.data)
         except Corrupt as error:
-            raise _wrong(event, error.detail, Unsound) from error
+            raise _Wrong(error.detail.removesuffix(".")) from error
+        except ValueError:
+            raise _Wrong(f"its id {envelope.id[:60]!r} is not a UUID") from None
+        decider = aggregate.decider
+        try:
+            aggregate.state = state = decider.evolve(aggregate.state, event)
+            broken = decider.check_after(state, event)
+            if (revision := envelope.revision) >= aggregate.due:
+                # A check reads the whole state, history and all.
+                aggregate.due = revision + max(1, revision // (_EVERY_BESIDE if decider.checks_after else _EVERY))
+                self.checks += 1
+                broken += decider.check(state)
+        except Corrupt as error:
+            raise _Wrong(error.detail.removesuffix("."), unsound=True) from error
         except Exception as error:  # whatever a fold stumbles over, the event that did it is named
-            raise _wrong(event, f"it does not fold: {type(error).__name__}: {error}", Unsound) from error
+            raise _Wrong(f"it does not fold: {type(error).__name__}: {error}", unsound=True) from error
         if broken:
-            raise _wrong(event, "after it, " + "; ".join(broken), Unsound)
+            raise _Wrong("after it, " + "; ".join(dict.fromkeys(broken)), unsound=True)
+        if self._personal and (owners := self._contract.owners_of(event)):
+            aggregate.owners = {*owners} if aggregate.owners is None else aggregate.owners.union(owners)
 
 
-def _wrong(event: Recorded, what: str, kind: type[Corrupt] = Corrupt) -> Corrupt:
-    return kind(
-        f"Event {event.sequence:,} of {event.stream}, on {event.subject}: {what}.",
-        stream=event.stream, sequence=event.sequence, subject=event.subject,
-    )  # fmt: skip
+class _Wrong(Exception):
+    """What is wrong with the event at hand."""
+
+    def __init__(self, what: str, *, unsound: bool = False) -> None:
+        super().__init__(what)
+        self.unsound = unsound
+
+
+def nats_subject(service: str, name: str) -> str:
+    """The subject of an aggregate in the stream: `ledger.inventory.stock.rice:main` of `stock/rice:main`."""
+    return f"ledger.{service}.{name.replace('/', '.', 1)}"
+
+
+def name_in(raw: bytes) -> str:
+    """The aggregate that an event names, as far as its bytes still tell."""
+    at = raw.find(_SUBJECT)
+    end = raw.find(b'"', at + len(_SUBJECT))
+    return "" if at < 0 or end < 0 else raw[at + len(_SUBJECT) : end][:200].decode(errors="replace")
+
+
+def with_id(entries: Iterable[bytes], id: str) -> Iterator[tuple[int, bytes]]:
+    """The events of a log that have an id, with their sequences."""
+    wanted = id.encode()
+    for sequence, raw in enumerate(entries, 1):
+        if wanted in raw and decode_envelope(raw).id == id:
+            yield sequence, raw
+
+
+def _dashed(id: str) -> str:
+    return f"{id[:8]}-{id[8:12]}-{id[12:16]}-{id[16:20]}-{id[20:]}"

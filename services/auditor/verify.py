@@ -1,138 +1,171 @@
-"""`commons verify`: every check there is, over a live ledger, with nothing taken on trust.
+"""`commons verify` over a live ledger: every check there is, with nothing taken on trust.
 
 1. every stream is without a gap, every event parses, stands on its own subject, and names its predecessor's hash
-2. every aggregate folds, and its invariants hold: after each of its first hundred events, on the way, and at the end
-3. a fresh fold of every read model equals its rows in PostgreSQL, table by table
+2. where the auditor's logs are, every entry is the same bytes as the event of the stream, and leads to the signed root
+3. every aggregate folds, its figures are those that its events say, and its invariants hold
+4. a fresh fold of every read model equals its rows in PostgreSQL, table by table
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 
 from services.auditor.chains import Chains, Unsound
-from services.clinic.contract import clinic
-from services.clinic.deciders import DECIDERS as CLINIC
-from services.distribution.contract import distribution
-from services.distribution.deciders import DECIDERS as DISTRIBUTION
-from services.inventory.contract import inventory
-from services.inventory.deciders import DECIDERS as INVENTORY
+from services.auditor.layout import log_folder
+from services.auditor.merkle import Frontier, leaf_hash
+from services.auditor.opened import Keys, OpenedLog, Unsigned, open_log, read_bundle
+from services.auditor.registry import AUDITED, Audited
+from services.auditor.report import Check, Progress, Report, silent
 from services.projections.registry import PROJECTIONS
-from services.treasury.contract import treasury
-from services.treasury.deciders import DECIDERS as TREASURY
 from shared.comparison import compare
-from shared.contract import Contract
-from shared.decider import Decider
 from shared.errors import Corrupt, Invalid, LedgerError, Misconfigured
-from shared.event import decode
 from shared.projection import Projection
 from shared.store import stream_name
-from shared.wire import StreamReader
-
-SERVICES: Final[list[tuple[Contract, Iterable[Decider[Any]]]]] = [
-    (inventory, INVENTORY),
-    (distribution, DISTRIBUTION),
-    (treasury, TREASURY),
-    (clinic, CLINIC),
-]
-
-Progress = Callable[[str, int, int], None]
-"""Told the name of the check, how far it is, and how much there is; called a few times a second at most."""
+from shared.wire import Message, StreamReader
 
 _PAUSE_EVERY: Final = 2000
-
-
-@dataclass(slots=True)
-class Check:
-    """One thing that was checked: how much of it, in how many seconds, and what was wrong, if anything."""
-
-    name: str
-    count: int
-    unit: str
-    seconds: float
-    problem: str | None = None
-    detail: str = ""
-
-
-@dataclass(slots=True)
-class Report:
-    """All that was checked, in order; it ends at the first stream that is broken."""
-
-    checks: list[Check] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return all(check.problem is None for check in self.checks)
-
-    @property
-    def first_problem(self) -> str | None:
-        return next((check.problem for check in self.checks if check.problem), None)
-
-
-def _silent(_name: str, _done: int, _total: int) -> None:
-    """Progress that nobody watches."""
 
 
 async def verify(
     nats_url: str,
     database_url: str | None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     *,
-    services: Iterable[tuple[Contract, Iterable[Decider[Any]]]] = SERVICES,
+    tiles: Path | None = None,
+    keys: Keys = Keys(),  # noqa: B008 - it is frozen
+    audited: Mapping[str, Audited] = AUDITED,
     projections: Iterable[Projection] | None = None,
 ) -> Report:
-    """Check streams, aggregates and, when a database is given, read models.
+    """Check streams, aggregates, and what is given of logs (the folder of the tiles) and read models (a database).
 
     What is wrong is in the report; raises LedgerError only when the servers cannot be asked.
     """
     report = Report()
-    for contract, deciders in services:
-        report.checks.extend(await _stream(nats_url, contract, deciders, progress))
+    for service, one in audited.items():
+        report.checks.extend(await _stream(nats_url, service, one, tiles, keys, progress))
+    if tiles is None:
+        report.notes.append("No logs were given: that the streams are what was signed was not looked at.")
     if database_url is not None and report.ok:
         chosen = list(PROJECTIONS.values()) if projections is None else list(projections)
         report.checks.extend(await _read_models(nats_url, database_url, chosen, progress))
     return report
 
 
+class _Beside:
+    """A service's log beside its stream: the same bytes, event by event, up to the newest checkpoint."""
+
+    def __init__(self, log: OpenedLog) -> None:
+        self._log = log
+        self._entries = self._read()
+        self._frontier = Frontier()
+        self.count = 0
+
+    def take(self, messages: Iterable[Message]) -> None:
+        """Compare the next events of the stream. Raises Corrupt, naming the first that differs."""
+        leaves = []
+        for message, entry in zip(messages, self._entries, strict=False):
+            if message.payload != entry:
+                raise self._log.wrong(
+                    message.sequence, "the stream holds other bytes than the log that was signed", message.payload
+                )
+            leaves.append(leaf_hash(entry))
+        self._frontier.extend(leaves)
+        self.count += len(leaves)
+
+    def finish(self) -> None:
+        """Check that the stream had all, and that it leads to the signed root. Raises Corrupt."""
+        log = self._log
+        if self.count < log.size:
+            raise Corrupt(
+                f"{log.stream} ends at event {self.count:,}, and {log.size:,} were signed: its tail is lost.",
+                stream=log.stream, sequence=self.count + 1,
+            )  # fmt: skip
+        if self._frontier.root() != log.newest.checkpoint.root:
+            raise Corrupt(
+                f"The first {log.size:,} events of {log.stream} do not lead to the root of the newest checkpoint of "
+                f"{log.key.name}: they are not those that it signed.",
+                stream=log.stream,
+            )  # fmt: skip
+
+    def _read(self) -> Iterator[bytes]:
+        tiles = self._log.tiles()
+        for index in range(self._log.bundles):
+            yield from read_bundle(self._log, tiles, index)
+
+
 async def _stream(
-    nats_url: str, contract: Contract, deciders: Iterable[Decider[Any]], progress: Progress
+    nats_url: str, service: str, audited: Audited, logs: Path | None, keys: Keys, progress: Progress
 ) -> list[Check]:
     """One pass over a stream, up to where it ended when the pass began."""
-    stream = stream_name(contract.service)
-    chains = Chains(contract, deciders)
+    stream = stream_name(service)
+    chains = Chains(*audited)
     events = Check(f"{stream}: chain", 0, "events", 0.0)
     folds = Check(f"{stream}: aggregates", 0, "aggregates", 0.0)
+    signed, beside = _beside(stream, service, logs, keys)
     began = time.perf_counter()
     try:
         async with StreamReader(nats_url, stream, name="verify") as reader:
             until = reader.last_sequence
             async for messages in reader.batches(until=until):
+                if signed is not None and beside is not None and signed.problem is None:
+                    _try(signed, lambda: beside.take(messages))  # noqa: B023 - it is called at once
                 for number, message in enumerate(messages):
-                    chains.take(
-                        decode(
-                            message.payload, stream=stream, sequence=message.sequence, subject=message.subject,
-                            contract=contract,
-                        )
-                    )  # fmt: skip
+                    chains.take(message.sequence, message.payload, message.subject)
                     if not number % _PAUSE_EVERY:
                         await asyncio.sleep(0)
                 progress(events.name, chains.events, until)
         chains.finish()
     except Unsound as error:
-        folds.problem = error.detail
+        folds.failed(error)
     except Corrupt as error:
-        events.problem = error.detail
+        events.failed(error)
     events.count, folds.count = chains.events, chains.aggregates
     events.seconds = folds.seconds = time.perf_counter() - began
     events.detail = "no gap; every event parses, and names the hash of the one before it in its aggregate"
-    folds.detail = "each folds from its first event on, and its invariants hold"
-    return [events, folds]
+    folds.detail = "each folds from its first event on, its figures are those of its events, and its invariants hold"
+    if events.problem is None and (twice := chains.ids.repeated()):
+        events.failed(Corrupt(f"{stream} holds the event {min(twice)} twice: one command was recorded twice."))
+    if signed is None:
+        return [events, folds]
+    if beside is not None:
+        if signed.problem is None and events.problem is folds.problem is None:
+            _try(signed, beside.finish)
+        signed.count, signed.seconds = beside.count, events.seconds
+    return [events, folds, signed]
+
+
+def _beside(stream: str, service: str, logs: Path | None, keys: Keys) -> tuple[Check | None, _Beside | None]:
+    """The check of a stream against its log, if there is one; with a log whose checkpoint holds."""
+    if logs is None:
+        return None, None
+    check = Check(f"{stream}: log", 0, "events", 0.0)
+    try:
+        log = open_log(log_folder(logs, service), service, keys)
+        if log is not None:
+            log.check_cosigned(keys.needed)
+    except Unsigned:
+        log = None  # the auditor is about to sign for the first time
+    except Corrupt as error:
+        return check.failed(error), None
+    if log is None:
+        return None, None
+    cosigned = ", ".join(log.newest.witnesses) or "nobody"
+    check.detail = f"the same bytes as the entries that {log.key.name} signed, cosigned by {cosigned}"
+    return check, _Beside(log)
+
+
+def _try(check: Check, what: Callable[[], None]) -> None:
+    try:
+        what()
+    except Corrupt as error:
+        check.failed(error)
 
 
 async def _read_models(

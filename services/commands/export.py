@@ -10,7 +10,7 @@ from typing import IO, Annotated
 import typer
 
 from services.clinic.contract import Purpose
-from services.commands import export_books
+from services.commands import export_books, export_ledger
 from services.commands.common import Operator, command
 from services.commands.door import Usage, new_group
 from services.commands.exporting import watched, whole
@@ -138,10 +138,11 @@ async def _export(operator: Operator, file: IO[bytes], since: datetime | None, u
 
 def register(app: typer.Typer) -> None:
     group = new_group(
-        "Hand the ledger on in the standards of its fields: epcis, fhir, sessions, beancount, hledger, csv."
+        "Hand the ledger on, whole or in the standards of its fields: epcis, fhir, sessions, beancount, hledger, csv."
     )
     group.command("epcis")(epcis)
     group.command("fhir")(fhir)
     group.command("sessions")(sessions)
     export_books.register(group)
+    export_ledger.register(group)
     app.add_typer(group, name="export")

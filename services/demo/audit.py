@@ -74,9 +74,9 @@ def show(stage: Stage, watched: Watched, folder: Path) -> None:
     """A copy is taken, checked with nothing but public keys, and a donor gets a receipt that proves itself."""
     stage.heading("Sunday: an auditor, who trusts nobody")
     stage.say(
-        "All week the auditor's process signed the size and the root of every stream, once a second while there were\n"
-        "events. Two other chapters cosigned each checkpoint that continued the one before, and would have refused any\n"
-        "other. This is what the one in the north has seen:"
+        "All week the auditor's process signed the size and the root of every stream, once a second while there\n"
+        "were events. Two other chapters cosigned each checkpoint that continued the one before, and would have\n"
+        "refused any other. This is what the one in the north has seen:"
     )
     _cosigned(stage)
     stage.commons("witness", "--folder", str(watched.folders["north"]), "--show")
@@ -85,8 +85,8 @@ def show(stage: Stage, watched: Watched, folder: Path) -> None:
     stage.commons("export", "ledger", str(copy))
     stage.stop()
     stage.say(
-        "\nThe ledger is stopped now. The copy is checked by itself: with no network, no database and nothing taken on\n"
-        "trust but the public keys that the auditor was given beforehand."
+        "\nThe ledger is stopped now. The copy is checked by itself: with no network, no database and nothing taken\n"
+        "on trust but the public keys that the auditor was given beforehand."
     )
     keys = folder / "keys"
     keys.mkdir()

@@ -1,5 +1,5 @@
-"""A food pantry's week on a real ledger: with its tables (table.py), its fund (fund.py), its clinic (evening.py), and who
-checks it (audit.py).
+"""A food pantry's week on a real ledger, with its tables (table.py), its fund (fund.py), its clinic (evening.py), and
+those who check it (audit.py).
 
 Everything that is shown is done by `commons` itself, on servers started for it in a temporary folder.
 """

@@ -87,6 +87,8 @@ _MARKS: Final[dict[type, Mark]] = {
     CountApproved: Mark.COUNTED,
 }
 
+_MENDING: Final = (MovementReversed, MovementCorrected)
+
 
 @dataclass
 class Row:
@@ -222,13 +224,16 @@ def evolve(stock: Stock, event: StockChange) -> Stock:
 
 def _move(stock: Stock, event: Movement) -> None:
     moment = microseconds(event.effective_at)
-    kind = _KIND_MARKS[event.kind] if isinstance(event, MovementReversed | MovementCorrected) else _MARKS[type(event)]
     before: dict[str, int] = {}
-    mends = event.movement if isinstance(event, MovementReversed | MovementCorrected) else None
+    mends = None
+    if isinstance(event, _MENDING):
+        kind, mends = _KIND_MARKS[event.kind], event.movement
+    else:
+        kind = _MARKS[type(event)]
     for move in event.moves:
         key = ref_key(move)
-        row = _row(stock, key, move)
-        before[key] = row.on_hand
+        row = stock.rows.get(key) or _row(stock, key, move)
+        before[key] = row.timeline.balance
         if mends is not None:
             if move.unrecorded:
                 row.timeline.amend(moment, mends, Mark.FOUND, move.unrecorded)
@@ -264,7 +269,7 @@ def _move(stock: Stock, event: Movement) -> None:
         case MovementCorrected():
             stock.mended[stock.revision] = event.movement
     for key, was in before.items():
-        now = stock.rows[key].on_hand
+        now = stock.rows[key].timeline.balance
         stock.on_hand += now - was
         if now and not was:
             stock.present.append(key)
@@ -347,4 +352,31 @@ def check(stock: Stock) -> list[str]:
             broken.append(f"lot {key!r} is filed under another key")
     if stock.on_hand != sum(row.on_hand for row in stock.rows.values()):
         broken.append(f"{stock.on_hand} on hand, the lots add up to {sum(r.on_hand for r in stock.rows.values())}")
+    return broken
+
+
+def check_after(stock: Stock, event: StockChange) -> list[str]:
+    """Broken invariants of the lots that an event moved, and figures in it that its movements do not lead to."""
+    if not isinstance(event, Movement):
+        return [] if stock.on_hand >= 0 else [f"{stock.on_hand} on hand"]
+    broken = []
+    for move in event.moves:
+        key = ref_key(move)
+        row = stock.rows.get(key)
+        if row is None:  # a count let it go
+            on_hand = 0
+        else:
+            line = row.timeline
+            on_hand = line.balance
+            late = line.last[1] >> 4 != stock.revision
+            if on_hand < 0 or (late and line.minimum_from(microseconds(event.effective_at)) < 0):
+                broken.append(f"lot {key!r}: the balance falls below zero")
+            if row.reserved > on_hand:
+                broken.append(f"lot {key!r}: {row.reserved} reserved of {on_hand}")
+            if (on_hand != 0) != (key in stock.present):
+                broken.append(f"lot {key!r}: {on_hand} on hand, but listed as present: {key in stock.present}")
+        if on_hand != move.on_hand:
+            broken.append(f"lot {key!r}: the event says {move.on_hand} on hand, and its movements make {on_hand}")
+    if stock.on_hand != event.on_hand:
+        broken.append(f"the event says {event.on_hand} on hand, and its movements make {stock.on_hand}")
     return broken

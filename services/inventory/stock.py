@@ -43,7 +43,7 @@ from services.inventory.departures import adjust, dispatch, dispose, issue, repa
 from services.inventory.location import known
 from services.inventory.mending import approve, correct, reverse
 from services.inventory.reserving import expire, hold, release, release_hold, reserve, set_apart
-from services.inventory.shelf import Stock, StockChange, check, evolve
+from services.inventory.shelf import Stock, StockChange, check, check_after, evolve
 from shared.decider import Context, Decider, Ref
 
 
@@ -107,4 +107,4 @@ def decide(command: StockCommand, stock: Stock, context: Context) -> StockChange
     raise TypeError(f"{type(command).__name__} is not a command of stock")
 
 
-stock: Final = Decider(inventory, "stock", Stock, Stock, decide, evolve, check, reads)
+stock: Final = Decider(inventory, "stock", Stock, Stock, decide, evolve, check, reads, check_after=check_after)

@@ -20,8 +20,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
-from operator import add
+from itertools import accumulate, pairwise
+from operator import add, lt
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -268,13 +268,16 @@ class Timeline:
     def check(self) -> list[str]:
         """Broken invariants, as sentences."""
         broken = []
-        keys = [key for block in self.blocks for key in _keys(block)]
-        if keys != sorted(keys):
-            broken.append("the movements are out of order")
+        before: Key = (-(2**63), 0)
         for at, block in enumerate(self.blocks):
-            changes = _changes(block)
-            figures = (self.firsts[at], self.sums[at], self.lows[at])
-            if figures != (_keys(block)[0], sum(changes), min(accumulate(changes))):
+            with memoryview(block) as raw, raw.cast("q") as numbers:
+                flat = numbers.tolist()
+            moments, marks = flat[0::3], flat[1::3]
+            if before > (moments[0], marks[0]) or not _in_order(moments, marks):
+                broken.append("the movements are out of order")
+            before = (moments[-1], marks[-1])
+            sums = list(accumulate(flat[2::3]))
+            if (self.firsts[at], self.sums[at], self.lows[at]) != ((moments[0], marks[0]), sums[-1], min(sums)):
                 broken.append(f"the figures of block {at} are not those of its movements")
         lowest = self.minimum_from(-(2**62))
         if self.floor is None and self.balance != sum(self.sums):
@@ -282,6 +285,13 @@ class Timeline:
         if min(lowest, self.balance) < 0:
             broken.append(f"the balance falls to {lowest}")
         return broken
+
+
+def _in_order(moments: list[int], marks: list[int]) -> bool:
+    """Whether movements stand in order of their keys. Most of them are of moments of their own."""
+    if all(map(lt, moments, moments[1:])):
+        return True
+    return all(one <= other for one, other in pairwise(zip(moments, marks, strict=True)))
 
 
 def _keys(block: bytearray) -> list[Key]:

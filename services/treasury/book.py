@@ -52,7 +52,7 @@ from services.treasury.contract import (
     entries_of,
     treasury,
 )
-from services.treasury.state import Book, check, evolve
+from services.treasury.state import Book, check, check_after, evolve
 from shared.decider import Context, Decider, Ref
 
 _DECISIONS: Final[dict[type, Callable[[Any, Book, Context], Any]]] = {
@@ -171,4 +171,4 @@ def recalls(command: Any) -> Iterable[tuple[Ref, str]]:
     return [(ref, name) for name in named]
 
 
-book: Final = Decider(treasury, "book", Book, Book, decide, evolve, check, reads, names, recalls)
+book: Final = Decider(treasury, "book", Book, Book, decide, evolve, check, reads, names, recalls, check_after)

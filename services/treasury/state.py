@@ -276,6 +276,23 @@ def check(book: Book) -> list[str]:
     return broken
 
 
+def check_after(_: Book, event: Any) -> list[str]:
+    """What the entries of an event are out of balance by, for each unit within each fund."""
+    broken = []
+    for entry in entries_of(event):
+        totals: dict[tuple[str, str], int] = {}
+        for side, postings in ((1, entry.debits), (-1, entry.credits)):
+            for posting in postings:
+                key = (posting.fund, posting.unit)
+                totals[key] = totals.get(key, 0) + side * posting.amount
+        broken += [
+            f"the entry {entry.entry} is out of balance by {total} {unit} in fund {fund}"
+            for (fund, unit), total in totals.items()
+            if total
+        ]
+    return broken
+
+
 def _wrong_guards(book: Book) -> list[str]:
     """Guards that do not say what the lines of their account or fund say."""
     sums: dict[GuardKey, int] = {}
@@ -295,5 +312,6 @@ def _wrong_guards(book: Book) -> list[str]:
 
 
 __all__ = [
-    "DEFAULT_FUND", "Account", "Book", "Dues", "Fund", "GuardKey", "Hold", "check", "effects", "evolve", "floor_of",
+    "DEFAULT_FUND", "Account", "Book", "Dues", "Fund", "GuardKey", "Hold", "check", "check_after", "effects", "evolve",
+    "floor_of",
 ]  # fmt: skip

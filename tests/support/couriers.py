@@ -94,6 +94,7 @@ class Service:
         ref = Ref(category, aggregate)
         self.states[ref] = self.deciders[category].evolve(self.state(category, aggregate), stored.data)
         assert self.deciders[category].check(self.states[ref]) == []
+        assert self.deciders[category].check_after(self.states[ref], stored.data) == []
         return stored
 
     def of(self, *classes: type) -> list[Any]:

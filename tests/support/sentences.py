@@ -129,7 +129,7 @@ class World:
         decider = self.deciders[spec.category]
         ref = Ref(spec.category, self.locate[spec.category](event))
         state = decider.evolve(_copy(decider, self.state(ref)), read)
-        assert decider.check(state) == []
+        assert decider.check(state) == decider.check_after(state, read) == []
         assert _copy(decider, state) == state, "a snapshot loses something"
         history = {**self.history, ref: [*self.history.get(ref, ()), event]}
         return World(self.deciders, self.locate, {**self.states, ref: state}, history, self.erased)

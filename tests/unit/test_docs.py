@@ -18,6 +18,7 @@ PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") 
         ("consuming.md", "consumer.mjs"),
         ("consuming.md", "package.json"),
         ("replaying.md", "replay.py"),
+        ("auditing.md", "receipt.py"),
     ],
 )
 def test_a_page_shows_its_example_as_it_is(page: str, example: str) -> None:

@@ -1,77 +1,32 @@
-"""The auditor finds whatever is wrong with the bytes of a stream, and names the event."""
+"""The auditor finds whatever is wrong with the bytes of a log, and names the event."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from services.auditor.chains import Chains
-from shared.contract import Contract
-from shared.decider import Decider
+from services.auditor.chains import Chains, Ids, Unsound
+from services.inventory.contract import DonorRegistered, ErasureRequested, inventory
+from services.inventory.deciders import DECIDERS
+from shared.erasure import Stage
 from shared.errors import Corrupt
-from shared.event import FIRST_PREVHASH, Envelope, Recorded, decode, encode, event_id, sha256, timestamp
-from shared.types import Delta, Id
+from shared.event import decode_envelope, event_id
+from tests.support.jars import Counted, Jars, first_event, jar, toy
 from tests.support.moments import NOON
 
-toy = Contract("toy")
 
-
-@toy.event(category="jar")
-class Counted:
-    """Sweets went in or out."""
-
-    jar: Id
-    change: Delta
-
-
-toy.freeze()
-
-
-@dataclass
-class Jar:
-    sweets: int = 0
-
-
-def _evolve(jar: Jar, event: Any) -> Jar:
-    jar.sweets += event.change
-    return jar
-
-
-jar = Decider(toy, "jar", Jar, Jar, lambda *_: None, _evolve, lambda j: ["it is below nothing"] if j.sweets < 0 else [])
-
-
-@dataclass
-class Stream:
-    """Writes a stream's events, and lets one of them be wrong."""
-
-    events: list[Recorded] = field(default_factory=list)
-    last: dict[str, tuple[int, str]] = field(default_factory=dict)
-
-    def add(self, id_: str, change: int, **wrong: Any) -> Stream:
-        subject = f"ledger.toy.jar.{id_}"
-        revision, hash_ = self.last.get(id_, (0, FIRST_PREVHASH))
-        members: dict[str, Any] = {
-            "specversion": "1.0", "id": event_id(subject, str(len(self.events))), "source": "/commons/local/toy",
-            "type": "commons.toy.counted.v1", "subject": f"jar/{id_}", "time": timestamp(NOON), "dataschema": "urn:x",
-            "datacontenttype": "application/json", "revision": revision + 1, "prevhash": hash_, "correlationid": "1",
-            "causationid": "1", "authtype": "user", "authid": "sam", "data": Counted(jar=id_, change=change),
-        }  # fmt: skip
-        raw = encode(Envelope(**members | wrong))
-        self.last[id_] = (revision + 1, sha256(raw))
-        self.events.append(decode(raw, stream="TOY", sequence=len(self.events) + 1, subject=subject, contract=toy))
-        return self
-
-    def audited(self) -> Chains:
-        chains = Chains(toy, [jar])
-        for event in self.events:
-            chains.take(event)
-        return chains
+def audited(jars: Jars, part: int = 0, parts: int = 1) -> Chains:
+    chains = Chains(toy, [jar], part, parts)
+    for sequence, raw in enumerate(jars.raws, 1):
+        if chains.mine(raw):
+            chains.take(sequence, raw)
+    chains.finish()
+    return chains
 
 
 def test_a_whole_stream_passes_and_is_counted() -> None:
-    chains = Stream().add("a", 5).add("b", 1).add("a", -2).audited()
+    chains = audited(Jars().add("a", 5).add("b", 1).add("a", -2))
     assert (chains.events, chains.aggregates) == (3, 2)
 
 
@@ -80,33 +35,130 @@ def test_a_whole_stream_passes_and_is_counted() -> None:
     [
         ({"revision": 3}, "its revision is 3, and should be 2"),
         ({"prevhash": "f" * 64}, "as its predecessor"),
-        ({"subject": "jar/other"}, "stands on another subject"),
         ({"id": "not-a-uuid"}, "is not a UUID"),
-        ({"id": event_id("ledger.toy.jar.a", "0")}, "was recorded twice"),
+        ({"id": "0123456789abcdef0123456789abcdef"}, "is not a UUID"),
         ({"type": "commons.toy.unheard-of.v1"}, "No event of type"),
         ({"data": {"jar": "a", "change": "many"}}, "does not fit its schema"),
         ({"data": Counted(jar="a", change=-9)}, "it is below nothing"),
+        ({"data": Counted(jar="a", change=1, left=7)}, "the event says 7 are left"),
     ],
 )
 def test_the_first_thing_wrong_is_named_with_its_event(wrong: dict[str, Any], said: str) -> None:
-    stream = Stream().add("a", 5).add("a", 1, **wrong).add("a", 1)
     with pytest.raises(Corrupt, match=said) as caught:
-        stream.audited()
+        audited(Jars().add("a", 5).add("a", 1, **wrong).add("a", 1))
     assert caught.value.facts == {"stream": "TOY", "sequence": 2, "subject": "ledger.toy.jar.a"}
 
 
+@pytest.mark.parametrize("subject", ["lid/a", "jar", "jar/", ""])
+def test_an_event_is_of_an_aggregate_that_a_decider_knows(subject: str) -> None:
+    with pytest.raises(Corrupt, match="no decider of toy knows"):
+        audited(Jars().add("a", 5, subject=subject))
+
+
+def test_an_event_that_stands_on_another_subject_is_seen() -> None:
+    chains = Chains(toy, [jar])
+    with pytest.raises(Corrupt, match="stands on another subject"):
+        chains.take(1, Jars().add("a", 5)[1], "ledger.toy.jar.b")
+
+
+def test_bytes_that_are_no_event_are_named_by_their_place() -> None:
+    with pytest.raises(Corrupt, match="Event 7 of TOY: it is not an event") as caught:
+        Chains(toy, [jar]).take(7, b"{}")
+    assert caught.value.facts["sequence"] == 7
+
+
 def test_a_changed_byte_of_an_older_event_is_seen_at_its_successor() -> None:
-    stream = Stream().add("a", 5).add("a", 1)
-    first = stream.events[0]
-    changed = first.raw.replace(b'"change":5', b'"change":6')
-    stream.events[0] = decode(changed, stream="TOY", sequence=1, subject=first.subject, contract=toy)
+    jars = Jars().add("a", 5).add("a", 1)
+    jars.raws[0] = jars.raws[0].replace(b'"change":5', b'"change":6')
     with pytest.raises(Corrupt, match="as its predecessor") as caught:
-        stream.audited()
+        audited(jars)
     assert caught.value.facts["sequence"] == 2
 
 
 def test_a_removed_event_is_seen() -> None:
-    stream = Stream().add("a", 5).add("a", 1).add("a", 1)
-    del stream.events[1]
+    jars = Jars().add("a", 5).add("a", 1).add("a", 1)
+    del jars.raws[1]
     with pytest.raises(Corrupt, match="its revision is 3, and should be 2"):
-        stream.audited()
+        audited(jars)
+
+
+def test_every_event_is_in_one_part_and_what_is_wrong_is_found_there() -> None:
+    jars = Jars.filled(200, jars=20)
+    whole = [audited(jars, part, 3) for part in range(3)]
+    assert (sum(each.events for each in whole), sum(each.aggregates for each in whole)) == (200, 20)
+    jars.add("j5", 1, revision=9)
+    found = 0
+    for part in range(3):
+        try:
+            audited(jars, part, 3)
+        except Corrupt as error:
+            found += error.facts["sequence"] == 201
+    assert found == 1
+
+
+def test_an_event_that_names_two_aggregates_is_in_neither_part() -> None:
+    """Who reads the first name and who reads the last must not follow two chains."""
+    raw = Jars().add("a", 1)[1]
+    double = raw.replace(b'"subject":"jar/a"', b'"subject":"jar/b","subject":"jar/a"')
+    assert decode_envelope(double).subject == "jar/a"
+    taking = next(part for part in range(64) if Chains(toy, [jar], part, 64).mine(double))
+    with pytest.raises(Corrupt, match="it names two aggregates"):
+        Chains(toy, [jar], taking, 64).take(1, double)
+
+
+def test_a_short_aggregate_is_checked_after_every_event_and_a_long_one_at_every_eighth() -> None:
+    chains = Chains(toy, [jar])
+    jars = Jars()
+    for sequence in range(1, 5_001):
+        jars.add("a", 1)
+        chains.take(sequence, jars[sequence])
+        if sequence <= 8:
+            assert chains.checks == sequence
+    assert 30 < chains.checks < 80
+
+
+def test_an_id_that_comes_twice_is_found_wherever_it_was() -> None:
+    ids, others = Ids(), Ids()
+    for number in range(1000):
+        (ids if number % 2 else others).add(event_id("s", str(number)))
+    ids.extend(others)
+    assert ids.repeated() == set()
+    ids.add(event_id("s", "77"))
+    assert ids.repeated() == {event_id("s", "77")}
+
+
+def test_ids_that_agree_in_their_first_half_are_not_the_same() -> None:
+    ids = Ids()
+    ids.add("00000000-0000-5000-8000-000000000001")
+    ids.add("00000000-0000-5000-8000-000000000002")
+    ids.add("00000000-0000-5000-9000-000000000002")
+    assert ids.repeated() == set()
+
+
+def test_what_is_wrong_at_the_end_alone_is_found_at_the_end() -> None:
+    chains = Chains(toy, [jar])
+    jars = Jars()
+    for sequence in range(1, 101):
+        chains.take(sequence, jars.add("a", 1)[sequence])
+    chains._aggregates["jar/a"].state.sweets = -1
+    with pytest.raises(Unsound, match=r"ledger\.toy\.jar\.a is not sound at event 100: it is below nothing"):
+        chains.finish()
+
+
+def test_who_was_erased_is_known_and_whose_data_each_aggregate_has() -> None:
+    """By the events alone, without a key: what is sealed is followed as all else is."""
+    chains = Chains(inventory, DECIDERS)
+    sealed = "sealed:1:donor/{}:name:AAAA"
+    made: list[tuple[str, Any]] = [
+        (f"donor/{donor}", DonorRegistered(donor=donor, name=sealed.format(donor), occurred_at=NOON))
+        for donor in ("d-1", "d-2")
+    ]
+    asked = {"kind": "donor", "person": "d-1", "stage": Stage.REQUESTED, "occurred_at": NOON}
+    made.append(("erasure/donor:d-1", ErasureRequested(**asked, reason="asked to", requested_by="rui")))
+    for sequence, (name, event) in enumerate(made, 1):
+        chains.take(sequence, first_event(inventory, name, event))
+    chains.finish()
+    assert chains.owners() == {("donor/d-1",): 1, ("donor/d-2",): 1}
+    assert chains.erased() == set()
+    chains._aggregates["erasure/donor:d-1"].state.stage = Stage.ERASED
+    assert chains.erased() == {"donor/d-1"}

@@ -8,7 +8,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from services.reference.__main__ import CONTRACTS, main, reference
+from services.reference.__main__ import main
+from services.reference.files import CONTRACTS, reference
 from services.reference.schemas import envelope_schema, event_schema
 from shared.event import FIRST_PREVHASH, Envelope, encode, event_id
 

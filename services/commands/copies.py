@@ -1,0 +1,112 @@
+"""What the commands that copy a ledger share: where its logs are, and work that a person can watch and break off."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.progress import TaskID
+
+from services.auditor.export import Copied, Progress, export_archive, export_folder, is_archive
+from services.auditor.notes import BadKey, Verifier
+from services.commands.common import Operator
+from services.commands.door import Usage
+from services.commands.render import progress_bar
+from shared.errors import Misconfigured
+
+T = TypeVar("T")
+
+Tiles = Annotated[
+    Path | None,
+    typer.Option(
+        "--tiles", envvar="COMMONS_TILES", metavar="DIR",
+        help="The auditor's folder of logs; `tiles` in the folder of `commons up` if left out.",
+    ),
+]  # fmt: skip
+
+
+LogKey = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log-key", metavar="VKEY", help="A log's public key, or a file with it, that the copy must be signed by. "
+        "Once for each log.", show_default=False,
+    ),
+]  # fmt: skip
+
+
+def log_keys(given: Iterable[str] | None) -> list[Verifier]:
+    """The public keys that were given, as texts or as files that hold one. Raises Usage."""
+    return [_log_key(each) for each in given or ()]
+
+
+def _log_key(given: str) -> Verifier:
+    try:
+        return Verifier.parse(given if "+" in given else Path(given).read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError, BadKey) as error:
+        raise Usage(f"--log-key takes a public key (NAME+ID+BASE64), or a file with one: {error}.") from error
+
+
+class Interrupted(Exception):
+    """The person at the terminal has had enough; what is on disk is whole, and the next run goes on."""
+
+
+def logs_of(operator: Operator, tiles: Path | None) -> Path:
+    """The auditor's folder of logs. Raises Usage where there is none."""
+    folder = tiles or operator.folder / "tiles"
+    if not folder.is_dir():
+        raise Usage(
+            f"There are no logs to copy: {folder} is no folder. The auditor writes them: start `commons up` (or "
+            "`python -m services.auditor.app`) on this ledger and let it sign once, or name its folder with --tiles.",
+            folder=str(folder),
+        )
+    return folder
+
+
+async def watched(work: Callable[[Progress], T]) -> T:
+    """Do work in a thread, with a bar for each log; when the command is broken off, the work ends at its next step."""
+    stop = threading.Event()
+    bar = progress_bar()
+    tasks: dict[str, TaskID] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        if stop.is_set():
+            raise Interrupted
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=total)
+        bar.update(tasks[name], completed=done, total=total)
+
+    with bar:
+        try:
+            return await asyncio.to_thread(work, show)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+
+
+async def export(logs: Path, target: Path) -> list[Copied]:
+    """Copy the logs into a folder, or an archive by the target's name. Raises Misconfigured when it is not writable."""
+    copy = export_archive if is_archive(target) else export_folder
+    try:
+        return await watched(lambda progress: copy(logs, target, progress))
+    except OSError as error:
+        raise unwritten(target, error) from error
+
+
+def unwritten(target: Path, error: OSError) -> Misconfigured:
+    """What a person is told when a file could not be written or read."""
+    where = error.filename or target
+    return Misconfigured(
+        f"{os.fspath(where)!s} cannot be used: {error.strerror or error}. Make room, or name another place, and run it "
+        "again: a folder goes on where it stopped.",
+        path=str(where),
+    )  # fmt: skip
+
+
+def as_json(copied: list[Copied]) -> list[dict[str, Any]]:
+    return [asdict(one) for one in copied]

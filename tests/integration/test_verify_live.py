@@ -1,0 +1,110 @@
+"""`commons verify` over a live stream and the auditor's log of it: both must tell the same story, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+
+from services.auditor.merkle import leaf_hash, root_of
+from services.auditor.notes import Signer
+from services.auditor.opened import Keys
+from services.auditor.report import Report
+from services.auditor.tiles import CHECKPOINT
+from services.auditor.verify import verify
+from services.local.nats import NatsServer
+from shared.event import decode_envelope
+from tests.support.jars import AUDITED, LOG, WITNESSES, Jars, note_of, write_log
+
+EVENTS = 600
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    async with NatsServer(tmp_path / "nats") as running:
+        yield running
+
+
+async def stream(server: NatsServer, raws: Sequence[bytes]) -> None:
+    nc = await nats.connect(server.url)
+    js = nc.jetstream()
+    await js.add_stream(name="TOY", subjects=["ledger.toy.>"])
+    for raw in raws:
+        name = raw.partition(b'"subject":"')[2].partition(b'"')[0].decode()
+        await js.publish(f"ledger.toy.{name.replace('/', '.')}", raw)
+    await nc.close()
+
+
+async def verified(server: NatsServer, logs: Path | None, keys: Keys = Keys((LOG.verifier,)), **more: Any) -> Report:  # noqa: B008
+    return await verify(server.url, None, tiles=logs, keys=keys, audited=AUDITED, **more)
+
+
+async def test_a_stream_that_is_what_was_signed(tmp_path: Path, server: NatsServer) -> None:
+    jars = Jars.filled(EVENTS)
+    await stream(server, jars.add("late", 1).raws)
+    write_log(tmp_path / "logs", jars.raws[:EVENTS])
+    report = await verified(server, tmp_path / "logs")
+    assert report.ok, report.first_problem
+    assert {check.name: check.count for check in report.checks} == {
+        "TOY: chain": EVENTS + 1, "TOY: aggregates": 8, "TOY: log": EVENTS,
+    }  # fmt: skip
+    without = await verified(server, None)
+    assert without.ok and "was not looked at" in without.notes[0]
+
+
+async def test_an_event_whose_bytes_are_not_those_that_were_signed(tmp_path: Path, server: NatsServer) -> None:
+    """The last event of its aggregate: the chain alone cannot tell."""
+    jars = Jars.filled(EVENTS)
+    write_log(tmp_path / "logs", jars.raws)
+    jars.raws[EVENTS - 1] = jars[EVENTS].replace(b"sam", b"tom")
+    await stream(server, jars.raws)
+    assert (await verified(server, None)).ok
+    report = await verified(server, tmp_path / "logs")
+    assert report.first is not None and report.first.name == "TOY: log"
+    assert report.first.facts == {"stream": "TOY", "sequence": EVENTS, "subject": "ledger.toy.jar.j4"}
+
+
+async def test_a_stream_that_lost_its_tail(tmp_path: Path, server: NatsServer) -> None:
+    jars = Jars.filled(EVENTS)
+    write_log(tmp_path / "logs", jars.raws)
+    await stream(server, jars.raws[:500])
+    report = await verified(server, tmp_path / "logs")
+    assert report.first is not None and report.first.facts["sequence"] == 501
+    assert "its tail is lost" in str(report.first_problem)
+
+
+async def test_a_stream_deleted_and_made_anew(tmp_path: Path, server: NatsServer) -> None:
+    write_log(tmp_path / "logs", Jars.filled(EVENTS).raws)
+    await stream(server, Jars.filled(EVENTS, jars=5).raws)
+    report = await verified(server, tmp_path / "logs")
+    assert report.first is not None and report.first.facts["sequence"] == 6
+
+
+async def test_tiles_made_anew_under_a_checkpoint_that_was_signed_before(tmp_path: Path, server: NatsServer) -> None:
+    jars = Jars.filled(EVENTS, jars=5)
+    await stream(server, jars.raws)
+    folder = write_log(tmp_path / "logs", jars.raws)
+    before = root_of([leaf_hash(raw) for raw in Jars.filled(EVENTS).raws])
+    (folder / CHECKPOINT).write_bytes(note_of(EVENTS, before))
+    report = await verified(server, tmp_path / "logs")
+    assert "do not lead to the root" in str(report.first_problem)
+
+
+async def test_a_checkpoint_that_too_few_signed(tmp_path: Path, server: NatsServer) -> None:
+    jars = Jars.filled(10)
+    await stream(server, jars.raws)
+    write_log(tmp_path / "logs", jars.raws, cosigned=1)
+    witnesses = tuple(one.verifier for one in WITNESSES)
+    assert (await verified(server, tmp_path / "logs", Keys((LOG.verifier,), witnesses, 1))).ok
+    assert not (await verified(server, tmp_path / "logs", Keys((LOG.verifier,), witnesses, 2))).ok
+    assert not (await verified(server, tmp_path / "logs", Keys((Signer.generate(LOG.name).verifier,)))).ok
+
+
+async def test_a_command_recorded_twice_is_seen(server: NatsServer) -> None:
+    jars = Jars.filled(20)
+    jars.add("other", 1, id=decode_envelope(jars[7]).id)
+    await stream(server, jars.raws)
+    assert "recorded twice" in str((await verified(server, None)).first_problem)
