@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,12 +62,12 @@ class Stage:
 
     # -- the ledger ---------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Run `commons up` as a process of its own and wait until it is ready."""
         with self._log.open("wb") as log:
             self._up = subprocess.Popen(  # noqa: S603 - our own command
                 [sys.executable, "-m", "services.cli", "up", "--data", str(self.data)], stdout=log, stderr=log,
-                env={**os.environ, "COMMONS_ERASURE_DELAY_DAYS": "0"},  # nobody watches for thirty days
+                env={**os.environ, **(environment or {}), "COMMONS_ERASURE_DELAY_DAYS": "0"},  # not thirty days
             )  # fmt: skip
         os.environ["COMMONS_DATA"] = str(self.data)
         deadline = time.monotonic() + _START_SECONDS

@@ -1,4 +1,5 @@
-"""A food pantry's week on a real ledger: with its tables (table.py), its fund (fund.py) and its clinic (evening.py).
+"""A food pantry's week on a real ledger, with its tables (table.py), its fund (fund.py), its clinic (evening.py), and
+those who check it (audit.py).
 
 Everything that is shown is done by `commons` itself, on servers started for it in a temporary folder.
 """
@@ -16,7 +17,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from services.demo import evening, fund, samples, table
+from services.demo import audit, evening, fund, samples, table
 from services.demo.samples import LOCATIONS
 from services.demo.stage import CONTRACTS, DemoFailed, Stage
 from shared.client import CommandClient
@@ -42,22 +43,28 @@ def show(run: Any) -> int:
     """Play the week, `run` being the command line itself; gives the exit code. Raises DemoFailed when it goes wrong."""
     with tempfile.TemporaryDirectory(prefix="commons-demo-", ignore_cleanup_errors=True) as folder:
         stage = Stage(Path(folder), run)
-        try:
-            play(stage, Path(folder) / "samples")
-        finally:
-            stage.stop()
+        began = time.perf_counter()
+        with audit.witnesses(Path(folder)) as watched:
+            try:
+                play(stage, Path(folder) / "samples", watched)
+                audit.show(stage, watched, Path(folder))
+            finally:
+                stage.stop()
+        stage.heading("The end")
+        stage.say(f"  {time.perf_counter() - began:.0f} s in all. `make up` starts a ledger that stays.")
     return 0
 
 
-def play(stage: Stage, folder: Path) -> None:
+def play(stage: Stage, folder: Path, watched: audit.Watched | None = None) -> None:
     """Start the ledger of a stage and play the week on it; the sample files are written into a folder."""
-    began = time.perf_counter()
     now = datetime.now(UTC)
     today = now.date()
     files = samples.write(folder, today)
     stage.heading("Opening the ledger")
-    stage.start()
-    stage.say("NATS JetStream, PostgreSQL, the services and the read models run, in a temporary folder.")
+    stage.start({} if watched is None else {"COMMONS_WITNESSES": str(watched.policy)})
+    stage.say("NATS JetStream, PostgreSQL, the services, the read models and the auditor run, in a temporary folder.")
+    if watched is not None:
+        audit.introduce(stage, watched)
     monday(stage, files)
     tuesday(stage)
     wednesday(stage)
@@ -67,7 +74,7 @@ def play(stage: Stage, folder: Path) -> None:
     fund.show(stage, folder / "fund", today)
     evening.show(stage, files.patients)
     saturday(stage)
-    summary(stage, began)
+    summary(stage)
 
 
 def monday(stage: Stage, files: samples.Samples) -> None:
@@ -214,14 +221,13 @@ def saturday(stage: Stage) -> None:
     stage.commons("status")
 
 
-def summary(stage: Stage, began: float) -> None:
+def summary(stage: Stage) -> None:
     """What was done, in figures."""
     stage.heading("The week in figures")
     events, rate = asyncio.run(_read_all(stage))
     stage.say(f"  {events:,} events in the ledger; {stage.refusals} commands were refused, and left no trace in it.")
     stage.say(f"  {stage.rate:,.0f} households a second were served over the wire, a killed service among them.")
     stage.say(f"  The whole ledger was read again from its first event at {rate:,.0f} events a second.")
-    stage.say(f"  {time.perf_counter() - began:.0f} s in all. `make up` starts a ledger that stays.")
 
 
 _ON_THE_WAY: Final = (
