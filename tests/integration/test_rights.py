@@ -217,7 +217,7 @@ async def test_positions_of_two_services_are_apart(deployment: Deployment) -> No
         assert await distribution.load("INVENTORY.supply") == 7
 
 
-@pytest.mark.xfail(strict=True, reason="NATS does not look at reply subjects: docs/decisions/0032-deployment.md")
+@pytest.mark.xfail(strict=True, reason="NATS does not look at reply subjects: docs/decisions/0034-deployment.md")
 async def test_the_server_is_not_made_to_write_for_somebody(deployment: Deployment) -> None:
     """Who may ask the server anything names where the answer goes: also a ledger's subject, where it is stored."""
     async with deployment.client("inventory") as nc:
