@@ -60,7 +60,7 @@ class Processes:
     ) -> None:  # fmt: skip
         self.stream = stream_name(contract.service)
         self.failure: LedgerError | None = None
-        """Why nothing is read any more: a gap, an event that cannot be read, a stream that lost its tail."""
+        """Why nothing is read: a gap, an event that cannot be read; or, until it is put back, a tail that was lost."""
         self.unreadable = 0
         """Messages of the stream that are no events, or none that this software knows."""
         self.first_unreadable = 0
@@ -129,6 +129,14 @@ class Processes:
                     await self._read()
                 except StreamLost as lost:
                     log.warning("process managers lost the stream", stream=self.stream, reason=lost.detail)
+                except Corrupt as error:
+                    if not _lost_tail(error):
+                        raise
+                    if self.failure is None:  # it may be put back
+                        log.error(
+                            "process managers wait for the stream's tail", stream=self.stream, reason=error.detail
+                        )
+                    self.failure = error
                 await asyncio.sleep(_RETRY_SECONDS)
         except LedgerError as error:
             self.failure = error
@@ -150,6 +158,7 @@ class Processes:
                         "Stop the services and restore the stream.",
                         stream=self.stream, sequence=self._last, expected=managed.start,
                     )  # fmt: skip
+            self.failure = None
             head = self._last
             self._arrived(head)
             async for messages in reader.batches():
@@ -283,8 +292,8 @@ class Processes:
     async def _watch_clock(self) -> None:
         """Every second, send the steps whose time has come."""
         await self.caught_up.wait()
-        while self.failure is None:
-            for managed in self._managed:
+        while True:
+            for managed in self._managed if self.failure is None else ():
                 if managed.failure is None:
                     try:
                         steps = list(managed.manager.due(self._clock()))
@@ -319,6 +328,11 @@ class Processes:
             stem = spec.type.rpartition(".v")[0]
             readers[stem] += [m for m in self._managed if issubclass(spec.cls, m.manager.reads)]
         return dict(readers)
+
+
+def _lost_tail(error: Corrupt) -> bool:
+    """Whether a stream ends before what was read of it."""
+    return "expected" in error.facts and error.facts["sequence"] < error.facts["expected"]
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """What keeps a projection going: it takes a generation, reads its streams from the checkpoints on, and folds.
 
 One runner is one task. An outage of NATS or PostgreSQL is waited out, for ever; anything else that is not an event's
-own fault stops this projection, says so, and leaves the others alone.
+own fault stops this projection, says so, and leaves the others alone. Where a stream lacks events, it goes on once they
+are there again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import asyncpg
 import structlog
 
 from shared import telemetry
-from shared.errors import Busy, LedgerError, Misconfigured
+from shared.errors import Busy, Corrupt, LedgerError, Misconfigured
 from shared.folding import Folding, Moved, is_outage
 from shared.generations import Generation, StandsStill, begin_rebuild, release, sweep, switch, take
 from shared.projection import Projection
@@ -36,6 +37,9 @@ FLUSH_EVENTS: Final = 20_000
 FLUSH_BYTES: Final = 24 << 20
 CACHE_ROWS: Final = 50_000
 REBUILD_CACHE_ROWS: Final = 200_000
+
+MENDED_SECONDS: Final = 2.0
+"""How often a stream that lacks events is looked at again."""
 
 _IDLE_SECONDS: Final = 0.5
 _FIRST_DELAY: Final = 0.1
@@ -122,6 +126,12 @@ class Follower:
                 if self._finished:
                     return
 
+    async def look(self, stream: str) -> None:
+        """Raise Corrupt unless a stream goes on where its events were folded up to."""
+        async with self._reader(stream) as reader:
+            async for _ in reader.batches(idle=_IDLE_SECONDS):
+                return
+
     @contextlib.asynccontextmanager
     async def _reader(self, stream: str) -> AsyncIterator[StreamReader]:
         start = self.folding.positions[stream] + 1
@@ -184,7 +194,9 @@ class Runner:
             except Exception as error:  # noqa: BLE001  # the door: whatever it is must not touch the other projections
                 if not is_outage(error):
                     await self._stop(error)
-                    return
+                    if not await self._mended(error):
+                        return
+                    continue
                 self._become("waiting", f"{type(error).__name__}: {error}")
             lasted = asyncio.get_running_loop().time() - began
             delay = _FIRST_DELAY if lasted > _LONGEST_DELAY else min(delay * 2, _LONGEST_DELAY)
@@ -209,6 +221,21 @@ class Runner:
                 on_live=lambda: self._become("live"),
             )  # fmt: skip
             await self.follower.run()
+
+    async def _mended(self, error: Exception) -> bool:
+        """Wait for a stream that lacks events to have them again, as after a restore; false when it is not that."""
+        if self.follower is None or not isinstance(error, Corrupt) or "expected" not in error.facts:
+            return False
+        stream = error.facts["stream"]
+        while True:
+            await asyncio.sleep(MENDED_SECONDS)
+            try:
+                await self.follower.look(stream)
+                return True
+            except Exception as still:  # noqa: BLE001  # as above
+                if not isinstance(still, Corrupt) and not is_outage(still):
+                    await self._stop(still)
+                    return False
 
     def _become(self, state: State, detail: str = "") -> None:
         """Said once for each change, however often it is tried again."""

@@ -22,11 +22,15 @@ from shared.errors import Corrupt, Misconfigured
 from shared.wireconnection import HEARTBEAT_SECONDS, Connection, StreamLost, connect
 from shared.wireparser import Message
 
-__all__ = ["Message", "StreamLost", "StreamReader"]
+__all__ = ["Message", "NoStream", "StreamLost", "StreamReader"]
 
 _SECOND_NS: Final = 1_000_000_000
 _PULL_SECONDS: Final = 30  # how long the server keeps a pull that it cannot fill
 _FORGOTTEN_SECONDS: Final = 300  # the server drops a consumer that nobody has pulled from for so long
+
+
+class NoStream(Misconfigured):
+    """The server holds no stream of that name: nothing was ever written to it, or it was deleted."""
 
 
 class StreamReader:
@@ -138,7 +142,7 @@ class StreamReader:
         if error := answer.get("error"):
             code, said = error.get("err_code"), error.get("description")
             if code == 10059:  # the stream does not exist
-                raise Misconfigured(f"NATS holds no stream {self.stream}; start the service that owns it first.")
+                raise NoStream(f"NATS holds no stream {self.stream}; start the service that owns it first.")
             raise (StreamLost if error.get("code", 0) >= 500 else Misconfigured)(
                 f"The NATS server refused {call}: {said} (code {code})."
             )

@@ -197,12 +197,23 @@ def read_bundle(log: OpenedLog, tiles: Tiles, index: int) -> list[bytes]:
     except BadTile as error:
         first = index * WIDTH + 1
         width = min(WIDTH, log.size - index * WIDTH)
-        there = _whole(log.read(tile_path(None, index, width)) or log.read(tile_path(None, index)))
+        there = _whole(log.read(tile_path(None, index, width)) or log.read(tile_path(None, index)) or _less(log, index))
         raise log.wrong(
             first + min(there, width - 1),
             f"it is missing, and the checkpoint is of {log.size:,} events ({error.detail.removesuffix('.')})",
             kind=Missing,
         ) from error
+
+
+def _less(log: OpenedLog, index: int) -> bytes:
+    """The longest bundle that is there of a log that was cut off."""
+    path = tile_path(None, index)
+    try:
+        names = [file.name for file in (log.folder / f"{path}.p").iterdir()]
+    except OSError:
+        return b""
+    widths = [int(name) for name in names if name.isascii() and name.isdecimal()]
+    return log.read(f"{path}.p/{max(widths)}") if widths else b""
 
 
 class Tree:

@@ -17,18 +17,20 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from services.auditor.chains import Chains, Unsound
+from services.auditor.chains import Chains, Unsound, nats_subject, with_id
 from services.auditor.layout import log_folder
 from services.auditor.merkle import Frontier, leaf_hash
 from services.auditor.opened import Keys, OpenedLog, Unsigned, open_log, read_bundle
 from services.auditor.registry import AUDITED, Audited
 from services.auditor.report import Check, Progress, Report, silent
+from services.auditor.tiles import BadTile
 from services.projections.registry import PROJECTIONS
 from shared.comparison import compare
 from shared.errors import Corrupt, Invalid, LedgerError, Misconfigured
+from shared.event import decode_envelope
 from shared.projection import Projection
 from shared.store import stream_name
-from shared.wire import Message, StreamReader
+from shared.wire import Message, NoStream, StreamReader
 
 _PAUSE_EVERY: Final = 2000
 
@@ -83,9 +85,9 @@ class _Beside:
         """Check that the stream had all, and that it leads to the signed root. Raises Corrupt."""
         log = self._log
         if self.count < log.size:
-            raise Corrupt(
-                f"{log.stream} ends at event {self.count:,}, and {log.size:,} were signed: its tail is lost.",
-                stream=log.stream, sequence=self.count + 1,
+            raise self._lacks(
+                self.count + 1, f"it is not there: the stream ends at event {self.count:,}, and {log.size:,} were "
+                "signed: its tail is lost",
             )  # fmt: skip
         if self._frontier.root() != log.newest.checkpoint.root:
             raise Corrupt(
@@ -93,6 +95,27 @@ class _Beside:
                 f"{log.key.name}: they are not those that it signed.",
                 stream=log.stream,
             )  # fmt: skip
+
+    def gap(self, sequence: int) -> Corrupt | None:
+        """What is wrong when the stream has no event at a sequence; None when no such event was signed."""
+        if sequence > self._log.size:
+            return None
+        return self._lacks(sequence, "it was signed, and is missing from the stream")
+
+    def gone(self) -> Corrupt:
+        """What is wrong when there is no stream at all."""
+        log = self._log
+        return self._lacks(
+            1, f"there is no stream {log.stream}, and {log.size:,} events of it were signed: it was deleted"
+        )
+
+    def _lacks(self, sequence: int, what: str) -> Corrupt:
+        """What is wrong with an event that only the log has, which knows what it was about."""
+        try:
+            entry = self._log.tiles().entry(sequence - 1)
+        except BadTile:
+            entry = b""
+        return self._log.wrong(sequence, what, entry)
 
     def _read(self) -> Iterator[bytes]:
         tiles = self._log.tiles()
@@ -109,7 +132,7 @@ async def _stream(
     events = Check(f"{stream}: chain", 0, "events", 0.0)
     folds = Check(f"{stream}: aggregates", 0, "aggregates", 0.0)
     signed, beside = _beside(stream, service, logs, keys)
-    began = time.perf_counter()
+    began, until = time.perf_counter(), 0
     try:
         async with StreamReader(nats_url, stream, name="verify") as reader:
             until = reader.last_sequence
@@ -122,16 +145,23 @@ async def _stream(
                         await asyncio.sleep(0)
                 progress(events.name, chains.events, until)
         chains.finish()
+    except NoStream:
+        if signed is None:
+            raise
+        if beside is not None:
+            signed.failed(beside.gone())
+        return [signed]
     except Unsound as error:
         folds.failed(error)
     except Corrupt as error:
-        events.failed(error)
+        missing = error.facts.get("expected")  # the reader of the stream names what comes after a gap
+        events.failed((beside.gap(missing) if beside is not None and missing else None) or error)
     events.count, folds.count = chains.events, chains.aggregates
     events.seconds = folds.seconds = time.perf_counter() - began
     events.detail = "no gap; every event parses, and names the hash of the one before it in its aggregate"
     folds.detail = "each folds from its first event on, its figures are those of its events, and its invariants hold"
     if events.problem is None and (twice := chains.ids.repeated()):
-        events.failed(Corrupt(f"{stream} holds the event {min(twice)} twice: one command was recorded twice."))
+        events.failed(await _twice(nats_url, service, min(twice), until))
     if signed is None:
         return [events, folds]
     if beside is not None:
@@ -139,6 +169,22 @@ async def _stream(
             _try(signed, beside.finish)
         signed.count, signed.seconds = beside.count, events.seconds
     return [events, folds, signed]
+
+
+async def _twice(nats_url: str, service: str, id: str, until: int) -> Corrupt:
+    """What is wrong when an id is in a stream twice, with the place of the second."""
+    stream, places = stream_name(service), list[tuple[int, bytes]]()
+    async with StreamReader(nats_url, stream, name="verify") as reader:
+        async for messages in reader.batches(until=until):
+            first = messages[0].sequence - 1
+            places += [(first + at, raw) for at, raw in with_id((message.payload for message in messages), id)]
+    (before, _), (sequence, raw), *_ = places
+    subject = nats_subject(service, decode_envelope(raw).subject)
+    return Corrupt(
+        f"Event {sequence:,} of {stream}, on {subject}: its id {id} was there before, at event {before:,}: one command "
+        "was recorded twice.",
+        stream=stream, sequence=sequence, subject=subject,
+    )  # fmt: skip
 
 
 def _beside(stream: str, service: str, logs: Path | None, keys: Keys) -> tuple[Check | None, _Beside | None]:

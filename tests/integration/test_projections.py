@@ -13,6 +13,7 @@ import pytest
 
 from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
+from shared import runner as runner_module
 from shared.comparison import compare, fold_to
 from shared.errors import Invalid
 from shared.folding import Folding
@@ -213,6 +214,23 @@ async def test_a_lost_tail_stops_it(stage: Stage) -> None:
     async with stage.running(Jars()) as runner:
         await eventually(lambda: _is(runner, "stopped"))
         assert "ends at 5, but 20 had been read" in runner.condition.detail
+
+
+async def test_it_goes_on_when_the_lost_tail_was_put_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "MENDED_SECONDS", 0.1)
+    events = movements(20)
+    await stage.publish(events)
+    async with stage.running(Jars()) as runner:
+        await stage.wait("jars", "TILL", 20)
+        await stage.js.delete_stream("TILL")
+        await stage.make("TILL")
+        await stage.publish(events[:5])
+        await eventually(lambda: _is(runner, "stopped"))
+        await asyncio.sleep(0.5)
+        assert runner.condition.state == "stopped"
+        await stage.publish(events[5:])
+        await eventually(lambda: _is(runner, "live"))
+        await stage.wait("jars", "TILL", await stage.publish(movements(1)))
 
 
 async def test_a_second_process_stands_by_and_takes_over(stage: Stage) -> None:

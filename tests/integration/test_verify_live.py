@@ -16,6 +16,7 @@ from services.auditor.report import Report
 from services.auditor.tiles import CHECKPOINT
 from services.auditor.verify import verify
 from services.local.nats import NatsServer
+from shared.errors import Misconfigured
 from shared.event import decode_envelope
 from tests.support.jars import AUDITED, LOG, WITNESSES, Jars, note_of, write_log
 
@@ -72,8 +73,22 @@ async def test_a_stream_that_lost_its_tail(tmp_path: Path, server: NatsServer) -
     write_log(tmp_path / "logs", jars.raws)
     await stream(server, jars.raws[:500])
     report = await verified(server, tmp_path / "logs")
-    assert report.first is not None and report.first.facts["sequence"] == 501
+    assert report.first is not None
+    assert report.first.facts == {"stream": "TOY", "sequence": 501, "subject": "ledger.toy.jar.j3"}
     assert "its tail is lost" in str(report.first_problem)
+
+
+async def test_an_event_deleted_out_of_a_stream(tmp_path: Path, server: NatsServer) -> None:
+    jars = Jars.filled(EVENTS)
+    write_log(tmp_path / "logs", jars.raws)
+    await stream(server, jars.raws)
+    nc = await nats.connect(server.url)
+    await nc.jetstream().delete_msg("TOY", 400)
+    await nc.close()
+    report = await verified(server, tmp_path / "logs")
+    assert report.first is not None and "is missing from the stream" in str(report.first_problem)
+    assert report.first.facts == {"stream": "TOY", "sequence": 400, "subject": "ledger.toy.jar.j0"}
+    assert "goes from 399 to 401" in str((await verified(server, None)).first_problem)
 
 
 async def test_a_stream_deleted_and_made_anew(tmp_path: Path, server: NatsServer) -> None:
@@ -107,4 +122,19 @@ async def test_a_command_recorded_twice_is_seen(server: NatsServer) -> None:
     jars = Jars.filled(20)
     jars.add("other", 1, id=decode_envelope(jars[7]).id)
     await stream(server, jars.raws)
-    assert "recorded twice" in str((await verified(server, None)).first_problem)
+    report = await verified(server, None)
+    assert report.first is not None and "recorded twice" in str(report.first_problem)
+    assert report.first.facts == {"stream": "TOY", "sequence": 21, "subject": "ledger.toy.jar.other"}
+
+
+async def test_a_stream_that_was_deleted(tmp_path: Path, server: NatsServer) -> None:
+    write_log(tmp_path / "logs", Jars.filled(EVENTS).raws)
+    report = await verified(server, tmp_path / "logs")
+    assert report.first is not None and report.first.facts == {
+        "stream": "TOY",
+        "sequence": 1,
+        "subject": "ledger.toy.jar.j0",
+    }
+    assert "600 events of it were signed: it was deleted" in str(report.first_problem)
+    with pytest.raises(Misconfigured, match="holds no stream TOY"):
+        await verified(server, None)

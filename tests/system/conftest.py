@@ -85,7 +85,7 @@ class Ledger:
     def until_well(self) -> None:
         """Wait until `commons status` finds nothing wrong and every read model is level."""
         deadline = time.monotonic() + START_SECONDS
-        while '"ok": true' not in (output := self.typed("status", "--json", code=None)):
+        while not json.loads((output := self.typed("status", "--json", code=None)).splitlines()[-1])["ok"]:
             assert time.monotonic() < deadline, output
             time.sleep(0.05)
 

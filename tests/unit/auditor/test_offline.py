@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -226,8 +227,10 @@ def test_the_tail_cut(tmp_path: Path, jars: Jars) -> None:
     folder = write_log(tmp_path, jars.raws)
     (folder / tile_path(None, 3, 232)).unlink()
     report = verified(tmp_path)
-    assert where(report)[:2] == ("root", 769)
+    assert where(report)[:2] == ("root", 901), "an older bundle has those before"
     assert "it is missing" in str(report.first_problem)
+    shutil.rmtree(folder / "tile" / "entries" / "003.p")
+    assert where(verified(tmp_path))[:2] == ("root", 769)
 
 
 def test_a_bundle_truncated(tmp_path: Path, jars: Jars) -> None:
