@@ -138,9 +138,9 @@ class Recorded:
 
     @_Once
     def data(self) -> Any:
-        """The event as its contract's newest class. Raises Corrupt when it cannot be read."""
+        """The event as its contract's newest class. Raises Corrupt when it cannot be read, or is of another aggregate."""
         try:
-            return self.contract.decode(self.envelope.type, self.envelope.data)
+            return self.contract.decode(self.envelope.type, self.envelope.data, self.envelope.subject)
         except Corrupt as error:
             raise Corrupt(
                 f"Message {self.sequence} of {self.stream or 'the stream'} on {self.subject or 'an unknown subject'} "

@@ -190,7 +190,7 @@ class Chains:
     def _fold(self, aggregate: _Aggregate, envelope: Envelope) -> None:
         try:
             self.ids.add(envelope.id)
-            event = self._decode(envelope.type, envelope.data)
+            event = self._decode(envelope.type, envelope.data, envelope.subject)
         except Corrupt as error:
             raise _Wrong(error.detail.removesuffix(".")) from error
         except ValueError:

@@ -161,7 +161,7 @@ def test_what_no_parser_likes_in_a_stream_is_corrupt(name: str) -> None:
     assert_corrupt(DEEP[name])
     assert_corrupt(encode(envelope())[:-1] + b',"data":' + DEEP[name] + b"}")
     with pytest.raises(Corrupt, match="jar-changed"):
-        kiosk.decode("commons.kiosk.jar-changed.v1", DEEP[name])
+        kiosk.decode("commons.kiosk.jar-changed.v1", DEEP[name], "jar/a")
 
 
 def assert_corrupt(raw: bytes) -> None:
