@@ -204,8 +204,8 @@ def verify_folder(
         report.checks.append(_newest(log, keys, check))
     if not report.checks:
         raise Invalid(f"{folder} holds no log of {', '.join(SERVICES)}: it is no copy of a ledger.", path=str(folder))
-    report.checks += _absent(logs, keys, known)
-    _note_keys(report, logs)
+    report.checks += absent(logs, keys, known)
+    note_keys(report, logs)
     do = work if audited is AUDITED else partial(work, audited=audited)
     with Workers(do, jobs or os.cpu_count() or 1) as workers:
         total = sum(2 * log.size for log in logs)
@@ -241,7 +241,7 @@ def _newest(log: OpenedLog, keys: Keys, check: Check) -> Check:
     return check
 
 
-def _absent(logs: Sequence[OpenedLog], keys: Keys, known: Sequence[Path]) -> Iterator[Check]:
+def absent(logs: Sequence[OpenedLog], keys: Keys, known: Sequence[Path] = ()) -> Iterator[Check]:
     """Logs that whoever verifies knows of, by a key or a checkpoint, and that are not there: each a failed check."""
     origins = {log.key.name for log in logs}
     for key in keys.logs:
@@ -256,7 +256,7 @@ def _absent(logs: Sequence[OpenedLog], keys: Keys, known: Sequence[Path]) -> Ite
             )
 
 
-def _note_keys(report: Report, logs: Sequence[OpenedLog]) -> None:
+def note_keys(report: Report, logs: Sequence[OpenedLog]) -> None:
     """Say plainly what keys that came with the folder are worth."""
     own = [log.service for log in logs if "log" in log.own_keys]
     if own:
