@@ -288,6 +288,13 @@ class Contract:
         owners = (mark.owner(event) for mark in marks)
         return tuple(owner for owner in owners if owner is not None)
 
+    def name_of(self, event: object) -> str:
+        """The aggregate that an event's data names: `stock/rice:main`. Raises LookupError when no command makes it."""
+        _, category, aggregate = self._by_type[self.spec_of(event).type]
+        if aggregate is None:
+            raise LookupError(f"{type(event).__name__} names no aggregate: no command makes it")
+        return category + aggregate(event)
+
     def decode(self, type_: str, data: bytes | msgspec.Raw, name: str) -> Any:
         """An event's data as its newest class, upcast if it was written under an older version.
 

@@ -138,7 +138,7 @@ class Recorded:
 
     @_Once
     def data(self) -> Any:
-        """The event as its contract's newest class. Raises Corrupt when it cannot be read, or is of another aggregate."""
+        """The event as its contract's newest class. Raises Corrupt when it cannot be read, or is another's."""
         try:
             return self.contract.decode(self.envelope.type, self.envelope.data, self.envelope.subject)
         except Corrupt as error:
