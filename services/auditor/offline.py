@@ -275,8 +275,20 @@ def _pieces(log: OpenedLog, jobs: int | None) -> Iterator[Piece]:
     parts = 1 if log.size <= _SMALL else jobs or os.cpu_count() or 1
     for part in range(parts):
         yield Fold(log, part, parts)
-    for first in range(0, log.bundles, _HASHED):
-        yield Hash(log, first, min(first + _HASHED, log.bundles))
+    # A checkpoint may say any number, and whoever made the copy may have signed it: what is there bounds the work. The
+    # first bundle that is not is looked at as well, and named.
+    last = min(log.bundles, _there(log) + 1)
+    for first in range(0, last, _HASHED):
+        yield Hash(log, first, min(first + _HASHED, last))
+
+
+def _there(log: OpenedLog) -> int:
+    """How many bundles there are before the first that is not."""
+    for index in range(log.bundles):
+        width = min(WIDTH, log.size - index * WIDTH)
+        if not any((log.folder / tile_path(None, index, each)).exists() for each in {WIDTH, width}):
+            return index
+    return log.bundles
 
 
 def _judge(
