@@ -19,8 +19,9 @@ A contract is the only module of a service that others may import. It declares p
     inventory.freeze()
 
 A command's fields come back unchanged, under the same names, in the events it makes: that is what lets a repeated
-command be compared with the first (see handler.py). `freeze` checks it, and that every past version of every event
-can still be read, when the module is imported.
+command be compared with the first (see handler.py), and what lets an event be held against the aggregate on which it
+stands: the command's `aggregate` finds the id in the event as well. `freeze` checks it, and that every past version of
+every event can still be read, when the module is imported.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, dataclass_transform, get_type_hints
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, TypeVar, dataclass_transform, get_type_hints
 
 import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -103,6 +106,22 @@ class EventSpec:
     decoder: msgspec.json.Decoder[Any]
 
 
+class _Reading(NamedTuple):
+    """How the data of one type of event is read, and what gives the id of the aggregate that it names.
+
+    An event that no command makes names none, and is held against its category alone.
+    """
+
+    decode: Callable[[bytes | msgspec.Raw], Any]
+    category: str
+    """With the slash that follows it: `stock/`."""
+    aggregate: Callable[[Any], str] | None
+
+
+_field: Final = cache(attrgetter)
+"""One getter a field, so that commands which name the same field locate their aggregate by the same function."""
+
+
 class Contract:
     """The commands and events of one service, by name and by type."""
 
@@ -113,7 +132,7 @@ class Contract:
         self.events: dict[str, EventSpec] = {}
         self._by_class: dict[type, EventSpec] = {}
         self._command_by_class: dict[type, CommandSpec] = {}
-        self._by_type: dict[str, Callable[[bytes | msgspec.Raw], Any]] = {}
+        self._by_type: dict[str, _Reading] = {}
         self._upcasters: dict[tuple[type, int], Upcaster] = {}
         self._sealed: dict[type, SealedFields] = {}
         self._marks: dict[type, tuple[Sealed, ...]] = {}
@@ -150,7 +169,7 @@ class Contract:
 
         def declare(cls: type[T]) -> type[T]:
             made = value(cls)
-            locate = (lambda c: getattr(c, aggregate)) if isinstance(aggregate, str) else aggregate
+            locate = _field(aggregate) if isinstance(aggregate, str) else aggregate
             spec = CommandSpec(made.__name__, made, category, locate, makes, TypeAdapter(made), cut, results)
             self.commands[made.__name__] = self.commands_by_token[spec.subject_token] = spec
             self._command_by_class[made] = spec
@@ -171,16 +190,19 @@ class Contract:
         """Check the contract as a whole and build its decoders.
 
         Raises TypeError when a version of an event has no way to the newest one, when a command's field does not come
-        back in an event that the command makes, when a bulk command is not whole, when an event lacks the field that
+        back in an event that the command makes, when two commands make one event for aggregates that they find
+        differently, when a bulk command is not whole, when an event lacks the field that
         says whose key seals it, or when a command's field is of another type than what the event seals.
         """
+        aggregates = self._aggregates()
         for spec in self.events.values():
             for version in range(1, spec.version):
                 if (spec.cls, version) not in self._upcasters:
                     raise TypeError(f"{spec.name} is at version {spec.version} but has no upcaster from {version}")
+            where = f"{spec.category}/", aggregates.get(spec.cls)
             for version in range(1, spec.version):
-                self._by_type[self.event_type(spec.name, version)] = self._old_decoder(spec, version)
-            self._by_type[spec.type] = spec.decoder.decode
+                self._by_type[self.event_type(spec.name, version)] = _Reading(self._old_decoder(spec, version), *where)
+            self._by_type[spec.type] = _Reading(spec.decoder.decode, *where)
             self._find_sealed(spec)
         for command in self.commands.values():
             for made in command.makes:
@@ -194,6 +216,16 @@ class Contract:
                 raise TypeError(f"{command.name} is cut into parts, and has no field `parts` that says into how many")
             self._check_sealed(command)
         self._frozen = True
+
+    def _aggregates(self) -> dict[type, Callable[[Any], str]]:
+        """What finds the id of its aggregate in each event: the same as in the commands that make it."""
+        found: dict[type, Callable[[Any], str]] = {}
+        for command in self.commands.values():
+            for made in command.makes:
+                category = self._by_class[made].category
+                if category != command.category or found.setdefault(made, command.aggregate) is not command.aggregate:
+                    raise TypeError(f"{command.name} makes {made.__name__} of another aggregate than it is sent to")
+        return found
 
     def _find_sealed(self, spec: EventSpec) -> None:
         fields = sealed_fields(spec.cls)
@@ -256,22 +288,40 @@ class Contract:
         owners = (mark.owner(event) for mark in marks)
         return tuple(owner for owner in owners if owner is not None)
 
-    def decode(self, type_: str, data: bytes | msgspec.Raw) -> Any:
+    def name_of(self, event: object) -> str:
+        """The aggregate that an event's data names: `stock/rice:main`. Raises LookupError when no command makes it."""
+        _, category, aggregate = self._by_type[self.spec_of(event).type]
+        if aggregate is None:
+            raise LookupError(f"{type(event).__name__} names no aggregate: no command makes it")
+        return category + aggregate(event)
+
+    def decode(self, type_: str, data: bytes | msgspec.Raw, name: str) -> Any:
         """An event's data as its newest class, upcast if it was written under an older version.
 
-        Raises Corrupt when the type is unknown or the data does not fit it.
+        `name` is the aggregate that its envelope names, as `stock/rice:main`. Raises Corrupt when the type is unknown,
+        the data does not fit it, or the event is of another aggregate: whoever folds by what the data says and whoever
+        folds by the envelope must not count it in two places.
         """
-        decoder = self._by_type.get(type_)
-        if decoder is None:
+        reading = self._by_type.get(type_)
+        if reading is None:
             raise Corrupt(
                 f"No event of type {type_!r} is known here; software older than the event cannot read it.", type=type_
             )
+        decode, category, aggregate = reading
         try:
-            return decoder(data)
+            event = decode(data)
+            found = name if aggregate is None else category + aggregate(event)
         except _UNREADABLE as error:
             raise Corrupt(
                 f"The data of an event of type {type_!r} does not fit its schema: {error}", type=type_
             ) from error
+        if found != name or not name.startswith(category):
+            raise Corrupt(
+                f"An event of type {type_!r} stands on {name[:200]!r}, and its data is of "
+                f"{(category if found == name else found)[:200]!r}.",
+                type=type_,
+            )
+        return event
 
     def command_named(self, name: str) -> CommandSpec:
         """A command by its class name or its kebab-case form. Raises UnknownCommand."""

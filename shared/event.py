@@ -7,6 +7,7 @@ an auditor needs is inside them. https://github.com/cloudevents/spec/blob/v1.0.2
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -105,6 +106,26 @@ def encode(envelope: Envelope) -> bytes:
     return raw
 
 
+def is_canonical(envelope: Envelope, raw: bytes) -> bool:
+    """Whether an envelope stands in its bytes as `encode` writes it.
+
+    Then no two readers see two events in it: no member is there twice, none is unknown, and no name is spelled in
+    another way. `data` is taken as it is. Of CloudEvents' own members those that are the same in all events are so.
+    """
+    return envelope.specversion == "1.0" and envelope.datacontenttype == "application/json" and _encode(envelope) == raw
+
+
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z").fullmatch
+
+
+def is_timestamp(text: str) -> bool:
+    """Whether a text is what `timestamp` makes of a moment."""
+    try:
+        return _TIME(text) is not None and datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
+
+
 class _Once(Generic[T]):
     """A property that is computed once: functools.cached_property without the lock it takes before Python 3.12."""
 
@@ -138,9 +159,9 @@ class Recorded:
 
     @_Once
     def data(self) -> Any:
-        """The event as its contract's newest class. Raises Corrupt when it cannot be read."""
+        """The event as its contract's newest class. Raises Corrupt when it cannot be read, or is another's."""
         try:
-            return self.contract.decode(self.envelope.type, self.envelope.data)
+            return self.contract.decode(self.envelope.type, self.envelope.data, self.envelope.subject)
         except Corrupt as error:
             raise Corrupt(
                 f"Message {self.sequence} of {self.stream or 'the stream'} on {self.subject or 'an unknown subject'} "

@@ -13,7 +13,7 @@ import msgspec
 from shared.aggregate import Aggregate, Ticket
 from shared.command import assert_same
 from shared.contract import Contract
-from shared.errors import LedgerError
+from shared.errors import Corrupt, LedgerError
 from shared.event import Envelope, encode, timestamp
 from shared.sealedevent import opened, sealed
 from shared.vault import Vault
@@ -33,16 +33,18 @@ class Writing:
         spec = self._contract.spec_of(event)
         meta = ticket.meta
         data = msgspec.json.encode(event)
-        try:
-            spec.decoder.decode(data)  # a microsecond or two; an event that cannot be read locks its aggregate for good
-        except msgspec.DecodeError as error:
+        name = f"{entry.ref.category}/{entry.ref.id}"
+        try:  # a microsecond or two; an event that cannot be read locks its aggregate for good
+            self._contract.decode(spec.type, data, name)
+        except Corrupt as error:
             raise LedgerError(
-                f"The service's decision could not be read again, so nothing was recorded: {error}.", type=spec.type
+                f"The service's decision could not be read again, so nothing was recorded. {error.detail}",
+                type=spec.type,
             ) from error
         return event, encode(
             Envelope(
                 specversion="1.0", id=ticket.event_id, source=self._source, type=spec.type,
-                subject=f"{entry.ref.category}/{entry.ref.id}", time=timestamp(now),
+                subject=name, time=timestamp(now),
                 dataschema=f"urn:commons:schema:{spec.type}", datacontenttype="application/json",
                 revision=entry.revision + 1, prevhash=entry.hash,
                 correlationid=meta.correlation_id or meta.id, causationid=meta.causation_id or meta.id,

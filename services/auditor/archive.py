@@ -22,6 +22,12 @@ from shared.errors import Invalid
 _MAX_TILE: Final = WIDTH * (MAX_ENTRY + 2)
 _MAX_FILE: Final = 1 << 30
 _MAX_HEADER: Final = 1 << 20
+_BLOCK: Final = 4096
+"""What a file takes of a disk at least."""
+
+_MAX_MEMBERS: Final = 2_000_000
+"""Of an archive, folders too: the logs of two hundred million events have fewer."""
+
 _KEPT_FREE: Final = 1 << 30
 """Bytes of the disk that an archive may not fill."""
 
@@ -82,7 +88,11 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 def _unpack(archive: tarfile.TarFile, folder: Path, path: Path) -> None:
     room = shutil.disk_usage(folder).free - _KEPT_FREE
+    members = 0
     while (member := archive.next()) is not None:
+        members += 1
+        if members > _MAX_MEMBERS:
+            raise _refused(path, f"more than {_MAX_MEMBERS:,} files and folders, which no copy of a ledger has")
         archive.members.clear()  # type: ignore[attr-defined]  # tarfile remembers each
         name = member.name.removeprefix("./")  # as tar programs write it
         if member.isdir() and ".." not in name.split("/"):
@@ -91,7 +101,7 @@ def _unpack(archive: tarfile.TarFile, folder: Path, path: Path) -> None:
             raise _refused(path, f"{name[:120]!r}, which no copy of a ledger has")
         if not 0 <= member.size <= (_MAX_TILE if "/tile/" in name else _MAX_FILE):
             raise _refused(path, f"{name!r} of {member.size:,} bytes, which is too large")
-        room -= member.size
+        room -= -(-member.size // _BLOCK) * _BLOCK or _BLOCK
         if room < 0:
             raise _refused(path, f"more than there is room for in {folder.parent}")
         _write(archive, member, folder / name, path)

@@ -23,7 +23,7 @@ from shared.decider import Decider
 from shared.erasure import CATEGORY as ERASURE
 from shared.erasure import Stage
 from shared.errors import Corrupt
-from shared.event import FIRST_PREVHASH, Envelope, decode_envelope
+from shared.event import FIRST_PREVHASH, Envelope, decode_envelope, is_canonical, is_timestamp
 from shared.store import stream_name
 
 _EVERY: Final = 100
@@ -97,6 +97,8 @@ class Chains:
         self._deciders = {decider.category: decider for decider in deciders}
         self._aggregates: dict[str, _Aggregate] = {}
         self._part, self._parts = part, parts
+        self._sources: set[str] = set()
+        """The sources that were seen, each right."""
         self._decode = contract.decode
         self._personal = contract.personal
 
@@ -122,6 +124,12 @@ class Chains:
         name = envelope.subject
         aggregate = self._aggregates.get(name)
         try:
+            if not is_canonical(envelope, raw):
+                raise _Wrong("a member of its envelope is there twice, is unknown, or is not written as events are")
+            if not is_timestamp(envelope.time):
+                raise _Wrong(f"its time {envelope.time[:60]!r} is not one in UTC with microseconds")
+            if envelope.source not in self._sources:
+                self._check_source(envelope)
             if subject is not None and subject != nats_subject(self._contract.service, name):
                 raise _Wrong(f"it says that it is about {name}, and stands on another subject")
             if aggregate is None:
@@ -182,15 +190,22 @@ class Chains:
         decider = self._deciders.get(category)
         if decider is None or not id:
             raise _Wrong(f"no decider of {self._contract.service} knows the category {category!r}")
-        if crc32(name.encode()) % self._parts != self._part:
-            raise _Wrong("it names two aggregates, and an event is about one")
+        if not name.isprintable() or '"' in name or "\\" in name:
+            raise _Wrong(f"the name {name[:60]!r} is none of an aggregate")  # its bytes may be another's, see `mine`
         aggregate = self._aggregates[name] = _Aggregate(decider)
         return aggregate
+
+    def _check_source(self, envelope: Envelope) -> None:
+        source = envelope.source
+        start, _, chapter = source.removesuffix(f"/{self._contract.service}").rpartition("/")
+        if start != "/commons" or not chapter or not source.endswith(f"/{self._contract.service}"):
+            raise _Wrong(f"its source is {source[:60]!r}, and should be /commons/<chapter>/{self._contract.service}")
+        self._sources.add(source)
 
     def _fold(self, aggregate: _Aggregate, envelope: Envelope) -> None:
         try:
             self.ids.add(envelope.id)
-            event = self._decode(envelope.type, envelope.data)
+            event = self._decode(envelope.type, envelope.data, envelope.subject)
         except Corrupt as error:
             raise _Wrong(error.detail.removesuffix(".")) from error
         except ValueError:

@@ -174,8 +174,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def open_logs(logs: Path, keys: Sequence[Verifier] = ()) -> list[CheckedLog]:
     """Every log in a folder: the auditor's own, or a copy, which is then whole. Raises Invalid when there is none.
 
-    With `keys`, each log must be signed by one of them; else by the key beside it, which shows that the folder agrees
-    with itself.
+    With `keys`, each log must be signed by one of them, and each of them have its log there: who takes a log out of a
+    copy can rewrite what says which logs there were. Else each is signed by the key beside it, which shows that the
+    folder agrees with itself.
     """
     if not logs.is_dir():
         raise Invalid(f"{logs} is no folder.", path=str(logs))
@@ -201,6 +202,14 @@ def open_logs(logs: Path, keys: Sequence[Verifier] = ()) -> list[CheckedLog]:
                 f"The copy in {logs} holds {log.size:,} events of {log.stream}, and {MANIFEST} says "
                 f"{told[log.service]:,}: an older checkpoint was put into it. Take another copy.",
                 stream=log.stream, path=str(logs),
+            )  # fmt: skip
+    origins = {log.verifier.name for log in found}
+    for key in keys:
+        if found and key.name not in origins:
+            raise Corrupt(
+                f"A key of the log {key.name} was given, and {logs} holds no such log: it was taken out. Take another "
+                "copy, or leave that key out.",
+                path=str(logs),
             )  # fmt: skip
     if not found:
         inner = logs / "ledger"

@@ -260,10 +260,12 @@ class Note:
     def verified(self, verifiers: Iterable[Verifier]) -> list[Signature]:
         """The signatures that these keys made, one a key, in the note's order; those of other keys are passed over.
 
+        A cosignature has no name in it, so a key that is here under two names counts once.
+
         Raises BadNote when a signature bears the name and id of one of the keys, and the key did not make it.
         """
         known = _by_id(verifiers)
-        found: dict[tuple[str, bytes], Signature] = {}
+        found: dict[bytes, Signature] = {}
         for signature in self.signatures:
             verifier = known.get((signature.name, signature.key_id))
             if verifier is None:
@@ -273,7 +275,7 @@ class Note:
                     f"The signature of {signature.name} (key {signature.key_id.hex()}) does not fit the text: "
                     "text or signature was changed, or another key made it."
                 )
-            found.setdefault((signature.name, signature.key_id), signature)
+            found.setdefault(verifier.public, signature)
         return list(found.values())
 
 

@@ -204,8 +204,8 @@ def verify_folder(
         report.checks.append(_newest(log, keys, check))
     if not report.checks:
         raise Invalid(f"{folder} holds no log of {', '.join(SERVICES)}: it is no copy of a ledger.", path=str(folder))
-    report.checks += _absent(logs, keys, known)
-    _note_keys(report, logs)
+    report.checks += absent(logs, keys, known)
+    note_keys(report, logs)
     do = work if audited is AUDITED else partial(work, audited=audited)
     with Workers(do, jobs or os.cpu_count() or 1) as workers:
         total = sum(2 * log.size for log in logs)
@@ -241,7 +241,7 @@ def _newest(log: OpenedLog, keys: Keys, check: Check) -> Check:
     return check
 
 
-def _absent(logs: Sequence[OpenedLog], keys: Keys, known: Sequence[Path]) -> Iterator[Check]:
+def absent(logs: Sequence[OpenedLog], keys: Keys, known: Sequence[Path] = ()) -> Iterator[Check]:
     """Logs that whoever verifies knows of, by a key or a checkpoint, and that are not there: each a failed check."""
     origins = {log.key.name for log in logs}
     for key in keys.logs:
@@ -256,7 +256,7 @@ def _absent(logs: Sequence[OpenedLog], keys: Keys, known: Sequence[Path]) -> Ite
             )
 
 
-def _note_keys(report: Report, logs: Sequence[OpenedLog]) -> None:
+def note_keys(report: Report, logs: Sequence[OpenedLog]) -> None:
     """Say plainly what keys that came with the folder are worth."""
     own = [log.service for log in logs if "log" in log.own_keys]
     if own:
@@ -275,8 +275,20 @@ def _pieces(log: OpenedLog, jobs: int | None) -> Iterator[Piece]:
     parts = 1 if log.size <= _SMALL else jobs or os.cpu_count() or 1
     for part in range(parts):
         yield Fold(log, part, parts)
-    for first in range(0, log.bundles, _HASHED):
-        yield Hash(log, first, min(first + _HASHED, log.bundles))
+    # A checkpoint may say any number, and whoever made the copy may have signed it: what is there bounds the work. The
+    # first bundle that is not is looked at as well, and named.
+    last = min(log.bundles, _there(log) + 1)
+    for first in range(0, last, _HASHED):
+        yield Hash(log, first, min(first + _HASHED, last))
+
+
+def _there(log: OpenedLog) -> int:
+    """How many bundles there are before the first that is not."""
+    for index in range(log.bundles):
+        width = min(WIDTH, log.size - index * WIDTH)
+        if not any((log.folder / tile_path(None, index, each)).exists() for each in {WIDTH, width}):
+            return index
+    return log.bundles
 
 
 def _judge(

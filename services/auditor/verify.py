@@ -1,7 +1,8 @@
 """`commons verify` over a live ledger: every check there is, with nothing taken on trust.
 
 1. every stream is without a gap, every event parses, stands on its own subject, and names its predecessor's hash
-2. where the auditor's logs are, every entry is the same bytes as the event of the stream, and leads to the signed root
+2. where the auditor's logs are, every entry is the same bytes as the event of the stream, and leads to the signed root;
+   no log is missing whose key was given, or of which the ledger itself knows a checkpoint, and none is shorter than it
 3. every aggregate folds, its figures are those that its events say, and its invariants hold
 4. a fresh fold of every read model equals its rows in PostgreSQL, table by table
 """
@@ -20,14 +21,18 @@ import msgspec
 from services.auditor.chains import Chains, Unsound, nats_subject, with_id
 from services.auditor.layout import log_folder
 from services.auditor.merkle import Frontier, leaf_hash
+from services.auditor.offline import absent, note_keys
 from services.auditor.opened import Keys, OpenedLog, Unsigned, open_log, read_bundle
 from services.auditor.registry import AUDITED, Audited
 from services.auditor.report import Check, Progress, Report, silent
 from services.auditor.tiles import BadTile
 from services.projections.registry import PROJECTIONS
+from shared import halt
 from shared.comparison import compare
+from shared.connection import connect
 from shared.errors import Corrupt, Invalid, LedgerError, Misconfigured
 from shared.event import decode_envelope
+from shared.halt import Checkpointed
 from shared.projection import Projection
 from shared.store import stream_name
 from shared.wire import Message, NoStream, StreamReader
@@ -50,10 +55,21 @@ async def verify(
     What is wrong is in the report; raises LedgerError only when the servers cannot be asked.
     """
     report = Report()
+    published = await _published(nats_url, audited)  # before the logs are opened: they are written first
+    logs: list[OpenedLog] = []
     for service, one in audited.items():
-        report.checks.extend(await _stream(nats_url, service, one, tiles, keys, progress))
+        signed, beside = _beside(service, tiles, keys, published.get(service), report)
+        if beside is not None:
+            logs.append(beside.log)
+        report.checks.extend(await _stream(nats_url, service, one, signed, beside, progress))
+    report.checks.extend(absent(logs, keys))
+    note_keys(report, logs)
     if tiles is None:
-        report.notes.append("No logs were given: that the streams are what was signed was not looked at.")
+        signed_here = f" The auditor has published checkpoints of {', '.join(published)}." if published else ""
+        report.notes.append(
+            "No logs were given: that the streams are what was signed was not looked at. Name them with --tiles."
+            + signed_here
+        )
     if database_url is not None and report.ok:
         chosen = list(PROJECTIONS.values()) if projections is None else list(projections)
         report.checks.extend(await _read_models(nats_url, database_url, chosen, progress))
@@ -64,7 +80,7 @@ class _Beside:
     """A service's log beside its stream: the same bytes, event by event, up to the newest checkpoint."""
 
     def __init__(self, log: OpenedLog) -> None:
-        self._log = log
+        self.log = log
         self._entries = self._read()
         self._frontier = Frontier()
         self.count = 0
@@ -74,7 +90,7 @@ class _Beside:
         leaves = []
         for message, entry in zip(messages, self._entries, strict=False):
             if message.payload != entry:
-                raise self._log.wrong(
+                raise self.log.wrong(
                     message.sequence, "the stream holds other bytes than the log that was signed", message.payload
                 )
             leaves.append(leaf_hash(entry))
@@ -83,7 +99,7 @@ class _Beside:
 
     def finish(self) -> None:
         """Check that the stream had all, and that it leads to the signed root. Raises Corrupt."""
-        log = self._log
+        log = self.log
         if self.count < log.size:
             raise self._lacks(
                 self.count + 1, f"it is not there: the stream ends at event {self.count:,}, and {log.size:,} were "
@@ -98,13 +114,13 @@ class _Beside:
 
     def gap(self, sequence: int) -> Corrupt | None:
         """What is wrong when the stream has no event at a sequence; None when no such event was signed."""
-        if sequence > self._log.size:
+        if sequence > self.log.size:
             return None
         return self._lacks(sequence, "it was signed, and is missing from the stream")
 
     def gone(self) -> Corrupt:
         """What is wrong when there is no stream at all."""
-        log = self._log
+        log = self.log
         return self._lacks(
             1, f"there is no stream {log.stream}, and {log.size:,} events of it were signed: it was deleted"
         )
@@ -112,26 +128,25 @@ class _Beside:
     def _lacks(self, sequence: int, what: str) -> Corrupt:
         """What is wrong with an event that only the log has, which knows what it was about."""
         try:
-            entry = self._log.tiles().entry(sequence - 1)
+            entry = self.log.tiles().entry(sequence - 1)
         except BadTile:
             entry = b""
-        return self._log.wrong(sequence, what, entry)
+        return self.log.wrong(sequence, what, entry)
 
     def _read(self) -> Iterator[bytes]:
-        tiles = self._log.tiles()
-        for index in range(self._log.bundles):
-            yield from read_bundle(self._log, tiles, index)
+        tiles = self.log.tiles()
+        for index in range(self.log.bundles):
+            yield from read_bundle(self.log, tiles, index)
 
 
 async def _stream(
-    nats_url: str, service: str, audited: Audited, logs: Path | None, keys: Keys, progress: Progress
+    nats_url: str, service: str, audited: Audited, signed: Check | None, beside: _Beside | None, progress: Progress
 ) -> list[Check]:
-    """One pass over a stream, up to where it ended when the pass began."""
+    """One pass over a stream, up to where it ended when the pass began, beside its log if there is one."""
     stream = stream_name(service)
     chains = Chains(*audited)
     events = Check(f"{stream}: chain", 0, "events", 0.0)
     folds = Check(f"{stream}: aggregates", 0, "aggregates", 0.0)
-    signed, beside = _beside(stream, service, logs, keys)
     began, until = time.perf_counter(), 0
     try:
         async with StreamReader(nats_url, stream, name="verify") as reader:
@@ -187,20 +202,46 @@ async def _twice(nats_url: str, service: str, id: str, until: int) -> Corrupt:
     )  # fmt: skip
 
 
-def _beside(stream: str, service: str, logs: Path | None, keys: Keys) -> tuple[Check | None, _Beside | None]:
-    """The check of a stream against its log, if there is one; with a log whose checkpoint holds."""
+async def _published(nats_url: str, services: Iterable[str]) -> dict[str, Checkpointed]:
+    """The checkpoints that the ledger itself knows of, which the auditor told the writers."""
+    nc = await connect(nats_url, name="verify")
+    try:
+        found = {service: await halt.checkpoint_of(nc, service) for service in services}
+    finally:
+        await nc.close()
+    return {service: one for service, one in found.items() if one is not None}
+
+
+def _beside(
+    service: str, logs: Path | None, keys: Keys, published: Checkpointed | None, report: Report
+) -> tuple[Check | None, _Beside | None]:
+    """The check of a stream against its log, if there is one; with a log whose checkpoint holds.
+
+    A log that is not there fails when somebody knows of it, and is noted otherwise.
+    """
     if logs is None:
         return None, None
+    stream = stream_name(service)
     check = Check(f"{stream}: log", 0, "events", 0.0)
     try:
         log = open_log(log_folder(logs, service), service, keys)
         if log is not None:
             log.check_cosigned(keys.needed)
     except Unsigned:
-        log = None  # the auditor is about to sign for the first time
+        log = None  # the auditor is about to sign for the first time, unless it is known to have signed
     except Corrupt as error:
         return check.failed(error), None
+    size = 0 if log is None else log.size
+    if published is not None and size < published.size:
+        there = "there is no signed log of it" if log is None else f"the newest checkpoint is of {size:,} events"
+        wrong = Corrupt(
+            f"The auditor published a checkpoint of {published.size:,} events of {stream}, and in {logs} {there}: the "
+            "log was removed, or an older one put in its place.",
+            stream=stream,
+        )  # fmt: skip
+        return check.failed(wrong), None if log is None else _Beside(log)
     if log is None:
+        report.notes.append(f"There is no log of {service} in {logs}: what {stream} holds is compared with nothing.")
         return None, None
     cosigned = ", ".join(log.newest.witnesses) or "nobody"
     check.detail = f"the same bytes as the entries that {log.key.name} signed, cosigned by {cosigned}"

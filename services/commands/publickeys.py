@@ -38,13 +38,25 @@ Needed = Annotated[
 
 
 def keys_of(logs: Iterable[str] | None, witnesses: Sequence[str] | None, needed: int | None) -> Keys:
-    """The keys that were given. Raises Usage for one that is none."""
+    """The keys that were given. Raises Usage for one that is none, and for witnesses that cannot be counted."""
     keys = Keys(
         tuple(_key("--log-key", each, Kind.ED25519) for each in logs or ()),
         tuple(_key("--witness-key", each, Kind.COSIGNATURE) for each in witnesses or ()),
         len(witnesses or ()) if needed is None else needed,
     )
-    if keys.witnesses and keys.needed > len(keys.witnesses):
+    names: dict[bytes, str] = {}
+    for key in keys.witnesses:
+        if key.public in names:
+            raise Usage(
+                f"--witness-key: {names[key.public]} and {key.name} are one key, so one witness. Give each key once."
+            )
+        names[key.public] = key.name
+    if keys.needed and not keys.witnesses:
+        raise Usage(
+            f"{keys.needed} witnesses are asked for, and no key of one was given: those in a copy are of whoever made "
+            "it. Give --witness-key for each."
+        )
+    if keys.needed > len(keys.witnesses):
         raise Usage(
             f"{keys.needed} witnesses are asked for, and {len(keys.witnesses)} keys were given: give one for each."
         )

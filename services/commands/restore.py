@@ -85,7 +85,7 @@ async def restore(
                     await watched(lambda progress: give_logs(folder, logs, progress))
         except OSError as error:
             raise unwritten(operator.folder, error) from error
-    _tell(operator, outcome, counts if keyring is not None else None)
+    _tell(operator, outcome, counts if keyring is not None else None, own_keys=not trusted)
     return OK
 
 
@@ -164,11 +164,13 @@ def _masters(keys: Keys) -> MasterKeys:
     return found
 
 
-def _tell(operator: Operator, outcome: Outcome, keys: dict[str, int] | None) -> None:
+def _tell(operator: Operator, outcome: Outcome, keys: dict[str, int] | None, *, own_keys: bool) -> None:
     halt = outcome.halt
     if operator.as_json:
         told = None if halt is None else msgspec.to_builtins(halt)
-        emit({"streams": [asdict(one) for one in outcome.streams], "keys": keys, "halt": told})
+        emit(
+            {"streams": [asdict(one) for one in outcome.streams], "keys": keys, "halt": told, "own_log_keys": own_keys}
+        )
         return
     rows = [[one.stream, one.size, one.appended, one.beyond, one.root[:16] + "…"] for one in outcome.streams]
     print_table(["stream", "of the copy", "restored", "beyond it", "root"], rows, title="Restored")
@@ -177,6 +179,12 @@ def _tell(operator: Operator, outcome: Outcome, keys: dict[str, int] | None) -> 
         told = ", ".join(f"{count:,} of {service}" for service, count in keys.items()) or "nothing"
         out.print(f"Keys added or changed: {told}.", soft_wrap=True)
     out.print("Every stream leads to the root of its checkpoint.", style="bold green")
+    if own_keys:
+        out.print(
+            "The logs' keys were taken from the copy itself: that shows that it agrees with itself, and not who signed "
+            "it, nor that no log was taken out. Give --log-key with the keys that you have from elsewhere.",
+            style="yellow", soft_wrap=True,
+        )  # fmt: skip
     if halt is not None:
         out.print(
             f"Writing is still halted, by {clean(halt.by)}: {clean(halt.reason)}. Run `commons verify`, then `commons "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from services.auditor.verify import verify
 from services.local.nats import NatsServer
 from shared.errors import Misconfigured
 from shared.event import decode_envelope
+from shared.halt import Checkpointed, publish_checkpoint
 from tests.support.jars import AUDITED, LOG, WITNESSES, Jars, note_of, write_log
 
 EVENTS = 600
@@ -52,7 +54,7 @@ async def test_a_stream_that_is_what_was_signed(tmp_path: Path, server: NatsServ
     assert {check.name: check.count for check in report.checks} == {
         "TOY: chain": EVENTS + 1, "TOY: aggregates": 8, "TOY: log": EVENTS,
     }  # fmt: skip
-    without = await verified(server, None)
+    without = await verified(server, None, Keys())
     assert without.ok and "was not looked at" in without.notes[0]
 
 
@@ -62,7 +64,7 @@ async def test_an_event_whose_bytes_are_not_those_that_were_signed(tmp_path: Pat
     write_log(tmp_path / "logs", jars.raws)
     jars.raws[EVENTS - 1] = jars[EVENTS].replace(b"sam", b"tom")
     await stream(server, jars.raws)
-    assert (await verified(server, None)).ok
+    assert (await verified(server, None, Keys())).ok
     report = await verified(server, tmp_path / "logs")
     assert report.first is not None and report.first.name == "TOY: log"
     assert report.first.facts == {"stream": "TOY", "sequence": EVENTS, "subject": "ledger.toy.jar.j4"}
@@ -118,11 +120,61 @@ async def test_a_checkpoint_that_too_few_signed(tmp_path: Path, server: NatsServ
     assert not (await verified(server, tmp_path / "logs", Keys((Signer.generate(LOG.name).verifier,)))).ok
 
 
+def gone(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def unsigned(folder: Path) -> None:
+    (folder / CHECKPOINT).unlink()
+
+
+@pytest.mark.parametrize("remove", [gone, unsigned])
+async def test_a_log_that_was_removed(tmp_path: Path, server: NatsServer, remove: Callable[[Path], None]) -> None:
+    """Who changed the last event of an aggregate takes away what it would be compared with."""
+    jars = Jars.filled(20)
+    await stream(server, jars.raws)
+    remove(write_log(tmp_path / "logs", jars.raws))
+    report = await verified(server, tmp_path / "logs", Keys())
+    assert report.ok and "There is no log of toy" in report.notes[0]
+    report = await verified(server, tmp_path / "logs")
+    assert report.first is not None and f"A key of the log {LOG.name} was given" in str(report.first_problem)
+    assert not (await verified(server, None)).ok
+    await published(server, 20)
+    report = await verified(server, tmp_path / "logs", Keys())
+    assert report.first is not None and report.first.name == "TOY: log"
+    assert "a checkpoint of 20 events of TOY, and in" in str(report.first_problem)
+
+
+async def test_an_older_log_put_in_place_of_what_was_published(tmp_path: Path, server: NatsServer) -> None:
+    jars = Jars.filled(20)
+    await stream(server, jars.raws)
+    write_log(tmp_path / "logs", jars.raws[:10])
+    assert (await verified(server, tmp_path / "logs")).ok
+    await published(server, 20)
+    report = await verified(server, tmp_path / "logs")
+    assert "the newest checkpoint is of 10 events" in str(report.first_problem)
+
+
+async def test_keys_out_of_the_folder_are_said_to_prove_little(tmp_path: Path, server: NatsServer) -> None:
+    jars = Jars.filled(10)
+    await stream(server, jars.raws)
+    write_log(tmp_path / "logs", jars.raws)
+    report = await verified(server, tmp_path / "logs", Keys())
+    assert report.ok and "The keys of toy were taken from the folder itself" in report.notes[0]
+
+
+async def published(server: NatsServer, size: int) -> None:
+    """What the auditor tells the writers when it has signed."""
+    nc = await nats.connect(server.url)
+    await publish_checkpoint(nc, "toy", Checkpointed(size=size, root="", at="2026-11-26T00:00:00Z"))
+    await nc.close()
+
+
 async def test_a_command_recorded_twice_is_seen(server: NatsServer) -> None:
     jars = Jars.filled(20)
     jars.add("other", 1, id=decode_envelope(jars[7]).id)
     await stream(server, jars.raws)
-    report = await verified(server, None)
+    report = await verified(server, None, Keys())
     assert report.first is not None and "recorded twice" in str(report.first_problem)
     assert report.first.facts == {"stream": "TOY", "sequence": 21, "subject": "ledger.toy.jar.other"}
 
@@ -137,4 +189,4 @@ async def test_a_stream_that_was_deleted(tmp_path: Path, server: NatsServer) -> 
     }
     assert "600 events of it were signed: it was deleted" in str(report.first_problem)
     with pytest.raises(Misconfigured, match="holds no stream TOY"):
-        await verified(server, None)
+        await verified(server, None, Keys())

@@ -47,7 +47,7 @@ def lines_of(contract: Contract, spec: EventSpec) -> list[bytes]:
         events = [
             sealed.replace(event, partial(_sealed, full)) for event, full in zip(events, (True, False), strict=True)
         ]
-    return [_envelope(contract, spec, event) for event in events]
+    return [_envelope(contract, event) for event in events]
 
 
 def _sealed(full: bool, mark: Sealed, path: str, _: str) -> str:
@@ -87,12 +87,13 @@ def _kept(before: Any, after: Any) -> bool:
     return bool(before == after)
 
 
-def _envelope(contract: Contract, spec: EventSpec, data: Any) -> bytes:
-    subject = f"ledger.{contract.service}.{spec.category}.a-1"
+def _envelope(contract: Contract, data: Any) -> bytes:
+    spec, name = contract.spec_of(data), contract.name_of(data)
+    subject = f"ledger.{contract.service}.{name.replace('/', '.', 1)}"
     return encode(
         Envelope(
             specversion="1.0", id=event_id(subject, "command-1"), source=f"/commons/local/{contract.service}",
-            type=spec.type, subject=f"{spec.category}/a-1", time="2026-11-20T09:30:00.000001Z",
+            type=spec.type, subject=name, time="2026-11-20T09:30:00.000001Z",
             dataschema=f"urn:commons:schema:{spec.type}", datacontenttype="application/json", revision=1,
             prevhash=FIRST_PREVHASH, correlationid="command-1", causationid="command-1", authtype="user", authid="sam",
             mandate="grant-1", data=data,

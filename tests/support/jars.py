@@ -98,7 +98,8 @@ def first_event(contract: Contract, name: str, event: Any) -> bytes:
     """The bytes of an aggregate's first event, of any contract."""
     return encode(
         Envelope(
-            specversion="1.0", id=event_id(name, "c"), source="/commons/local/toy", type=contract.spec_of(event).type,
+            specversion="1.0", id=event_id(name, "c"), source=f"/commons/local/{contract.service}",
+            type=contract.spec_of(event).type,
             subject=name, time=timestamp(NOON), dataschema="urn:x", datacontenttype="application/json", revision=1,
             prevhash=FIRST_PREVHASH, correlationid="1", causationid="1", authtype="user", authid="sam", data=event,
         )

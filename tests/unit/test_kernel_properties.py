@@ -161,7 +161,7 @@ def test_what_no_parser_likes_in_a_stream_is_corrupt(name: str) -> None:
     assert_corrupt(DEEP[name])
     assert_corrupt(encode(envelope())[:-1] + b',"data":' + DEEP[name] + b"}")
     with pytest.raises(Corrupt, match="jar-changed"):
-        kiosk.decode("commons.kiosk.jar-changed.v1", DEEP[name])
+        kiosk.decode("commons.kiosk.jar-changed.v1", DEEP[name], "jar/a")
 
 
 def assert_corrupt(raw: bytes) -> None:
@@ -197,7 +197,7 @@ def test_what_is_encoded_is_decoded_the_same(correlation: str, actor: str, amoun
 def test_arbitrary_data_in_an_event_is_corrupt(data: bytes) -> None:
     for name, spec in kiosk.events.items():
         with pytest.raises(Corrupt, match=kebab(name)):
-            kiosk.decode(spec.type, data)
+            kiosk.decode(spec.type, data, "jar/a")
 
 
 def test_an_event_is_at_most_60_000_bytes() -> None:

@@ -97,7 +97,7 @@ def test_data_that_does_not_fit_is_corrupt(version: int, data: bytes) -> None:
     till, _ = contract()
     till.freeze()
     with pytest.raises(Corrupt, match="coins-moved"):
-        till.decode(f"commons.till.coins-moved.v{version}", data)
+        till.decode(f"commons.till.coins-moved.v{version}", data, "jar/a")
 
 
 @pytest.mark.parametrize("wrong", [KeyError("x"), AttributeError("x"), IndexError("x"), ZeroDivisionError("x")])
@@ -114,7 +114,7 @@ def test_an_upcaster_that_breaks_is_corrupt_and_names_the_event(wrong: Exception
 
     till.freeze()
     with pytest.raises(Corrupt, match=r"commons\.till\.moved\.v1"):
-        till.decode("commons.till.moved.v1", b"{}")
+        till.decode("commons.till.moved.v1", b"{}", "jar/a")
 
 
 def test_a_command_whose_field_does_not_come_back_fails_when_the_contract_is_loaded() -> None:
@@ -141,6 +141,51 @@ def test_a_value_inside_an_event_is_strict_too() -> None:
         lines: tuple[Line, ...]
 
     till.freeze()
-    assert till.decode("commons.till.moved.v1", b'{"lines":[{"coins":1}]}').lines == (Line(coins=1),)
+    assert till.decode("commons.till.moved.v1", b'{"lines":[{"coins":1}]}', "jar/a").lines == (Line(coins=1),)
     with pytest.raises(Corrupt):
-        till.decode("commons.till.moved.v1", b'{"lines":[{"coins":1.5}]}')
+        till.decode("commons.till.moved.v1", b'{"lines":[{"coins":1.5}]}', "jar/a")
+
+
+def test_two_commands_that_make_one_event_find_its_aggregate_alike() -> None:
+    till = Contract("till")
+
+    @till.event(category="jar")
+    class Moved:
+        jar: Id
+        other: Id
+
+    @till.command(category="jar", aggregate="jar", makes=(Moved,))
+    class Move:
+        jar: Id
+        other: Id
+
+    @till.command(category="jar", aggregate="other", makes=(Moved,))
+    class MoveBack:
+        jar: Id
+        other: Id
+
+    with pytest.raises(TypeError, match="MoveBack makes Moved of another aggregate"):
+        till.freeze()
+
+
+@pytest.mark.parametrize("name", ["jar/b", "lid/a", "jar/", "jar"])
+def test_an_event_is_of_the_aggregate_on_which_it_stands(name: str) -> None:
+    till = Contract("till")
+
+    @till.event(category="jar", version=2)
+    class Moved:
+        jar: Id
+
+    @till.upcast(Moved, from_version=1)
+    def renamed(old: dict[str, Any]) -> dict[str, Any]:
+        return {"jar": old["pot"]}
+
+    @till.command(category="jar", aggregate="jar", makes=(Moved,))
+    class Move:
+        jar: Id
+
+    till.freeze()
+    for version, data in ((1, b'{"pot":"a"}'), (2, b'{"jar":"a"}')):
+        assert till.decode(f"commons.till.moved.v{version}", data, "jar/a").jar == "a"
+        with pytest.raises(Corrupt, match="and its data is of 'jar/a'"):
+            till.decode(f"commons.till.moved.v{version}", data, name)

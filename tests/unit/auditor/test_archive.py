@@ -109,6 +109,27 @@ def test_an_archive_that_fills_the_disk_is_refused(tmp_path: Path, copy: Path, m
         pass
 
 
+def test_empty_files_without_end_are_refused(tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few hundred bytes each in the archive, zipped to nothing: each takes room on the disk all the same."""
+    path = packed(copy, tmp_path / "a.tar", "w:")
+    with tarfile.open(path, "a:") as file:
+        for index in range(100):
+            member(f"inventory/tile/3/{index:03}")(file)
+    monkeypatch.setattr(archive.shutil, "disk_usage", lambda _: Usage(1 << 40, 0, (1 << 30) + 100 * 4096))
+    with pytest.raises(Invalid, match="more than there is room for"), unpacked(path):
+        pass
+
+
+def test_folders_without_end_are_refused(tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = packed(copy, tmp_path / "a.tar", "w:")
+    with tarfile.open(path, "a:") as file:
+        for _ in range(100):
+            member("inventory", kind=tarfile.DIRTYPE)(file)
+    monkeypatch.setattr(archive, "_MAX_MEMBERS", 100)
+    with pytest.raises(Invalid, match="more than 100 files and folders"), unpacked(path):
+        pass
+
+
 @pytest.mark.parametrize("cut", [300, 2000])
 def test_an_archive_that_was_cut_off_is_refused(tmp_path: Path, copy: Path, cut: int) -> None:
     path = packed(copy, tmp_path / "a.tar.gz")

@@ -227,6 +227,19 @@ def test_another_ledgers_copy_is_refused(logs: Path, tmp_path: Path) -> None:
     assert files(tmp_path / "copy") == before
 
 
+def test_a_log_that_was_taken_out_of_a_copy_is_missed_by_its_key(logs: Path, tmp_path: Path) -> None:
+    """Whoever takes it out rewrites, or takes out, what says which logs there were."""
+    export_folder(logs, tmp_path / "copy")
+    keys = [log.verifier for log in open_logs(tmp_path / "copy", [log.verifier for log in open_logs(logs)])]
+    gone = keys[-1].name.rpartition("/")[2]
+    shutil.rmtree(tmp_path / "copy" / gone)
+    (tmp_path / "copy" / "copy.json").unlink()
+    (tmp_path / "copy" / "README.md").unlink()
+    assert len(open_logs(tmp_path / "copy", keys[:-1])) == len(keys) - 1
+    with pytest.raises(Corrupt, match="holds no such log: it was taken out"):
+        open_logs(tmp_path / "copy", keys)
+
+
 def some_file(folder: Path) -> None:
     (folder / "letters.txt").write_text("dear")
 

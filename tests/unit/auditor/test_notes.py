@@ -13,6 +13,7 @@ from services.auditor.notes import (
     BadKey,
     BadNote,
     Cosigner,
+    Kind,
     Note,
     Signature,
     Signer,
@@ -101,6 +102,16 @@ def test_a_repeated_signature_counts_once() -> None:
     note = Note(TEXT, [SIGNER.sign(TEXT), SIGNER.sign(TEXT)])
     assert len(open_note(note.to_bytes(), [SIGNER.verifier]).signatures) == 1
     assert len(note.signed(SIGNER.sign(TEXT)).signatures) == 1
+
+
+def test_one_key_under_two_names_counts_once() -> None:
+    """A cosignature has no name in it: who has one can copy it under any other name."""
+    witness = Cosigner("north/witness", bytes([7] * 32))
+    made = witness.sign(TEXT, 1)
+    twin = Verifier("north/twin", Kind.COSIGNATURE, witness.verifier.public)
+    copied = Signature(twin.name, twin.key_id, made.value)
+    assert twin.holds(TEXT, copied)
+    assert Note(TEXT, [made, copied]).verified([witness.verifier, twin]) == [made]
 
 
 @pytest.mark.parametrize("text", ["", "no newline", "a\tb\n", "a\r\n", "a\0\n"])

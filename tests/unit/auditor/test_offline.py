@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from services.auditor import offline
 from services.auditor.merkle import EMPTY_ROOT
 from services.auditor.notes import Cosigner, Signer
 from services.auditor.offline import verify_folder
-from services.auditor.opened import Keys
+from services.auditor.opened import Keys, open_log
 from services.auditor.receipt import Receipt
 from services.auditor.report import Report
 from services.auditor.tiles import CHECKPOINT, TileLog, pack_entries, split_entries, tile_path
@@ -354,6 +355,17 @@ def test_a_checkpoint_signed_again_over_another_history_with_the_real_key(tmp_pa
     report = verified(tmp_path)
     assert where(report)[:2] == ("checkpoints", 500)
     assert "signed two histories" in str(report.first_problem)
+
+
+def test_a_checkpoint_of_more_events_than_there_are(tmp_path: Path) -> None:
+    """Whoever made the copy signed it, so it may say any number: only what is there takes time and memory."""
+    folder = write_log(tmp_path, Jars.filled(300).raws)
+    (folder / CHECKPOINT).write_bytes(note_of(2 * 10**11, bytes(32)))
+    log = open_log(folder, "toy", KEYS)
+    assert log is not None and len(list(islice(offline._pieces(log, 2), 100))) == 3
+    report = verified(tmp_path)
+    assert report.first is not None and report.first.facts["sequence"] == 301
+    assert "it is missing, and the checkpoint is of 200,000,000,000 events" in str(report.first_problem)
 
 
 def test_a_checkpoint_smaller_than_the_one_before_it(tmp_path: Path, jars: Jars) -> None:

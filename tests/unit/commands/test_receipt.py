@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 
 from services.auditor import issuing
 from services.auditor.issuing import Place, Search, issue
-from services.auditor.notes import Signer
+from services.auditor.notes import Signer, Verifier
 from services.auditor.receipt import Receipt
 from services.auditor.tiles import TileLog, tile_path
 from services.cli import app
@@ -226,6 +226,19 @@ def test_a_private_key_or_a_witnesss_in_the_place_of_a_logs_is_refused(
     code, out = run(capsys, "verify", logs, "--log-key", str(WITNESSES[0].verifier))
     assert code == 2 and "--witness-key was meant" in out
     assert run(capsys, "verify", logs, *keys(tmp_path, 1), "--witnesses", 2)[0] == 2
+
+
+def test_witnesses_are_counted_by_their_own_keys_alone(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    north = WITNESSES[0].verifier
+    twin = Verifier("north/twin", north.kind, north.public)
+    log = keys(tmp_path, 0)
+    for second in (north, twin):
+        code, out = run(capsys, "verify", logs, *log, "--witness-key", str(north), "--witness-key", str(second))
+        assert code == 2 and "are one key" in " ".join(out.split())
+    code, out = run(capsys, "verify", logs, *log, "--witnesses", 2)
+    assert code == 2 and "no key of one was given" in " ".join(out.split())
 
 
 def test_verify_says_in_json_where_the_first_thing_wrong_is(

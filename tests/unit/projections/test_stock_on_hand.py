@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from services.projections.stock_on_hand import StockOnHand
+from shared.projection import Rows, Unfoldable, fold
 from tests.support.pantry import Pantry, rows_of, table
 
 
@@ -31,6 +34,15 @@ def test_receipts_and_issues_add_up_by_lot(pantry: Pantry) -> None:
     pantry.receive(3)
     pantry.issue(6)
     assert figures(pantry) == {"A|2026-09-01|use_by|": (9, 0, 0, 9), "": (3, 0, 0, 3)}
+
+
+def test_what_stands_on_another_aggregate_does_not_count(pantry: Pantry) -> None:
+    """It is parked: verify folds it there, and the shelf would say what no stock holds."""
+    pantry.receive(10, "A")
+    event = pantry.events[-1]
+    strange = replace(event, envelope=structs.replace(event.envelope, subject="donor/d-1"))
+    with pytest.raises(Unfoldable, match="its data is of 'stock/rice:store'"):
+        fold(StockOnHand(), [strange], Rows(StockOnHand.tables, whole=True))
 
 
 def test_spellings_of_one_lot_are_one_row_that_keeps_the_first_spelling(pantry: Pantry) -> None:
