@@ -270,6 +270,8 @@ class Following:
         self.progress.size, self.progress.signed = self._log.size, self._log.published
 
     def _open_files(self, told: bool) -> None:
+        self._place.tiles.parent.mkdir(parents=True, exist_ok=True)
+        self._place.tiles.mkdir(mode=0o750, exist_ok=True)  # entries of some logs are not for everybody
         try:
             self._log = TileLog.open(self._folder)
         except Corrupt as error:
