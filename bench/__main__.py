@@ -16,6 +16,7 @@ import uvloop
 from bench import (
     auditing,
     bookkeeping,
+    checkpoints,
     clinic,
     commands,
     fulfilment,
@@ -49,6 +50,8 @@ MEASUREMENTS: dict[str, Measurement] = {
     "fhir_import": clinic.fhir_import,
     "verify": auditing.verify,
     "receipt": auditing.receipt,
+    "checkpoint_lag_p99": checkpoints.checkpoint_lag,
+    "tiles_cost": checkpoints.tiles_cost,
 }
 
 

@@ -1,4 +1,4 @@
-"""Writes the three requirements files with hashes out of pyproject.toml. Needs uv, whichever way it was installed."""
+"""Writes the requirements files with hashes out of pyproject.toml. Needs uv, whichever way it was installed."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ OPTIONS = [
 ]
 
 FILES: dict[str, list[str]] = {
-    "runtime": [],
-    "dev": ["--group", "dev"],
-    "bench": ["--group", "dev", "--group", "bench"],
+    "runtime": ["pyproject.toml"],
+    "build": ["--group", "build"],
+    "dev": ["--extra", "local", "--group", "dev", "pyproject.toml"],
+    "bench": ["--extra", "local", "--group", "dev", "--group", "bench", "pyproject.toml"],
 }
+"""Of each file, what it is made of: the image is built of `runtime`, by `build`."""
 
 
 def main() -> None:
     uv = shutil.which("uv", path=str(Path(sys.executable).parent)) or shutil.which("uv")
     if uv is None:
         sys.exit("requirements/compile.py needs uv on the PATH: install it (pip install uv) and run it again.")
-    for name, groups in FILES.items():
+    for name, parts in FILES.items():
         output = ["--output-file", f"requirements/{name}.txt"]
-        subprocess.run([uv, *OPTIONS, *groups, *output, "pyproject.toml"], check=True, cwd=ROOT)  # noqa: S603
+        subprocess.run([uv, *OPTIONS, *output, *parts], check=True, cwd=ROOT)  # noqa: S603
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ class Commons(Door):
         "projections": Part(
             "services.commands.projections", "List and rebuild read models; release parked events.", RUN
         ),
+        "init": Part("services.commands.deploy", "Make the secrets of a deployment of containers, once.", RUN),
+        "migrate": Part("services.commands.deploy", "Make streams and tables, once for each new version.", RUN),
         "keys": Part("services.commands.keys", "The keys under which personal data is sealed; erasure.", RUN),
         "erase": Part("services.commands.erase", "Forget a person for good, when two people agree.", RUN),
         "serve": Part("services.commands.serve", "Serve a household at the table, in one scan of its card.", RECORD),

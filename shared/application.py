@@ -27,6 +27,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from shared import telemetry
 from shared.connection import servers
+from shared.credentials import current, inbox
 from shared.errors import LedgerError, Misconfigured
 from shared.garbage import collect_seldom
 from shared.service import INBOX
@@ -106,9 +107,11 @@ def mounted(application: Asgi, component: Component) -> Asgi:
 
 def build(name: str, component: Component, settings: Settings) -> AsgiFastStream:
     """The application: /healthz, /readyz and /metrics over HTTP, and `status.<name>` over NATS."""
+    credentials = current()
     broker = NatsBroker(
         servers(settings.nats_url), name=f"{name}-status", apply_types=False, logger=None, max_reconnect_attempts=-1,
         reconnect_time_wait=0.25, graceful_timeout=2,  # type: ignore[arg-type]
+        inbox_prefix=inbox(credentials), nkeys_seed_str=credentials.seed if credentials else None,
     )  # fmt: skip
 
     async def whole(message: Any) -> Any:

@@ -21,7 +21,7 @@ from typing import Any, Final, Protocol
 import structlog
 from nats.aio.client import Client
 
-from shared.errors import Busy, Halted, LedgerError, OutcomeUnknown
+from shared.errors import Busy, Denied, Halted, LedgerError, OutcomeUnknown
 from shared.store import EventStore
 from shared.tasks import end
 from shared.writer import Frame, Writer
@@ -247,6 +247,9 @@ class _Lane:
                     try:
                         await self._write()
                         self._pause = _PAUSE
+                    except Denied as error:
+                        log.error("NATS does not let this service write", reason=error.detail)
+                        self.fail_all(self._undecided(error) if self._unanswered else error)
                     except _Unanswered as error:
                         # Nothing is known of these appends: the same bytes go out again under the same expectations,
                         # once it is clear that the stream is still there, with all that was in it.
@@ -338,6 +341,8 @@ class _Lane:
     async def _sent(self, frames: list[Frame], *, batch: bool = False) -> dict[str, Any]:
         try:
             return await (self.writer.append_batch(frames) if batch else self.writer.append(frames[0]))
+        except Denied:
+            raise
         except LedgerError as error:
             raise _Unanswered(str(error)) from error
 
@@ -407,12 +412,15 @@ class _Lane:
     def _halted(self, reason: Halted) -> None:
         """Answer all that waits: nothing more is written. What was sent before, and not answered, may be stored."""
         if self._unanswered and self.committer._broken is None:
-            unknown = OutcomeUnknown(
-                f"{reason.detail} Whether this was recorded before is not known: send it again under the same id once "
-                "writing goes on."
-            )
-            self._fail([append.owner for append in self.taken], unknown)
+            self._fail([append.owner for append in self.taken], self._undecided(reason))
         self.fail_all(reason)
+
+    def _undecided(self, error: LedgerError) -> OutcomeUnknown:
+        """An error that keeps appends from being sent again which may have been stored the first time."""
+        return OutcomeUnknown(
+            f"{error.detail} Whether this was recorded before is not known; send it again under the same id when that "
+            "is mended."
+        )
 
     def _fail(self, owners: Iterable[Owner], error: LedgerError | None) -> None:
         """Take every unanswered append of some aggregates out of this lane, and tell their owners."""

@@ -3,15 +3,87 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import nats.errors
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
-from shared.errors import Misconfigured
+from shared.credentials import Credentials, current, inbox
+from shared.errors import Denied, Misconfigured
+from shared.wireconnection import denial, denied
 
 log = structlog.get_logger(__name__)
+
+
+class LedgerClient(Client):
+    """A NATS client whose requests and subscriptions say at once that they are not allowed.
+
+    The server says so apart from any request, which would wait until its time is over.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: dict[str, list[tuple[str, Callable[[Denied], None]]]] = {}
+        self._refused: list[Denied] = []
+
+    async def request(self, subject: str, *args: Any, **kwargs: Any) -> Msg:
+        """As any client's. Raises Denied when this user may not publish to the subject."""
+        refused: list[Denied] = []
+        try:
+            async with asyncio.timeout(None) as scope:
+
+                def deny(error: Denied) -> None:
+                    refused.append(error)
+                    scope.reschedule(0)
+
+                with self.until_denied(subject, deny):
+                    return await super().request(subject, *args, **kwargs)
+        except TimeoutError:
+            if refused:
+                raise refused[0] from None
+            raise
+
+    async def flush(self, *args: Any, **kwargs: Any) -> None:
+        """As any client's. Raises Denied when a subscription since the last time was not allowed."""
+        await super().flush(*args, **kwargs)  # whose ping may go out before the subscriptions that wait to be sent
+        await super().flush(*args, **kwargs)
+        if self._refused:
+            refused, self._refused = self._refused, []
+            raise refused[0]
+
+    @contextmanager
+    def until_denied(self, subject: str, deny: Callable[[Denied], None]) -> Iterator[None]:
+        """Have `deny` called when the server refuses a publish to the subject while the block runs."""
+        asked = self._asked.setdefault(subject.lower(), [])
+        asked.append(one := (subject, deny))
+        try:
+            yield
+        finally:
+            asked.remove(one)
+            if not asked:
+                self._asked.pop(subject.lower(), None)
+
+    def refused(self, error: Denied) -> None:
+        """The server refused something. The client library has put its words in lower case."""
+        if error.facts["action"] == "subscribe to":
+            self._refused.append(error)
+            return
+        for subject, deny in list(self._asked.get(str(error.facts["subject"]).lower(), ())):
+            deny(denied(True, subject))
+
+
+@contextmanager
+def until_denied(nc: Client, subject: str, deny: Callable[[Denied], None]) -> Iterator[None]:
+    """The same on any client; one that is not the ledger's own calls nobody."""
+    if isinstance(nc, LedgerClient):
+        with nc.until_denied(subject, deny):
+            yield
+    else:
+        yield
 
 
 def _safe(url: str) -> str:
@@ -30,23 +102,32 @@ def servers(url: str) -> list[str]:
 
 
 async def connect(
-    url: str, *, name: str, on_lost: Callable[[], None] | None = None, timeout: float = 10.0, wait: bool = False
-) -> Client:
+    url: str, *, name: str, on_lost: Callable[[], None] | None = None, timeout: float = 10.0, wait: bool = False,
+    credentials: Credentials | None = None,
+) -> LedgerClient:  # fmt: skip
     """Connect to NATS, and stay connected for as long as the process runs.
+
+    Without `credentials` it logs in as the user that this process is (credentials.py).
 
     A publish while disconnected fails at once, rather than being sent later when its expectation may be stale.
     `on_lost` is called before any reconnection. `wait` keeps trying at the start, for servers that start together.
     Raises Misconfigured when there is no server at the address, or it refuses this client.
     """
-    told = False
-    client = Client()
+    told = ""
+    refused = asyncio.Event()
+    credentials = credentials or current()
+    client = LedgerClient()
 
     async def error(problem: Exception) -> None:
         nonlocal told
-        # A denied publish or subscription reaches its caller as a time-out; its reason comes only through here.
-        if not told or not isinstance(problem, OSError):
-            log.warning("nats", reason=str(problem) or type(problem).__name__, url=_safe(url))
-        told = isinstance(problem, OSError)
+        said = str(problem) or type(problem).__name__
+        if (missing := denial(said)) is not None:
+            client.refused(missing)
+        if "authorization violation" in said.lower():
+            refused.set()
+        if said != told and not (told and isinstance(problem, OSError)):
+            log.warning("nats", reason=said, url=_safe(url))
+        told = said
 
     async def lost() -> None:
         if client.is_closed or client.is_draining:
@@ -57,27 +138,39 @@ async def connect(
 
     async def back() -> None:
         nonlocal told
-        told = False
+        told = ""
         log.info("connected to NATS again", url=_safe(url))
 
-    async def attempt() -> Client:
+    async def attempt() -> LedgerClient:
+        connecting = asyncio.ensure_future(
+            client.connect(
+                servers(url), name=name, pending_size=-1, max_reconnect_attempts=-1,
+                reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, and fractions are taken
+                allow_reconnect=True, connect_timeout=2, ping_interval=10, max_outstanding_pings=2,
+                error_cb=error, disconnected_cb=lost, reconnected_cb=back,
+                inbox_prefix=inbox(credentials), nkeys_seed_str=credentials.seed if credentials else None,
+            )
+        )  # fmt: skip
+        unknown = asyncio.ensure_future(refused.wait())  # the library would try again until the time is over
         try:
-            await asyncio.wait_for(
-                client.connect(
-                    servers(url), name=name, pending_size=-1, max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, and fractions are taken
-                    allow_reconnect=True, connect_timeout=2, ping_interval=10, max_outstanding_pings=2,
-                    error_cb=error, disconnected_cb=lost, reconnected_cb=back,
-                ),
-                timeout,
-            )  # fmt: skip
-            return client
+            await asyncio.wait({connecting, unknown}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+                return client
         except (nats.errors.Error, OSError, ValueError, TimeoutError) as problem:
+            raise _no_server(url, timeout, problem) from problem
+        finally:
+            unknown.cancel()
+            if not connecting.done():
+                connecting.cancel()
+                await asyncio.gather(connecting, return_exceptions=True)
+        if refused.is_set():
             raise Misconfigured(
-                f"No NATS server answered at {_safe(url)} within {timeout:.0f} s: "
-                f"{str(problem) or type(problem).__name__}. Check that it runs and that NATS_URL is its address.",
+                f"The NATS server at {_safe(url)} does not know this process's user, or not by this key. Look at "
+                "NATS_NKEY_SEED_FILE, or at the name and the password in NATS_URL.",
                 url=_safe(url),
-            ) from problem
+            )  # fmt: skip
+        raise _no_server(url, timeout, TimeoutError())
 
     while True:
         if await reachable(url):
@@ -88,6 +181,14 @@ async def connect(
                 url=_safe(url),
             )
         await asyncio.sleep(0.1)
+
+
+def _no_server(url: str, timeout: float, problem: Exception) -> Misconfigured:
+    return Misconfigured(
+        f"No NATS server answered at {_safe(url)} within {timeout:.0f} s: {str(problem) or type(problem).__name__}. "
+        "Check that it runs and that NATS_URL is its address.",
+        url=_safe(url),
+    )
 
 
 async def reachable(url: str) -> bool:

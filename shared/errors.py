@@ -111,6 +111,13 @@ class Misconfigured(LedgerError):
     code = "MISCONFIGURED"
 
 
+class Denied(Misconfigured):
+    """The NATS server denies this process's user something; `action` and `subject` say what."""
+
+    status = 403
+    code = "DENIED"
+
+
 class Corrupt(LedgerError):
     """Stored bytes are not what the ledger wrote: a broken chain, an event that does not decode, a gap."""
 

@@ -94,7 +94,7 @@ async def put(nc: Client, halt: Halt) -> Halt:
         standing = await read(nc)
         if standing is not None and standing.halted:
             return standing
-        await (await _bucket(nc)).put(_HALT, msgspec.json.encode(halt))
+        await (await make_bucket(nc)).put(_HALT, msgspec.json.encode(halt))
     except (*_FAILURES, OutcomeUnknown) as error:
         raise Busy(f"The halt could not be written to NATS: {str(error) or type(error).__name__}.") from error
     return halt
@@ -112,7 +112,7 @@ async def lift(nc: Client, *, reason: str, by: str, at: str) -> Halt | None:
             standing = None
         stream, sequence = ("", 0) if standing is None else (standing.stream, standing.sequence)
         lifted = Halt(halted=False, reason=reason, at=at, by=by, stream=stream, sequence=sequence)
-        await (await _bucket(nc)).put(_HALT, msgspec.json.encode(lifted))
+        await (await make_bucket(nc)).put(_HALT, msgspec.json.encode(lifted))
     except (*_FAILURES, OutcomeUnknown) as error:
         raise Busy(f"The halt could not be lifted in NATS: {str(error) or type(error).__name__}.") from error
     return standing
@@ -130,7 +130,7 @@ async def history(nc: Client) -> list[Halt]:
 async def publish_checkpoint(nc: Client, service: str, checkpoint: Checkpointed) -> None:
     """Tell every writer what was signed. Raises Busy when it cannot be written."""
     try:
-        await (await _bucket(nc)).put(f"checkpoint.{service}", msgspec.json.encode(checkpoint))
+        await (await make_bucket(nc)).put(f"checkpoint.{service}", msgspec.json.encode(checkpoint))
     except _FAILURES as error:
         raise Busy(f"The checkpoint could not be written to NATS: {str(error) or type(error).__name__}.") from error
 
@@ -238,10 +238,11 @@ async def _newest(nc: Client, key: str) -> bytes | None:
     return base64.b64decode(answer["message"].get("data", "")) or None
 
 
-async def _bucket(nc: Client) -> KeyValue:
-    """The bucket, made if it is not there."""
+async def make_bucket(nc: Client, *, replicas: int = 1) -> KeyValue:
+    """The bucket, made if it is not there. Raises NATS's own errors."""
     js = nc.jetstream()
     try:
         return await js.key_value(BUCKET)
     except nats.js.errors.BucketNotFoundError:
-        return await js.create_key_value(KeyValueConfig(bucket=BUCKET, history=_HISTORY, storage=StorageType.FILE))
+        config = KeyValueConfig(bucket=BUCKET, history=_HISTORY, storage=StorageType.FILE, replicas=replicas)
+        return await js.create_key_value(config)

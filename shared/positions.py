@@ -10,7 +10,7 @@ from nats.js.api import KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
 BUCKET: Final = "PROCESSES"
-"""The key-value bucket of positions; a key is `<stream>.<manager>`."""
+"""The key-value bucket of positions; a key is `<service>.<stream>.<manager>`."""
 
 
 class Positions(Protocol):
@@ -22,28 +22,32 @@ class Positions(Protocol):
 
 
 class KvPositions:
-    """Positions in a JetStream key-value bucket, in files."""
+    """The positions of one service's managers in a JetStream key-value bucket, in files.
 
-    def __init__(self, bucket: KeyValue) -> None:
+    Each service has keys of its own: two may have managers of the same name that follow the same stream.
+    """
+
+    def __init__(self, bucket: KeyValue, service: str) -> None:
         self._bucket = bucket
+        self._service = service
 
     @classmethod
-    async def open(cls, nc: Client, *, replicas: int = 1) -> KvPositions:
+    async def open(cls, nc: Client, service: str, *, replicas: int = 1) -> KvPositions:
         """The bucket, made if it is not there."""
         js = nc.jetstream()
         try:
-            return cls(await js.key_value(BUCKET))
+            return cls(await js.key_value(BUCKET), service)
         except nats.js.errors.BucketNotFoundError:
             config = KeyValueConfig(bucket=BUCKET, storage=StorageType.FILE, replicas=replicas)
-            return cls(await js.create_key_value(config))
+            return cls(await js.create_key_value(config), service)
 
     async def load(self, key: str) -> int:
         """A position; 0 when there is none that can be read."""
         try:
-            entry = await self._bucket.get(key)
+            entry = await self._bucket.get(f"{self._service}.{key}")
             return max(0, int(entry.value or b"0"))
         except (nats.js.errors.KeyNotFoundError, ValueError):
             return 0
 
     async def save(self, key: str, position: int) -> None:
-        await self._bucket.put(key, str(position).encode())
+        await self._bucket.put(f"{self._service}.{key}", str(position).encode())

@@ -1,6 +1,7 @@
 """Runs process managers over a stream: each event is shown to them, and what follows from it is sent.
 
-    async with run_managers(url, contract, managers, through_nats(nc), await KvPositions.open(nc)) as processes:
+    positions = await KvPositions.open(nc, "inventory")
+    async with run_managers(url, contract, managers, through_nats(nc), positions) as processes:
         processes.health()
 
 At the start the whole stream is read, so that the managers remember; the steps of what lies behind a manager's position

@@ -132,7 +132,7 @@ class Service:
             send = in_process(self.handler, through_nats(self.nc))
             if self._vault is not None:
                 send = forgetting(self._vault, send)
-            positions = await KvPositions.open(self.nc)
+            positions = await KvPositions.open(self.nc, name)
             for contract, managers in self._managers:
                 if managers:
                     self._processes.append(Processes(settings.nats_url, contract, managers, send, positions))

@@ -25,7 +25,10 @@ class Settings(BaseModel):
     nats_url: str = Field("nats://127.0.0.1:4222", alias="NATS_URL", pattern=r"^(nats|tls)://\S+$")
     nats_monitoring_url: str | None = Field(None, alias="NATS_MONITORING_URL", pattern=r"^https?://\S+$")
     """The server's HTTP monitoring address, which says whether it syncs every write; else port 8222 of its host."""
+    nats_nkey_seed_file: Path | None = Field(None, alias="NATS_NKEY_SEED_FILE")
+    """The file of the nkey's seed by which this process is known to NATS; every connection uses it (credentials.py)."""
     database_url: str | None = Field(None, alias="DATABASE_URL", pattern=r"^postgres(ql)?://\S*$")
+    """The read models' database. A password may be in the file that PGPASSFILE names, rather than here."""
     chapter: str = Field("local", alias="COMMONS_CHAPTER", pattern=ID_PATTERN)
     """Which organisation's ledger this is; part of every event's source."""
     http_host: str = Field("127.0.0.1", alias="COMMONS_HTTP_HOST", min_length=1)

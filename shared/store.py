@@ -15,9 +15,10 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from shared.connection import until_denied
 from shared.contract import Contract
 from shared.decider import Ref
-from shared.errors import Corrupt, Halted, Misconfigured, OutcomeUnknown
+from shared.errors import Corrupt, Denied, Halted, Misconfigured, OutcomeUnknown
 from shared.event import Recorded, decode
 from shared.message import MAX_BULK_BYTES
 
@@ -71,7 +72,7 @@ class EventStore:
         self.replicas = replicas
         self.highest_seen = 0
         """The highest sequence that was read, or that the stream was seen to end with."""
-        self._replies: dict[str, asyncio.Queue[Msg | None]] = {}
+        self._replies: dict[str, asyncio.Queue[Msg | Denied | None]] = {}
         self._inbox: str | None = None
         self._inbox_ready = asyncio.Lock()
         self._token = 0
@@ -250,19 +251,22 @@ class EventStore:
                 message = await asyncio.wait_for(replies.get(), _TIMEOUT)
             except TimeoutError:
                 raise OutcomeUnknown(f"The stream {self.stream} did not answer within {_TIMEOUT:.0f} s.") from None
+            if isinstance(message, Denied):
+                raise message
             if message is None:
                 raise OutcomeUnknown("The connection to the NATS server was lost before it answered.")
             return message
 
         try:
-            await self.nc.publish(subject, body, reply=f"{self._inbox}.{token}")
-            yield reply
+            with until_denied(self.nc, subject, replies.put_nowait):
+                await self.nc.publish(subject, body, reply=f"{self._inbox}.{token}")
+                yield reply
         except nats.errors.Error as error:
             raise OutcomeUnknown(f"The NATS server cannot be reached: {type(error).__name__}.") from error
         finally:
             del self._replies[token]
 
-    async def _listen(self) -> tuple[str, asyncio.Queue[Msg | None]]:
+    async def _listen(self) -> tuple[str, asyncio.Queue[Msg | Denied | None]]:
         """One subscription for all replies of this store; a token in the reply subject tells them apart."""
         async with self._inbox_ready:
             if self._inbox is None:
@@ -277,7 +281,7 @@ class EventStore:
                 self._inbox = inbox
         self._token += 1
         token = str(self._token)
-        queue: asyncio.Queue[Msg | None] = asyncio.Queue()
+        queue: asyncio.Queue[Msg | Denied | None] = asyncio.Queue()
         self._replies[token] = queue
         return token, queue
 

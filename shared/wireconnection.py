@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import ssl
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from shared.errors import Busy, LedgerError, Misconfigured
+from shared.credentials import Credentials, current, inbox
+from shared.errors import Busy, Denied, LedgerError, Misconfigured
 from shared.wireparser import DELIVERIES, Control, Message, Parser, WireError
 
 HEARTBEAT_SECONDS: Final = 5
 """How often the server is asked to say that it is still there while it has nothing to send."""
 
 _SILENT_HEARTBEATS: Final = 3
+_DENIAL = re.compile(r"permissions violation for (publish|subscription)[^\"]* to \"?([^\s\"]+)", re.IGNORECASE)
 
 
 class StreamLost(Busy):
@@ -28,8 +31,9 @@ class StreamLost(Busy):
 class Connection(asyncio.Protocol):
     """One connection: it parses what arrives, answers PING, and wakes whoever waits."""
 
-    def __init__(self, keep_headers: bool) -> None:
-        self.inbox = f"_INBOX.{secrets.token_hex(11)}"
+    def __init__(self, keep_headers: bool, credentials: Credentials | None = None) -> None:
+        self.credentials = credentials
+        self.inbox = f"{inbox(credentials)}.{secrets.token_hex(11)}"
         self.messages: list[Message] = []
         self.info: dict[str, Any] | None = None
         self.error: LedgerError | None = None
@@ -213,10 +217,31 @@ def _header(headers: bytes, name: bytes) -> int | None:
     return None
 
 
+def denial(said: str) -> Denied | None:
+    """What a server's error says of a permission that is missing; None when it is about something else."""
+    found = _DENIAL.search(said)
+    return None if found is None else denied(found[1].lower() == "publish", found[2])
+
+
+def denied(publish: bool, subject: str) -> Denied:
+    """The error of a user who may not publish, or subscribe, to a subject."""
+    action = "publish to" if publish else "subscribe to"
+    return Denied(
+        f"NATS does not allow this process's user to {action} {subject}. If it ought to, `commons init` writes the "
+        "permissions anew, and the server has to read them.",
+        action=action, subject=subject,
+    )  # fmt: skip
+
+
 def _refusal(said: str) -> LedgerError:
     low = said.lower()
+    if (missing := denial(said)) is not None:
+        return missing
     if "authorization" in low or "authentication" in low or "permissions" in low or "certificate" in low:
-        return Misconfigured(f"The NATS server refused: {said}. Look at the user, the password and their permissions.")
+        return Misconfigured(
+            f"The NATS server refused this process's user: {said}. Look at NATS_NKEY_SEED_FILE, or at the name and the "
+            "password in NATS_URL."
+        )
     return StreamLost(f"The NATS server closed the connection: {said}.")
 
 
@@ -236,12 +261,17 @@ def _expire(future: asyncio.Future[Control], otherwise: str) -> None:
 
 
 async def connect(
-    urls: str, tls: ssl.SSLContext | None, timeout: float, name: str, keep_headers: bool
+    urls: str, tls: ssl.SSLContext | None, timeout: float, name: str, keep_headers: bool,
+    credentials: Credentials | None = None,
 ) -> Connection:  # fmt: skip
-    """The first of the addresses that takes the connection; the last one's error when none does."""
+    """The first of the addresses that takes the connection; the last one's error when none does.
+
+    Without `credentials` it logs in as the user that this process is.
+    """
+    credentials = credentials or current()
     error: LedgerError = Misconfigured("No NATS address was given.")
     for url in filter(None, (u.strip() for u in urls.split(","))):
-        wire = Connection(keep_headers)
+        wire = Connection(keep_headers, credentials)
         try:
             await asyncio.wait_for(_login(wire, url, tls, timeout, name), timeout)
             return wire
@@ -269,7 +299,11 @@ async def _login(wire: Connection, url: str, tls: ssl.SSLContext | None, timeout
         "verbose": False, "pedantic": False, "lang": "python", "version": "1", "protocol": 1, "headers": True,
         "no_responders": True, "name": name, "tls_required": address.scheme == "tls",
     }  # fmt: skip
-    if address.password is not None:
+    if wire.credentials is not None:
+        options["nkey"] = wire.credentials.public
+        if nonce := (wire.info or {}).get("nonce"):  # none when the server asks for no proof
+            options["sig"] = wire.credentials.sign(nonce)
+    elif address.password is not None:
         options |= {"user": unquote(address.username or ""), "pass": unquote(address.password)}
     elif address.username:
         options["auth_token"] = unquote(address.username)

@@ -25,7 +25,8 @@ _TIMEOUT: Final = 10.0
 class Writer:
     """Sends appends and waits for the stream's acknowledgement.
 
-    Raises StreamLost whenever the outcome is not known: no connection, no answer in time, nobody there to answer.
+    Raises StreamLost whenever the outcome is not known: no connection, no answer in time, nobody there to answer; and
+    Denied when the server does not let this user write there, so that nothing was stored.
     """
 
     def __init__(self, url: str, *, name: str) -> None:

@@ -65,7 +65,8 @@ def unverified(raw: bytes) -> Checkpoint:
 
 def parse_number(text: str, what: str) -> int:
     """An ASCII decimal without leading zeroes. Raises BadCheckpoint, which begins with `what`."""
-    plain = text.isascii() and text.isdigit() and (text == "0" or not text.startswith("0")) and len(text) <= 19
-    if not plain or int(text) > MAX_SIZE:
+    if not (text.isascii() and text.isdigit() and (text == "0" or not text.startswith("0"))):
         raise BadCheckpoint(f"{what} is {text[:40]!r}, and should be a decimal number without leading zeroes.")
+    if len(text) > 19 or int(text) > MAX_SIZE:
+        raise BadCheckpoint(f"{what} is {text[:40]}, and no log has more than {MAX_SIZE:,} entries.")
     return int(text)

@@ -36,8 +36,12 @@ from shared.halt import Checkpointed, Halt
 from shared.store import stream_name
 from shared.wire import Message, StreamReader
 
-INTERVAL_SECONDS: Final = 0.75
-"""How often a log that grows is signed: with what that takes, at least once a second."""
+WITHIN_SECONDS: Final = 0.85
+"""How long an event waits for its checkpoint at most, where disk and witnesses allow it: while a log grows, the next
+checkpoint is begun so long after this one was, less the time that the last ones took."""
+
+SHORTEST_SECONDS: Final = 0.4
+"""The least time from the beginning of one checkpoint to that of the next, however slow they are."""
 
 COMPARED: Final = 256
 """The last events that are compared with their entries on every connection."""
@@ -46,7 +50,13 @@ SAMPLED: Final = 64
 """Events before them that are compared too, others each time."""
 
 _CHUNK: Final = 20_000
+_FORGETTING: Final = 0.8
+"""What is left, a checkpoint later, of the time that a slow one took: the next may be as slow."""
+
 _IDLE_SECONDS: Final = 0.1
+_GATHER_SECONDS: Final = 0.05
+_FEW: Final = 1_000
+"""Events that are not worth waking up for: what comes in small pieces is gathered before it is looked at."""
 _PAUSE_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -171,23 +181,28 @@ class Following:
             self._reach = reader.last_sequence
             await self._settle(nc)  # what is here may go out before anything new comes
             self.progress.state, self.progress.detail = "following", ""
-            due = time.monotonic()
+            due, took = time.monotonic(), 0.0
             async for messages in reader.batches(idle=_IDLE_SECONDS):
                 self._take(messages)
                 self.progress.last_sequence = reader.last_sequence
                 if len(self._waiting) >= _CHUNK:
                     await self._append()
-                if time.monotonic() >= due and (self._waiting or self._unsigned()):
-                    due = time.monotonic() + INTERVAL_SECONDS
+                began = time.monotonic()
+                if began >= due and (self._waiting or self._unsigned()):
                     await self._append()
                     await self._settle(nc)
+                    took = max(time.monotonic() - began, took * _FORGETTING)
+                    due = began + max(SHORTEST_SECONDS, WITHIN_SECONDS - took)
+                elif 0 < len(messages) < _FEW:
+                    await asyncio.sleep(min(_GATHER_SECONDS, max(0.0, due - began)))
 
     def _take(self, messages: list[Message]) -> None:
         """Events that are entries already must be the same; the others wait to become entries."""
         if messages and self._since is None:
             self._since = time.monotonic()
+        size = self._log.size
         for message in messages:
-            if message.sequence <= self._log.size:
+            if message.sequence <= size:
                 self._compare(message.sequence, message.payload)
             elif len(message.payload) > MAX_ENTRY:
                 raise Inconsistent(

@@ -32,10 +32,13 @@ another way. A copy that was forged from end to end carries the forger's keys.
 
 ## With the program that made it
 
-    pip install commons-ledger
-    commons verify .
+Get Commons Ledger's own source from where its project publishes it (not from whoever gave you this copy), and
+in it:
 
-checks every signature, every root, every hash chain, and folds all events by the rules of the services. It
+    make demo                              # sets up .venv, and shows what it does
+    .venv/bin/commons verify PATH/TO/THIS/FOLDER --log-key KEY …
+
+It checks every signature, every root, every hash chain, and folds all events by the rules of the services. It
 names the first thing that is wrong.
 
 ## With tools of your own

@@ -52,8 +52,10 @@ class Receipt:
         """Read a receipt, trusting nothing in it yet. Raises BadReceipt."""
         head, gap, checkpoint = text.partition("\n\n")
         lines = head.split("\n")
-        if lines.pop(0) != HEADER or not gap:
+        if lines.pop(0) != HEADER:
             raise BadReceipt(f"The file is not a receipt: it should begin with {HEADER!r}.")
+        if not gap:
+            raise BadReceipt("The receipt breaks off before its checkpoint: a part of the file is missing.")
         extra = None
         if lines and lines[0].startswith("extra "):
             extra = from_base64(lines.pop(0).removeprefix("extra "))

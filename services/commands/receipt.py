@@ -70,11 +70,13 @@ async def receipt(
     place = await _place(logs, event)
     made = await _wait(lambda: issue(logs, place, cosigned=witnesses))
     if made is None:
-        size = covered(logs, place.service)
-        short = f"it has {size:,} events" if size < place.sequence else f"fewer than {witnesses} witnesses cosigned it"
+        size, stream = covered(logs, place.service), stream_name(place.service)
+        if size < place.sequence:
+            short = f"Event {place.sequence:,} of {stream} is under no checkpoint: the newest covers {size:,} events"
+        else:
+            short = f"Fewer than {witnesses} witnesses cosigned the newest checkpoint of {stream}"
         raise OutcomeUnknown(
-            f"No checkpoint covers event {place.sequence:,} of {stream_name(place.service)} as it should: of the "
-            f"newest, {short}. See that the auditor runs (`commons status`), and try again.",
+            f"{short}. Look at `commons status`, which tells whether the auditor runs and who cosigns, and try again.",
             stream=stream_name(place.service), sequence=place.sequence,
         )  # fmt: skip
     assert made.extra is not None

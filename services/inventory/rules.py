@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from services.inventory.contract import (
@@ -36,9 +37,15 @@ def local_day(moment: datetime, utc_offset: int) -> date:
 
 def ref_key(ref: LotRef) -> str:
     """A lot's key in a stock's state. Two references with the same key are the same goods."""
-    if ref.date is None and ref.owner is None:
-        return lot_form(ref.lot)
-    return f"{lot_form(ref.lot)}|{ref.date or ''}|{ref.date_kind or ''}|{ref.owner or ''}"
+    return _key(ref.lot, ref.date, ref.date_kind, ref.owner)
+
+
+@lru_cache(maxsize=65_536)
+def _key(lot: str | None, dated: date | None, kind: DateKind | None, owner: str | None) -> str:
+    """Kept, because every fold and check asks for the same few lots again and again."""
+    if dated is None and owner is None:
+        return lot_form(lot)
+    return f"{lot_form(lot)}|{dated or ''}|{kind or ''}|{owner or ''}"
 
 
 def ref_of(ref: LotRef) -> LotRef:

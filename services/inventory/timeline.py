@@ -122,10 +122,12 @@ class Timeline:
                 self.revisions.append((revision, revision))
                 return
             self.blocks[-1] += record
-            self.sums[-1] += change
-            self.lows[-1] = min(self.lows[-1], self.sums[-1])
+            self.sums[-1] = total = self.sums[-1] + change
+            if total < self.lows[-1]:
+                self.lows[-1] = total
             low, high = self.revisions[-1]
-            self.revisions[-1] = (min(low, revision), max(high, revision))
+            if not low <= revision <= high:
+                self.revisions[-1] = (min(low, revision), max(high, revision))
             return
         at = max(bisect_right(self.firsts, key) - 1, 0)
         position = bisect_right(_keys(self.blocks[at]), key) * _SIZE
@@ -271,13 +273,12 @@ class Timeline:
         before: Key = (-(2**63), 0)
         for at, block in enumerate(self.blocks):
             with memoryview(block) as raw, raw.cast("q") as numbers:
-                flat = numbers.tolist()
-            moments, marks = flat[0::3], flat[1::3]
-            if before > (moments[0], marks[0]) or not _in_order(moments, marks):
+                moments, sums = numbers[0::3].tolist(), list(accumulate(numbers[2::3].tolist()))
+                first, last = (numbers[0], numbers[1]), (numbers[-3], numbers[-2])
+            if before > first or not _in_order(moments, block):
                 broken.append("the movements are out of order")
-            before = (moments[-1], marks[-1])
-            sums = list(accumulate(flat[2::3]))
-            if (self.firsts[at], self.sums[at], self.lows[at]) != ((moments[0], marks[0]), sums[-1], min(sums)):
+            before = last
+            if (self.firsts[at], self.sums[at], self.lows[at]) != (first, sums[-1], min(sums)):
                 broken.append(f"the figures of block {at} are not those of its movements")
         lowest = self.minimum_from(-(2**62))
         if self.floor is None and self.balance != sum(self.sums):
@@ -287,11 +288,11 @@ class Timeline:
         return broken
 
 
-def _in_order(moments: list[int], marks: list[int]) -> bool:
+def _in_order(moments: list[int], block: bytearray) -> bool:
     """Whether movements stand in order of their keys. Most of them are of moments of their own."""
     if all(map(lt, moments, moments[1:])):
         return True
-    return all(one <= other for one, other in pairwise(zip(moments, marks, strict=True)))
+    return all(one <= other for one, other in pairwise(_keys(block)))
 
 
 def _keys(block: bytearray) -> list[Key]:

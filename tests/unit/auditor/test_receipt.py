@@ -139,3 +139,8 @@ def test_the_logs_own_key_is_no_witness() -> None:
 def test_what_is_no_receipt_is_refused(head: str) -> None:
     with pytest.raises(BadReceipt):
         Receipt.parse(head + receipt().checkpoint.decode())
+
+
+def test_a_receipt_that_breaks_off_says_so() -> None:
+    with pytest.raises(BadReceipt, match="breaks off before its checkpoint"):
+        Receipt.parse(receipt().text().partition("\n\n")[0])

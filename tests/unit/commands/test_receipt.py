@@ -104,9 +104,9 @@ def test_an_id_that_comes_later_is_found_without_searching_again(
 
 def test_an_event_that_no_checkpoint_covers_yet(tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = run(capsys, "receipt", f"INVENTORY:{EVENTS + 1}", "--tiles", logs)
-    assert code == 3 and "No checkpoint covers event 601 of INVENTORY" in out
+    assert code == 3 and "Event 601 of INVENTORY is under no checkpoint" in out
     code, out = run(capsys, "receipt", "INVENTORY:1", "--tiles", logs, "--witnesses", 3)
-    assert code == 3 and "fewer than 3 witnesses" in out
+    assert code == 3 and "Fewer than 3 witnesses" in out
     code, out = run(capsys, "receipt", "0123e4b3-cdba-5ff0-a982-3b3472795f5b", "--tiles", logs)
     assert code == 1 and "No event under a checkpoint" in out
 

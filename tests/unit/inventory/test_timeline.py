@@ -144,3 +144,16 @@ def test_moments_are_exact_to_the_microsecond() -> None:
         datetime(2198, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
     ):
         assert moment_of(microseconds(moment)) == moment
+
+
+@pytest.mark.parametrize("moments", [(10, 20), (10, 10)])
+def test_movements_that_changed_places_are_found(moments: tuple[int, int]) -> None:
+    """Of two moments, and of one moment, where the revisions tell their order."""
+    line = Timeline()
+    for revision, moment in enumerate(moments, 1):
+        line.enter(moment, revision, 1, 5)
+    assert line.check() == []
+    block = line.blocks[0]
+    first = bytes(block[:24])
+    block[:24], block[24:] = block[24:], first
+    assert "the movements are out of order" in line.check()

@@ -1,0 +1,150 @@
+"""The secrets of a deployment, as files: a folder for each party, so that a container is given its own and no other's.
+
+    keys/master.key, clinic-keys/master.key    the master keys: the clinic's is its own
+    nats/users.conf                            who may do what in NATS (permissions.py); public keys alone
+    <user>/nats.seed                           by which a process is known to NATS
+    <user>/pgpass                              its login to PostgreSQL, in PostgreSQL's own form
+    migrate/roles/<role>                       the passwords that `commons migrate` gives the roles
+    postgres/superuser                         the password of the database's owner
+
+What is there is never written over, but for nats/users.conf, which follows from the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from services.deploy.permissions import configuration, users
+from shared.credentials import Credentials
+from shared.errors import Misconfigured
+from shared.masterkeys import add_to_file
+
+SUPERUSER: Final = "commons"
+"""The owner of the database, as whom migrations are applied and nothing else is done."""
+
+ROLES: Final[dict[str, str]] = {
+    "inventory": "commons_service",
+    "distribution": "commons_service",
+    "treasury": "commons_service",
+    "clinic": "commons_service",
+    "projections": "commons_projections",
+    "clinic-projections": "commons_clinic",
+    "fhir": "commons_clinic",
+    "operator": "commons_projections",
+    "clinic-operator": "commons_operator",
+    "migrate": SUPERUSER,
+}
+"""The PostgreSQL role that each user logs in as; who is not here has no use for the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One file; `how` is made, kept, or written anew."""
+
+    path: Path
+    how: str
+    what: str
+
+
+Account = tuple[int, int]
+"""User and group, as numbers."""
+
+
+def prepare(folder: Path, owner: Account | None = None, postgres: Account | None = None) -> list[Made]:
+    """Make what is missing in a folder, for the account `owner`, and what PostgreSQL reads for `postgres`, if they are
+    others.
+
+    Raises Misconfigured when the folder, or something in it, cannot be used.
+    """
+    try:
+        return list(_Folder(folder, owner, postgres).prepare())
+    except OSError as error:
+        raise Misconfigured(f"{error.filename or folder} cannot be used: {error.strerror}.") from error
+
+
+class _Folder:
+    def __init__(self, folder: Path, owner: Account | None, postgres: Account | None) -> None:
+        self._folder, self._owner, self._postgres = folder, owner, postgres
+
+    def prepare(self) -> Iterator[Made]:
+        for name, what in (("keys", "the master key"), ("clinic-keys", "the clinic's master key")):
+            yield self._master(name, what)
+        known: dict[str, Credentials] = {}
+        for user in users():
+            path = self._in(user.name) / "nats.seed"
+            yield self._secret(path, lambda: Credentials.generate().seed, f"the NATS user {user.name}")
+            known[user.name] = Credentials.from_file(path)
+        for role in sorted(set(ROLES.values()) - {SUPERUSER}):
+            yield self._secret(self._in("migrate", "roles") / role, _password, f"the password of {role}")
+        superuser = self._in("postgres") / SUPERUSER
+        yield self._secret(superuser, _password, "the password of the database's owner")
+        for user_name, role in ROLES.items():
+            password = superuser if role == SUPERUSER else self._in("migrate", "roles") / role
+            path = self._in(user_name) / "pgpass"
+            yield self._secret(path, partial(_login, role, password), f"the login {role} of {user_name}")
+        yield self._users(configuration(known))
+
+    def _in(self, *names: str) -> Path:
+        """A folder of its own; the server of NATS may enter its, which holds no secret."""
+        folder = self._folder
+        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for name in names:
+            folder = folder / name
+            if not folder.is_dir() or not any(folder.iterdir()):  # a container engine makes empty ones to mount
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o755 if name == "nats" else 0o700)
+                self._give(folder)
+        return folder
+
+    def _master(self, name: str, what: str) -> Made:
+        path = self._in(name) / "master.key"
+        if path.exists():
+            return Made(path, "kept", what)
+        add_to_file(path)
+        self._give(path)
+        return Made(path, "made", what)
+
+    def _secret(self, path: Path, make: Callable[[], str], what: str) -> Made:
+        if path.exists():
+            return Made(path, "kept", what)
+        self._write(path, f"{make()}\n", 0o600)
+        return Made(path, "made", what)
+
+    def _users(self, text: str) -> Made:
+        path = self._in("nats") / "users.conf"
+        before = path.read_text(encoding="ascii") if path.exists() else None
+        if before == text:
+            return Made(path, "kept", "who may do what in NATS")
+        self._write(path, text, 0o644)
+        return Made(path, "made" if before is None else "written anew", "who may do what in NATS")
+
+    def _write(self, path: Path, text: str, mode: int) -> None:
+        fresh = path.with_name(path.name + ".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.chmod(mode)
+        self._give(fresh)
+        fresh.replace(path)
+
+    def _give(self, path: Path) -> None:
+        postgres = path.relative_to(self._folder).parts[0] == "postgres"
+        account = self._postgres if postgres else self._owner
+        if account is not None:
+            os.chown(path, *account)
+
+
+def _login(role: str, password: Path) -> str:
+    return f"*:*:*:{role}:{password.read_text(encoding='ascii').strip()}"
+
+
+def _password() -> str:
+    return secrets.token_hex(24)

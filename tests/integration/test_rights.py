@@ -1,0 +1,244 @@
+"""Every user of a deployment tries what it may not do, is refused at once, and is told what it was refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.deploy.permissions import users
+from services.inventory.contract import inventory
+from services.local.nats import NatsServer
+from shared import halt
+from shared.client import CommandClient
+from shared.connection import LedgerClient, connect
+from shared.errors import Denied, Misconfigured
+from shared.keybucket import KeyBucket
+from shared.positions import KvPositions
+from shared.store import EventStore
+from shared.wire import StreamReader
+from shared.wireconnection import connect as connect_wire
+from shared.wireconnection import denied
+from shared.writer import Writer
+from tests.support.deployment import Deployment, deployed
+from tests.support.kiosk import TakeTicket
+from tests.support.ledger import ledger
+
+USERS = [user.name for user in users()]
+SERVICES = ("inventory", "distribution", "treasury", "clinic")
+OPERATORS = ("operator", "clinic-operator")
+BUCKETS = ["KV_AUDIT", "KV_PROCESSES", *(f"KV_keys-{s}" for s in SERVICES), *(f"OBJ_snapshots-{s}" for s in SERVICES)]
+STREAMS = [service.upper() for service in SERVICES]
+
+READERS = {
+    "INVENTORY": {"inventory", "distribution", "clinic", "projections", "clinic-projections", "auditor", *OPERATORS},
+    "DISTRIBUTION": {"distribution", "projections", "auditor", *OPERATORS},
+    "TREASURY": {"treasury", "projections", "auditor", *OPERATORS},
+    "CLINIC": {"clinic", "clinic-projections", "auditor", "clinic-operator"},
+}
+"""Who may read a stream. Written here a second time, so that nobody gains a right without a test being changed."""
+
+KEY_READERS = {
+    "inventory": {"inventory", *OPERATORS},
+    "distribution": {"distribution", "projections", *OPERATORS},
+    "treasury": {"treasury", *OPERATORS},
+    "clinic": {"clinic", "clinic-projections", "fhir", "clinic-operator"},
+}
+
+SENDERS = {
+    "inventory": {*OPERATORS},
+    "distribution": {*OPERATORS},
+    "treasury": {*OPERATORS},
+    "clinic": {"clinic-operator"},
+}
+"""Who may send any command; process managers send a few, which are named."""
+
+
+def forbidden(user: str) -> Iterable[str]:
+    """Subjects that a user may not publish to."""
+    for service, stream in zip(SERVICES, STREAMS, strict=True):
+        if user != service:
+            yield f"ledger.{service}.stock.x"
+            yield f"$KV.keys-{service}.donor/x"
+            yield f"$JS.API.STREAM.MSG.DELETE.KV_keys-{service}"
+            yield f"$O.snapshots-{service}.C.x"
+            yield f"$JS.API.STREAM.PURGE.OBJ_snapshots-{service}"
+            yield f"$KV.PROCESSES.{service}.{stream}.erasing"
+        if user not in READERS[stream]:
+            yield from (f"$JS.API.STREAM.MSG.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}")
+            yield f"$JS.API.DIRECT.GET.{stream}.ledger.{service}.stock.x"
+            yield from (f"$JS.API.CONSUMER.CREATE.{stream}", f"$JS.API.CONSUMER.CREATE.{stream}.mine")
+            yield f"$JS.API.CONSUMER.CREATE.{stream}.mine.ledger.{service}.stock.>"
+            yield f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine"
+            if user != "migrate":
+                yield f"$JS.API.STREAM.INFO.{stream}"
+            if user != "fhir" or stream != "CLINIC":
+                yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.theirs"
+        if user not in KEY_READERS[service]:
+            yield from (f"$JS.API.STREAM.MSG.GET.KV_keys-{service}", f"$JS.API.DIRECT.GET.KV_keys-{service}.x")
+            yield f"$JS.API.CONSUMER.CREATE.KV_keys-{service}"
+        if user not in SENDERS[service]:
+            yield from (f"command.{service}.request-erasure", f"command.{service}.approve-erasure")
+    for stream in (*STREAMS, *BUCKETS):
+        yield from (f"$JS.API.STREAM.UPDATE.{stream}", f"$JS.API.STREAM.DELETE.{stream}")
+        yield from (f"$JS.API.STREAM.SNAPSHOT.{stream}", f"$JS.API.STREAM.RESTORE.{stream}")
+        if not stream.startswith("OBJ_"):
+            yield f"$JS.API.STREAM.PURGE.{stream}"
+        if not stream.startswith("KV_keys-"):
+            yield f"$JS.API.STREAM.MSG.DELETE.{stream}"
+        if user != "migrate":
+            yield f"$JS.API.STREAM.CREATE.{stream}"
+    if user != "migrate":
+        yield "$JS.API.STREAM.CREATE.MINE"
+    if user not in (*OPERATORS, "auditor"):
+        yield "$KV.AUDIT.halt"
+    if user != "auditor":
+        yield "$KV.AUDIT.checkpoint.inventory"
+    yield from ("$SYS.REQ.SERVER.PING", "$JS.API.ACCOUNT.PURGE.X", "$JS.API.SERVER.REMOVE", "anything")
+
+
+def unheard(user: str, others: str) -> Iterable[str]:
+    """Subjects that a user may not subscribe to; `others` is another user's inboxes."""
+    yield from (">", "*.>", "ledger.>", "command.>", "$KV.>", "$JS.API.>", "$SYS.>", "_INBOX.>", "_INBOX.*.>", others)
+    for service in SERVICES:
+        if user != service:
+            yield from (f"ledger.{service}.>", f"command.{service}.*", f"ledger.{service}.stock.x")
+        if user not in KEY_READERS[service] or user in OPERATORS:
+            yield f"$KV.keys-{service}.>"
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+    async with deployed(tmp_path) as one:
+        yield one
+
+
+async def refused(nc: LedgerClient, subject: str) -> str | None:
+    """Ask; what is wrong with the refusal, if anything is."""
+    began = time.monotonic()
+    try:
+        await nc.request(subject, b"{}", timeout=2)
+    except Denied as error:
+        if error.facts["subject"] != subject or subject not in error.detail:
+            return f"{subject}: refused as {error.detail}"
+        return None if time.monotonic() - began < 1.5 else f"{subject}: refused late"
+    except Exception as error:  # noqa: BLE001 - whatever else it is, is what this looks for
+        return f"{subject}: {type(error).__name__} {error}"
+    return f"{subject}: answered"
+
+
+@pytest.mark.parametrize("user", USERS)
+async def test_what_is_not_its_work_is_refused_at_once_and_by_name(deployment: Deployment, user: str) -> None:
+    async with deployment.client(user) as nc:
+        wrong = await asyncio.gather(*(refused(nc, subject) for subject in forbidden(user)))
+    assert [one for one in wrong if one] == []
+
+
+@pytest.mark.parametrize("user", USERS)
+async def test_what_is_not_for_it_cannot_be_heard(deployment: Deployment, user: str) -> None:
+    other = "operator" if user != "operator" else "clinic"
+    heard = []
+    async with deployment.client(user) as nc:
+        for subject in unheard(user, f"{deployment.credentials(other).inbox}.>"):
+            await nc.subscribe(subject)
+            try:
+                await nc.flush()
+                heard.append(subject)
+            except Denied as error:
+                assert error.facts["action"] == "subscribe to"  # noqa: PT017 - one of many
+    assert heard == []
+
+
+async def test_only_who_has_a_key_gets_in(deployment: Deployment, tmp_path: Path) -> None:
+    """And who has none is told so, at once, and not that nobody is there."""
+    with pytest.raises(Misconfigured, match="does not know this process's user"):
+        await connect(deployment.server.url, name="nobody")
+    with pytest.raises(Misconfigured, match="refused this process's user"):
+        await connect_wire(deployment.server.url, None, 5, "nobody", False)
+
+
+async def test_a_reader_is_told_that_it_may_not_read(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("NATS_NKEY_SEED_FILE", str(deployment.seed_file("inventory")))
+    async with StreamReader(deployment.server.url, "INVENTORY"):
+        pass
+    with pytest.raises(Denied, match=r"publish to \$JS.API.STREAM.INFO.CLINIC"):
+        async with StreamReader(deployment.server.url, "CLINIC"):
+            pass
+
+
+async def test_a_writer_is_told_that_it_may_not_write(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("NATS_NKEY_SEED_FILE", str(deployment.seed_file("inventory")))
+    writer = Writer(deployment.server.url, name="writer")
+    try:
+        await writer.ensure_connected()
+        assert (await writer.append(("ledger.inventory.stock.x", b"{}", 0, None)))["seq"] == 1
+        for frames in (
+            [("ledger.clinic.patient.x", b"{}", 0, None)],
+            [("ledger.clinic.patient.x", b"{}", 0, None)] * 3,
+        ):
+            await writer.ensure_connected()
+            with pytest.raises(Denied, match=r"publish to ledger.clinic.patient.x"):
+                await (writer.append_batch(frames) if len(frames) > 1 else writer.append(frames[0]))
+    finally:
+        writer.close()
+
+
+async def test_the_store_and_the_client_say_what_was_refused(deployment: Deployment) -> None:
+    async with deployment.client("treasury") as nc:
+        with pytest.raises(Denied, match=r"STREAM\.INFO\.INVENTORY"):
+            await EventStore(nc, inventory).ensure(deployment.server.monitor_url)
+        with pytest.raises(Denied, match=r"DIRECT\.GET\.INVENTORY"):
+            await EventStore(nc, inventory).at(1)
+        with pytest.raises(Denied, match=r"command\.inventory\.open-location"):
+            await CommandClient(nc, actor="eve").send("inventory", "OpenLocation", {})
+        with pytest.raises(Denied, match="KV_keys-clinic"):
+            await KeyBucket.open(nc, "clinic")
+        with pytest.raises(Denied, match=r"\$KV.AUDIT.halt|KV_AUDIT"):
+            await halt.put(nc, halt.Halt(halted=True, reason="mischief", at="now", by="eve"))
+        assert await halt.read(nc) is None
+
+
+async def test_positions_of_two_services_are_apart(deployment: Deployment) -> None:
+    """Two services have a manager `supply` that follows inventory: each has a position of its own."""
+    async with deployment.client("distribution") as one, deployment.client("clinic") as other:
+        distribution, clinic = await KvPositions.open(one, "distribution"), await KvPositions.open(other, "clinic")
+        await distribution.save("INVENTORY.supply", 7)
+        assert await clinic.load("INVENTORY.supply") == 0
+        await clinic.save("INVENTORY.supply", 9)
+        assert await distribution.load("INVENTORY.supply") == 7
+
+
+@pytest.mark.xfail(strict=True, reason="NATS does not look at reply subjects: docs/decisions/0034-deployment.md")
+async def test_the_server_is_not_made_to_write_for_somebody(deployment: Deployment) -> None:
+    """Who may ask the server anything names where the answer goes: also a ledger's subject, where it is stored."""
+    async with deployment.client("inventory") as nc:
+        await nc.publish("$JS.API.STREAM.INFO.INVENTORY", b"", reply="ledger.clinic.patient.x")
+        await nc.flush()
+    async with deployment.client("auditor") as nc:
+        await asyncio.sleep(0.3)
+        reply = await nc.request("$JS.API.STREAM.INFO.CLINIC", b"")
+    assert json.loads(reply.data)["state"]["messages"] == 0
+
+
+async def test_a_service_that_may_not_write_answers_so_and_goes_on_once_it_may(nats_server: NatsServer) -> None:
+    async with ledger(nats_server, lanes=1) as one:
+        writer = one.committer.writer
+        append = writer.append
+
+        async def refuse(frame: Any) -> dict[str, Any]:
+            raise denied(True, frame[0])
+
+        writer.append = refuse  # type: ignore[method-assign]
+        with pytest.raises(Denied, match=r"publish to ledger\.kiosk\.counter\.door"):
+            await asyncio.wait_for(one.send(TakeTicket(counter="door", holder="ada"), "t-1"), 5)
+        writer.append = append  # type: ignore[method-assign]
+        assert (await one.send(TakeTicket(counter="door", holder="ada"), "t-1")).sequence == 1
