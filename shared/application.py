@@ -23,6 +23,7 @@ from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from faststream.nats import NatsBroker
 from faststream.specification import AsyncAPI
 from prometheus_client import make_asgi_app
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from shared import telemetry
 from shared.connection import servers
@@ -34,6 +35,9 @@ from shared.settings import Settings, load
 
 log = structlog.get_logger(__name__)
 
+
+REQUEST_SECONDS: Final = 10.0
+"""A connection without a whole request for so long is closed: idle ones cost a file each, and anybody can open them."""
 
 PATHS: Final = ("/healthz", "/readyz", "/metrics")
 """What every process answers over HTTP."""
@@ -154,6 +158,37 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
+class _Prompt(H11Protocol):
+    """Uvicorn's protocol, which has a timeout between two requests, but none before the first, nor within one."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.more_body or cycle.response_complete:
+            self._expect()
+        else:  # a whole request, which is being answered
+            self._forget()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        if self._late is None:
+            self._late = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+
+    def _forget(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 async def serve(name: str, component: Component, settings: Settings) -> None:
     """Start a component, serve until SIGINT or SIGTERM, and stop it."""
     await component.start()
@@ -169,10 +204,11 @@ async def serve(name: str, component: Component, settings: Settings) -> None:
 
 async def listen(
     application: Any, host: str, port: int, started: Callable[[int], None] = lambda _port: None, *,
-    lifespan: Literal["on", "off"] = "off", most: int | None = None,
+    lifespan: Literal["on", "off"] = "off",
 ) -> None:  # fmt: skip
-    """Serve HTTP until SIGINT or SIGTERM, `most` requests at once. `started` is told the port, chosen when it is 0.
+    """Serve HTTP until SIGINT or SIGTERM. `started` is told the port, chosen when it is 0.
 
+    A connection is closed that has no whole request within REQUEST_SECONDS.
     Raises Misconfigured when the address cannot be listened at.
     """
     try:
@@ -183,7 +219,7 @@ async def listen(
         ) from error
     config = uvicorn.Config(
         application, lifespan=lifespan, log_level="warning", access_log=False, timeout_graceful_shutdown=5,
-        limit_concurrency=most,
+        http=_Prompt, ws="none",
     )  # fmt: skip
     server = _Server(config)
     for number in (signal.SIGINT, signal.SIGTERM):

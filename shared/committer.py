@@ -188,8 +188,8 @@ class Committer:
             lane.fail_all(self._broken)
 
     def suspend(self, reason: Halted) -> None:
-        """Write nothing more until `resume`. A write that is under way is answered by its outcome, as it may be stored;
-        what waits behind it is answered with the reason."""
+        """Write nothing more until `resume`. A write that is under way is answered by its outcome, as it may be stored,
+        or by OutcomeUnknown when there is no answer; what waits behind it is answered with the reason."""
         self._suspended = reason
         log.error("writing halted", stream=self.store.stream, reason=reason.detail)
         for lane in self._lanes:
@@ -273,7 +273,7 @@ class _Lane:
         try:
             if not await self.committer.ensure_tail():
                 assert self.committer.halted is not None
-                self.fail_all(self.committer.halted)
+                self._halted(self.committer.halted)
                 return
         except LedgerError as error:
             raise _Unanswered(str(error)) from error
@@ -408,6 +408,12 @@ class _Lane:
             self._fail(owners, full)
         else:
             raise _Unanswered(f"{error.get('err_code')} {error.get('description', '')}")
+
+    def _halted(self, reason: Halted) -> None:
+        """Answer all that waits: nothing more is written. What was sent before, and not answered, may be stored."""
+        if self._unanswered and self.committer._broken is None:
+            self._fail([append.owner for append in self.taken], self._undecided(reason))
+        self.fail_all(reason)
 
     def _undecided(self, error: LedgerError) -> OutcomeUnknown:
         """An error that keeps appends from being sent again which may have been stored the first time."""

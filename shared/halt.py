@@ -85,10 +85,7 @@ async def read(nc: Client) -> Halt | None:
     raw = await _newest(nc, _HALT)
     if raw is None:
         return None
-    try:
-        return msgspec.json.decode(raw, type=Halt)
-    except msgspec.MsgspecError as error:  # somebody wrote something there; what it means is for a person to say
-        return Halt(halted=True, reason=f"the halt of the bucket {BUCKET} cannot be read: {error}", at="?", by="?")
+    return _halt_of(raw)
 
 
 async def put(nc: Client, halt: Halt) -> Halt:
@@ -104,15 +101,17 @@ async def put(nc: Client, halt: Halt) -> Halt:
 
 
 async def lift(nc: Client, *, reason: str, by: str, at: str) -> Halt | None:
-    """Lift the halt, and give the one that stood; None when nothing was halted. The bucket keeps who did so and why.
+    """Lift the halt, and give the one that stood; None when the bucket has none. The bucket keeps who did so and why.
 
+    The lifting is written in any case: whoever saw a halt stays halted when the bucket vanishes, until there is one.
     Raises Busy when it cannot be written.
     """
     try:
         standing = await read(nc)
         if standing is None or not standing.halted:
-            return None
-        lifted = Halt(halted=False, reason=reason, at=at, by=by, stream=standing.stream, sequence=standing.sequence)
+            standing = None
+        stream, sequence = ("", 0) if standing is None else (standing.stream, standing.sequence)
+        lifted = Halt(halted=False, reason=reason, at=at, by=by, stream=stream, sequence=sequence)
         await (await make_bucket(nc)).put(_HALT, msgspec.json.encode(lifted))
     except (*_FAILURES, OutcomeUnknown) as error:
         raise Busy(f"The halt could not be lifted in NATS: {str(error) or type(error).__name__}.") from error
@@ -125,7 +124,7 @@ async def history(nc: Client) -> list[Halt]:
         entries = await (await nc.jetstream().key_value(BUCKET)).history(_HALT)
     except (nats.js.errors.BucketNotFoundError, nats.js.errors.NoKeysError):
         return []
-    return [msgspec.json.decode(entry.value, type=Halt) for entry in entries if entry.value]
+    return [_halt_of(entry.value) for entry in entries if entry.value]
 
 
 async def publish_checkpoint(nc: Client, service: str, checkpoint: Checkpointed) -> None:
@@ -143,7 +142,7 @@ async def checkpoint_of(nc: Client, service: str) -> Checkpointed | None:
         return None
     try:
         return msgspec.json.decode(raw, type=Checkpointed)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:  # ValueError: it is not UTF-8
         log.warning("the checkpoint in NATS cannot be read", service=service, reason=str(error))
         return None
 
@@ -158,7 +157,7 @@ class HaltWatch:
     """Calls `changed` with every halt, and with None when it is lifted, for as long as it runs.
 
     The news comes at once; the bucket itself is looked at then, and once a second in any case, so nothing is missed
-    that happened while there was no connection. A bucket that vanishes lifts nothing.
+    that happened while there was no connection. A bucket that vanishes lifts nothing, and nothing that fails ends it.
     """
 
     def __init__(self, nc: Client, changed: Callable[[Halt | None], None]) -> None:
@@ -212,6 +211,16 @@ class HaltWatch:
                 except LedgerError as error:
                     log.debug("the halt could not be looked at", reason=error.detail)
                     break
+                except Exception:
+                    log.exception("the halt could not be looked at")
+                    break
+
+
+def _halt_of(raw: bytes) -> Halt:
+    try:
+        return msgspec.json.decode(raw, type=Halt)
+    except (msgspec.MsgspecError, ValueError) as error:  # somebody wrote it; what it means is for a person to say
+        return Halt(halted=True, reason=f"the halt of the bucket {BUCKET} cannot be read: {error}", at="?", by="?")
 
 
 async def _newest(nc: Client, key: str) -> bytes | None:

@@ -266,16 +266,13 @@ def _put(path: Path, content: bytes, *, synced: bool = True) -> None:
 def _history(source: CheckedLog) -> Iterator[tuple[str, bytes]]:
     """The files of the log's published checkpoints, cut behind the one that is exported."""
     for path in sorted(history_folder(source.folder).glob("*.jsonl")):
-        lines, beyond = [], False
+        lines = []
         for line in path.read_bytes().splitlines(keepends=True):
-            beyond = not line.endswith(b"\n") or _size(line) > source.size
-            if beyond:
+            if not line.endswith(b"\n") or _size(line) > source.size:
                 break
             lines.append(line)
         if lines:
             yield f"checkpoints/{path.name}", b"".join(lines)
-        if beyond:
-            return
 
 
 def _size(line: bytes) -> int:

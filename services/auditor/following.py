@@ -231,13 +231,13 @@ class Following:
         if not self._unsigned() or size < self._reach or any(one.size > size for one in self._promises):
             return  # all that was there is read first, and compared with what was promised, before anything is signed
         note = await asyncio.to_thread(self._sign, size)
-        cosignatures = await self.witnessing.cosign(note, self._log)
+        cosignatures = await self.witnessing.cosign(note, self._log, self._key.signer.verifier)
         if (ahead := self.witnessing.ahead(size)) is not None:
-            if await self._last_sequence(nc) >= ahead.size:
+            if await self._last_sequence(nc) >= ahead.ahead:
                 return  # it will be asked again when we have come so far
             raise Inconsistent(
-                f"{self.stream} ends before event {ahead.size:,}, which the witness {ahead.witness.name} has cosigned: "
-                "its tail is lost",
+                f"{self.stream} ends before event {ahead.ahead:,}, which the witness {ahead.witness.name} has cosigned "
+                "with this log's signature: its tail is lost",
                 sequence=size,
             )  # fmt: skip
         whole = note.signed(*cosignatures).to_bytes()
@@ -276,15 +276,17 @@ class Following:
         self._told = told = await halt.checkpoint_of(nc, self.service)
         await asyncio.to_thread(self._open_files, told is not None)
         self._promises = [] if self._key.last is None else [self._key.last]
+        self.witnessing.begin(self._log.checkpoint)
         if self._log.checkpoint is not None:
             checkpoint = open_checkpoint(self._log.checkpoint, self._origin, [self._key.signer.verifier])
             self._promises.append(Promise(checkpoint.size, checkpoint.root, "the checkpoint beside the tiles"))
-            self.witnessing.remember(self._log.checkpoint)
         if told is not None and told.size and (root := from_base64(told.root)):
             self._promises.append(Promise(told.size, root, f"the checkpoint in the bucket {halt.BUCKET}"))
         self.progress.size, self.progress.signed = self._log.size, self._log.published
 
     def _open_files(self, told: bool) -> None:
+        self._place.tiles.parent.mkdir(parents=True, exist_ok=True)
+        self._place.tiles.mkdir(mode=0o750, exist_ok=True)  # entries of some logs are not for everybody
         try:
             self._log = TileLog.open(self._folder)
         except Corrupt as error:

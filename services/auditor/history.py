@@ -1,15 +1,22 @@
-"""Every checkpoint that a log published, a file of lines a day: {"time": "…", "note": "…"}."""
+"""Every checkpoint that a log published, a file of lines a day: {"time": "…", "note": "…"}.
+
+A file only grows while it is the newest: with a clock that was set back, it goes on in that of the later day.
+"""
 
 from __future__ import annotations
 
+import heapq
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from services.auditor.checkpoint import unverified
 from services.auditor.layout import history_file, history_folder
+from services.auditor.notes import BadNote
 from shared.errors import Corrupt
 from shared.masterkeys import sync_folder
 
@@ -35,7 +42,7 @@ class History:
         text = note.decode()
         if text == self._last:
             return
-        file = history_file(self._folder, at)
+        file = max([history_file(self._folder, at), *_files(self._folder)[-1:]])  # never one before the newest
         new = not file.exists()
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab+") as opened:
@@ -52,24 +59,70 @@ class History:
 
 
 def read_history(folder: Path) -> Iterator[Published]:
-    """The checkpoints of a log's folder, the oldest first. A line that a crash cut is passed over.
+    """The checkpoints of a log's folder, by size. A line that a crash cut is passed over.
 
     Raises Corrupt for any other that is not a checkpoint.
     """
-    for file in sorted(history_folder(folder).glob("*.jsonl")):
-        lines = file.read_bytes().split(b"\n")
-        for number, line in enumerate(lines, 1):
+
+    def lines(file: Path) -> Iterator[tuple[str, Published]]:
+        for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
             if not line:
                 continue
             try:
-                yield msgspec.json.decode(line, type=Published)
-            except msgspec.MsgspecError as error:
+                yield "", msgspec.json.decode(line, type=Published)
+            except (msgspec.MsgspecError, ValueError) as error:
                 if line.endswith(b"}"):
                     raise Corrupt(f"{file}, line {number}, is not a checkpoint: {error}.", path=str(file)) from error
 
+    return (published for _, published in by_size(_files(folder), lines))
+
+
+def by_size(
+    files: Iterable[Path], lines: Callable[[Path], Iterator[tuple[str, Published]]]
+) -> Iterator[tuple[str, Published]]:
+    """What `lines` gives of each file, those of smaller checkpoints first: where a clock was set back over midnight,
+    the file of the earlier day has later ones too. In a file all stay in their order."""
+    opened = []
+    for number, file in enumerate(files):  # one after the other: a year has more than may be open at once
+        for first in _sized(lines(file)):
+            opened.append((first[0], number, file))
+            break
+    waiting = sorted(opened, reverse=True)
+    merged: list[tuple[int, int, tuple[str, Published], Iterator[tuple[int, tuple[str, Published]]]]] = []
+    while waiting or merged:
+        while waiting and (not merged or waiting[-1][0] <= merged[0][0]):
+            _, number, file = waiting.pop()
+            _advance(merged, number, _sized(lines(file)))
+        if merged:
+            _, number, line, rest = heapq.heappop(merged)
+            yield line
+            _advance(merged, number, rest)
+
+
+def _advance(
+    merged: list[tuple[int, int, tuple[str, Published], Iterator[tuple[int, tuple[str, Published]]]]], number: int,
+    rest: Iterator[tuple[int, tuple[str, Published]]],
+) -> None:  # fmt: skip
+    for size, line in rest:
+        heapq.heappush(merged, (size, number, line, rest))
+        break
+
+
+def _sized(lines: Iterator[tuple[str, Published]]) -> Iterator[tuple[int, tuple[str, Published]]]:
+    """Each line with its size; one that is no checkpoint, which others say, with that of the one before it."""
+    size = 0
+    for line in lines:
+        with suppress(BadNote, ValueError):
+            size = unverified(line[1].note.encode()).size
+        yield size, line
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(history_folder(folder).glob("*.jsonl"))
+
 
 def _last_note(folder: Path) -> str | None:
-    files = sorted(history_folder(folder).glob("*.jsonl"))
+    files = _files(folder)
     if not files:
         return None
     last = None
@@ -79,6 +132,6 @@ def _last_note(folder: Path) -> str | None:
     for line in end.splitlines()[-1:]:
         try:
             last = msgspec.json.decode(line, type=Published).note
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, ValueError):
             last = None
     return last

@@ -18,7 +18,7 @@ import msgspec
 
 from services.auditor.chains import name_in, nats_subject
 from services.auditor.checkpoint import BadCheckpoint, Checkpoint
-from services.auditor.history import Published
+from services.auditor.history import Published, by_size
 from services.auditor.layout import history_folder, log_vkey
 from services.auditor.merkle import pair_hashes
 from services.auditor.notes import BadKey, BadNote, Kind, Note, Verifier
@@ -173,11 +173,12 @@ def check_note(raw: bytes, key: Verifier, witnesses: Sequence[Verifier], said: s
 
 
 def history(folder: Path) -> Iterator[tuple[str, Published]]:
-    """Every checkpoint that was published, the oldest first, with the place of its line. Raises Corrupt.
+    """Every checkpoint that was published, by size, with the place of its line. Raises Corrupt.
 
     A line that a crash cut is passed over: an auditor publishes again what it signed.
     """
-    for file in sorted(history_folder(folder).glob("*.jsonl")):
+
+    def lines(file: Path) -> Iterator[tuple[str, Published]]:
         with _open(file) as opened:
             number = 0
             while line := opened.readline(_MAX_NOTE):
@@ -188,6 +189,8 @@ def history(folder: Path) -> Iterator[tuple[str, Published]]:
                 except ValueError as error:
                     if line.endswith(b"}\n") or len(line) == _MAX_NOTE:
                         raise Corrupt(f"{where}, of the log of {folder.name} is no checkpoint: {error}.") from error
+
+    return by_size(sorted(history_folder(folder).glob("*.jsonl")), lines)
 
 
 def read_bundle(log: OpenedLog, tiles: Tiles, index: int) -> list[bytes]:

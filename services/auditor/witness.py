@@ -28,14 +28,19 @@ MAX_REQUEST_BYTES: Final = 64 << 10
 
 _MAX_PROOF: Final = 63
 _MAX_EVIDENCE: Final = 1000
-"""Checkpoints that did not continue the log are kept as evidence, up to so many for each log."""
+"""Of each log so many forks are kept, and as many checkpoints that were not shown to continue it."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS latest (
     origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, at INTEGER NOT NULL, note BLOB NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS evidence (
-    origin TEXT NOT NULL, at INTEGER NOT NULL, why TEXT NOT NULL, request BLOB NOT NULL
+    origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, other BLOB NOT NULL, at INTEGER NOT NULL,
+    note BLOB NOT NULL, other_note BLOB NOT NULL, PRIMARY KEY (origin, size, root, other)
+) STRICT;
+CREATE TABLE IF NOT EXISTS unproven (
+    origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, at INTEGER NOT NULL, why TEXT NOT NULL,
+    note BLOB NOT NULL, PRIMARY KEY (origin, size, root)
 ) STRICT;
 """
 
@@ -53,13 +58,18 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Cosigned:
-    """What was cosigned last of a log, when (seconds since 1970 UTC), and how many checkpoints did not continue it."""
+    """What was cosigned last of a log, and when (seconds since 1970 UTC).
+
+    `forks` counts pairs of checkpoints of one size that the log signed with two roots, each a proof of two histories;
+    `unproven` those that were not shown to continue the log, as anybody can send one with an ill-made proof.
+    """
 
     origin: str
     size: int
     root: bytes
     at: int
-    refused: int
+    forks: int
+    unproven: int
 
 
 class Witness:
@@ -110,7 +120,7 @@ class Witness:
                 400, f"The old size is {old}, and the checkpoint's is {checkpoint.size}: a log never shrinks."
             )
         try:
-            return self._check_and_store(old, proof, checkpoint, Note(note.text, signed), request)
+            return self._check_and_store(old, proof, checkpoint, Note(note.text, signed))
         except sqlite3.Error as error:
             log.error("nothing can be stored, so nothing is cosigned", reason=str(error))
             return _refusal(503, "The witness cannot store what it would cosign. Ask again later.")
@@ -125,9 +135,7 @@ class Witness:
             self._keys = {name: [key for key in found if key.name == name] for name in {key.name for key in found}}
         return self._keys.get(origin, [])
 
-    def _check_and_store(
-        self, old: int, proof: list[bytes], checkpoint: Checkpoint, note: Note, request: bytes
-    ) -> Answer:
+    def _check_and_store(self, old: int, proof: list[bytes], checkpoint: Checkpoint, note: Note) -> Answer:
         with self._transaction() as database:
             found = database.execute("SELECT size, root FROM latest WHERE origin = ?", (checkpoint.origin,)).fetchone()
             size, root = found or (0, EMPTY_ROOT)
@@ -137,21 +145,52 @@ class Witness:
             try:
                 verify_consistency(old, checkpoint.size, proof, root, checkpoint.root)
             except BadProof as error:
-                self._keep(database, checkpoint.origin, now, error.detail, request)
+                self._keep(database, checkpoint, now, error.detail, note.to_bytes())
                 return _refusal(422, f"The checkpoint does not continue the one that was cosigned: {error.detail}")
             cosignature = self.cosigner.sign(checkpoint.text(), now)
             database.execute(
                 "INSERT OR REPLACE INTO latest VALUES (?, ?, ?, ?, ?)",
                 (checkpoint.origin, checkpoint.size, checkpoint.root, now, note.signed(cosignature).to_bytes()),
             )
+            self._fork(database, checkpoint, now, note.to_bytes())
+            database.execute(
+                "DELETE FROM unproven WHERE (origin, size, root) = (?, ?, ?)",
+                (checkpoint.origin, checkpoint.size, checkpoint.root),
+            )
         return Answer(200, f"{cosignature.line}\n".encode())
 
-    def _keep(self, database: sqlite3.Connection, origin: str, now: int, why: str, request: bytes) -> None:
-        """Keep a checkpoint that its log signed and that does not continue it: it may prove that there are two."""
-        log.warning("a checkpoint does not continue its log", origin=origin, reason=why)
-        (kept,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (origin,)).fetchone()
-        if kept < _MAX_EVIDENCE:
-            database.execute("INSERT INTO evidence VALUES (?, ?, ?, ?)", (origin, now, why, request))
+    def _keep(self, database: sqlite3.Connection, checkpoint: Checkpoint, now: int, why: str, note: bytes) -> None:
+        """Keep a checkpoint that its log signed and that was not shown to continue it.
+
+        It proves nothing by itself, as anybody may have sent the log's newest with an ill-made proof; with another of
+        its size it does.
+        """
+        log.warning("a checkpoint does not continue its log", origin=checkpoint.origin, reason=why)
+        self._fork(database, checkpoint, now, note)
+        database.execute(
+            """INSERT OR IGNORE INTO unproven SELECT ?, ?, ?, ?, ?, ?
+               WHERE (SELECT count(*) FROM unproven WHERE origin = ?) < ?""",
+            (checkpoint.origin, checkpoint.size, checkpoint.root, now, why, note, checkpoint.origin, _MAX_EVIDENCE),
+        )
+
+    def _fork(self, database: sqlite3.Connection, checkpoint: Checkpoint, now: int, note: bytes) -> None:
+        """Keep as evidence what is known to be of this size, signed by the log, and has another root."""
+        found = database.execute(
+            """SELECT root, note FROM latest WHERE origin = :origin AND size = :size AND root != :root
+               UNION SELECT root, note FROM unproven WHERE origin = :origin AND size = :size AND root != :root""",
+            {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root},
+        ).fetchall()
+        for root, other in found:
+            log.error("the log signed two histories", origin=checkpoint.origin, size=checkpoint.size)
+            pair = sorted([(checkpoint.root, note), (root, other)])
+            database.execute(
+                """INSERT OR IGNORE INTO evidence SELECT ?, ?, ?, ?, ?, ?, ?
+                   WHERE (SELECT count(*) FROM evidence WHERE origin = ?) < ?""",
+                (
+                    checkpoint.origin, checkpoint.size, pair[0][0], pair[1][0], now, pair[0][1], pair[1][1],
+                    checkpoint.origin, _MAX_EVIDENCE,
+                ),
+            )  # fmt: skip
 
     # -- what it has seen -------------------------------------------------------------------------------------------
 
@@ -163,7 +202,9 @@ class Witness:
 
     def seen(self) -> list[Cosigned]:
         """What was cosigned last of every log."""
-        query = """SELECT origin, size, root, at, (SELECT count(*) FROM evidence WHERE evidence.origin = latest.origin)
+        query = """SELECT origin, size, root, at,
+                          (SELECT count(*) FROM evidence WHERE evidence.origin = latest.origin),
+                          (SELECT count(*) FROM unproven WHERE unproven.origin = latest.origin)
                    FROM latest ORDER BY origin"""
         with self._lock:
             return [Cosigned(*row) for row in self._database.execute(query)]

@@ -32,7 +32,7 @@ DATABASE_FILE: Final = "witness.sqlite"
 
 _READ_SECONDS: Final = 10.0
 _MAX_REQUESTS: Final = 100
-"""So many requests are answered at once; who comes then is told to try again (503)."""
+"""So many checkpoints are answered at once; who comes then is told to try again (503)."""
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _ANSWERS: Final = Counter("commons_witness_answers_total", "Checkpoints answered, by HTTP status.", ["status"])
@@ -60,7 +60,7 @@ def open_witness(folder: Path, name: str | None, logs: Iterable[str]) -> Witness
 async def serve(witness: Witness, host: str, port: int, started: Callable[[str], None]) -> None:
     """Answer until SIGINT or SIGTERM; `started` is told the URL. Raises Misconfigured when nobody can listen there."""
     try:
-        await listen(WitnessHttp(witness), host, port, lambda at: started(f"http://{host}:{at}"), most=_MAX_REQUESTS)
+        await listen(WitnessHttp(witness), host, port, lambda at: started(f"http://{host}:{at}"))
     finally:
         witness.close()
 
@@ -134,6 +134,7 @@ class WitnessHttp:
     def __init__(self, witness: Witness) -> None:
         self._witness = witness
         self._metrics = make_asgi_app()
+        self._turns = asyncio.Semaphore(_MAX_REQUESTS)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path, method = scope["path"], scope["method"]
@@ -149,8 +150,7 @@ class WitnessHttp:
         elif path == "/healthz":
             answer = _plain(200, "ok")
         elif path.endswith("/checkpoint") and path.count("/") == 2:
-            note = await asyncio.to_thread(self._witness.latest, path.split("/")[1])
-            answer = _plain(404, "No checkpoint of such a log was cosigned.") if note is None else (200, note, _TEXT)
+            answer = await self._latest(path.split("/")[1])
         else:
             answer = _plain(
                 404, "There are /add-checkpoint, /<SHA-256 of an origin>/checkpoint, /healthz and /metrics."
@@ -166,13 +166,27 @@ class WitnessHttp:
                 body = await _body(receive)
         except TimeoutError:
             return _plain(408, f"The request did not arrive within {_READ_SECONDS:.0f} s.")
-        answer = await asyncio.to_thread(self._witness.add_checkpoint, body)
+        if self._turns.locked():  # counted when they are whole: who sends slowly keeps nobody out
+            _ANSWERS.labels("503").inc()
+            return _BUSY
+        async with self._turns:
+            answer = await asyncio.to_thread(self._witness.add_checkpoint, body)
         _ANSWERS.labels(str(answer.status)).inc()
         return answer.status, answer.body, answer.content_type
+
+    async def _latest(self, origin_hash: str) -> tuple[int, bytes, str]:
+        if self._turns.locked():
+            return _BUSY
+        async with self._turns:
+            note = await asyncio.to_thread(self._witness.latest, origin_hash)
+        return _plain(404, "No checkpoint of such a log was cosigned.") if note is None else (200, note, _TEXT)
 
 
 def _plain(status: int, text: str) -> tuple[int, bytes, str]:
     return status, f"{text}\n".encode(), _TEXT
+
+
+_BUSY: Final = _plain(503, f"{_MAX_REQUESTS} checkpoints are being answered. Ask again later.")
 
 
 async def _body(receive: Any) -> bytes:

@@ -21,6 +21,8 @@ async def resume(
 ) -> int | None:
     """Lift the halt, so that every service writes again, without a restart. Who lifted it and why is kept.
 
+    It is also for a halt that is gone from NATS, and that services still keep to.
+
     Run `commons verify` first, and mend what it finds: an auditor that finds the same again halts the writing again.
 
     Example: commons resume --reason 'INVENTORY restored from the tiles; commons verify passed' --as ada
@@ -30,7 +32,7 @@ async def resume(
     if operator.as_json:
         emit({"lifted": None if lifted is None else msgspec.to_builtins(lifted)})
     elif lifted is None:
-        console().print("Nothing was halted.")
+        console().print("Nothing was halted in NATS. A service that still is, as it saw a halt that is gone, goes on.")
     else:
         console().print(
             f"Lifted: the halt of {lifted.at}, set by {lifted.by}: {lifted.reason}", soft_wrap=True, markup=False

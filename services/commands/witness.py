@@ -81,24 +81,30 @@ def _show(witness: Witness, folder: Path, *, as_json: bool) -> None:
                 "size": one.size,
                 "root": one.root.hex(),
                 "at": _moment(one.at),
-                "refused": one.refused,
+                "forks": one.forks,
+                "unproven": one.unproven,
             }
             for one in seen
         ]
         emit({"key": key, "logs": logs, "never": never})
         return
-    rows = [[one.origin, one.size, one.root.hex()[:16], _moment(one.at), one.refused] for one in seen]
-    rows += [[origin, None, None, None, 0] for origin in never]
+    rows = [[one.origin, one.size, one.root.hex()[:16], _moment(one.at), one.forks, one.unproven] for one in seen]
+    rows += [[origin, None, None, None, 0, 0] for origin in never]
     print_table(
-        ["log", "events", "root", "cosigned at", "refused"],
+        ["log", "events", "root", "cosigned at", "forks", "unproven"],
         rows,
         title=f"Witness {witness.cosigner.name}",
         empty="It knows no log yet.",
     )
-    if any(one.refused for one in seen):
+    if any(one.forks for one in seen):
         typer.echo(
-            "Refused are checkpoints that their log signed and that do not continue it: two histories of one log. They "
-            f"are kept in {folder / 'witness.sqlite'} (table evidence), to be shown to others."
+            "A fork is two checkpoints of one size that their log signed with two roots: two histories of one log. "
+            f"Both are kept in {folder / 'witness.sqlite'} (table evidence), to be shown to others."
+        )
+    if any(one.unproven for one in seen):
+        typer.echo(
+            "Unproven are checkpoints that their log signed, and whose proof did not show that they continue it. By "
+            "themselves they accuse nobody: anybody can send one with a proof that is ill made (table unproven)."
         )
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
 
+from services.auditor.checkpoint import Checkpoint
 from services.auditor.notes import Note, Signer, Verifier
 from services.auditor.witnessing import read_witnesses
 from services.local.nats import NatsServer
@@ -18,6 +21,7 @@ from shared import halt
 from shared.errors import Misconfigured
 from tests.support.ledger import until
 from tests.support.logs import (
+    ORIGIN,
     STREAM,
     assert_sound,
     auditing,
@@ -96,6 +100,83 @@ async def test_a_witness_in_trouble_holds_nothing_up_and_signs_later(
                 await until(lambda: cosigners(tmp_path) == {"north.example", "south.example"})
         assert await halt.read(nc) is None
     assert_sound(tmp_path, EVENTS[:300])
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        pytest.param(422, b"it does not continue\n", id="another history"),
+        pytest.param(409, b"301\n", id="more events than there are"),
+        pytest.param(409, b"7\n", id="the same size each time"),
+    ],
+)
+@pytest.mark.parametrize("publishes", ["nothing", "what another key signed", "what we signed before"])
+async def test_what_a_witness_says_without_our_signature_halts_nothing(
+    nats_server: NatsServer, tmp_path: Path, two: tuple[TestWitness, TestWitness, Path], status: int, said: bytes,
+    publishes: str,
+) -> None:  # fmt: skip
+    other = two[1]
+    async with connected(nats_server) as nc:
+        await make_stream(nc, EVENTS[:200])
+        async with auditing(nats_server, tmp_path, COMMONS_WITNESSES=two[2]) as auditor:
+            await signed(auditor, 200)
+            await until(lambda: len(cosigners(tmp_path)) == 2)
+            other.status, other.said = status, said
+            if publishes == "nothing":
+                other.forget()
+            elif publishes == "what another key signed":
+                text = Checkpoint(ORIGIN, 300, bytes(32)).text()
+                other.publishes = Note(text, [Signer.generate(ORIGIN).sign(text)]).to_bytes()
+            await write(nc, EVENTS[200:300])
+            await signed(auditor, 300)
+            await until(lambda: auditor.health()["logs"]["inventory"]["witnesses"][1]["trouble"])
+            assert cosigners(tmp_path) == {"north.example"}
+            assert await halt.read(nc) is None
+            other.status = other.publishes = None
+            await until(lambda: len(cosigners(tmp_path)) == 2)  # it was asked again, and signed what stands
+        assert await halt.read(nc) is None
+
+
+async def test_a_witness_that_was_wrong_does_not_halt_again_what_was_lifted(
+    nats_server: NatsServer, tmp_path: Path, two: tuple[TestWitness, TestWitness, Path]
+) -> None:
+    """A checkpoint that our key signed, of events that never were: with the key stolen, and the stream as it was."""
+    one, _, policy = two
+    async with connected(nats_server) as nc:
+        await make_stream(nc, EVENTS[:200])
+        async with auditing(nats_server, tmp_path, COMMONS_WITNESSES=policy) as auditor:
+            await signed(auditor, 200)
+            text = Checkpoint(ORIGIN, 900, bytes(32)).text()
+            key = Signer.read(tmp_path / "keys" / "inventory.key")
+            one.status, one.said, one.publishes = 409, b"900\n", Note(text, [key.sign(text)]).to_bytes()
+            await write(nc, EVENTS[200:300])
+            assert "ends before event 900, which the witness north" in (await halting(auditor, nc)).reason
+            one.status = one.publishes = None
+            await halt.lift(nc, reason="the witness was mended", by="ada", at="now")
+            await signed(auditor, 300)
+            await until(lambda: len(cosigners(tmp_path)) == 2)
+        found = await halt.read(nc)
+        assert found is not None and not found.halted
+
+
+async def test_answers_without_an_end_hold_nothing_up(
+    nats_server: NatsServer, tmp_path: Path, two: tuple[TestWitness, TestWitness, Path]
+) -> None:
+    """A timeout for each read never comes while something is read: all of it has a deadline, and threads of its own."""
+    one, other, policy = two
+    one.endless = other.endless = True
+    async with connected(nats_server) as nc:
+        await make_stream(nc, EVENTS[:300])
+        async with auditing(nats_server, tmp_path, COMMONS_WITNESSES=policy) as auditor:
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))  # what is left on a small machine
+            await signed(auditor, 300)
+            witnesses = auditor.logs[0].witnessing.standings
+            await until(lambda: all("longer than 2 s" in standing.trouble for standing in witnesses))
+            await write(nc, EVENTS[300:])
+            await signed(auditor, 700)
+            one.endless = other.endless = False
+            await until(lambda: len(cosigners(tmp_path)) == 2)
+        assert await halt.read(nc) is None
 
 
 async def test_a_witness_that_forgot_is_shown_all_of_it(

@@ -152,6 +152,54 @@ async def test_a_bucket_that_vanishes_lifts_nothing(nats_server: NatsServer) -> 
         await watch.stop()
 
 
+async def test_a_halt_whose_bucket_vanished_is_lifted_without_a_restart(nats_server: NatsServer) -> None:
+    async with serving(nats_server) as service, talking(nats_server) as (nc, client):
+        await halt.put(nc, FOUND)
+        await until(lambda: service.committer.halted)
+        await nc.jetstream().delete_key_value(BUCKET)
+        assert await halt.lift(nc, reason="looked at it", by="ada", at="2026-11-26T11:00:00+00:00") is None
+        await until(lambda: service.committer.halted is None)
+        await fill(client)
+        assert [(one.halted, one.by) for one in await halt.history(nc)] == [(False, "ada")]
+
+
+@pytest.mark.parametrize("junk", [b"{", b'{"halted":true,"reason":"\xff","at":"","by":""}', b"\xff\xfe", b"[]"])
+async def test_a_halt_that_cannot_be_read_halts_and_deafens_nobody(nats_server: NatsServer, junk: bytes) -> None:
+    async with serving(nats_server) as service, talking(nats_server) as (nc, client):
+        await halt.publish_checkpoint(nc, "kiosk", Checkpointed(size=0, root="", at="now"))
+        bucket = await nc.jetstream().key_value(BUCKET)
+        await bucket.put("halt", junk)
+        await bucket.put("checkpoint.kiosk", junk)
+        await until(lambda: service.committer.halted)
+        assert await halt.checkpoint_of(nc, "kiosk") is None
+        await halt.lift(nc, reason="nonsense", by="ada", at="2026-11-26T11:00:00+00:00")
+        await until(lambda: service.committer.halted is None)
+        await fill(client)
+        assert [one.halted for one in await halt.history(nc)] == [True, False]
+    async with talking(nats_server) as (nc, _):  # nor at the start
+        await (await nc.jetstream().key_value(BUCKET)).put("halt", junk)
+        async with serving(nats_server) as service:
+            assert service.committer.halted is not None
+
+
+async def test_nothing_that_fails_ends_the_watch(nats_server: NatsServer) -> None:
+    async with talking(nats_server) as (nc, _):
+        told: list[Halt | None] = []
+
+        def changed(found: Halt | None) -> None:
+            told.append(found)
+            if len(told) == 1:
+                raise RuntimeError("somebody told failed")
+
+        watch = HaltWatch(nc, changed)
+        await watch.start()
+        await halt.put(nc, FOUND)
+        await until(lambda: told)
+        await halt.lift(nc, reason="restored", by="ada", at="now")
+        await until(lambda: told == [FOUND, None])
+        await watch.stop()
+
+
 async def test_the_first_halt_stays_and_one_that_cannot_be_read_halts(nats_server: NatsServer) -> None:
     async with talking(nats_server) as (nc, _):
         await halt.put(nc, FOUND)

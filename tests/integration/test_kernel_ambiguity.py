@@ -10,7 +10,7 @@ import pytest
 import shared.writer
 from services.local.nats import NatsServer
 from shared.command import Answer
-from shared.errors import Rejected
+from shared.errors import Halted, OutcomeUnknown, Rejected
 from tests.support.kiosk import ChangeJar, TakeTicket
 from tests.support.ledger import Ledger, event_of, last_sequence, ledger, read, until
 from tests.support.proxy import Proxy
@@ -49,6 +49,35 @@ async def test_cut_between_write_and_reply(nats_server: NatsServer, marker: byte
 
 async def stored(server: NatsServer, sequence: int) -> bool:
     return await last_sequence(server) >= sequence
+
+
+@pytest.mark.parametrize("batch_from", [50, 1], ids=["publish", "batch"])
+async def test_a_halt_after_a_write_that_was_not_answered_leaves_its_outcome_open(
+    nats_server: NatsServer, batch_from: int
+) -> None:
+    """It is stored, and nobody knows; what waited behind it was never sent."""
+    async with (
+        Proxy(nats_server.port) as proxy,
+        ledger(nats_server, url=proxy.url, lanes=1, batch_from=batch_from) as one,
+    ):
+        await warm(one)
+        await one.send(ChangeJar(jar="pot", by=1), "warm")
+        proxy.watch(COMMIT if batch_from == 1 else PUBLISH)
+        sent = one.start(TakeTicket(counter="door", holder="h"), "sent")
+        await asyncio.wait_for(proxy.seen.wait(), 10)
+        await until(lambda: stored(nats_server, 3))
+        behind = one.start(ChangeJar(jar="pot", by=1), "behind")
+        await until(lambda: one.committer.waiting)
+        one.committer.suspend(Halted("Writing was halted by auditor."))
+        proxy.cut()
+        with pytest.raises(OutcomeUnknown, match=r"halted by auditor.*recorded before is not known.*the same id"):
+            await asyncio.wait_for(sent, 20)
+        with pytest.raises(Halted):
+            await asyncio.wait_for(behind, 20)
+        one.committer.resume()
+        await until(lambda: one.nc.is_connected)
+        assert (await one.send(TakeTicket(counter="door", holder="h"), "sent")).sequence == 3
+    assert len(await read(nats_server)) == 3
 
 
 async def test_many_aggregates_in_a_batch_whose_reply_is_lost(nats_server: NatsServer) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -89,7 +91,7 @@ def test_killed_after_an_answer_it_still_knows_what_it_cosigned(folder: Path, tm
         [*COMMONS, "--folder", str(folder), "--show", "--json"], cwd=ROOT, capture_output=True, timeout=60, check=True
     )
     (seen,) = json.loads(shown.stdout)["logs"]
-    assert (seen["origin"], seen["size"], seen["refused"]) == (LOG.name, 40, 1)
+    assert (seen["origin"], seen["size"], seen["forks"], seen["unproven"]) == (LOG.name, 40, 0, 1)
 
 
 def test_other_requests_are_answered_and_a_huge_one_is_not_read(folder: Path) -> None:
@@ -102,6 +104,23 @@ def test_other_requests_are_answered_and_a_huge_one_is_not_read(folder: Path) ->
         assert ask(f"{url}/{'0' * 64}/checkpoint")[0] == 404
         assert ask(f"{url}/add-checkpoint", b"old 0\n" + bytes(10 << 20))[0] == 413
         assert ask(f"{url}/add-checkpoint", request(0, 3))[0] == 200
+
+
+def test_connections_without_a_request_keep_nobody_out(folder: Path) -> None:
+    with running(folder, "--name", "w.example", "--log", str(LOG.verifier)) as said:
+        port = int(said["url"].rpartition(":")[2])
+        with ExitStack() as stack:
+            idle = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(150)]
+            idle[0].sendall(b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\n")
+            idle[1].sendall(b"POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 100\r\n\r\nold")
+            assert ask(f"{said['url']}/add-checkpoint", request(0, 3))[0] == 200
+            began = time.monotonic()
+            for one in idle:
+                one.settimeout(15)
+                while one.recv(1000):
+                    pass
+            assert time.monotonic() - began < 13
+        assert ask(f"{said['url']}/add-checkpoint", request(3, 5))[0] == 200
 
 
 def test_what_it_cannot_begin_with_is_said(folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
@@ -13,8 +14,8 @@ from services.auditor.witness import Witness
 
 
 class TestWitness:
-    """Knows the logs whose keys are in a folder of tiles. `status` makes it answer everything with that; `delay` makes
-    it slow."""
+    """Knows the logs whose keys are in a folder of tiles. `status` makes it answer every checkpoint with that, and
+    `said`; `publishes` is what it gives as its last; `delay` makes it slow, `endless` answer without an end."""
 
     __test__ = False  # nothing for pytest to collect
 
@@ -23,7 +24,10 @@ class TestWitness:
         self._tiles = tiles
         self.forget()
         self.status: int | None = None
+        self.said = b"as the test wants\n"
+        self.publishes: bytes | None = None
         self.delay = 0.0
+        self.endless = False
         self.asked = 0
         witness = self
 
@@ -31,7 +35,17 @@ class TestWitness:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                status, body = witness.answer(self.path, self.rfile.read(int(self.headers["Content-Length"])))
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                with suppress(OSError):
+                    while witness.endless:
+                        self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                        time.sleep(0.01)
+                    self._answer(*witness.answer(self.path, body))
+
+            def do_GET(self) -> None:
+                self._answer(*witness.published(self.path))
+
+            def _answer(self, status: int, body: bytes) -> None:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -75,6 +89,10 @@ class TestWitness:
         time.sleep(self.delay)
         assert path == "/add-checkpoint"
         if self.status is not None:
-            return self.status, b"as the test wants\n"
+            return self.status, self.said
         answer = self._witness.add_checkpoint(body)
         return answer.status, answer.body
+
+    def published(self, path: str) -> tuple[int, bytes]:
+        note = self.publishes if self.publishes is not None else self._witness.latest(path.split("/")[1])
+        return (404, b"") if note is None else (200, note)

@@ -44,7 +44,8 @@ def test_a_log_is_followed_from_its_first_checkpoint_on(witness: Witness) -> Non
     for old, new in ((0, 5), (5, 5), (5, 33), (33, 64)):
         assert_cosigned(witness.add_checkpoint(request(old, new)), new)
     (seen,) = witness.seen()
-    assert (seen.origin, seen.size, seen.root, seen.at, seen.refused) == (LOG.name, 64, root_of(LEAVES), NOW, 0)
+    assert (seen.origin, seen.size, seen.root, seen.at, seen.forks) == (LOG.name, 64, root_of(LEAVES), NOW, 0)
+    assert seen.unproven == 0
 
 
 def test_an_empty_log_is_cosigned_with_the_empty_root_alone(witness: Witness) -> None:
@@ -69,11 +70,30 @@ def test_another_history_is_refused_and_kept_as_evidence(witness: Witness, tmp_p
     for new in (9, 10, 40):
         answer = witness.add_checkpoint(request(9, new, changed))
         assert answer.status == 422 and b"does not continue" in answer.body
-    assert witness.seen()[0].size == 9 and witness.seen()[0].refused == 3
+    assert (witness.seen()[0].size, witness.seen()[0].forks, witness.seen()[0].unproven) == (9, 1, 3)
+    assert_cosigned(witness.add_checkpoint(request(9, 10)), 10)  # now there are two of size 10
+    assert (witness.seen()[0].forks, witness.seen()[0].unproven) == (2, 3)
     with sqlite3.connect(tmp_path / "witness.sqlite") as database:
-        kept = database.execute("SELECT origin, request FROM evidence").fetchall()
-    assert [origin for origin, _ in kept] == [LOG.name] * 3 and kept[0][1] == request(9, 9, changed)
-    assert_cosigned(witness.add_checkpoint(request(9, 10)), 10)
+        kept = database.execute("SELECT note, other_note, size FROM evidence ORDER BY size").fetchall()
+    for one, other, size in kept:
+        both = [open_checkpoint(note, LOG.name, [LOG.verifier]) for note in (one, other)]
+        assert {each.root for each in both} == {root_of(LEAVES[:size]), root_of(changed[:size])}
+        assert {each.size for each in both} == {size}
+
+
+def test_an_ill_made_proof_accuses_nobody_and_leaves_room_for_evidence(witness: Witness) -> None:
+    """Anybody can send a log's public checkpoint with a proof of nonsense, as often as they like."""
+    witness.add_checkpoint(request(0, 9))
+    _, gap, note = request(9, 20).partition(b"\n\n")
+    for number in range(1100):
+        nonsense = base64.b64encode(sha256(b"%d" % number).digest())
+        assert witness.add_checkpoint(b"old 9\n" + nonsense + gap + note).status == 422
+    assert (witness.seen()[0].forks, witness.seen()[0].unproven) == (0, 1)
+    changed = [leaf_hash(b"a changed entry"), *LEAVES[1:]]
+    assert witness.add_checkpoint(request(9, 9, changed)).status == 422
+    assert (witness.seen()[0].forks, witness.seen()[0].unproven) == (1, 2)
+    assert_cosigned(witness.add_checkpoint(request(9, 20)), 20)
+    assert (witness.seen()[0].forks, witness.seen()[0].unproven) == (1, 1)  # it did continue the log
 
 
 @pytest.mark.parametrize(
