@@ -76,6 +76,9 @@ class Checkpointed(msgspec.Struct, frozen=True, kw_only=True):
     cosigned: int = 0
     """By how many witnesses."""
 
+    witnesses: int = 0
+    """How many were asked."""
+
 
 async def read(nc: Client) -> Halt | None:
     """The halt as it stands, or as it was lifted last; None when there never was one.

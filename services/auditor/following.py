@@ -247,7 +247,10 @@ class Following:
         elif self._told is not None and self._told.size == size:
             return  # a witness was asked again, in vain
         root = base64.b64encode(Checkpoint.parse(note.text).root).decode()
-        told = Checkpointed(size=size, root=root, at=now.isoformat(), cosigned=len(cosignatures))
+        told = Checkpointed(
+            size=size, root=root, at=now.isoformat(), cosigned=len(cosignatures),
+            witnesses=len(self.witnessing.standings),
+        )  # fmt: skip
         await halt.publish_checkpoint(nc, self.service, told)
         self._told = told
         if self._since is not None and size > self.progress.signed:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -46,10 +47,7 @@ class History:
         new = not file.exists()
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab+") as opened:
-            if opened.tell():
-                opened.seek(-1, os.SEEK_END)
-                if opened.read(1) != b"\n":
-                    opened.write(b"\n")  # a crash cut the line before
+            opened.truncate(_whole_lines(opened))  # a crash may have cut the line before
             opened.write(msgspec.json.encode(Published(at.isoformat(), text)) + b"\n")
             opened.flush()
             os.fsync(opened.fileno())
@@ -59,19 +57,17 @@ class History:
 
 
 def read_history(folder: Path) -> Iterator[Published]:
-    """The checkpoints of a log's folder, by size. A line that a crash cut is passed over.
+    """The checkpoints of a log's folder, by size. The last line of a file is passed over when a crash cut it.
 
     Raises Corrupt for any other that is not a checkpoint.
     """
 
     def lines(file: Path) -> Iterator[tuple[str, Published]]:
-        for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
-            if not line:
-                continue
+        for number, line in enumerate(file.read_bytes().splitlines(keepends=True), 1):
             try:
                 yield "", msgspec.json.decode(line, type=Published)
             except (msgspec.MsgspecError, ValueError) as error:
-                if line.endswith(b"}"):
+                if line.endswith(b"\n"):
                     raise Corrupt(f"{file}, line {number}, is not a checkpoint: {error}.", path=str(file)) from error
 
     return (published for _, published in by_size(_files(folder), lines))
@@ -119,6 +115,14 @@ def _sized(lines: Iterator[tuple[str, Published]]) -> Iterator[tuple[int, tuple[
 
 def _files(folder: Path) -> list[Path]:
     return sorted(history_folder(folder).glob("*.jsonl"))
+
+
+def _whole_lines(opened: BinaryIO) -> int:
+    """How many bytes of a file are whole lines."""
+    end = opened.seek(0, os.SEEK_END)
+    opened.seek(max(0, end - _LONGEST))
+    tail = opened.read()
+    return end - len(tail) + tail.rfind(b"\n") + 1
 
 
 def _last_note(folder: Path) -> str | None:

@@ -6,6 +6,7 @@ show that it is whole, and not whose it is.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -150,7 +151,10 @@ def open_log(folder: Path, service: str, keys: Keys) -> OpenedLog | None:
                 stream=stream_name(service),
             )
         return None
-    key, own = _log_key(folder, service, raw, keys)
+    try:
+        key, own = _log_key(folder, service, raw, keys)
+    except BadNote as error:
+        raise BadNote(f"{service}/{CHECKPOINT} is no checkpoint: {error.detail}", **error.facts) from error
     witnesses, own_witnesses = _witnesses(folder, keys)
     newest = check_note(raw, key, witnesses, "The newest checkpoint")
     from_folder = tuple(name for name, own in (("log", own), ("witnesses", own_witnesses)) if own)
@@ -175,7 +179,7 @@ def check_note(raw: bytes, key: Verifier, witnesses: Sequence[Verifier], said: s
 def history(folder: Path) -> Iterator[tuple[str, Published]]:
     """Every checkpoint that was published, by size, with the place of its line. Raises Corrupt.
 
-    A line that a crash cut is passed over: an auditor publishes again what it signed.
+    The last line of a file may be cut by a crash, and is passed over: an auditor publishes again what it signed.
     """
 
     def lines(file: Path) -> Iterator[tuple[str, Published]]:
@@ -187,7 +191,7 @@ def history(folder: Path) -> Iterator[tuple[str, Published]]:
                 try:
                     yield where, msgspec.json.decode(line, type=Published)
                 except ValueError as error:
-                    if line.endswith(b"}\n") or len(line) == _MAX_NOTE:
+                    if line.endswith(b"\n") or len(line) == _MAX_NOTE:
                         raise Corrupt(f"{where}, of the log of {folder.name} is no checkpoint: {error}.") from error
 
     return by_size(sorted(history_folder(folder).glob("*.jsonl")), lines)
@@ -256,11 +260,12 @@ def bounded_reader(folder: Path) -> Callable[[str], bytes | None]:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise BadTile(f"{path} cannot be read: {error.strerror}.", path=path) from error
+            raise BadTile(f"{folder.name}/{path} cannot be read: {_why(error)}.", path=path) from error
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BUNDLE:
+            os.close(handle)
+            raise BadTile(f"{folder.name}/{path} is too large for a file of a log, or is no file.", path=path)
         with os.fdopen(handle, "rb", buffering=0) as file:
-            found = os.fstat(handle)
-            if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BUNDLE:
-                raise BadTile(f"{path} is no file of a log: it is too large, or no file at all.", path=path)
             return file.read(found.st_size)  # not more: room for it would be taken, and cleared, each time
 
     return read
@@ -306,8 +311,8 @@ def _log_key(folder: Path, service: str, raw: bytes, keys: Keys) -> tuple[Verifi
         found = next((each for each in keys.logs if each.name == origin), None)
         if found is None:
             raise Corrupt(
-                f"None of the keys that were given is of the log {origin}; they are of "
-                f"{', '.join(each.name for each in keys.logs)}.",
+                f"The log {origin} was not checked: of the keys that were given none is its own, they are of "
+                f"{', '.join(each.name for each in keys.logs)}. Give it with --log-key.",
                 stream=stream_name(service),
             )
         return found, False
@@ -339,12 +344,15 @@ def _open(path: Path) -> IO[bytes]:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Corrupt(f"{path} cannot be read: {error.strerror}.", path=str(path)) from error
-    file = os.fdopen(handle, "rb")
+        raise Corrupt(f"{path} cannot be read: {_why(error)}.", path=str(path)) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
-        file.close()
+        os.close(handle)
         raise Corrupt(f"{path} is no file.", path=str(path))
-    return file
+    return os.fdopen(handle, "rb")
+
+
+def _why(error: OSError) -> str:
+    return "it is a symbolic link, and a copy has none" if error.errno == errno.ELOOP else str(error.strerror)
 
 
 def _pyramid(leaves: list[bytes]) -> list[list[bytes]]:

@@ -82,6 +82,8 @@ class CheckpointStatus:
     behind: int
     age_seconds: float
     cosigned: int
+    witnesses: int
+    """How many were asked to cosign it."""
 
 
 @dataclass(slots=True)
@@ -177,7 +179,9 @@ async def _look_at_audit(nc: Client, overview: Overview) -> None:
         stream = stream_name(name)
         behind = last.get(stream, 0) - checkpoint.size
         age = (utc_now() - datetime.fromisoformat(checkpoint.at)).total_seconds()
-        overview.checkpoints.append(CheckpointStatus(name, checkpoint.size, max(0, behind), age, checkpoint.cosigned))
+        overview.checkpoints.append(
+            CheckpointStatus(name, checkpoint.size, max(0, behind), age, checkpoint.cosigned, checkpoint.witnesses)
+        )
         if behind < 0:
             overview.problems.append(
                 f"Stream {stream} ends at {last.get(stream, 0):,}, and its checkpoint holds {checkpoint.size:,} "
@@ -325,7 +329,10 @@ def _print(overview: Overview) -> None:
     print_table(columns, managers, title="Process managers", empty="No process manager was found.")
     print_projections(overview.projections, title="Read models")
     if overview.checkpoints:
-        signed = [[c.service, c.size, c.behind, f"{c.age_seconds:.0f} s ago", c.cosigned] for c in overview.checkpoints]
+        signed = [
+            [c.service, c.size, c.behind, f"{c.age_seconds:.0f} s ago", f"{c.cosigned} of {c.witnesses} witnesses"]
+            for c in overview.checkpoints
+        ]
         print_table(["log", "size", "behind", "signed", "cosigned by"], signed, title="Checkpoints")
     if not overview.problems:
         out.print("All is well.", style="green")

@@ -27,6 +27,19 @@ def test_a_clock_that_is_set_back_over_midnight_changes_nothing_before(tmp_path:
     assert [unverified(line.note.encode()).size for line in read_history(tmp_path)] == list(range(len(moments)))
 
 
+def test_a_line_that_a_crash_cut_makes_room_for_the_next(tmp_path: Path) -> None:
+    History(tmp_path).add(note_of(1, bytes(32)), MIDNIGHT)
+    (file,) = (tmp_path / "checkpoints").iterdir()
+    whole = file.read_bytes()
+    for cut in (1, 30, len(whole) - 1):
+        file.write_bytes(whole + whole[:cut])
+        History(tmp_path).add(note_of(2, bytes(32)), MIDNIGHT)
+        assert [unverified(line.note.encode()).size for line in read_history(tmp_path)] == [1, 2]
+    file.write_bytes(whole[:20])
+    History(tmp_path).add(note_of(2, bytes(32)), MIDNIGHT)
+    assert [unverified(line.note.encode()).size for line in read_history(tmp_path)] == [2]
+
+
 def test_what_was_published_last_is_not_added_again_after_a_clock_was_set_back(tmp_path: Path) -> None:
     for seconds in (1, -1, -1):
         History(tmp_path).add(note_of(7, bytes(32)), MIDNIGHT + timedelta(seconds=seconds))

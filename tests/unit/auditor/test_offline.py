@@ -125,6 +125,41 @@ def test_a_line_of_history_that_a_crash_cut_is_passed_over(tmp_path: Path, jars:
     assert "no checkpoint" in str(verified(tmp_path).first_problem)
 
 
+@pytest.mark.parametrize("broken", [b"garb{\n", b"\xff\xfe\n", b"\n"])
+def test_a_line_of_history_that_was_made_illegible_is_found(tmp_path: Path, jars: Jars, broken: bytes) -> None:
+    """Whoever breaks a line may want to hide the checkpoint in it."""
+    folder = write_log(tmp_path, jars.raws)
+    file = folder / "checkpoints" / "2026-11-20.jsonl"
+    first, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + broken + b"".join(rest))
+    assert "line 2" in str(verified(tmp_path).first_problem)
+
+
+@pytest.mark.parametrize("what", ["garbage", "nothing", "a folder", "a link"])
+def test_a_checkpoint_file_that_is_none_is_named(tmp_path: Path, jars: Jars, what: str) -> None:
+    checkpoint = write_log(tmp_path, jars.raws) / CHECKPOINT
+    checkpoint.unlink()
+    match what:
+        case "garbage":
+            checkpoint.write_bytes(b"\xff\x00garbage")
+        case "nothing":
+            checkpoint.write_bytes(b"")
+        case "a folder":
+            checkpoint.mkdir()
+        case _:
+            checkpoint.symlink_to("/etc/hostname")
+    report = verified(tmp_path)
+    assert not report.ok and "toy/checkpoint" in str(report.first_problem)
+
+
+def test_an_entry_file_that_is_a_folder_is_named(tmp_path: Path, jars: Jars) -> None:
+    bundle = write_log(tmp_path, jars.raws) / tile_path(None, 0)
+    bundle.unlink()
+    bundle.mkdir()
+    report = verified(tmp_path)
+    assert not report.ok and "is no file" in str(report.first_problem)
+
+
 # -- entries ----------------------------------------------------------------------------------------------------------
 
 
@@ -393,7 +428,7 @@ def test_a_key_of_another_log(tmp_path: Path, jars: Jars) -> None:
     folder = write_log(tmp_path, jars.raws)
     other = Signer.generate("other/commons/toy")
     report = verified(tmp_path, Keys((other.verifier,)))
-    assert "None of the keys that were given is of the log pantry/commons/toy" in str(report.first_problem)
+    assert "The log pantry/commons/toy was not checked" in str(report.first_problem)
     (folder / "keys" / "log.vkey").write_text(str(other.verifier))
     assert "it is of the log pantry/commons/toy" in str(verified(tmp_path, Keys()).first_problem)
 
