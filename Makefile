@@ -19,7 +19,7 @@ up: $(DEV) ## Run the whole ledger on this machine, its data in ./data, until Ct
 	@$(BIN)/commons up --data data
 
 test: $(DEV) ## Run all tests, against real NATS and PostgreSQL
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## Check style, types and the arrows between packages
 	@$(BIN)/ruff check .

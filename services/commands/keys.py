@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -18,6 +19,8 @@ from shared import keycare
 from shared.errors import Invalid, Misconfigured
 from shared.masterkeys import MasterKeys, add_to_file
 from shared.vault import Vault
+
+_LOOK_AGAIN_SECONDS: Final = 1.0
 
 CopyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The copy.", show_default=False)]
 
@@ -35,8 +38,11 @@ async def status(operator: Operator) -> int | None:
     async with operator.nats() as nc:
         services = await keycare.services_with_keys(nc, keys.keyring)
         found = [await keycare.standing(nc, keys.keyring, service) for service in services]
+        if any(map(_lacks, found)):  # a key that is being made stands in one place first: only what stays is lacking
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+            found = [await keycare.standing(nc, keys.keyring, service) for service in services]
     current = None if masters is None else masters.current
-    lacking = any(one.lacking_in_file or one.lacking_in_bucket for one in found)
+    lacking = any(map(_lacks, found))
     unknown = sorted({name for one in found for name in one.masters} - set(masters.names if masters else ()))
     if operator.as_json:
         emit({"master": current, "unknown_masters": unknown, "services": [asdict(one) for one in found]})
@@ -54,6 +60,10 @@ async def status(operator: Operator) -> int | None:
     if unknown:
         console().print(f"Not at hand: {', '.join(unknown)}. What is under it cannot be read here.", style="yellow")
     return REFUSED if lacking or unknown else OK
+
+
+def _lacks(standing: keycare.Standing) -> bool:
+    return bool(standing.lacking_in_file or standing.lacking_in_bucket)
 
 
 @command

@@ -543,6 +543,6 @@ def test_another_history_signed_by_the_auditor_itself_is_caught_by_the_witnesses
     assert not (data / "tiles" / "inventory" / "checkpoint").exists(), "what no witness would have is not published"
     for folder in guarded.watched.folders.values():
         seen = found_by(typed("witness", "--folder", str(folder), "--show", "--json"))
-        refused = {one["origin"]: one["refused"] for one in seen["logs"]}
-        assert refused["local/commons/inventory"] >= 1, "it is kept as evidence"
-        assert refused["local/commons/treasury"] == 0
+        forks = {one["origin"]: one["forks"] for one in seen["logs"]}
+        assert forks["local/commons/inventory"] >= 1, "it is kept as evidence"
+        assert forks["local/commons/treasury"] == 0

@@ -174,6 +174,7 @@ def test_a_stream_that_lost_its_tail_gets_it_from_the_tiles(ledger: Ledger, tmp_
     (inventory,) = [one for one in told["streams"] if one["stream"] == "INVENTORY"]
     assert inventory["appended"] >= 1
     ledger.start()
+    ledger.typed("resume", "--reason", "put back from the tiles", "--as", "ada")  # the auditor may have halted it first
     ledger.until_well()
     assert {stream: events(ledger, stream) for stream in STREAMS} == before
     assert donors(ledger)["d-2"] == "Barnaby Thistlewood"

@@ -25,7 +25,7 @@ def test_every_command_of_the_tour_does_what_the_readme_says(ledger: Ledger) -> 
     refused = [c for c in commands if "500" in c]
     assert len(refused) == 1, "the tour shows one refusal, of 500"
     for command in commands:
-        output = ledger.commons(*command, code=1 if command in refused else 0)
+        output = ledger.typed(*command, code=1 if command in refused else 0)
         if command in refused:
             assert "INSUFFICIENT_STOCK" in output
         if command[0] == "verify":

@@ -22,7 +22,7 @@ from services.reference.schemas import command_schema, event_schema
 from shared.contract import Contract, value
 from shared.decider import Context
 from shared.errors import Corrupt, Invalid, LedgerError, TooLarge
-from shared.event import event_id
+from shared.event import decode_envelope, event_id
 from shared.heldvalue import read, written
 from shared.personal import SEALED_PATTERN, PersonalText, PersonalValue, Sealed, sealed_fields
 from shared.quick import Quick
@@ -243,9 +243,9 @@ def test_sentences_seal_a_value_as_the_kernel_does_and_open_it_for_decisions() -
 
 def test_golden_bytes_keep_what_is_inside_and_it_must_stay_readable() -> None:
     full, least = (
-        ward.decode(spec.type, msgspec.json.decode(line, type=dict[str, msgspec.Raw])["data"])
+        ward.decode(spec.type, envelope.data, envelope.subject)
         for spec in [ward.events["VitalsTaken"]]
-        for line in lines_of(ward, spec)
+        for envelope in map(decode_envelope, lines_of(ward, spec))
     )
     assert isinstance(full, VitalsTaken)
     held = held_of(full, ward)
