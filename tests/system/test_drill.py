@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -165,11 +166,16 @@ def test_a_stream_that_lost_its_tail_gets_it_from_the_tiles(ledger: Ledger, tmp_
     shutil.rmtree(ledger.data / "nats")
     shutil.copytree(tmp_path / "older", ledger.data / "nats")
 
-    up = subprocess.run(
-        [*COMMONS, "up", "--data", str(ledger.data)], cwd=ROOT, env=ledger.environment, capture_output=True,
-        timeout=120, check=False,
-    )  # fmt: skip
-    assert up.returncode != 0 and b"tail" in up.stderr + up.stdout
+    log = ledger.data / "logs" / "inventory.log"
+    log.unlink()
+    with subprocess.Popen(
+        [*COMMONS, "up", "--data", str(ledger.data)], cwd=ROOT, env=ledger.environment, stdout=subprocess.DEVNULL
+    ) as up:
+        deadline = time.monotonic() + 60
+        while not log.exists() or "tail" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        up.send_signal(signal.SIGINT)
     told = json.loads(ledger.typed("restore", str(ledger.data / "tiles"), "--json"))
     (inventory,) = [one for one in told["streams"] if one["stream"] == "INVENTORY"]
     assert inventory["appended"] >= 1
