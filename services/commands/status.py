@@ -330,14 +330,18 @@ def _print(overview: Overview) -> None:
     print_projections(overview.projections, title="Read models")
     if overview.checkpoints:
         signed = [
-            [c.service, c.size, c.behind, f"{c.age_seconds:.0f} s ago", f"{c.cosigned} of {c.witnesses} witnesses"]
-            for c in overview.checkpoints
+            [c.service, c.size, c.behind, f"{c.age_seconds:.0f} s ago", _cosigned(c)] for c in overview.checkpoints
         ]
         print_table(["log", "size", "behind", "signed", "cosigned by"], signed, title="Checkpoints")
     if not overview.problems:
         out.print("All is well.", style="green")
     for problem in overview.problems:
         out.print(f"✗ {problem}", style="red", soft_wrap=True, markup=False)
+
+
+def _cosigned(checkpoint: CheckpointStatus) -> str:
+    """By how many of the witnesses, if any is named."""
+    return f"{checkpoint.cosigned} of {checkpoint.witnesses} witnesses" if checkpoint.witnesses else "no witness named"
 
 
 def register(app: typer.Typer) -> None:
