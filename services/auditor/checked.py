@@ -225,5 +225,5 @@ def read_manifest(logs: Path) -> Manifest | None:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except ValueError as error:  # it is not JSON, not UTF-8, or says something else
         raise Corrupt(f"{path} does not say what the copy holds: {error}.", path=str(path)) from error

@@ -279,7 +279,7 @@ def _size(line: bytes) -> int:
     """The size that a line of the history tells of; 0 for a line that a crash cut."""
     try:
         return unverified(msgspec.json.decode(line, type=Published).note.encode()).size
-    except (msgspec.MsgspecError, BadNote):
+    except (ValueError, BadNote):
         return 0
 
 

@@ -18,7 +18,6 @@ import msgspec
 from services.auditor.checkpoint import unverified
 from services.auditor.layout import history_file, history_folder
 from services.auditor.notes import BadNote
-from shared.errors import Corrupt
 from shared.masterkeys import sync_folder
 
 _LONGEST = 1 << 20  # bytes of a line: a note has a hundred signatures at most
@@ -54,23 +53,6 @@ class History:
         if new:
             sync_folder(file.parent)
         self._last = text
-
-
-def read_history(folder: Path) -> Iterator[Published]:
-    """The checkpoints of a log's folder, by size. The last line of a file is passed over when a crash cut it.
-
-    Raises Corrupt for any other that is not a checkpoint.
-    """
-
-    def lines(file: Path) -> Iterator[tuple[str, Published]]:
-        for number, line in enumerate(file.read_bytes().splitlines(keepends=True), 1):
-            try:
-                yield "", msgspec.json.decode(line, type=Published)
-            except (msgspec.MsgspecError, ValueError) as error:
-                if line.endswith(b"\n"):
-                    raise Corrupt(f"{file}, line {number}, is not a checkpoint: {error}.", path=str(file)) from error
-
-    return (published for _, published in by_size(_files(folder), lines))
 
 
 def by_size(
@@ -136,6 +118,6 @@ def _last_note(folder: Path) -> str | None:
     for line in end.splitlines()[-1:]:
         try:
             last = msgspec.json.decode(line, type=Published).note
-        except (msgspec.MsgspecError, ValueError):
+        except ValueError:
             last = None
     return last

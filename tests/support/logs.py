@@ -12,10 +12,10 @@ from nats.aio.client import Client
 
 from services.auditor.app import Auditor
 from services.auditor.checkpoint import Checkpoint, open_checkpoint
-from services.auditor.history import read_history
 from services.auditor.layout import log_folder, log_vkey
 from services.auditor.merkle import leaf_hash, root_of
 from services.auditor.notes import Verifier
+from services.auditor.opened import history
 from services.auditor.tiles import Tiles
 from services.local.nats import NatsServer
 from shared import halt
@@ -119,7 +119,7 @@ def assert_sound(folder: Path, events: list[bytes]) -> None:
     verifier = Verifier.parse(log_vkey(log).read_text().strip())
     roots: dict[int, bytes] = {}
     sizes = [0]
-    for line in read_history(log):
+    for _, line in history(log):
         told = open_checkpoint(line.note.encode(), ORIGIN, [verifier])
         assert roots.setdefault(told.size, told.root) == told.root
         assert told.root == tiles.root_at(told.size)

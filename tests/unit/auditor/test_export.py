@@ -19,7 +19,7 @@ from services.auditor.checked import open_logs
 from services.auditor.checkpoint import unverified
 from services.auditor.export import Differs, documents, export_archive, export_folder
 from services.auditor.guide import GUIDE
-from services.auditor.history import read_history
+from services.auditor.opened import history
 from services.auditor.tiles import TileLog, parse_tile_path, tile_path
 from shared.errors import Corrupt, Invalid
 from tests.support.copies import chained, files, write_log
@@ -83,15 +83,15 @@ def test_exported_again_it_grows_and_rewrites_nothing(logs: Path, tmp_path: Path
 def test_it_is_cut_at_the_checkpoint_that_was_published(logs: Path, tmp_path: Path) -> None:
     with TileLog.open(logs / "inventory") as log:
         log.append(EVENTS[1_300:1_400])  # not under a checkpoint yet
-    history = logs / "inventory" / "checkpoints" / "2026-11-26.jsonl"
-    whole = history.read_bytes()
+    file = logs / "inventory" / "checkpoints" / "2026-11-26.jsonl"
+    whole = file.read_bytes()
     write_log(tmp_path / "later", "inventory", EVENTS, every=500)
     later = (tmp_path / "later" / "inventory" / "checkpoints" / "2026-11-26.jsonl").read_bytes()
-    history.write_bytes(whole + later.splitlines(keepends=True)[-1] + b'{"time":"2026')
+    file.write_bytes(whole + later.splitlines(keepends=True)[-1] + b'{"time":"2026')
     export_folder(logs, tmp_path / "copy")
     copy = tmp_path / "copy" / "inventory"
     assert exported(tmp_path / "copy")["inventory"] == EVENTS[:1_300]
-    assert [unverified(line.note.encode()).size for line in read_history(copy)] == [500, 1_000, 1_300]
+    assert [unverified(line.note.encode()).size for _, line in history(copy)] == [500, 1_000, 1_300]
     assert unverified((copy / "checkpoint").read_bytes()).size == 1_300
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from services.auditor.checkpoint import unverified
-from services.auditor.history import History, read_history
+from services.auditor.history import History
 from services.auditor.offline import verify_folder
-from services.auditor.opened import Keys
+from services.auditor.opened import Keys, history
 from services.auditor.tiles import TileLog
 from tests.support.jars import AUDITED, Jars, note_of, publish, signed, write_log
 
@@ -24,7 +24,7 @@ def test_a_clock_that_is_set_back_over_midnight_changes_nothing_before(tmp_path:
     files = sorted((tmp_path / "checkpoints").iterdir())
     assert [file.stem for file in files] == ["2026-11-26", "2026-11-27", "2026-11-28"]
     assert [len(file.read_bytes().splitlines()) for file in files] == [1, 4, 1]
-    assert [unverified(line.note.encode()).size for line in read_history(tmp_path)] == list(range(len(moments)))
+    assert [unverified(line.note.encode()).size for _, line in history(tmp_path)] == list(range(len(moments)))
 
 
 def test_a_line_that_a_crash_cut_makes_room_for_the_next(tmp_path: Path) -> None:
@@ -34,16 +34,16 @@ def test_a_line_that_a_crash_cut_makes_room_for_the_next(tmp_path: Path) -> None
     for cut in (1, 30, len(whole) - 1):
         file.write_bytes(whole + whole[:cut])
         History(tmp_path).add(note_of(2, bytes(32)), MIDNIGHT)
-        assert [unverified(line.note.encode()).size for line in read_history(tmp_path)] == [1, 2]
+        assert [unverified(line.note.encode()).size for _, line in history(tmp_path)] == [1, 2]
     file.write_bytes(whole[:20])
     History(tmp_path).add(note_of(2, bytes(32)), MIDNIGHT)
-    assert [unverified(line.note.encode()).size for line in read_history(tmp_path)] == [2]
+    assert [unverified(line.note.encode()).size for _, line in history(tmp_path)] == [2]
 
 
 def test_what_was_published_last_is_not_added_again_after_a_clock_was_set_back(tmp_path: Path) -> None:
     for seconds in (1, -1, -1):
         History(tmp_path).add(note_of(7, bytes(32)), MIDNIGHT + timedelta(seconds=seconds))
-    assert len(list(read_history(tmp_path))) == 1
+    assert len(list(history(tmp_path))) == 1
 
 
 @pytest.mark.parametrize("files", ["011011", "000100", "101010", "210210"])
@@ -60,4 +60,4 @@ def test_an_honest_log_whose_clock_was_set_back_passes(tmp_path: Path, files: st
             publish(folder, note, f"2026-11-2{day}")
     report = verify_folder(tmp_path, Keys(), audited=AUDITED, jobs=1)
     assert report.ok, report.first_problem
-    assert [unverified(line.note.encode()).size for line in read_history(folder)] == [200, 300, 400, 500, 600, 700]
+    assert [unverified(line.note.encode()).size for _, line in history(folder)] == [200, 300, 400, 500, 600, 700]
