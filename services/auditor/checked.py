@@ -21,7 +21,7 @@ from services.auditor.checkpoint import Checkpoint, open_checkpoint
 from services.auditor.layout import SERVICES, log_folder, log_vkey
 from services.auditor.merkle import leaf_hash, pair_hashes
 from services.auditor.notes import BadKey, Kind, Verifier
-from services.auditor.tiles import CHECKPOINT, MAX_ENTRY, WIDTH, BadTile, Tiles, tile_path
+from services.auditor.tiles import CHECKPOINT, HEIGHT, MAX_ENTRY, WIDTH, BadTile, Tiles, tile_path
 from shared.errors import Corrupt, Invalid
 from shared.store import stream_name
 
@@ -30,8 +30,6 @@ README: Final = "README.md"
 
 MANIFEST: Final = "copy.json"
 """And the last one: without it a copy was broken off. The auditor's own folder has neither."""
-
-_HEIGHT: Final = 8
 
 
 class CheckedLog:
@@ -107,17 +105,17 @@ class CheckedLog:
 
     def _hashes(self, level: int, index: int) -> list[bytes]:
         start = index * WIDTH
-        stop = min(start + WIDTH, self.size >> _HEIGHT * level)
+        stop = min(start + WIDTH, self.size >> HEIGHT * level)
         if level == 0:
             return list(self.tiles.leaves(start, stop))
-        return [self.tiles.subtree(_HEIGHT * level, at) for at in range(start, stop)]
+        return [self.tiles.subtree(HEIGHT * level, at) for at in range(start, stop)]
 
     def _trust(self, level: int, index: int) -> None:
         """See that a tile is under the root: a full one is what the tile above says of it, and so on up.
 
         The tiles at the log's edge, partial ones, are what the root was computed from, every hash of them.
         """
-        if (level, index) in self._trusted or (index + 1) * WIDTH > self.size >> _HEIGHT * level:
+        if (level, index) in self._trusted or (index + 1) * WIDTH > self.size >> HEIGHT * level:
             return
         above, place = divmod(index, WIDTH)
         self._trust(level + 1, above)

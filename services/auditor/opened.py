@@ -25,6 +25,7 @@ from services.auditor.merkle import pair_hashes
 from services.auditor.notes import BadKey, BadNote, Kind, Note, Verifier
 from services.auditor.tiles import (
     CHECKPOINT,
+    HEIGHT,
     MAX_ENTRY,
     WIDTH,
     BadTile,
@@ -37,7 +38,6 @@ from shared.store import stream_name
 
 _MAX_BUNDLE: Final = WIDTH * (MAX_ENTRY + 2)
 _MAX_NOTE: Final = 1 << 20
-_HEIGHT: Final = 8
 
 
 class Missing(Corrupt):
@@ -237,8 +237,8 @@ class Tree:
 
     def subtree(self, level: int, index: int) -> bytes:
         """The hash of a full subtree (merkle.Subtree)."""
-        if level >= _HEIGHT:
-            return self._levels[level - _HEIGHT][index]
+        if level >= HEIGHT:
+            return self._levels[level - HEIGHT][index]
         first = index << level
         bundle = first // WIDTH
         if self._cached[0] != bundle:
@@ -247,7 +247,7 @@ class Tree:
 
     def nodes(self, level: int) -> list[bytes]:
         """The nodes that the tiles of a level above 0 hold."""
-        at = (level - 1) * _HEIGHT
+        at = (level - 1) * HEIGHT
         return self._levels[at] if at < len(self._levels) else []
 
 
@@ -292,7 +292,7 @@ def strays(log: OpenedLog) -> Iterator[Stray]:
             except ValueError:
                 yield Stray(path, f"{path} is no file of a log", contradicts=True)
                 continue
-            there = min(WIDTH, (log.size >> _HEIGHT * (level or 0)) - index * WIDTH)
+            there = min(WIDTH, (log.size >> HEIGHT * (level or 0)) - index * WIDTH)
             if there < width:
                 beyond = "goes beyond the newest checkpoint: nobody signed what it holds"
                 yield Stray(path, f"{path} {beyond} after event {log.size:,}")

@@ -39,7 +39,9 @@ MAX_ENTRY: Final = 65_535
 
 CHECKPOINT: Final = "checkpoint"
 
-_HEIGHT: Final = 8
+HEIGHT: Final = 8
+"""Levels of the tree that a tile spans: it has 2 ** HEIGHT hashes, WIDTH of them."""
+
 _LENGTH: Final = Struct(">H")
 _CHUNK: Final = 65_536
 """Entries that are written at once at most, so that a crash leaves holes in at most so many."""
@@ -140,7 +142,7 @@ class Tiles:
 
     def subtree(self, level: int, index: int) -> bytes:
         """The hash of a full subtree (see merkle.Subtree). Raises BadTile."""
-        tile_level, height = divmod(level, _HEIGHT)
+        tile_level, height = divmod(level, HEIGHT)
         first = index << height
         tile, offset = divmod(first, WIDTH)
         raw = self._hashes(tile_level, tile, self._width(tile_level, tile))
@@ -207,7 +209,7 @@ class Tiles:
 
     def _width(self, level: int, index: int) -> int:
         """How much of a tile a log of this size has."""
-        width = min(WIDTH, (self._size >> (_HEIGHT * level)) - index * WIDTH)
+        width = min(WIDTH, (self._size >> (HEIGHT * level)) - index * WIDTH)
         if width <= 0:
             raise ValueError(f"a log of {self._size} entries has no tile {index} at level {level}")
         return width
@@ -375,7 +377,7 @@ class TileLog(Tiles):
         needed = {*partial_paths(self._size), *partial_paths(self._published)}
         for path in self._partials - needed:
             level, index, _ = parse_tile_path(path)
-            if path in self._promised and index >= self._size >> _HEIGHT * ((level or 0) + 1):
+            if path in self._promised and index >= self._size >> HEIGHT * ((level or 0) + 1):
                 continue
             self._remove(path)
 
@@ -486,11 +488,11 @@ class TileLog(Tiles):
 
     def _clear_beyond(self, first: int) -> None:
         """Remove what a crash left past the end, and take note of the partial tiles that are there."""
-        for level in (None, *range(_HEIGHT)):
-            count = self._size >> _HEIGHT * (level or 0)
+        for level in (None, *range(HEIGHT)):
+            count = self._size >> HEIGHT * (level or 0)
             edge, width = divmod(count, WIDTH)
             reach = _CHUNK // WIDTH + 1 if not level else 2
-            for index in range(first >> _HEIGHT * (level or 0), edge + reach + 1):
+            for index in range(first >> HEIGHT * (level or 0), edge + reach + 1):
                 for found in self._widths(level, index):
                     path = tile_path(level, index, found)
                     if index > edge or (index == edge and found > width):
@@ -505,7 +507,7 @@ class TileLog(Tiles):
         """The tiles at the log's end and those below them lead to the same root."""
 
         def subtree(level: int, index: int) -> bytes:
-            tile_level, height = divmod(level, _HEIGHT)
+            tile_level, height = divmod(level, HEIGHT)
             offset = (index << height) % WIDTH
             return _tile_root(self._edge[tile_level][offset : offset + (1 << height)])
 
@@ -541,7 +543,7 @@ def _grown(
         if level == len(grown):
             grown.append([])
         nodes = [*grown[level], *hashes]
-        index = (size >> _HEIGHT * level) // WIDTH
+        index = (size >> HEIGHT * level) // WIDTH
         hashes = []
         for at in range(0, len(nodes), WIDTH):
             tile = nodes[at : at + WIDTH]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -14,7 +14,6 @@ import typer
 from rich.progress import TaskID
 
 from services.auditor.export import Copied, Progress, export_archive, export_folder, is_archive
-from services.auditor.notes import BadKey, Verifier
 from services.commands.common import Operator
 from services.commands.door import Usage
 from services.commands.render import progress_bar
@@ -29,27 +28,6 @@ Tiles = Annotated[
         help="The auditor's folder of logs; `tiles` in the folder of `commons up` if left out.",
     ),
 ]  # fmt: skip
-
-
-LogKey = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--log-key", metavar="VKEY", help="A log's public key, or a file with it, that the copy must be signed by. "
-        "Once for each log.", show_default=False,
-    ),
-]  # fmt: skip
-
-
-def log_keys(given: Iterable[str] | None) -> list[Verifier]:
-    """The public keys that were given, as texts or as files that hold one. Raises Usage."""
-    return [_log_key(each) for each in given or ()]
-
-
-def _log_key(given: str) -> Verifier:
-    try:
-        return Verifier.parse(given if "+" in given else Path(given).read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError, BadKey) as error:
-        raise Usage(f"--log-key takes a public key (NAME+ID+BASE64), or a file with one: {error}.") from error
 
 
 class Interrupted(Exception):

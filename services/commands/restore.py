@@ -19,8 +19,9 @@ from services.auditor.notes import Verifier
 from services.auditor.restore import Outcome
 from services.auditor.restore import restore as restore_now
 from services.commands.common import Operator, command
-from services.commands.copies import LogKey, Tiles, log_keys, unwritten, watched
+from services.commands.copies import Tiles, unwritten, watched
 from services.commands.door import OK, Unreachable, Usage
+from services.commands.publickeys import LogKey, keys_of
 from services.commands.render import clean, console, emit, progress_bar
 from services.commands.tables import print_table
 from services.local.keys import Keys
@@ -68,7 +69,7 @@ async def restore(
         raise Usage(f"{copy} does not exist.", path=str(copy))
     if keyring is not None and not keyring.is_file():
         raise Usage(f"{keyring} does not exist.", path=str(keyring))
-    trusted = log_keys(log_key)
+    trusted = list(keys_of(log_key, None, None).logs)
     keys = Keys(operator.folder.absolute() / "keys")
     masters = _masters(keys) if keyring is not None else None
     counts: dict[str, int] = {}
