@@ -7,7 +7,7 @@ of use only together with the master key, which is not in it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from nats.aio.client import Client
 
 from shared.errors import Corrupt, Invalid
 from shared.keybucket import KeyBucket, bucket_name
-from shared.keyring import KeyFile, KeyRecord, Records, merged
+from shared.keyring import KEYS, KeyFile, KeyRecord, Records, merged
 from shared.masterkeys import MasterKeys, replace_file
 from shared.vault import INDEX, Vault
 
@@ -44,8 +44,18 @@ class Standing:
     lacking_in_bucket: int
 
 
-async def services_with_keys(nc: Client, folder: Path) -> list[str]:
-    """The services that have a keyring, in the bucket or in the folder."""
+async def services_with_keys(nc: Client, folder: Path, only: Sequence[str] = ()) -> list[str]:
+    """The services that have a keyring, in the bucket or in the folder; or `only` those, of which no other is asked.
+
+    Raises Invalid when one of those has none.
+    """
+    found = await _services_with_keys(nc, folder)
+    if unknown := sorted(set(only) - set(found)):
+        raise Invalid(f"No service has a keyring by the name of {', '.join(unknown)[:60]!r}.", services=unknown)
+    return [service for service in found if not only or service in only]
+
+
+async def _services_with_keys(nc: Client, folder: Path) -> list[str]:
     streams = await nc.jetstream().streams_info()
     buckets = {(info.config.name or "").removeprefix(_PREFIX) for info in streams if _is_bucket(info.config.name)}
     return sorted(buckets | services_in(folder))
@@ -53,7 +63,7 @@ async def services_with_keys(nc: Client, folder: Path) -> list[str]:
 
 def services_in(folder: Path) -> set[str]:
     """The services that have a file of keys in a folder."""
-    return {path.stem for path in folder.glob("*.keys")}
+    return {path.parent.name for path in folder.glob(f"*/{KEYS}")}
 
 
 def _is_bucket(name: str | None) -> bool:
@@ -86,14 +96,15 @@ def _lacking(place: Records, together: Records) -> int:
     )
 
 
-async def backup(nc: Client, folder: Path, path: Path) -> dict[str, int]:
-    """Copy every keyring into a new file that its owner alone may read; gives how many owners of each service.
+async def backup(nc: Client, folder: Path, path: Path, only: Sequence[str] = ()) -> dict[str, int]:
+    """Copy every keyring, or `only` those of some services, into a new file that its owner alone may read; gives how
+    many owners of each service.
 
     Raises Invalid when there is a file already: it might be the only copy that has a key.
     """
     lines: list[bytes] = []
     counts: dict[str, int] = {}
-    for service in await services_with_keys(nc, folder):
+    for service in await services_with_keys(nc, folder, only):
         records = _together(*await _both(nc, folder, service))
         counts[service] = len(records)
         lines += [msgspec.json.encode(_Line(service, record)) + b"\n" for record in records.values()]

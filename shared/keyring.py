@@ -40,6 +40,9 @@ class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 Records = dict[str, KeyRecord]
 
+KEYS: Final = "keys"
+"""The name of a service's file in the folder of that service."""
+
 encode_record: Final = msgspec.json.Encoder().encode
 decode_record: Final = msgspec.json.Decoder(KeyRecord).decode
 
@@ -61,8 +64,9 @@ class KeyFile:
     """
 
     def __init__(self, folder: Path, service: str) -> None:
-        self.path = folder / f"{service}.keys"
-        self._lock = folder / f"{service}.lock"
+        place = folder / service  # of its own, so that who runs one service need not be given the keys of another
+        self.path = place / KEYS
+        self._lock = place / "lock"
         self.written_over = False
         """Whether it was seen to hold lines that later ones have taken the place of."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from services.auditor.export import Copied
 from services.commands.common import Operator, command
 from services.commands.copies import Tiles, as_json, export, logs_of, unwritten
 from services.commands.door import OK, Usage
+from services.commands.keys import OfServices
 from services.commands.render import clean, console, emit
 from services.local.keys import Keys
 from shared import keycare
@@ -55,6 +57,7 @@ async def backup(
     keyring: Annotated[
         Path | None, typer.Option("--keyring", metavar="DIR", help="Where they go, rather than TARGET/keyring.")
     ] = None,
+    service: OfServices = None,
     tiles: Tiles = None,
 ) -> int | None:
     """Copy the ledger with its checkpoints to TARGET/ledger, then the keyrings to TARGET/keyring.
@@ -72,7 +75,7 @@ async def backup(
         raise Usage("The keyrings go into a folder of their own, and not into the copy of the ledger.")
     while True:
         try:
-            done = await _round(operator, target, keys, keep, tiles)
+            done = await _round(operator, target, keys, keep, service or (), tiles)
         except LedgerError as error:
             if pause is None:
                 raise
@@ -84,7 +87,9 @@ async def backup(
         await asyncio.sleep(pause.total_seconds())
 
 
-async def _round(operator: Operator, target: Path, keys: Path, keep: int, tiles: Path | None) -> Round:
+async def _round(
+    operator: Operator, target: Path, keys: Path, keep: int, services: Sequence[str], tiles: Path | None
+) -> Round:
     try:
         await asyncio.to_thread(_make, target)
         logs = await export(logs_of(operator, tiles), target / LEDGER)
@@ -92,7 +97,7 @@ async def _round(operator: Operator, target: Path, keys: Path, keep: int, tiles:
         await asyncio.to_thread(_make, keys)
         file = keys / f"{utc_now():%Y-%m-%dT%H%M%S.%fZ}{_KEYS}"
         async with operator.nats() as nc:
-            counts = await keycare.backup(nc, Keys(operator.folder.absolute() / "keys").keyring, file)
+            counts = await keycare.backup(nc, Keys(operator.folder.absolute() / "keys").keyring, file, services)
         removed, erased = await asyncio.to_thread(_tidy, keys, file, keep)
     except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
         raise OutcomeUnknown(f"NATS did not give the keyrings: {str(error) or type(error).__name__}.") from error

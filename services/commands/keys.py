@@ -24,9 +24,17 @@ _LOOK_AGAIN_SECONDS: Final = 1.0
 
 CopyFile = Annotated[Path, typer.Argument(metavar="FILE", help="The copy.", show_default=False)]
 
+OfServices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--service", metavar="SERVICE", envvar="COMMONS_KEYRINGS",
+        help="The keyrings of this service alone; may be given again. All of them without it.", show_default=False,
+    ),
+]  # fmt: skip
+
 
 @command
-async def status(operator: Operator) -> int | None:
+async def status(operator: Operator, service: OfServices = None) -> int | None:
     """How the keyrings stand: owners, those who were erased, the master key, and whether both places have everything.
 
     Exits with 1 when a place lacks something: the service writes it there at its next start.
@@ -36,11 +44,11 @@ async def status(operator: Operator) -> int | None:
     keys = _keys(operator)
     masters = keys.masters()
     async with operator.nats() as nc:
-        services = await keycare.services_with_keys(nc, keys.keyring)
-        found = [await keycare.standing(nc, keys.keyring, service) for service in services]
+        services = await keycare.services_with_keys(nc, keys.keyring, service or ())
+        found = [await keycare.standing(nc, keys.keyring, one) for one in services]
         if any(map(_lacks, found)):  # a key that is being made stands in one place first: only what stays is lacking
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-            found = [await keycare.standing(nc, keys.keyring, service) for service in services]
+            found = [await keycare.standing(nc, keys.keyring, one) for one in services]
     current = None if masters is None else masters.current
     lacking = any(map(_lacks, found))
     unknown = sorted({name for one in found for name in one.masters} - set(masters.names if masters else ()))
@@ -67,13 +75,13 @@ def _lacks(standing: keycare.Standing) -> bool:
 
 
 @command
-async def backup(operator: Operator, file: CopyFile) -> int | None:
+async def backup(operator: Operator, file: CopyFile, service: OfServices = None) -> int | None:
     """Copy every keyring into a new file. It is of use with the master key alone, so keep the two apart.
 
     Example: commons keys backup /mnt/other/keys-2026-11-20
     """
     async with operator.nats() as nc:
-        counts = await keycare.backup(nc, _keys(operator).keyring, file)
+        counts = await keycare.backup(nc, _keys(operator).keyring, file, service or ())
     _tell(operator, counts, f"Copied to {file}")
     return OK
 
@@ -96,7 +104,7 @@ async def restore(operator: Operator, file: CopyFile) -> int | None:
 
 
 @command
-async def rotate(operator: Operator) -> int | None:
+async def rotate(operator: Operator, service: OfServices = None) -> int | None:
     """Make a new master key and wrap every key under it; what is sealed stays as it is, and readable.
 
     A rotation that was broken off is finished, without another new master key. The old one stays in the file until you
@@ -113,7 +121,7 @@ async def rotate(operator: Operator) -> int | None:
         )
     read = _masters(keys)
     async with operator.nats() as nc:
-        services = await keycare.services_with_keys(nc, keys.keyring)
+        services = await keycare.services_with_keys(nc, keys.keyring, service or ())
         if all([set((await keycare.standing(nc, keys.keyring, s)).masters) <= {read().current} for s in services]):
             add_to_file(file)
         counts = await keycare.rewrap(nc, keys.keyring, services, read)
@@ -136,8 +144,7 @@ async def erase(
     """
     keys = _keys(operator)
     async with operator.nats() as nc:
-        if service not in await keycare.services_with_keys(nc, keys.keyring):
-            raise Invalid(f"There is no service {service[:60]!r} that has keys.")
+        await keycare.services_with_keys(nc, keys.keyring, [service])
         vault = await Vault.open(nc, service, _masters(keys), keys.keyring)
         try:
             if not vault.knows(owner):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from services.local.process import StartFailed
+from shared.keycare import services_in
 from shared.masterkeys import MasterKeys, add_to_file, from_file, given
 
 MASTER_KEY_FILE: Final = "COMMONS_MASTER_KEY_FILE"
@@ -48,7 +49,7 @@ class Keys:
                 inner.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.own_master or self.master.exists():
                 return
-            if any(self.keyring.glob("*.keys")):
+            if services_in(self.keyring):
                 raise StartFailed(
                     f"The file of master keys {self.master} is gone, and the keys in {self.keyring} are of no use "
                     "without it. Put it back from a backup, or name its place with COMMONS_MASTER_KEY_FILE."

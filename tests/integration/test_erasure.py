@@ -53,15 +53,19 @@ class Place:
         return self.folder / "master.key"
 
     @property
+    def keyring(self) -> Path:
+        return self.folder / "keyring"
+
+    @property
     def file(self) -> Path:
-        return self.folder / "keyring" / "inventory.keys"
+        return self.keyring / "inventory" / "keys"
 
     def settings(self) -> Settings:
         if not self.masters.exists():
             add_to_file(self.masters)
         return Settings(
             nats_url=self.server.url, nats_monitoring_url=self.server.monitor_url, master_key_file=self.masters,
-            keyring=self.folder / "keyring",
+            keyring=self.keyring,
         )  # fmt: skip
 
 
@@ -165,7 +169,7 @@ async def test_two_people_erase_a_person_and_the_key_is_gone_within_a_second(pla
         assert await shop.shown(name) == Closed.ERASED
         assert await shop.refusal("RequestErasure", ANA | {"reason": "again"}) == "ALREADY_ERASED"
         assert await shop.refusal("CancelErasure", ANA | {"reason": "no"}) == "ALREADY_ERASED"
-    assert KeyFile(place.file.parent, "inventory").load()[OWNER].erased
+    assert KeyFile(place.keyring, "inventory").load()[OWNER].erased
 
 
 async def test_from_the_approval_on_nobody_is_shown_who_it_is_and_a_cancellation_shows_them_again(place: Place) -> None:
@@ -264,11 +268,11 @@ async def test_a_crash_between_the_decision_and_the_destruction_is_made_good_at_
             await shop.until(Stage.ERASED)
             assert await shop.shown(name) == Closed.ERASED, "the stream alone says so already"
             await shop.stop()
-    assert not KeyFile(place.file.parent, "inventory").load()[OWNER].erased
+    assert not KeyFile(place.keyring, "inventory").load()[OWNER].erased
     async with running(place) as shop:
         assert shop._vault is not None and shop._vault.unseal(name) is None
         await shop.until(Stage.ERASED, acknowledged=True)
-    assert KeyFile(place.file.parent, "inventory").load()[OWNER].erased
+    assert KeyFile(place.keyring, "inventory").load()[OWNER].erased
 
 
 async def _never(self: Any, owner: str) -> None:
@@ -299,7 +303,7 @@ async def test_older_copies_of_both_places_bring_nobody_back(place: Place) -> No
         assert shop._vault.unseal(name) is None and shop._vault.erased(OWNER)
         assert not shop._vault.erased("donor/bo")
         assert await shop.shown(name) == Closed.ERASED
-    records = KeyFile(place.file.parent, "inventory").load()
+    records = KeyFile(place.keyring, "inventory").load()
     assert records[OWNER].erased and not records[OWNER].keys and records["donor/bo"].keys
 
 

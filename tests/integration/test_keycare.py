@@ -38,7 +38,7 @@ async def _joined(place: Place) -> list[str]:
 
 
 async def _lose_both(place: Place, nc: Client) -> None:
-    shutil.rmtree(place.file.parent)
+    shutil.rmtree(place.keyring)
     await nc.jetstream().delete_key_value("keys-club")
 
 
@@ -55,12 +55,12 @@ async def _destroy(service: Club, member: str) -> None:
 async def test_a_copy_brings_back_what_both_places_lost(place: Place, nc: Client, tmp_path: Path) -> None:
     sealed = await _joined(place)
     copy = tmp_path / "copy"
-    assert await keycare.backup(nc, place.file.parent, copy) == {"club": 3}
+    assert await keycare.backup(nc, place.keyring, copy) == {"club": 3}
     assert copy.stat().st_mode & 0o777 == 0o600
     await _lose_both(place, nc)
     assert await _opened(place, sealed) == [None, None]
     mark = await _mark(place)
-    await keycare.restore(nc, place.file.parent, copy, lambda: from_file(place.masters))
+    await keycare.restore(nc, place.keyring, copy, lambda: from_file(place.masters))
     assert await _opened(place, sealed) == ["Ana Ruiz", "Bo Lind"]
     assert await _mark(place) != mark, "the index is that of the copy again"
 
@@ -73,10 +73,10 @@ async def _mark(place: Place) -> str:
 
 async def test_who_was_erased_after_the_copy_stays_erased(place: Place, nc: Client, tmp_path: Path) -> None:
     sealed = await _joined(place)
-    await keycare.backup(nc, place.file.parent, tmp_path / "copy")
+    await keycare.backup(nc, place.keyring, tmp_path / "copy")
     async with running(place) as service:
         await _destroy(service, "m-1")
-    await keycare.restore(nc, place.file.parent, tmp_path / "copy", lambda: from_file(place.masters))
+    await keycare.restore(nc, place.keyring, tmp_path / "copy", lambda: from_file(place.masters))
     assert await _opened(place, sealed) == [None, "Bo Lind"]
 
 
@@ -84,13 +84,13 @@ async def test_who_was_erased_before_the_copy_is_erased_wherever_it_is_restored(
     place: Place, nc: Client, tmp_path: Path
 ) -> None:
     sealed = await _joined(place)
-    await keycare.backup(nc, place.file.parent, tmp_path / "older")
+    await keycare.backup(nc, place.keyring, tmp_path / "older")
     async with running(place) as service:
         await _destroy(service, "m-1")
-    await keycare.backup(nc, place.file.parent, tmp_path / "newer")
+    await keycare.backup(nc, place.keyring, tmp_path / "newer")
     await _lose_both(place, nc)
     for copy in ("older", "newer"):
-        await keycare.restore(nc, place.file.parent, tmp_path / copy, lambda: from_file(place.masters))
+        await keycare.restore(nc, place.keyring, tmp_path / copy, lambda: from_file(place.masters))
     assert await _opened(place, sealed) == [None, "Bo Lind"]
     async with running(place) as service:
         with pytest.raises(Erased):
@@ -99,13 +99,13 @@ async def test_who_was_erased_before_the_copy_is_erased_wherever_it_is_restored(
 
 async def test_a_copy_under_another_master_key_changes_nothing(place: Place, nc: Client, tmp_path: Path) -> None:
     await _joined(place)
-    await keycare.backup(nc, place.file.parent, tmp_path / "copy")
+    await keycare.backup(nc, place.keyring, tmp_path / "copy")
     await _lose_both(place, nc)
     place.masters.unlink()
     add_to_file(place.masters)
     with pytest.raises(WrongMasterKey):
-        await keycare.restore(nc, place.file.parent, tmp_path / "copy", lambda: from_file(place.masters))
-    assert (await keycare.standing(nc, place.file.parent, "club")).owners == 0
+        await keycare.restore(nc, place.keyring, tmp_path / "copy", lambda: from_file(place.masters))
+    assert (await keycare.standing(nc, place.keyring, "club")).owners == 0
 
 
 async def test_a_copy_is_never_written_over_and_something_else_is_no_copy(
@@ -114,16 +114,16 @@ async def test_a_copy_is_never_written_over_and_something_else_is_no_copy(
     await _joined(place)
     (tmp_path / "copy").write_text("hello\n")
     with pytest.raises(Invalid, match="is there already"):
-        await keycare.backup(nc, place.file.parent, tmp_path / "copy")
+        await keycare.backup(nc, place.keyring, tmp_path / "copy")
     with pytest.raises(Corrupt, match="line 1"):
-        await keycare.restore(nc, place.file.parent, tmp_path / "copy", lambda: from_file(place.masters))
+        await keycare.restore(nc, place.keyring, tmp_path / "copy", lambda: from_file(place.masters))
 
 
 async def test_it_is_told_what_a_place_lacks(place: Place, nc: Client) -> None:
     await _joined(place)
-    whole = await keycare.standing(nc, place.file.parent, "club")
+    whole = await keycare.standing(nc, place.keyring, "club")
     assert (whole.owners, whole.erased, whole.lacking_in_file, whole.lacking_in_bucket) == (2, 0, 0, 0)
     assert sum(whole.masters.values()) == 3
-    shutil.rmtree(place.file.parent)
-    assert (await keycare.standing(nc, place.file.parent, "club")).lacking_in_file == 3
-    assert not place.file.parent.exists(), "looking writes nothing"
+    shutil.rmtree(place.keyring)
+    assert (await keycare.standing(nc, place.keyring, "club")).lacking_in_file == 3
+    assert not place.keyring.exists(), "looking writes nothing"

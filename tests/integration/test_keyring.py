@@ -35,7 +35,7 @@ async def _in_bucket(place: Place) -> Records:
 
 
 def _in_file(place: Place) -> Records:
-    return KeyFile(place.file.parent, "club").load()
+    return KeyFile(place.keyring, "club").load()
 
 
 async def _drop_bucket(place: Place) -> None:
@@ -98,7 +98,7 @@ async def test_no_event_precedes_its_key_in_the_bucket(place: Place, monkeypatch
 
 async def test_a_lost_file_is_written_again(place: Place) -> None:
     sealed = await _first(place)
-    shutil.rmtree(place.file.parent)
+    shutil.rmtree(place.keyring)
     assert await _opens(place, sealed) == "Ana Ruiz"
     assert _in_file(place) == await _in_bucket(place)
 
@@ -114,7 +114,7 @@ async def test_a_lost_bucket_is_written_again(place: Place) -> None:
 async def test_when_both_are_lost_the_names_are_and_the_ledger_goes_on(place: Place) -> None:
     sealed = await _first(place)
     await _drop_bucket(place)
-    shutil.rmtree(place.file.parent)
+    shutil.rmtree(place.keyring)
     async with running(place) as service:
         assert service.opened(sealed) is None
         assert service.opened(event_of(await service.send(Name(member="m-1", name="Ana"), "2")).name) == "Ana"

@@ -173,15 +173,19 @@ class Place:
         return self.folder / "master.key"
 
     @property
+    def keyring(self) -> Path:
+        return self.folder / "keyring"
+
+    @property
     def file(self) -> Path:
-        return self.folder / "keyring" / "club.keys"
+        return self.keyring / "club" / "keys"
 
     def settings(self) -> Settings:
         if not self.masters.exists():
             add_to_file(self.masters)
         return Settings(
             nats_url=self.server.url, nats_monitoring_url=self.server.monitor_url, master_key_file=self.masters,
-            keyring=self.folder / "keyring", snapshot_every=self.snapshot_every,
+            keyring=self.keyring, snapshot_every=self.snapshot_every,
         )  # fmt: skip
 
 

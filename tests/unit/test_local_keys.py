@@ -30,7 +30,8 @@ def test_a_lost_master_key_is_not_made_anew(tmp_path: Path) -> None:
     keys = Keys(tmp_path / "keys", {})
     keys.prepare()
     keys.master.unlink()
-    (keys.keyring / "inventory.keys").touch()
+    (keys.keyring / "inventory").mkdir()
+    (keys.keyring / "inventory" / "keys").touch()
     with pytest.raises(StartFailed, match="is gone"):
         keys.prepare()
     assert not keys.master.exists()

@@ -60,11 +60,30 @@ def test_who_is_erased_is_shown_so_and_is_no_more_recorded(commons: Commons, tmp
     assert commons("verify").code == 0
 
 
+def test_keyrings_of_some_services_are_looked_after_apart(commons: Commons, tmp_path: Path) -> None:
+    """Who keeps the keys of one service need not be given those of another."""
+    _register(commons, "k-6", "Ysolde Marchbanks")
+    everything = commons("keys", "status", "--json").json
+    commons("keys", "backup", str(tmp_path / "copy"), "--service", "inventory", "--service", "treasury")
+    written = [json.loads(line) for line in (tmp_path / "copy").read_text().splitlines()]
+    assert "inventory" in {line["service"] for line in written} <= {"inventory", "treasury"}
+    (alone,) = commons("keys", "status", "--service", "inventory", "--json").json["services"]
+    assert alone in everything["services"]
+    assert commons("keys", "rotate", "--service", "inventory").code == 0
+    masters = {one["service"]: set(one["masters"]) for one in commons("keys", "status", "--json").json["services"]}
+    assert masters.pop("inventory") != {everything["master"]}
+    assert set().union(*masters.values()) <= {everything["master"]}
+    assert commons("keys", "rotate").code == 0  # the others follow, under the master key that is current already
+    after = commons("keys", "status", "--json").json
+    assert all(set(one["masters"]) <= {after["master"]} for one in after["services"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (("erase", "inventory", "donor/nobody", "--yes"), 1, "has no key of"),
-        (("erase", "nothing", "donor/k-1", "--yes"), 1, "no service"),
+        (("erase", "nothing", "donor/k-1", "--yes"), 1, "No service has a keyring by the name of 'nothing'"),
+        (("status", "--service", "nothing"), 1, "No service has a keyring by the name of 'nothing'"),
         (("restore", "nowhere"), 2, "does not exist"),
     ],
 )
