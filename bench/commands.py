@@ -97,6 +97,7 @@ async def over_wire(folder: Path) -> list[Figure]:
 async def _service(server: NatsServer) -> AsyncIterator[CommandClient]:
     """One inventory process of its own, and a client of it."""
     environment = os.environ | {"NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url}
+    environment["COMMONS_RATE"] = "0"  # one actor sends everything here
     environment.pop("DATABASE_URL", None)
     keys = Keys(server.folder / "keys", {})
     keys.prepare()

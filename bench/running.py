@@ -67,6 +67,7 @@ async def everything(folder: Path) -> AsyncIterator[Ledger]:
         environment = {
             "NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url, "DATABASE_URL": postgres.url,
             "COMMONS_FHIR_QUEUE": str(folder), "COMMONS_FHIR_TRUST_ACTOR": "true", **keys.environment(),
+            "COMMONS_RATE": "0",  # one actor sends everything here
         }  # fmt: skip
         services = [ServiceProcess(spec, environment=environment, logs=folder / "logs") for spec in SERVICES]
         try:

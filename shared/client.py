@@ -11,8 +11,12 @@ import nats.errors
 from nats.aio.client import Client
 
 from shared.contract import kebab
-from shared.errors import Busy, Invalid, OutcomeUnknown
+from shared.errors import Busy, Invalid, OutcomeUnknown, RateLimited, retry_after
 from shared.message import CommandMessage, Refused, Reply, command_subject, decode_reply
+
+_AGAIN: Final = frozenset({Busy.code, RateLimited.code})
+_PAUSE: Final = 0.2
+"""Seconds between two tries where the service does not say how many."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -41,6 +45,9 @@ class CommandClient:
     ) -> Reply:  # fmt: skip
         """Send a command until it is answered; a retry carries the same id, so it is recorded once at most.
 
+        Where a service is busy, or takes no more of this sender for now, it waits for as long as it is told to, unless
+        that would be past its patience.
+
         Raises Refused with the service's problem document, Invalid when the command is larger than the server takes,
         OutcomeUnknown when no answer came within `patience` seconds.
         """
@@ -62,9 +69,10 @@ class CommandClient:
             if reply.problem is None:
                 return reply
             refused = Refused(reply.problem)
-            if refused.code != Busy.code or asyncio.get_running_loop().time() > deadline:
+            pause = retry_after(refused) or _PAUSE
+            if refused.code not in _AGAIN or asyncio.get_running_loop().time() + pause > deadline:
                 raise refused
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(pause)
 
     async def _attempt(self, subject: str, raw: bytes, service: str, deadline: float) -> Reply | None:
         """One try; None when it is worth another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class LedgerError(Exception):
@@ -91,6 +91,13 @@ class Busy(LedgerError):
     code = "BUSY"
 
 
+class RateLimited(Busy):
+    """One sender asks for more than is taken of one; `retry_after` says in how many seconds to send it again."""
+
+    status = 429
+    code = "RATE_LIMITED"
+
+
 class OutcomeUnknown(LedgerError):
     """No answer came in time. The command may have been recorded: send the same command id again to find out."""
 
@@ -122,6 +129,21 @@ class Corrupt(LedgerError):
     """Stored bytes are not what the ledger wrote: a broken chain, an event that does not decode, a gap."""
 
     code = "CORRUPT"
+
+
+PASSING: Final = frozenset({429, 503, 504})
+"""Statuses of a problem that passes by itself: too fast, busy, halted, out of reach, no answer in time."""
+
+
+def undecided(error: LedgerError) -> bool:
+    """Whether a command was not decided on, for a reason that is not its own: the same may be taken later."""
+    return error.status >= 500 or error.status in PASSING
+
+
+def retry_after(error: LedgerError) -> float:
+    """In how many seconds the problem asks to send a command again; 0 when it does not say."""
+    seconds = error.problem().get("retry_after")
+    return float(seconds) if isinstance(seconds, (int, float)) and 0 < seconds <= 3600 else 0.0
 
 
 def as_problem(error: BaseException) -> Mapping[str, Any]:

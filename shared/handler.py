@@ -130,7 +130,9 @@ class Handler:
         if self._stopping:
             raise _stopping()
         if self._in_hand + count > self.max_waiting:
-            raise Busy("Too many commands wait already. Nothing was recorded; send it again in a moment.")
+            raise Busy(
+                "Too many commands wait already. Nothing was recorded; send it again in a moment.", retry_after=1
+            )
         self._in_hand += count
 
     def release(self, count: int) -> None:

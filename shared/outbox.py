@@ -23,15 +23,12 @@ from nats.aio.client import Client
 from shared.client import CommandClient
 from shared.command import CommandMeta
 from shared.contract import Contract
-from shared.errors import CommandIdReused, LedgerError
+from shared.errors import PASSING, CommandIdReused, LedgerError, retry_after
 from shared.handler import Handler
 from shared.manager import NOTE_REFUSAL, Manager, Step, available_of
 from shared.tasks import end
 
 log = structlog.get_logger(__name__)
-
-_AGAIN: Final = frozenset({503, 504})
-"""Statuses of a problem that passes by itself: busy, halted, out of reach, no answer in time."""
 
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
@@ -192,12 +189,13 @@ class Outbox:
                     await self._send(step.service, name, data, meta)
                     return
             except LedgerError as error:
-                if error.status not in _AGAIN:
+                if error.status not in PASSING:
                     raise
                 if not told and pause >= 1:
                     log.warning("a step waits for its target", **_names(delivery), reason=error.detail)
                     told = True
-            await asyncio.sleep(pause)
+                asked = retry_after(error)
+            await asyncio.sleep(max(pause, asked))
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _record(self, delivery: Delivery, refusal: LedgerError) -> None:

@@ -19,13 +19,14 @@ from opentelemetry.trace import Span
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared import telemetry
+from shared.admission import Admission
 from shared.bulk import cut, handle_parts
 from shared.command import Answer, BulkAnswer
 from shared.committer import Committer
 from shared.connection import connect
 from shared.contract import Contract
 from shared.decider import Decider
-from shared.errors import LedgerError, OutcomeUnknown
+from shared.errors import Busy, LedgerError, OutcomeUnknown, RateLimited
 from shared.forgetting import forgetting
 from shared.halt import Halt, HaltWatch, checkpointed
 from shared.handler import Handler
@@ -89,7 +90,7 @@ class Service:
         self._out: list[tuple[str, bytes]] = []
         self._flushing: asyncio.Task[None] | None = None
         self._bulks: set[asyncio.Task[BulkAnswer]] = set()
-        self._in_hand = 0
+        self._admission = Admission(contract.service, settings)
         self._ready = False
         self._counters: dict[tuple[str, str], Any] = {}
         self._seconds = _SECONDS.labels(contract.service)
@@ -203,6 +204,7 @@ class Service:
             "waiting": self.committer.waiting,
             "conflicts": self.handler.conflicts,
             "cached_bytes": self.handler.cache.nbytes,
+            "turned_away": self._admission.turned_away,
             "halted": None if halted is None else halted.problem(),
             "processes": processes,
         }
@@ -227,12 +229,18 @@ class Service:
             return
         began = time.perf_counter()
         name = message.subject.rpartition(".")[2]
-        self._in_hand += 1
+        size = len(message.data)
+        label = "invalid"
         span: Span | None = None
         try:
+            self._admission.room(size)
             spec = self.contract.command_named(name)
+            label = spec.name
             type_ = f"commons.{self.contract.service}.{spec.subject_token}"
-            wire = parse_command(message.data, type_, bulk=spec.cut is not None)
+            wire = parse_command(
+                message.data, type_, bulk=spec.cut is not None,
+                known=lambda sent: self._admission.sender(sent.authid, sent.authtype, size),
+            )  # fmt: skip
             data = bytes(wire.data)
             parts = cut(spec, data) if spec.cut is not None else ()
             command = self.contract.parse(spec.name, data) if spec.cut is None else None
@@ -248,12 +256,15 @@ class Service:
                 future.add_done_callback(self._bulks.discard)
             else:
                 future = self.handler.submit(command, meta)
+        except Busy as error:
+            self._turned_away(message.reply, label, began, span, error)
         except LedgerError as error:
             self._answer(message.reply, "invalid", began, span, encode_refusal(error), name="invalid")
         except Exception as error:
             log.exception("a command could not be taken", command=name)
             self._answer(message.reply, "error", began, span, encode_refusal(error), name="invalid")
         else:
+            self._admission.hold(size, future)
             future.add_done_callback(partial(self._decided, message.reply, spec.name, began, span))
 
     def _decided(self, reply: str, name: str, began: float, span: Span | None, future: asyncio.Future[Any]) -> None:
@@ -265,11 +276,18 @@ class Service:
             answer = future.result()
             raw = encode_bulk_answer(answer) if isinstance(answer, BulkAnswer) else encode_answer(answer)
             self._answer(reply, answer.status, began, span, raw, name=name)
+        elif isinstance(error, Busy):
+            self._turned_away(reply, name, began, span, error)
         else:
             self._answer(reply, "refused", began, span, encode_refusal(error), name=name)
 
+    def _turned_away(self, reply: str, name: str, began: float, span: Span | None, error: Busy) -> None:
+        """Answer a command that may be sent again: nothing of it was recorded."""
+        status = "limited" if isinstance(error, RateLimited) else "busy"
+        self._admission.turned_away[status] += 1
+        self._answer(reply, status, began, span, encode_refusal(error), name=name)
+
     def _answer(self, reply: str, status: str, began: float, span: Span | None, raw: bytes, *, name: str) -> None:
-        self._in_hand -= 1
         counter = self._counters.get((name, status))
         if counter is None:
             counter = self._counters[name, status] = _COMMANDS.labels(self.contract.service, name, status)

@@ -41,6 +41,13 @@ class Settings(BaseModel):
     state is so large that the snapshots would take more bytes than the events."""
     max_waiting: int = Field(20_000, alias="COMMONS_MAX_WAITING", ge=1, le=1_000_000)
     """Commands taken and not yet answered at which further ones are answered with BUSY."""
+    max_waiting_mb: int = Field(32, alias="COMMONS_MAX_WAITING_MB", ge=1, le=65_536)
+    """The bytes of these commands' requests, in MiB, at which it is the same."""
+    rate: float = Field(500, alias="COMMONS_RATE", ge=0, le=1e9, allow_inf_nan=False)
+    """Commands a second that a service takes of one person, in the long run; of a service or a process manager ten
+    times as many. 0 is without a limit."""
+    rate_burst: int = Field(2000, alias="COMMONS_RATE_BURST", ge=100, le=1_000_000_000)
+    """And how many at once."""
     lanes: int = Field(2, alias="COMMONS_LANES", ge=1, le=16)
     """Writes that may be under way at once."""
     log_format: Literal["console", "json"] = Field("console", alias="COMMONS_LOG_FORMAT")

@@ -209,8 +209,10 @@ async def _ask(nc: Client, name: str) -> ServiceStatus:
 
 
 def _figures(health: dict[str, Any]) -> str:
-    told = ("acknowledged", "waiting", "conflicts")
-    return ", ".join(f"{name} {health[name]:,}" for name in told if isinstance(health.get(name), int))
+    told = {name: health.get(name) for name in ("acknowledged", "waiting", "conflicts")}
+    if isinstance(turned_away := health.get("turned_away"), dict):
+        told |= {f"turned away as {reason}": count for reason, count in turned_away.items() if count}
+    return ", ".join(f"{name} {count:,}" for name, count in told.items() if isinstance(count, int))
 
 
 def _reason(health: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from services.imports.plan import ForAPerson, Planned, Refused, command_id
 from services.imports.report import Report
 from services.imports.run import Progress, persistently
 from services.treasury.contract import EntryResult, treasury
-from shared.errors import Invalid, LedgerError
+from shared.errors import Invalid, LedgerError, undecided
 
 PER_REQUEST: Final = 2000
 BYTES_PER_REQUEST: Final = 3_000_000
@@ -139,7 +139,7 @@ class _Sending:
         try:
             self.parties += await persistently(lambda: self.register(one.data, one.id))
         except LedgerError as error:
-            if error.status >= 500:
+            if undecided(error):
                 self.report.stopped = f"line {one.line}, {one.what}: {error.detail}"
             elif error.code in ("COMMAND_ID_REUSED", "ALREADY_EXISTS"):
                 why = "is registered with other facts than the file has; ChangeParty changes them"

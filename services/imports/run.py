@@ -15,7 +15,7 @@ from zlib import crc32
 from services.imports.plan import ForAPerson, Planned, Read, Refused
 from services.imports.report import Report
 from shared.contract import Contract
-from shared.errors import Busy, Invalid, LedgerError, OutcomeUnknown
+from shared.errors import Busy, Invalid, LedgerError, OutcomeUnknown, undecided
 
 Send = Callable[[str, Mapping[str, Any], str], Awaitable[Literal["accepted", "unchanged"]]]
 """Sends one command (name, data, command id) and gives the ledger's answer; a refusal is raised as LedgerError."""
@@ -120,7 +120,7 @@ class _Sending:
         try:
             answer = await persistently(lambda: self.send(command.command, command.data, command.id))
         except LedgerError as error:
-            if error.status >= 500:
+            if undecided(error):
                 self.report.stopped = self.report.stopped or f"line {command.line}, {command.what}: {error.detail}"
                 return
             if str(error.code) in _REGISTERED and command.command.startswith("Register"):

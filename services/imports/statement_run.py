@@ -14,7 +14,7 @@ from services.imports.run import Progress, persistently
 from services.imports.statement import BankStatement, commands
 from services.treasury.contract import TreasuryError, treasury
 from services.treasury.units import as_decimal
-from shared.errors import Invalid, LedgerError
+from shared.errors import Invalid, LedgerError, undecided
 
 MAX_ATTEMPTS: Final = 20
 
@@ -85,7 +85,7 @@ async def _send(
             try:
                 answer = await _answer(send, one)
             except LedgerError as error:
-                if error.status >= 500:
+                if undecided(error):
                     report.stopped = f"{one.what}: {error.detail}"
                     return
                 if unstarted and error.code == TreasuryError.UNKNOWN_STATEMENT:

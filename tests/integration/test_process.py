@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from services.local.nats import NatsServer
 from shared.clock import utc_now
 from shared.command import CommandMeta
-from shared.errors import Busy, OutcomeUnknown
+from shared.errors import Busy, OutcomeUnknown, RateLimited
 from shared.event import Recorded
 from shared.manager import Manager, Step
 from shared.outbox import Send, through_nats
@@ -190,6 +190,25 @@ async def test_a_busy_target_is_asked_until_it_answers(home: House) -> None:
     assert await warned(home) == Counter(ROOMS[:5])
     # A step whose event is found in the stream needs no answer.
     assert all(5 <= count <= 6 for count in attempts.values())
+
+
+async def test_a_target_that_says_when_to_come_back_is_asked_then(home: House) -> None:
+    through, attempts, time = home.send(), Counter[str](), asyncio.get_running_loop().time
+    free: float | None = None
+
+    async def limited(service: str, command: str, data: bytes, meta: CommandMeta) -> str:
+        nonlocal free
+        attempts[meta.id] += 1
+        free = free or time() + 0.9
+        if time() < free:
+            raise RateLimited("Too fast.", retry_after=1)
+        return await through(service, command, data, meta)
+
+    async with home.managers(send=limited) as processes:
+        await home.do(RaiseAlarm(alarm="fire", rooms=ROOMS[:5]), "c-1")
+        await settled(processes, 6)
+    assert await warned(home) == Counter(ROOMS[:5])
+    assert set(attempts.values()) == {2}
 
 
 async def test_steps_to_one_aggregate_keep_the_order_of_their_causes(home: House) -> None:

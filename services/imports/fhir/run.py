@@ -21,7 +21,7 @@ from services.imports.fhir.report import UNREADABLE, Refusal, Report
 from services.imports.fhir.source import Found, resources
 from services.imports.plan import Planned
 from services.imports.run import Send, persistently
-from shared.errors import CommandIdReused, Invalid, LedgerError
+from shared.errors import CommandIdReused, Invalid, LedgerError, undecided
 
 Progress = Callable[[int, int], None]
 """Told how many resources are done, of how many."""
@@ -152,7 +152,7 @@ class _Import:
             try:
                 answer = await _sent(self._send, command)
             except LedgerError as error:
-                if error.status >= 500:
+                if undecided(error):
                     where = f"{plan.found.file}, {plan.found.place}"
                     self._report.stopped = self._report.stopped or f"{where}: {error.detail}"
                     return

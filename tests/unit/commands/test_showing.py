@@ -17,6 +17,7 @@ from services.commands.door import Usage, report
 from services.commands.events import event_line, event_name, facts, print_event
 from services.commands.period import period
 from services.commands.render import write_csv
+from services.commands.status import _figures
 from services.commands.tables import CARDS, Head, print_grid, print_table
 from services.commands.waiting import position
 from services.queries import Column, QueryResult
@@ -273,3 +274,10 @@ def test_nothing_that_somebody_typed_moves_the_cursor(capsys: pytest.CaptureFixt
         assert text
         assert not set("\x1b\r\x9b\u202e") & set(text)
     assert "\nSecond line." in told.err
+
+
+def test_a_service_tells_what_it_turned_away_if_anything() -> None:
+    health = {"acknowledged": 1200, "waiting": 0, "conflicts": 0, "turned_away": {"busy": 0, "limited": 0}}
+    assert _figures(health) == "acknowledged 1,200, waiting 0, conflicts 0"
+    health["turned_away"] = {"busy": 0, "limited": 3100}
+    assert _figures(health) == "acknowledged 1,200, waiting 0, conflicts 0, turned away as limited 3,100"
