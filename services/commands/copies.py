@@ -14,10 +14,12 @@ import typer
 from rich.progress import TaskID
 
 from services.auditor.export import Copied, Progress, export_archive, export_folder, is_archive
+from services.auditor.layout import SERVICES, log_folder
+from services.auditor.tiles import CHECKPOINT
 from services.commands.common import Operator
 from services.commands.door import Usage
 from services.commands.render import progress_bar
-from shared.errors import Misconfigured
+from shared.errors import Invalid, Misconfigured
 
 T = TypeVar("T")
 
@@ -35,12 +37,18 @@ class Interrupted(Exception):
 
 
 def logs_of(operator: Operator, tiles: Path | None) -> Path:
-    """The auditor's folder of logs. Raises Usage where there is none."""
+    """The auditor's folder of logs. Raises Usage where there is none, Invalid where nothing was signed yet."""
     folder = tiles or operator.folder / "tiles"
     if not folder.is_dir():
         raise Usage(
             f"There are no logs to copy: {folder} is no folder. The auditor writes them: start `commons up` (or "
             "`python -m services.auditor.app`) on this ledger and let it sign once, or name its folder with --tiles.",
+            folder=str(folder),
+        )
+    if not any((log_folder(folder, service) / CHECKPOINT).exists() for service in SERVICES):
+        raise Invalid(
+            f"There is nothing to copy yet: the auditor has signed no checkpoint in {folder}. It does so within a "
+            "second of the first event.",
             folder=str(folder),
         )
     return folder

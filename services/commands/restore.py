@@ -81,7 +81,7 @@ async def restore(
                 outcome = await _restore(nats_url, monitoring_url, folder, trusted)
                 if keyring is not None and masters is not None:
                     counts = await _take_in(nats_url, keys, keyring, masters)
-                if own:
+                if own or tiles is not None:  # an auditor that has logs of its own keeps them
                     logs = tiles or operator.folder / "tiles"
                     await watched(lambda progress: give_logs(folder, logs, progress))
         except OSError as error:

@@ -7,7 +7,7 @@ here. No user may update, delete or purge a stream of the ledger; whoever must m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +51,11 @@ def _consumes(stream: str, which: str) -> list[str]:
         f"$JS.API.CONSUMER.CREATE.{stream}.{which}", f"$JS.API.CONSUMER.INFO.{stream}.*",
         f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*", f"$JS.API.CONSUMER.DELETE.{stream}.*",
     ]  # fmt: skip
+
+
+def _erasures(service: str) -> list[str]:
+    """To read of a stream who is erased, and no more."""
+    return _consumes(stream_name(service), f"*.ledger.{service}.erasure.>")
 
 
 def _looks_up(stream: str) -> list[str]:
@@ -133,9 +138,8 @@ def _clinic_projections() -> User:
 
 def _fhir() -> User:
     """Reads keys, and of the stream who is erased alone; charts are in PostgreSQL."""
-    erasures = _consumes(stream_name(CLINIC), "*.ledger.clinic.erasure.>")
     return User(
-        "fhir", (*_ANSWERS, *erasures, *_reads_keys(CLINIC), "command.clinic.record-access"), ("status.fhir",)
+        "fhir", (*_ANSWERS, *_erasures(CLINIC), *_reads_keys(CLINIC), "command.clinic.record-access"), ("status.fhir",)
     )  # fmt: skip
 
 
@@ -157,6 +161,23 @@ def _operator(name: str, services: Iterable[str]) -> User:
     return User(name, tuple(dict.fromkeys(publish)))
 
 
+def _keeper(name: str, services: Sequence[str]) -> User:
+    """Copies, rotates and restores the keys of some services; who is erased stands in the streams."""
+    publish = ["$JS.API.STREAM.LIST"]
+    for service in services:
+        publish += [*_keeps_keys(service), *_erasures(service)]
+    return User(name, tuple(publish), tuple(map(_hears_keys, services)))
+
+
+def _restorer() -> User:
+    """Puts a copy of the ledger back, while everybody else is halted."""
+    publish = ["$JS.API.STREAM.LIST", *_HALTS, *_watches(f"KV_{AUDIT}")]
+    for service in SERVICES:
+        stream = stream_name(service)
+        publish += [f"ledger.{service}.>", *_reads(stream), *_looks_up(stream)]
+    return User("restorer", tuple(dict.fromkeys(publish)))
+
+
 def _migrate() -> User:
     """Makes streams and buckets, and never changes one: it runs once for each new version, and ends."""
     return User("migrate", ("$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.INFO.*", "$JS.API.INFO"))
@@ -166,7 +187,8 @@ def users() -> tuple[User, ...]:
     """All of them."""
     return (
         *map(_service, SERVICES), _projections(), _clinic_projections(), _fhir(), _auditor(),
-        _operator("operator", OPEN), _operator("clinic-operator", SERVICES), _migrate(),
+        _operator("operator", OPEN), _operator("clinic-operator", SERVICES),
+        _keeper("keeper", OPEN), _keeper("clinic-keeper", (CLINIC,)), _restorer(), _migrate(),
     )  # fmt: skip
 
 

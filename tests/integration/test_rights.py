@@ -36,19 +36,27 @@ BUCKETS = ["KV_AUDIT", "KV_PROCESSES", *(f"KV_keys-{s}" for s in SERVICES), *(f"
 STREAMS = [service.upper() for service in SERVICES]
 
 READERS = {
-    "INVENTORY": {"inventory", "distribution", "clinic", "projections", "clinic-projections", "auditor", *OPERATORS},
-    "DISTRIBUTION": {"distribution", "projections", "auditor", *OPERATORS},
-    "TREASURY": {"treasury", "projections", "auditor", *OPERATORS},
-    "CLINIC": {"clinic", "clinic-projections", "auditor", "clinic-operator"},
-}
+    "INVENTORY": {
+        "inventory", "distribution", "clinic", "projections", "clinic-projections", "auditor", "restorer", *OPERATORS
+    },
+    "DISTRIBUTION": {"distribution", "projections", "auditor", "restorer", *OPERATORS},
+    "TREASURY": {"treasury", "projections", "auditor", "restorer", *OPERATORS},
+    "CLINIC": {"clinic", "clinic-projections", "auditor", "restorer", "clinic-operator"},
+}  # fmt: skip
 """Who may read a stream. Written here a second time, so that nobody gains a right without a test being changed."""
 
+KEY_WRITERS = {service: {service, "keeper"} for service in SERVICES} | {"clinic": {"clinic", "clinic-keeper"}}
 KEY_READERS = {
-    "inventory": {"inventory", *OPERATORS},
-    "distribution": {"distribution", "projections", *OPERATORS},
-    "treasury": {"treasury", *OPERATORS},
-    "clinic": {"clinic", "clinic-projections", "fhir", "clinic-operator"},
+    "inventory": {*KEY_WRITERS["inventory"], *OPERATORS},
+    "distribution": {*KEY_WRITERS["distribution"], "projections", *OPERATORS},
+    "treasury": {*KEY_WRITERS["treasury"], *OPERATORS},
+    "clinic": {*KEY_WRITERS["clinic"], "clinic-projections", "fhir", "clinic-operator"},
 }
+
+WHO_IS_ERASED = {
+    "INVENTORY": {"keeper"}, "DISTRIBUTION": {"keeper"}, "TREASURY": {"keeper"}, "CLINIC": {"fhir", "clinic-keeper"}
+}  # fmt: skip
+"""Who reads of a stream who is erased, and nothing else."""
 
 SENDERS = {
     "inventory": {*OPERATORS},
@@ -62,10 +70,12 @@ SENDERS = {
 def forbidden(user: str) -> Iterable[str]:
     """Subjects that a user may not publish to."""
     for service, stream in zip(SERVICES, STREAMS, strict=True):
-        if user != service:
+        if user not in (service, "restorer"):
             yield f"ledger.{service}.stock.x"
+        if user not in KEY_WRITERS[service]:
             yield f"$KV.keys-{service}.donor/x"
             yield f"$JS.API.STREAM.MSG.DELETE.KV_keys-{service}"
+        if user != service:
             yield f"$O.snapshots-{service}.C.x"
             yield f"$JS.API.STREAM.PURGE.OBJ_snapshots-{service}"
             yield f"$KV.PROCESSES.{service}.{stream}.erasing"
@@ -77,7 +87,7 @@ def forbidden(user: str) -> Iterable[str]:
             yield f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine"
             if user != "migrate":
                 yield f"$JS.API.STREAM.INFO.{stream}"
-            if user != "fhir" or stream != "CLINIC":
+            if user not in WHO_IS_ERASED[stream]:
                 yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.theirs"
         if user not in KEY_READERS[service]:
             yield from (f"$JS.API.STREAM.MSG.GET.KV_keys-{service}", f"$JS.API.DIRECT.GET.KV_keys-{service}.x")
@@ -95,7 +105,7 @@ def forbidden(user: str) -> Iterable[str]:
             yield f"$JS.API.STREAM.CREATE.{stream}"
     if user != "migrate":
         yield "$JS.API.STREAM.CREATE.MINE"
-    if user not in (*OPERATORS, "auditor"):
+    if user not in (*OPERATORS, "auditor", "restorer"):
         yield "$KV.AUDIT.halt"
     if user != "auditor":
         yield "$KV.AUDIT.checkpoint.inventory"

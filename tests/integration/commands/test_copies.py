@@ -139,6 +139,13 @@ def test_what_a_backup_cannot_do_is_a_mistake_in_the_command_line(
     assert not (tmp_path / "b").exists()
 
 
+def test_before_anything_was_signed_there_is_nothing_to_copy(commons: Commons, tmp_path: Path) -> None:
+    (tmp_path / "tiles").mkdir()
+    done = commons("backup", str(tmp_path / "b"), "--tiles", str(tmp_path / "tiles"))
+    assert (done.code, "nothing to copy yet" in done.err) == (1, True), done
+    assert not (tmp_path / "b" / "ledger").exists()
+
+
 def test_a_restore_over_the_same_ledger_changes_nothing(commons: Commons, tmp_path: Path) -> None:
     _register(commons, "x-5", "Winifred Oakenshaw")
     assert commons("export", "ledger", str(tmp_path / "copy")).code == 0
