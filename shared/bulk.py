@@ -35,15 +35,6 @@ class Interrupted(LedgerError):
         self.status = error.status
 
 
-async def handle_bulk(handler: Handler, spec: CommandSpec, data: bytes, meta: CommandMeta) -> BulkAnswer:
-    """Cut a request's data, decide all of it, and answer when everything is durable.
-
-    Raises Invalid or TooLarge when it cannot be cut, else as `Handler.handle` does, and Interrupted when a part was
-    recorded and another one was not.
-    """
-    return await handle_parts(handler, spec, cut(spec, data), meta)
-
-
 def cut(spec: CommandSpec, data: bytes) -> Sequence[Any]:
     """The parts of a bulk command's data. Raises Invalid or TooLarge."""
     assert spec.cut is not None
@@ -54,7 +45,10 @@ def cut(spec: CommandSpec, data: bytes) -> Sequence[Any]:
 
 
 async def handle_parts(handler: Handler, spec: CommandSpec, parts: Sequence[Any], meta: CommandMeta) -> BulkAnswer:
-    """Decide a request's parts in order, and answer when all of them are durable."""
+    """Decide a request's parts in order, and answer when all of them are durable.
+
+    Raises what `Handler.handle` does, and Interrupted when a part was recorded and another one was not.
+    """
     metas = [
         replace(
             meta, id=f"{meta.id}/{number}", correlation_id=meta.correlation_id or meta.id,

@@ -266,11 +266,6 @@ class Runner:
         self.condition = Condition("stopped", detail)
 
 
-async def run_all(runners: Iterable[Runner]) -> None:
-    """Run every projection side by side until cancelled; one that stops leaves the others as they are."""
-    await _together(runner.run() for runner in runners)
-
-
 async def rebuild(
     projection: Projection, nats_url: str, database_url: str, *, tls: ssl.SSLContext | None = None,
     on_progress: Callable[[dict[str, int], dict[str, int]], None] | None = None,

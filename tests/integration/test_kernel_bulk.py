@@ -13,7 +13,7 @@ import pytest
 
 import shared.committer
 from services.local.nats import MAX_PAYLOAD_BYTES, NatsServer
-from shared.bulk import Interrupted, handle_bulk
+from shared.bulk import Interrupted, cut, handle_parts
 from shared.client import CommandClient
 from shared.command import BulkAnswer, CommandMeta
 from shared.connection import connect
@@ -49,7 +49,7 @@ async def writer(server: NatsServer, **options: Any) -> AsyncIterator[Ledger]:
 
 
 async def post(one: Ledger, given: Sequence[Line], id: str, actor: str = "sam") -> BulkAnswer:
-    return await handle_bulk(one.handler, SPEC, request(given), CommandMeta(id=id, actor=actor))
+    return await handle_parts(one.handler, SPEC, cut(SPEC, request(given)), CommandMeta(id=id, actor=actor))
 
 
 async def stored(server: NatsServer) -> list[LinesPosted]:
