@@ -61,7 +61,8 @@ def kebab(name: str) -> str:
 def value(cls: type[T]) -> type[T]:
     """A frozen dataclass that stands inside commands and events: a line, a lot, a reading."""
     made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
-    made.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[attr-defined]
+    # Validators are made when something is first validated: a process uses few of a contract's many commands.
+    made.__pydantic_config__ = ConfigDict(extra="forbid", strict=True, defer_build=True)  # type: ignore[attr-defined]
     return made
 
 
@@ -237,9 +238,10 @@ class Contract:
             self._marks[spec.cls] = tuple(sorted(fields.marks(), key=lambda mark: (mark.of, mark.kind)))
 
     def _check_sealed(self, command: CommandSpec) -> None:
-        hints = get_type_hints(command.cls, include_extras=True)
-        for made in command.makes:
-            for name, mark in self._sealed[made].own if made in self._sealed else ():
+        sealing = [made for made in command.makes if made in self._sealed]
+        hints = get_type_hints(command.cls, include_extras=True) if sealing else {}
+        for made in sealing:
+            for name, mark in self._sealed[made].own:
                 if name in hints and not takes(hints[name], mark):
                     raise TypeError(f"{command.name}.{name} is not of the type that {made.__name__}.{name} seals")
 

@@ -30,6 +30,7 @@ import dataclasses
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Meta
@@ -138,6 +139,7 @@ def _inside(value: Any, classes: dict[type, SealedFields], change: Change, path:
     return value if fields is None else fields.replace(value, change, path + ".")
 
 
+@cache
 def sealed_fields(cls: type) -> SealedFields | None:
     """The personal fields of an event or value class, or None. Raises TypeError when one cannot be sealed as marked."""
     own: list[tuple[str, Sealed]] = []

@@ -17,9 +17,10 @@ from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
 
 # The same histories in every run, so that a change is judged by what it changed. `--hypothesis-profile=explore` looks
-# at others every time: for whoever has time to look into what it finds.
-settings.register_profile("same", derandomize=True)
-settings.register_profile("explore", max_examples=500, derandomize=False, print_blob=True)
+# at others every time: for whoever has time to look into what it finds. How long one example takes says how busy the
+# machine is, and nothing about the code.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=500, derandomize=False, deadline=None, print_blob=True)
 settings.load_profile("same")
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, ClassVar, Final
 
 import asyncpg
@@ -99,10 +100,7 @@ class Door(Group):
             return None
         if self._listing:
             return TyperCommand(cmd_name, help=part.purpose, rich_help_panel=part.panel)
-        app = typer.Typer(cls=Group, rich_markup_mode="rich")
-        app.callback()(lambda: None)
-        importlib.import_module(part.module).register(app)
-        return typer.main.get_group(app).commands[cmd_name]
+        return _commands_in(part.module)[cmd_name]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """List the parts by their purposes, without importing any of them."""
@@ -131,6 +129,15 @@ class Door(Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else OK)
+
+
+@cache
+def _commands_in(module: str) -> Mapping[str, Any]:
+    """The commands that a module registers: made once, as who runs many in one process need not wait for each."""
+    app = typer.Typer(cls=Group, rich_markup_mode="rich")
+    app.callback()(lambda: None)
+    importlib.import_module(module).register(app)
+    return typer.main.get_group(app).commands
 
 
 def resolve(group: TyperGroup, ctx: Any, args: list[str]) -> tuple[str, Any, list[str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,7 @@ def leaks(words: Iterable[str], folder: Path) -> dict[str, set[str]]:
     Looked for as UTF-8, as JSON writes it, and as UTF-16.
     """
     forms = {form: word for word in words for form in _forms(word)}
-    # A word that another begins with comes second, or it would be found in its place.
-    pattern = re.compile(b"|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+    pattern = re.compile(_any_of(forms))
     found: dict[str, set[str]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
@@ -33,3 +33,19 @@ def _forms(word: str) -> Iterator[bytes]:
         yield json.dumps(cased)[1:-1].encode().lower()
         yield cased.encode("utf-16-le").lower()
         yield cased.encode("utf-16-be").lower()
+
+
+def _any_of(texts: Collection[bytes]) -> bytes:
+    """A pattern of any of these texts, the longest of those that stand at a place.
+
+    It is a tree, a branch for each way that texts go on: of a plain list of hundreds each is tried at every byte.
+    """
+    branches = []
+    for _, group in groupby(sorted(set(texts) - {b""}), key=lambda text: text[:1]):
+        among = list(group)
+        ends = zip(among[0], among[-1], strict=False)  # sorted: what these two share, all between them share
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
+        rest = [text[shared:] for text in among]
+        branches.append(re.escape(among[0][:shared]) + (_any_of(rest) if any(rest) else b""))
+    optional = b"?" if b"" in texts else b""
+    return b"(?:" + b"|".join(branches) + b")" + optional

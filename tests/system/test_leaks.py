@@ -286,5 +286,5 @@ def test_no_name_stands_in_any_byte_that_the_week_stored(stored: Path) -> None:
 def test_the_master_key_stands_in_its_file_alone(stored: Path) -> None:
     lines = (stored / "ledger" / "keys" / "master.key").read_text().splitlines()
     assert len(lines) == 2
-    for line in lines:
-        assert leaks([line.partition(":")[2]], stored) == {line.partition(":")[2]: {"ledger/keys/master.key"}}
+    keys = [line.partition(":")[2] for line in lines]
+    assert leaks(keys, stored) == {key: {"ledger/keys/master.key"} for key in keys}
