@@ -18,6 +18,7 @@ demo: $(DEV) ## Show a food pantry's week on a real ledger, in a temporary folde
 up: $(DEV) ## Run the whole ledger on this machine, its data in ./data, until Ctrl-C
 	@$(BIN)/commons up --data data
 
+test: export PYTHONDONTWRITEBYTECODE = # of the hundreds of processes that are started each would compile everything
 test: $(DEV) ## Run all tests, against real NATS and PostgreSQL
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 

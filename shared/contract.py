@@ -30,7 +30,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, TypeVar, dataclass_transform, get_type_hints
 
@@ -61,12 +61,11 @@ def kebab(name: str) -> str:
 def value(cls: type[T]) -> type[T]:
     """A frozen dataclass that stands inside commands and events: a line, a lot, a reading."""
     made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
-    # Validators are made when something is first validated: a process uses few of a contract's many commands.
-    made.__pydantic_config__ = ConfigDict(extra="forbid", strict=True, defer_build=True)  # type: ignore[attr-defined]
+    made.__pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # type: ignore[attr-defined]
     return made
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CommandSpec:
     """One command of a contract: its class, the aggregate it is sent to, and the events it may make.
 
@@ -79,9 +78,13 @@ class CommandSpec:
     category: str
     aggregate: Callable[[Any], str]
     makes: tuple[type, ...]
-    adapter: TypeAdapter[Any]
     cut: Cut | None = None
     results: Results | None = None
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """What validates it; made when it is first asked for, as a process meets few of all the commands it knows."""
+        return TypeAdapter(self.cls)
 
     @property
     def subject_token(self) -> str:
@@ -171,7 +174,7 @@ class Contract:
         def declare(cls: type[T]) -> type[T]:
             made = value(cls)
             locate = _field(aggregate) if isinstance(aggregate, str) else aggregate
-            spec = CommandSpec(made.__name__, made, category, locate, makes, TypeAdapter(made), cut, results)
+            spec = CommandSpec(made.__name__, made, category, locate, makes, cut, results)
             self.commands[made.__name__] = self.commands_by_token[spec.subject_token] = spec
             self._command_by_class[made] = spec
             return made

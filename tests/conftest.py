@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ from services.local.postgres import PostgresServer
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("explore", max_examples=500, derandomize=False, deadline=None, print_blob=True)
 settings.load_profile("same")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: much of the time a test waits for servers that it killed or stopped."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final, cast
 
 from pydantic import TypeAdapter
@@ -26,7 +28,9 @@ def prose(thing: type) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-def _schema(cls: type, mode: str) -> dict[str, Any]:
+@cache
+def _schema(cls: type, mode: str) -> Mapping[str, Any]:
+    """The schema of a class, made once: the catalogue asks for it as well."""
     made = TypeAdapter(cls).json_schema(mode=cast(Any, mode))
     made["description"] = prose(cls)
     for definition in made.get("$defs", {}).values():
@@ -38,16 +42,15 @@ def _schema(cls: type, mode: str) -> dict[str, Any]:
 def event_schema(spec: EventSpec) -> dict[str, Any]:
     """The schema of an event's `data`, at its newest version. Every member is written, also when it is null."""
     made = _schema(spec.cls, "serialization")
-    made["required"] = list(made["properties"])
-    return {"$schema": DIALECT, "$id": schema_id(spec.type), **made}
+    return {"$schema": DIALECT, "$id": schema_id(spec.type), **made, "required": list(made["properties"])}
 
 
 def command_schema(contract: Contract, spec: CommandSpec) -> dict[str, Any]:
     """The schema of a command's `data`."""
     name = f"commons.{contract.service}.{spec.subject_token}"
-    schema = _schema(spec.cls, "validation")
-    if spec.cut is not None:
-        del schema["properties"]["parts"]  # filled in when a request is cut
+    schema = dict(_schema(spec.cls, "validation"))
+    if spec.cut is not None:  # `parts` is filled in when a request is cut
+        schema["properties"] = {name: one for name, one in schema["properties"].items() if name != "parts"}
     return {"$schema": DIALECT, "$id": schema_id(name), **schema}
 
 

@@ -20,11 +20,11 @@ from tests.system.conftest import COMMONS, ROOT, START_SECONDS, Ledger
 STREAMS = ("INVENTORY", "DISTRIBUTION", "TREASURY", "CLINIC")
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+@pytest.fixture(scope="module")
+def drilled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """A ledger that is erased in at once, without an instance running yet."""
     kept = {k: v for k, v in os.environ.items() if k not in ("NATS_URL", "DATABASE_URL", "NATS_MONITORING_URL")}
-    data = tmp_path / "data"
+    data = tmp_path_factory.mktemp("drill") / "data"
     made = Ledger(
         data, environment=kept | {"COMMONS_DATA": str(data), "COLUMNS": "200", "COMMONS_ERASURE_DELAY_DAYS": "0"}
     )
@@ -33,6 +33,15 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     finally:
         if made.process is not None and made.process.poll() is None:
             made.stop()
+
+
+@pytest.fixture
+def ledger(drilled: Ledger) -> Ledger:
+    """The ledger as the drill before put it back, and running; a new one where that failed."""
+    if drilled.process is None or drilled.process.poll() is not None:
+        shutil.rmtree(drilled.data, ignore_errors=True)
+        drilled.start()
+    return drilled
 
 
 def events(ledger: Ledger, stream: str) -> list[str]:
@@ -79,7 +88,6 @@ def test_a_destroyed_ledger_comes_back_byte_for_byte_and_nobody_with_it_who_was_
     ledger: Ledger, tmp_path: Path
 ) -> None:
     backup, apart = tmp_path / "backup", tmp_path / "apart"
-    ledger.start()
     ledger.typed("send", "inventory", "OpenLocation", "--location", "main", "--name", "Main store", "--kind", "store")
     for donor, name in (("d-1", "Ottilie Hazelgrove"), ("d-2", "Barnaby Thistlewood"), ("d-3", "Isolde Farthingale"),
                         ("d-4", "Cuthbert Loxwood")):  # fmt: skip
@@ -127,10 +135,10 @@ def test_a_destroyed_ledger_comes_back_byte_for_byte_and_nobody_with_it_who_was_
 
 
 def test_a_copy_goes_into_services_that_run_and_write_nothing_meanwhile(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.start()
-    ledger.typed("send", "inventory", "OpenLocation", "--location", "main", "--name", "Main store", "--kind", "store")
+    place = ("OpenLocation", "--location", "second", "--kind", "store", "--name")
+    ledger.typed("send", "inventory", *place, "Second store")
     for number in range(5):
-        register(ledger, f"d-{number}", "Ottilie Hazelgrove")
+        register(ledger, f"e-{number}", "Ottilie Hazelgrove")
     until_signed(ledger)
     ledger.typed("export", "ledger", str(tmp_path / "copy.tar.gz"))
     before = {stream: events(ledger, stream) for stream in STREAMS}
@@ -145,21 +153,19 @@ def test_a_copy_goes_into_services_that_run_and_write_nothing_meanwhile(ledger: 
     assert json.loads(restored.splitlines()[-1])["halt"] is None
     ledger.until_well()
     assert {stream: events(ledger, stream) for stream in STREAMS} == before
-    register(ledger, "d-9", "Barnaby Thistlewood")
-    again = ("OpenLocation", "--location", "main", "--name", "Other", "--kind", "store")
-    refused = ledger.typed("send", "inventory", *again, code=1)
-    assert "main" in refused, "it decides on what was restored"
+    register(ledger, "e-9", "Barnaby Thistlewood")
+    refused = ledger.typed("send", "inventory", *place, "Other", code=1)
+    assert "second" in refused, "it decides on what was restored"
     assert "The ledger is whole" in ledger.commons("verify")
 
 
 def test_a_stream_that_lost_its_tail_gets_it_from_the_tiles(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.start()
-    register(ledger, "d-1", "Ottilie Hazelgrove")
+    register(ledger, "f-1", "Ottilie Hazelgrove")
     until_signed(ledger)
     assert ledger.stop() == 0
     shutil.copytree(ledger.data / "nats", tmp_path / "older")
     ledger.start()
-    register(ledger, "d-2", "Barnaby Thistlewood")
+    register(ledger, "f-2", "Barnaby Thistlewood")
     until_signed(ledger)
     before = {stream: events(ledger, stream) for stream in STREAMS}
     assert ledger.stop() == 0
@@ -183,5 +189,5 @@ def test_a_stream_that_lost_its_tail_gets_it_from_the_tiles(ledger: Ledger, tmp_
     ledger.typed("resume", "--reason", "put back from the tiles", "--as", "ada")  # the auditor may have halted it first
     ledger.until_well()
     assert {stream: events(ledger, stream) for stream in STREAMS} == before
-    assert donors(ledger)["d-2"] == "Barnaby Thistlewood"
+    assert donors(ledger)["f-2"] == "Barnaby Thistlewood"
     assert "The ledger is whole" in ledger.commons("verify")
