@@ -25,6 +25,7 @@ settings.register_profile("explore", max_examples=500, derandomize=False, deadli
 settings.load_profile("same")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: much of the time a test waits for servers that it killed or stopped."""
     return (os.cpu_count() or 1) + 1
