@@ -36,8 +36,8 @@ from services.imports.fhir.run import run
 from services.queries.clinic import entries, roles_of
 from services.queries.clinic.chart import sealed_in, told
 from services.queries.clinic.roles import sight
+from shared.database import open_pool
 from shared.keyreader import open_texts
-from shared.readmodel import open_pool
 from shared.store import stream_name
 
 EVENTS: Final = 1000

@@ -17,7 +17,7 @@ from services.local.postgres import PostgresServer
 from services.projections.registry import PROJECTIONS
 from services.queries.distribution import reach
 from shared import migrations
-from shared.readmodel import open_pool
+from shared.database import open_pool
 from shared.runner import rebuild
 from shared.tables import schema_of
 

@@ -16,7 +16,7 @@ from bench.figures import Figure, against
 from bench.running import Ledger, everything
 from services.distribution.contract import RecordVisit, distribution
 from services.queries.distribution import check_in
-from shared.readmodel import open_pool
+from shared.database import open_pool
 
 _TABLES: Final = 50
 _TURNS: Final = 12

@@ -26,7 +26,7 @@ from prometheus_client import make_asgi_app
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from shared import telemetry
-from shared.connection import servers
+from shared.connection import PING_SECONDS, PINGS, servers
 from shared.credentials import current, inbox
 from shared.errors import LedgerError, Misconfigured
 from shared.garbage import collect_seldom
@@ -111,6 +111,7 @@ def build(name: str, component: Component, settings: Settings) -> AsgiFastStream
     broker = NatsBroker(
         servers(settings.nats_url), name=f"{name}-status", apply_types=False, logger=None, max_reconnect_attempts=-1,
         reconnect_time_wait=0.25, graceful_timeout=2,  # type: ignore[arg-type]
+        ping_interval=PING_SECONDS, max_outstanding_pings=PINGS,
         inbox_prefix=inbox(credentials), nkeys_seed_str=credentials.seed if credentials else None,
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import nats.errors
 import structlog
@@ -17,6 +17,11 @@ from shared.errors import Denied, Misconfigured
 from shared.wireconnection import denial, denied
 
 log = structlog.get_logger(__name__)
+
+PING_SECONDS: Final = 5
+"""How often the server is asked whether it is there: a network that goes away says no goodbye."""
+PINGS: Final = 2
+"""How many may be without an answer before the connection is given up, and another one opened."""
 
 
 class LedgerClient(Client):
@@ -146,7 +151,7 @@ async def connect(
             client.connect(
                 servers(url), name=name, pending_size=-1, max_reconnect_attempts=-1,
                 reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds, and fractions are taken
-                allow_reconnect=True, connect_timeout=2, ping_interval=10, max_outstanding_pings=2,
+                allow_reconnect=True, connect_timeout=2, ping_interval=PING_SECONDS, max_outstanding_pings=PINGS,
                 error_cb=error, disconnected_cb=lost, reconnected_cb=back,
                 inbox_prefix=inbox(credentials), nkeys_seed_str=credentials.seed if credentials else None,
             )

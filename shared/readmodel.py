@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 
 from shared.errors import Busy, Invalid
 from shared.tables import CHANNEL, Connection, schema_of
@@ -39,17 +38,6 @@ class Reading:
     checkpoints: Mapping[str, Mapping[str, int]]
     incomplete: bool
     parked: int
-
-
-async def open_pool(database_url: str, *, max_size: int = 10) -> asyncpg.Pool:
-    """A pool for reading: JSON columns come as Python values."""
-
-    async def prepare(connection: asyncpg.Connection) -> None:
-        await connection.set_type_codec(
-            "jsonb", schema="pg_catalog", encoder=lambda v: msgspec.json.encode(v).decode(), decoder=msgspec.json.decode
-        )
-
-    return await asyncpg.create_pool(database_url, min_size=1, max_size=max_size, init=prepare)
 
 
 async def read(

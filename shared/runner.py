@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import asyncpg
 import structlog
 
-from shared import telemetry
+from shared import database, telemetry
 from shared.errors import Busy, Corrupt, LedgerError, Misconfigured
 from shared.folding import Folding, Moved, is_outage
 from shared.generations import Generation, StandsStill, begin_rebuild, release, sweep, switch, take
@@ -307,7 +307,7 @@ async def connected(database_url: str, projection: Projection, work: str = "proj
     again from the stream, which is the record.
     """
     settings = {"application_name": f"{work} {projection.name}", "synchronous_commit": "off", "jit": "off"}
-    connection = await asyncpg.connect(database_url, timeout=10, server_settings=settings)
+    connection = await database.connect(database_url, settings=settings)
     try:
         if projection.role is not None:
             await act_as(connection, projection.role)

@@ -18,7 +18,7 @@ from nats.aio.subscription import Subscription
 from opentelemetry.trace import Span
 from prometheus_client import Counter, Gauge, Histogram
 
-from shared import telemetry
+from shared import database, telemetry
 from shared.admission import Admission
 from shared.bulk import cut, handle_parts
 from shared.command import Answer, BulkAnswer
@@ -321,7 +321,7 @@ def known_sequence(database_url: str | None, stream: str) -> Callable[[], Awaita
 
     async def ask() -> int:
         try:
-            connection = await asyncpg.connect(database_url, timeout=3)
+            connection = await database.connect(database_url, timeout=3)
             try:
                 found = await connection.fetchval(
                     "SELECT max(sequence) FROM commons.checkpoint WHERE stream = $1", stream

@@ -27,7 +27,7 @@ from services.auditor.registry import AUDITED, Audited
 from services.auditor.report import Check, Progress, Report, silent
 from services.auditor.tiles import BadTile
 from services.projections.registry import PROJECTIONS
-from shared import halt
+from shared import database, halt
 from shared.comparison import compare
 from shared.connection import connect
 from shared.errors import Corrupt, Invalid, LedgerError, Misconfigured
@@ -259,7 +259,7 @@ async def _read_models(
     nats_url: str, database_url: str, projections: list[Projection], progress: Progress
 ) -> list[Check]:
     try:
-        connection = await asyncpg.connect(database_url, timeout=10)
+        connection = await database.connect(database_url)
     except (OSError, TimeoutError, asyncpg.PostgresError) as error:
         raise Misconfigured(
             f"The read models' database cannot be reached ({str(error) or type(error).__name__}). "

@@ -23,9 +23,9 @@ from nats.aio.client import Client
 from services.commands.door import Unreachable, Usage
 from shared.client import CommandClient
 from shared.connection import connect
+from shared.database import open_pool
 from shared.errors import Misconfigured
 from shared.garbage import collect_seldom
-from shared.readmodel import open_pool
 
 PANEL: Final = "Common options"
 DESCRIPTION: Final = "commons.json"

@@ -17,10 +17,10 @@ from services.fhir.app import ENTRANCE, PREFIX, FhirApi
 from services.fhir.ledger_charts import LedgerCharts
 from shared.application import run
 from shared.connection import connect
+from shared.database import open_pool
 from shared.errors import Busy, Misconfigured
 from shared.keyreader import Closed, TextReader, index_key
 from shared.masterkeys import MasterKeys, given
-from shared.readmodel import open_pool
 from shared.settings import Settings
 from shared.tasks import end
 

@@ -18,10 +18,10 @@ from services.projections.distribution.naming import HOUSEHOLDS
 from services.projections.registry import TOGETHER
 from services.projections.search import NameSearch, Searched
 from shared.application import run
+from shared.database import open_pool
 from shared.errors import Misconfigured
 from shared.masterkeys import MasterKeys, given
 from shared.projection import Projection
-from shared.readmodel import open_pool
 from shared.runner import Runner, State
 from shared.settings import Settings
 from shared.status import status

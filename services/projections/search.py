@@ -22,6 +22,7 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
+from shared import database
 from shared.blind import token, words
 from shared.connection import connect
 from shared.contract import Contract
@@ -124,7 +125,7 @@ class NameSearch:
             key = await index_key(nc, service, masters)
             if key is None:
                 raise Busy(f"{service} has no key of blind indexes yet.")
-            connection = await asyncpg.connect(self._database_url, timeout=10)
+            connection = await database.connect(self._database_url)
             open_.callback(connection.terminate)
             if self._searched.role is not None:
                 await act_as(connection, self._searched.role)

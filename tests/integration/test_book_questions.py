@@ -17,9 +17,9 @@ from services.queries import QueryResult
 from services.queries import treasury as queries
 from services.queries.treasury.book import NoBook
 from services.treasury import contract as c
+from shared.database import open_pool
 from shared.errors import Invalid
 from shared.migrations import migrate_database
-from shared.readmodel import open_pool
 from shared.runner import rebuild
 from shared.store import EventStore
 from tests.support.books import BOOK, Books, posting

@@ -12,7 +12,8 @@ from services.local.nats import NatsServer
 from services.projections.catalogue import Catalogue
 from services.projections.clinic.patients import ClinicPatients
 from services.projections.registry import CLINIC
-from shared.readmodel import open_pool, read
+from shared.database import open_pool
+from shared.readmodel import read
 from shared.runner import rebuild
 from tests.support.evenings import KINDS, Draft, Evening
 from tests.support.projections import Stage

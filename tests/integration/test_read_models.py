@@ -20,10 +20,11 @@ from services.local.nats import NatsServer
 from services.projections.registry import INVENTORY
 from services.queries import QueryResult
 from shared.comparison import compare
+from shared.database import open_pool
 from shared.decider import Context
 from shared.errors import Invalid
 from shared.migrations import migrate_database
-from shared.readmodel import Behind, open_pool
+from shared.readmodel import Behind
 from shared.runner import Runner
 from shared.sealing import is_sealed
 from shared.store import EventStore

@@ -18,8 +18,9 @@ from services.inventory.app import service
 from services.local.nats import NatsServer
 from services.projections.registry import PROJECTIONS
 from shared import runner, telemetry
+from shared.database import open_pool
 from shared.migrations import migrate_database
-from shared.readmodel import open_pool, wait_for
+from shared.readmodel import wait_for
 from shared.runner import Runner
 from shared.settings import load
 from shared.wire import StreamReader

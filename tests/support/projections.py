@@ -12,9 +12,10 @@ import nats
 
 from services.local.nats import NatsServer
 from shared.comparison import compare
+from shared.database import open_pool
 from shared.migrations import migrate_database
 from shared.projection import Projection
-from shared.readmodel import open_pool, wait_for
+from shared.readmodel import wait_for
 from shared.runner import Runner
 from tests.support.till import make_stream, publish
 
