@@ -22,6 +22,8 @@ from services.inventory.deciders import DECIDERS
 from services.local.keys import Keys
 from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
+from shared.actors import Signed
+from shared.actortoken import Signer
 from shared.client import CommandClient
 from shared.connection import connect
 
@@ -101,7 +103,7 @@ async def _service(server: NatsServer) -> AsyncIterator[CommandClient]:
     environment.pop("DATABASE_URL", None)
     keys = Keys(server.folder / "keys", {})
     keys.prepare()
-    environment |= keys.environment()
+    environment |= keys.environment("inventory")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.inventory.app", env=environment, stderr=asyncio.subprocess.DEVNULL
     )
@@ -115,7 +117,7 @@ async def _service(server: NatsServer) -> AsyncIterator[CommandClient]:
                 break
             except Exception:  # noqa: BLE001 - not there yet, whichever way nats-py says so
                 await asyncio.sleep(0.1)
-        yield CommandClient(nc, actor="bench")
+        yield CommandClient(nc, actor="bench", tokens=Signed(Signer.from_file(keys.issuer, "local")))
     finally:
         await nc.close()
         process.terminate()

@@ -18,6 +18,8 @@ from services.local.postgres import PostgresServer
 from services.local.supervisor import ServiceProcess
 from services.local.up import SERVICES
 from shared import migrations
+from shared.actors import Signed
+from shared.actortoken import Signer
 from shared.client import CommandClient
 from shared.connection import connect
 from shared.store import stream_name
@@ -66,10 +68,13 @@ async def everything(folder: Path) -> AsyncIterator[Ledger]:
         keys.prepare()
         environment = {
             "NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url, "DATABASE_URL": postgres.url,
-            "COMMONS_FHIR_QUEUE": str(folder), "COMMONS_FHIR_TRUST_ACTOR": "true", **keys.environment(),
+            "COMMONS_FHIR_QUEUE": str(folder), "COMMONS_FHIR_TRUST_ACTOR": "true",
             "COMMONS_RATE": "0",  # one actor sends everything here
         }  # fmt: skip
-        services = [ServiceProcess(spec, environment=environment, logs=folder / "logs") for spec in SERVICES]
+        services = [
+            ServiceProcess(spec, environment=environment | keys.environment(spec.name), logs=folder / "logs")
+            for spec in SERVICES
+        ]
         try:
             await asyncio.gather(*(service.start() for service in services))
             nc = await connect(server.url, name="bench-client")
@@ -78,7 +83,8 @@ async def everything(folder: Path) -> AsyncIterator[Ledger]:
                 parts = {service.name: service.pid for service in services}
                 parts |= {"nats": server.pid, "postgres": postgres.pid}
                 ports = {service.name: service.http_port for service in services}
-                yield Ledger(server, postgres, nc, CommandClient(nc, actor="bench"), pool, parts, ports, keys)
+                client = CommandClient(nc, actor="bench", tokens=Signed(Signer.from_file(keys.issuer, "local")))
+                yield Ledger(server, postgres, nc, client, pool, parts, ports, keys)
             finally:
                 await nc.close()
                 pool.terminate()

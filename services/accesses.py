@@ -19,6 +19,8 @@ import nats.errors
 from nats.aio.client import Client
 
 from services.clinic.contract import ClinicError, clinic
+from shared.actorkeys import Authtype
+from shared.actors import Tokens
 from shared.client import CommandClient
 from shared.errors import CommandIdReused, Erased, Invalid, LedgerError, TooLarge
 from shared.masterkeys import MasterKeys
@@ -51,17 +53,20 @@ class Access:
         return isinstance(self.data.get("reason"), dict)
 
 
-async def attempt(nc: Client, access: Access, source: str) -> bool | None:
+async def attempt(
+    nc: Client, access: Access, source: str, tokens: Tokens | None, authtype: Authtype = "user"
+) -> bool | None:
     """Whether it was recorded; None when that is not known, or it cannot be sent yet, and is to be sent again.
 
     By a clock that is ahead of the clinic's it was read in the future: such a read is recorded at once, at the moment
-    that the clinic takes it.
+    that the clinic takes it. `tokens` show who acts; an access of somebody of whom there is none waits.
     """
     if access.closed:
         return None
     client = CommandClient(
-        nc, actor=access.actor, source=source, mandate=access.mandate, timeout=_PATIENCE, patience=_PATIENCE
-    )
+        nc, actor=access.actor, authtype=authtype, source=source, mandate=access.mandate, timeout=_PATIENCE,
+        patience=_PATIENCE, tokens=tokens,
+    )  # fmt: skip
     taken = await _sent(client, access.data, access.id)
     if not isinstance(taken, str):
         return taken

@@ -10,6 +10,9 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 
+from shared.actorkeys import Authtype
+from shared.actors import Tokens
+from shared.actortoken import HEADER
 from shared.contract import kebab
 from shared.errors import Busy, Invalid, OutcomeUnknown, RateLimited, retry_after
 from shared.message import CommandMessage, Refused, Reply, command_subject, decode_reply
@@ -24,12 +27,13 @@ _encode: Final = msgspec.json.Encoder().encode
 class CommandClient:
     """Commands of one sender, who is named in every event they lead to.
 
-    `source` is a URI reference that says which program sends, `actor` who acts, `mandate` under which grant.
+    `source` is a URI reference that says which program sends, `actor` who acts, `mandate` under which grant. `tokens`
+    show that it is them; without, no service of a ledger that runs takes a command.
     """
 
     def __init__(
         self, nc: Client, *, actor: str, source: str = "/commons/client", mandate: str | None = None,
-        authtype: str = "user", timeout: float = 15.0, patience: float = 30.0,
+        authtype: Authtype = "user", timeout: float = 15.0, patience: float = 30.0, tokens: Tokens | None = None,
     ) -> None:  # fmt: skip
         self._nc = nc
         self._actor = actor
@@ -38,6 +42,7 @@ class CommandClient:
         self._authtype = authtype
         self._timeout = timeout
         self._patience = patience
+        self._tokens = tokens
 
     async def send(
         self, service: str, command: str, data: Any, *, id: str | None = None, correlation_id: str | None = None,
@@ -49,18 +54,19 @@ class CommandClient:
         that would be past its patience.
 
         Raises Refused with the service's problem document, Invalid when the command is larger than the server takes,
-        OutcomeUnknown when no answer came within `patience` seconds.
+        OutcomeUnknown when no answer came within `patience` seconds, and what `tokens` raise.
         """
         name = command if not command[:1].isupper() else kebab(command)
         message = CommandMessage(
             specversion="1.0", id=id or str(uuid.uuid4()), source=self._source, type=f"commons.{service}.{name}",
-            authid=self._actor, authtype=self._authtype, mandate=mandate or self._mandate,  # type: ignore[arg-type]
+            authid=self._actor, authtype=self._authtype, mandate=mandate or self._mandate,
             correlationid=correlation_id, causationid=causation_id, traceparent=traceparent,
             data=msgspec.Raw(data if isinstance(data, bytes) else _encode(data)),
         )  # fmt: skip
         raw = _encode(message)
-        if len(raw) > self._nc.max_payload:
-            raise Invalid(f"The command is {len(raw):,} bytes; the server takes at most {self._nc.max_payload:,}.")
+        size = len(raw) + sum(len(one) for one in (self._headers(service) or {}).values())
+        if size > self._nc.max_payload:
+            raise Invalid(f"The command is {size:,} bytes; the server takes at most {self._nc.max_payload:,}.")
         deadline = asyncio.get_running_loop().time() + self._patience
         while True:
             reply = await self._attempt(command_subject(service, name), raw, service, deadline)
@@ -74,10 +80,17 @@ class CommandClient:
                 raise refused
             await asyncio.sleep(pause)
 
+    def _headers(self, service: str) -> dict[str, str] | None:
+        """Shows who acts; anew for each attempt, as a token may be over before the last."""
+        if self._tokens is None:
+            return None
+        return {HEADER: self._tokens.token(self._actor, self._authtype, service)}
+
     async def _attempt(self, subject: str, raw: bytes, service: str, deadline: float) -> Reply | None:
         """One try; None when it is worth another."""
         try:
-            message = await self._nc.request(subject, raw, timeout=self._timeout)
+            headers = self._headers(service)
+            message = await self._nc.request(subject, raw, timeout=self._timeout, headers=headers)
             return decode_reply(message.data)
         except nats.errors.NoRespondersError:
             reason = (

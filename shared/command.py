@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.actorkeys import Authtype
 from shared.contract import FILLED, fields_of
 from shared.errors import CommandIdReused
 
@@ -16,7 +17,7 @@ class CommandMeta:
 
     id: str
     actor: str
-    authtype: str = "user"
+    authtype: Authtype = "user"
     mandate: str | None = None
     correlation_id: str | None = None
     causation_id: str | None = None

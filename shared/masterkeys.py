@@ -145,10 +145,11 @@ def add_to_file(path: Path) -> str:
     return name_of(key)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write a file that its owner alone may read, synced to disk, in one step; the one that was there is overwritten.
 
-    Overwriting is all that a program can do: a file system or a disk may keep older blocks.
+    Who owned that one owns the new one. Overwriting is all that a program can do: a file system or a disk may keep
+    older blocks.
     """
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
@@ -156,7 +157,10 @@ def replace_file(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    fresh.chmod(mode)
     old = os.open(path, os.O_RDWR) if path.exists() else None
+    if old is not None and (owner := os.fstat(old)).st_uid != os.geteuid():
+        os.chown(fresh, owner.st_uid, owner.st_gid)
     try:
         fresh.replace(path)
         sync_folder(path.parent)

@@ -23,8 +23,11 @@ from shared.types import COMMAND_ID_PATTERN
 MAX_COMMAND_BYTES: Final = 1 << 20
 """A larger request is refused before it is parsed; no decision of 60,000 bytes needs one."""
 
-MAX_BULK_BYTES: Final = 4 << 20
-"""The same of a bulk command, which is cut into several decisions; it is what the server's max_payload has to be."""
+MAX_PAYLOAD: Final = 4 << 20
+"""What the server's max_payload has to be where there are bulk commands: one of them, and its headers."""
+
+MAX_BULK_BYTES: Final = MAX_PAYLOAD - (4 << 10)
+"""The same of a bulk command, which is cut into several decisions."""
 
 # msgspec searches with Python's re, where `$` would let a line break through at the end.
 _Name = Annotated[str, Meta(pattern=r"^[^\x00-\x20\x7f-\x9f]{1,128}\Z")]

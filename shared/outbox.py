@@ -20,6 +20,7 @@ import msgspec
 import structlog
 from nats.aio.client import Client
 
+from shared.actors import Tokens
 from shared.client import CommandClient
 from shared.command import CommandMeta
 from shared.contract import Contract
@@ -46,11 +47,13 @@ class Send(Protocol):
     async def __call__(self, service: str, command: str, data: bytes, meta: CommandMeta) -> str: ...
 
 
-def through_nats(nc: Client) -> Send:
+def through_nats(nc: Client, tokens: Tokens | None = None) -> Send:
     """Sends over NATS, to services of any process."""
 
     async def send(service: str, command: str, data: bytes, meta: CommandMeta) -> str:
-        client = CommandClient(nc, actor=meta.actor, authtype=meta.authtype, source="/commons/process", patience=0)
+        client = CommandClient(
+            nc, actor=meta.actor, authtype=meta.authtype, source="/commons/process", patience=0, tokens=tokens
+        )
         reply = await client.send(
             service, command, data, id=meta.id, correlation_id=meta.correlation_id, causation_id=meta.causation_id
         )

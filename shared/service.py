@@ -19,6 +19,8 @@ from opentelemetry.trace import Span
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared import database, telemetry
+from shared.actors import Signed, Tokens, Verifier
+from shared.actortoken import HEADER, Actor, Signer
 from shared.admission import Admission
 from shared.bulk import cut, handle_parts
 from shared.command import Answer, BulkAnswer
@@ -26,12 +28,12 @@ from shared.committer import Committer
 from shared.connection import connect
 from shared.contract import Contract
 from shared.decider import Decider
-from shared.errors import Busy, LedgerError, OutcomeUnknown, RateLimited
+from shared.errors import Busy, LedgerError, Misconfigured, OutcomeUnknown, RateLimited
 from shared.forgetting import forgetting
 from shared.halt import Halt, HaltWatch, checkpointed
 from shared.handler import Handler
 from shared.manager import Manager
-from shared.message import encode_answer, encode_bulk_answer, encode_refusal, parse_command
+from shared.message import CommandMessage, encode_answer, encode_bulk_answer, encode_refusal, parse_command
 from shared.outbox import in_process, through_nats
 from shared.positions import KvPositions
 from shared.process import Processes
@@ -73,14 +75,20 @@ class Service:
         settings: Settings,
         managers: Iterable[Manager] = (),
         following: Iterable[tuple[Contract, Iterable[Manager]]] = (),
+        *,
+        verifier: Verifier | None = None,
     ) -> None:
-        """`managers` follow the service's own stream, those of `following` the streams of other services."""
+        """`managers` follow the service's own stream, those of `following` the streams of other services.
+
+        `verifier` shows who sends a command. Without one, as in tests, everybody is who they say they are.
+        """
         self.contract = contract
         self.settings = settings
         self.handler: Handler
         self.committer: Committer
         self.store: EventStore
         self.nc: Client
+        self._verifier = verifier
         self._deciders = list(deciders)
         self._managers = [(contract, list(managers)), *((other, list(those)) for other, those in following)]
         self._processes: list[Processes] = []
@@ -130,7 +138,7 @@ class Service:
         self._subscription = await self.nc.subscribe(f"command.{name}.*", queue=name, cb=self._receive)
         await self.nc.flush()
         if any(managers for _, managers in self._managers):
-            send = in_process(self.handler, through_nats(self.nc))
+            send = in_process(self.handler, through_nats(self.nc, self._tokens()))
             if self._vault is not None:
                 send = forgetting(self._vault, send)
             positions = await KvPositions.open(self.nc, name)
@@ -139,6 +147,16 @@ class Service:
                     self._processes.append(Processes(settings.nats_url, contract, managers, send, positions))
                     await self._processes[-1].start()
         self._ready = True
+
+    def _tokens(self) -> Tokens | None:
+        """What shows other services that a command is this one's. Raises Misconfigured when the key cannot be used."""
+        key = self.settings.actor_key
+        if key is None and self._verifier is not None and len(self._managers) > 1:
+            raise Misconfigured(
+                f"Process managers of {self.contract.service} send commands to other services: set COMMONS_ACTOR_KEY "
+                "to the file of its key, which `commons init` makes."
+            )
+        return None if key is None else Signed(Signer.from_file(key, self.settings.chapter))
 
     async def stop(self) -> None:
         """Take no more commands, answer those in hand, and disconnect."""
@@ -234,13 +252,13 @@ class Service:
         span: Span | None = None
         try:
             self._admission.room(size)
+            actor = None if self._verifier is None else self._verifier.verify((message.headers or {}).get(HEADER))
             spec = self.contract.command_named(name)
             label = spec.name
             type_ = f"commons.{self.contract.service}.{spec.subject_token}"
             wire = parse_command(
-                message.data, type_, bulk=spec.cut is not None,
-                known=lambda sent: self._admission.sender(sent.authid, sent.authtype, size),
-            )  # fmt: skip
+                message.data, type_, bulk=spec.cut is not None, known=lambda sent: self._known(sent, actor, size)
+            )
             data = bytes(wire.data)
             parts = cut(spec, data) if spec.cut is not None else ()
             command = self.contract.parse(spec.name, data) if spec.cut is None else None
@@ -266,6 +284,12 @@ class Service:
         else:
             self._admission.hold(size, future)
             future.add_done_callback(partial(self._decided, message.reply, spec.name, began, span))
+
+    def _known(self, sent: CommandMessage, actor: Actor | None, size: int) -> None:
+        """Refuse who is not the one that the token shows, or sends too much: nobody uses up what is another's."""
+        if actor is not None and self._verifier is not None:
+            self._verifier.same(actor, sent.authid, sent.authtype)
+        self._admission.sender(sent.authid, sent.authtype, size)
 
     def _decided(self, reply: str, name: str, began: float, span: Span | None, future: asyncio.Future[Any]) -> None:
         if future.cancelled():

@@ -56,6 +56,14 @@ class Settings(BaseModel):
     """The file of the master keys, the current one first (masterkeys.py)."""
     master_key: str | None = Field(None, alias="COMMONS_MASTER_KEY", repr=False)
     """Or the one master key itself, in base64."""
+    actor_keys: Path | None = Field(None, alias="COMMONS_ACTOR_KEYS")
+    """The file of the public keys by which a service knows who acts; it is read again when it changes."""
+    actor_key: Path | None = Field(None, alias="COMMONS_ACTOR_KEY")
+    """The file of the private key with which a process signs what it sends to services on its own account."""
+    actor_issuer_key: Path | None = Field(None, alias="COMMONS_ACTOR_ISSUER_KEY")
+    """The file of the issuer's private key, which signs for every person: for the operator's commands."""
+    actor_token_file: Path | None = Field(None, alias="COMMONS_ACTOR_TOKEN_FILE")
+    """The file of the token by which the operator's commands show who acts, where the issuer's key is not at hand."""
     keyring: Path | None = Field(None, alias="COMMONS_KEYRING")
     """The folder in which a service keeps its file of keys."""
     erasure_delay_days: int = Field(30, alias="COMMONS_ERASURE_DELAY_DAYS", ge=0, le=3650)

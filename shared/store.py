@@ -20,7 +20,7 @@ from shared.contract import Contract
 from shared.decider import Ref
 from shared.errors import Corrupt, Denied, Halted, Misconfigured, OutcomeUnknown
 from shared.event import Recorded, decode
-from shared.message import MAX_BULK_BYTES
+from shared.message import MAX_PAYLOAD
 
 REQUIRED: Final[dict[str, Any]] = {
     "retention": "limits",
@@ -107,7 +107,7 @@ class EventStore:
             wrong.append(f"persist_mode is {config['persist_mode']!r}, which acknowledges before writing")
         if config.get("subjects") != subjects:
             wrong.append(f"subjects are {config.get('subjects')}, not {subjects}")
-        needed, what = (MAX_BULK_BYTES, "bulk commands") if self.contract.bulk else (MIN_PAYLOAD, "events")
+        needed, what = (MAX_PAYLOAD, "bulk commands") if self.contract.bulk else (MIN_PAYLOAD, "events")
         if self.nc.max_payload < needed:
             wrong.append(f"the server's max_payload is {self.nc.max_payload:,} bytes, and {what} need {needed:,}")
         if wrong:

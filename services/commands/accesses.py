@@ -74,7 +74,7 @@ async def _send(operator: Operator, wanted: Sequence[Access]) -> tuple[list[Acce
             answers = []
             for start in range(0, len(wanted), _AT_ONCE):
                 part = wanted[start : start + _AT_ONCE]
-                answers += await asyncio.gather(*(attempt(nc, access, _SOURCE) for access in part))
+                answers += await asyncio.gather(*(attempt(nc, access, _SOURCE, operator.tokens) for access in part))
                 if answers[-1] is None:  # nobody answers: the rest is not tried, and the reader does not wait for it
                     break
     except (*FAILURES, Unreachable):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -18,6 +16,7 @@ from services.auditor.export import Copied
 from services.commands.common import Operator, command
 from services.commands.copies import Tiles, as_json, export, logs_of, unwritten
 from services.commands.door import OK, Usage
+from services.commands.durations import duration
 from services.commands.keys import OfServices
 from services.commands.render import clean, console, emit
 from services.local.keys import Keys
@@ -29,8 +28,6 @@ LEDGER: Final = "ledger"
 KEYRING: Final = "keyring"
 
 _KEYS: Final = ".keys"
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ async def backup(
 
     Example: commons backup /mnt/backup --keyring /mnt/keys --every 1h --keep 24
     """
-    pause = None if every is None else _duration(every)
+    pause = None if every is None else duration("--every", every)
     keys = keyring or target / KEYRING
     if _within(keys, target / LEDGER):
         raise Usage("The keyrings go into a folder of their own, and not into the copy of the ledger.")
@@ -117,13 +114,6 @@ def _tidy(keys: Path, newest: Path, keep: int) -> tuple[int, int]:
     for path in surplus:
         keycare.remove(path)
     return len(surplus), sum(keycare.strike_out(path, newest) for path in older[len(surplus) :])
-
-
-def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise Usage(f"--every takes a time such as 90s, 15m, 1h or 1d. {text[:40]!r} is not one.")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def _within(path: Path, folder: Path) -> bool:

@@ -8,6 +8,7 @@ import functools
 import getpass
 import inspect
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -21,6 +22,9 @@ import uvloop
 from nats.aio.client import Client
 
 from services.commands.door import Unreachable, Usage
+from services.local.keys import ACTOR_KEYS, Keys
+from shared.actors import Held, Signed, Tokens
+from shared.actortoken import Signer
 from shared.client import CommandClient
 from shared.connection import connect
 from shared.database import open_pool
@@ -30,6 +34,9 @@ from shared.garbage import collect_seldom
 PANEL: Final = "Common options"
 DESCRIPTION: Final = "commons.json"
 """The file in the data folder by which `commons up` says where everything listens."""
+
+TOKEN_FILE: Final = "COMMONS_ACTOR_TOKEN_FILE"  # noqa: S105 - where it is, and not what it is
+ISSUER_KEY: Final = "COMMONS_ACTOR_ISSUER_KEY"
 
 _CONNECT_SECONDS: Final = 5.0
 _NATS_URL = re.compile(r"(nats|tls)://\S+")
@@ -64,7 +71,9 @@ class Operator:
         ),
     ] = None
     as_json: Annotated[bool, _option("--json", help="Answer in JSON, refusals too.")] = False
-    actor: Annotated[str | None, _option("--as", metavar="ACTOR", help="Who acts; your login name if left out.")] = None
+    actor: Annotated[
+        str | None, _option("--as", metavar="ACTOR", help="Who acts; whose token it is, or your login name.")
+    ] = None
     mandate: Annotated[str | None, _option("--mandate", metavar="GRANT", help="The grant under which ACTOR acts.")] = (
         None
     )
@@ -109,7 +118,12 @@ class Operator:
 
     @property
     def who(self) -> str:
-        """The actor named in every event."""
+        """The actor named in every event. Raises Usage when --as is another than whose token was given."""
+        held = self._held
+        if held is not None:
+            if self.actor not in (None, held.actor):
+                raise Usage(f"The token in {TOKEN_FILE} is of {held.actor}, and not of {self.actor}. Leave out --as.")
+            return held.actor
         if self.actor:
             return self.actor
         try:
@@ -119,6 +133,38 @@ class Operator:
         if not _NAME.fullmatch(name):
             raise Usage("Your login name is not known here. Say who acts with --as.")
         return name
+
+    @property
+    def _held(self) -> Held | None:
+        path = os.environ.get(TOKEN_FILE)
+        return Held(Path(path)) if path else None
+
+    @property
+    def chapter(self) -> str:
+        """Whose ledger it is."""
+        return str(self.description.get("chapter") or os.environ.get("COMMONS_CHAPTER") or "local")
+
+    @property
+    def issuer_key(self) -> Path:
+        """Where the issuer's key would be, which signs for everybody."""
+        return Path(os.environ.get(ISSUER_KEY) or Keys(self.folder / "keys").issuer)
+
+    @property
+    def public_actors(self) -> Path:
+        """Where the public keys would be by which services know who acts."""
+        return Path(os.environ.get(ACTOR_KEYS) or Keys(self.folder / "keys").actors)
+
+    @functools.cached_property
+    def tokens(self) -> Tokens | None:
+        """What shows services who acts: the token that was given, else the issuer's key. None when neither is at hand,
+        and then no service takes a command. Raises Misconfigured when the key cannot be used."""
+        held = self._held
+        if held is not None:
+            return held
+        key = self.issuer_key
+        if not os.environ.get(ISSUER_KEY) and not key.exists():
+            return None
+        return Signed(Signer.from_file(key, self.chapter))
 
     # -- reaching them ----------------------------------------------------------------------------------------------
 
@@ -155,7 +201,7 @@ class Operator:
         """A sender of commands in the actor's name."""
         return CommandClient(
             nc, actor=self.who, source="/commons/cli", mandate=self.mandate, timeout=min(patience, 15),
-            patience=patience,
+            patience=patience, tokens=self.tokens,
         )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""`commons keys`: the keyrings, under whose keys personal data is sealed."""
+"""`commons keys`: the keyrings, under whose keys personal data is sealed, and the key that signs who acts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,6 +17,9 @@ from services.commands.render import console, emit
 from services.commands.tables import print_table
 from services.local.keys import Keys
 from shared import keycare
+from shared.actorkeys import PublicKey, read_private, read_public, rotate_issuer
+from shared.actorkeys import retire as retire_keys
+from shared.actortoken import LEEWAY, MAX_SECONDS
 from shared.errors import Invalid, Misconfigured
 from shared.masterkeys import MasterKeys, add_to_file
 from shared.vault import Vault
@@ -161,6 +165,57 @@ async def erase(
     return OK
 
 
+@command
+async def issuer(
+    operator: Operator,
+    rotate: Annotated[bool, typer.Option("--rotate", help="Make a new key, which signs from now on.")] = False,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="With --rotate: what the old one signed counts no more. It was stolen.")
+    ] = False,
+    retire: Annotated[bool, typer.Option("--retire", help="Take out the old ones whose time is over.")] = False,
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The issuer's key.")] = None,
+    public: Annotated[Path | None, typer.Option("--public", metavar="FILE", help="The actors' public keys.")] = None,
+) -> int | None:
+    """The key that signs who acts: which one does, and until when older ones still count. Services need no restart.
+
+    After --rotate the old one counts for as long as a token may last, seven days, so nobody needs a new token at once.
+    Without --key and --public the files are those of `commons up`, or that COMMONS_ACTOR_ISSUER_KEY and
+    COMMONS_ACTOR_KEYS name.
+
+    Example: commons keys issuer --rotate
+    """
+    own = key or operator.issuer_key
+    known = public or operator.public_actors
+    if at_once and not rotate:
+        raise Usage("--at-once is said of --rotate: which key should sign instead?")
+    over: list[PublicKey] = []
+    try:
+        if rotate:
+            read_private(own)  # an error in its place costs nothing
+            rotate_issuer(own, known, lasts=MAX_SECONDS + LEEWAY, at_once=at_once)
+        if rotate or retire:
+            over = retire_keys(known)
+        signs = read_private(own).thumbprint()
+    except OSError as error:
+        raise Misconfigured(f"{error.filename or known} cannot be written: {error.strerror}.") from error
+    keys = [one for one in read_public(known).values() if one.is_issuer]
+    if operator.as_json:
+        emit({"signs": signs, "keys": [one.written() for one in keys], "retired": [one.kid for one in over]})
+        return OK
+    rows = [[one.kid, "signs" if one.kid == signs else "", _until(one)] for one in keys]
+    print_table(["key", "", "counts until"], rows, title="The issuer's keys", empty="None is known to the services.")
+    if over:
+        console().print(f"Taken out: {', '.join(one.kid for one in over)}.")
+    if signs not in {one.kid for one in keys}:
+        console().print(f"{signs}, which signs, is not known to the services: run `commons init`.", style="yellow")
+        return REFUSED
+    return OK
+
+
+def _until(key: PublicKey) -> str:
+    return "" if key.until is None else f"{datetime.fromtimestamp(key.until, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _keys(operator: Operator) -> Keys:
     return Keys(operator.folder.absolute() / "keys")
 
@@ -185,8 +240,9 @@ def _tell(operator: Operator, counts: dict[str, int], what: str) -> None:
 
 def register(app: typer.Typer) -> None:
     group = new_group(
-        "The keys under which personal data is sealed: how they stand, copies, a new master key, erasure."
+        "The keys under which personal data is sealed: how they stand, copies, a new master key, erasure; and the key "
+        "that signs who acts."
     )
-    for function in (status, backup, restore, rotate, erase):
+    for function in (status, backup, restore, rotate, erase, issuer):
         group.command(function.__name__)(function)
     app.add_typer(group, name="keys")

@@ -22,7 +22,10 @@ from rich.rule import Rule
 from services.clinic.contract import clinic
 from services.distribution.contract import distribution
 from services.inventory.contract import inventory
+from services.local.keys import Keys
 from services.treasury.contract import treasury
+from shared.actors import Signed, Tokens
+from shared.actortoken import Signer
 from shared.connection import connect
 from shared.erasure import Stage as Stages
 from shared.errors import LedgerError
@@ -91,6 +94,10 @@ class Stage:
         """What `commons up` wrote of itself: addresses and process ids."""
         found: dict[str, Any] = json.loads((self.data / "commons.json").read_text())
         return found
+
+    def tokens(self) -> Tokens:
+        """What shows the services who acts, whoever it is."""
+        return Signed(Signer.from_file(Keys(self.data / "keys").issuer, str(self.described()["chapter"])))
 
     # -- showing ------------------------------------------------------------------------------------------------------
 

@@ -170,7 +170,7 @@ async def _busy_hour(stage: Stage) -> None:
     """Serve households while the service dies and comes back; every answer must be in the ledger once."""
     described = stage.described()
     nc = await connect(described["nats_url"], name="demo-tables")
-    client = CommandClient(nc, actor="tables", timeout=1.0)
+    client = CommandClient(nc, actor="tables", timeout=1.0, tokens=stage.tokens())
     killed = False
     began = time.perf_counter()
 

@@ -4,10 +4,13 @@
     nats/users.conf                            who may do what in NATS (permissions.py); public keys alone
     <user>/nats.seed                           by which a process is known to NATS
     <user>/pgpass                              its login to PostgreSQL, in PostgreSQL's own form
+    <user>/actor.jwk                           with which it signs what it sends to services on its own account
+    issuer/issuer.jwk                          the issuer's key, which signs who acts, of every person
+    actors/actors.jwks                         the public keys by which services know who acts
     migrate/roles/<role>                       the passwords that `commons migrate` gives the roles
     postgres/superuser                         the password of the database's owner
 
-What is there is never written over, but for nats/users.conf, which follows from the rest.
+What is there is never written over, but for nats/users.conf and actors/actors.jwks, which follow from the rest.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from pathlib import Path
 from typing import Final
 
 from services.deploy.permissions import configuration, users
+from services.signers import SIGNERS
+from shared.actorkeys import Authtype, PublicKey, make_private, publish, read_private
 from shared.credentials import Credentials
 from shared.errors import Misconfigured
 from shared.masterkeys import add_to_file
@@ -89,6 +94,7 @@ class _Folder:
             path = self._in(user_name) / "pgpass"
             yield self._secret(path, partial(_login, role, password), f"the login {role} of {user_name}")
         yield self._users(configuration(known))
+        yield from self._actors()
 
     def _in(self, *names: str) -> Path:
         """A folder of its own; the server of NATS may enter its, which holds no secret."""
@@ -109,6 +115,26 @@ class _Folder:
         add_to_file(path)
         self._give(path)
         return Made(path, "made", what)
+
+    def _actors(self) -> Iterator[Made]:
+        """The keys that show who acts, and the file of their public halves, which keeps what was rotated."""
+        own: dict[str, PublicKey] = {}
+        wanted: list[tuple[str, Path, Authtype, tuple[str, ...] | None]] = [
+            ("the issuer's key", self._in("issuer") / "issuer.jwk", "user", None)
+        ]
+        for name, (authtype, actors) in SIGNERS.items():
+            wanted.append((f"the key of {name}, as which it acts", self._in(name) / "actor.jwk", authtype, actors))
+        for what, path, kind, subjects in wanted:
+            how = "kept" if path.exists() else "made"
+            key = read_private(path) if path.exists() else make_private(path)
+            self._give(path)
+            own[what] = PublicKey.of(key, kind, subjects)
+            yield Made(path, how, what)
+        public = self._in("actors") / "actors.jwks"
+        how = "written anew" if public.exists() else "made"
+        changed = publish(public, own)
+        self._give(public)
+        yield Made(public, how if changed else "kept", "the public keys by which it is known who acts")
 
     def _secret(self, path: Path, make: Callable[[], str], what: str) -> Made:
         if path.exists():

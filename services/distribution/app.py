@@ -6,6 +6,7 @@ from services.distribution.contract import distribution
 from services.distribution.deciders import deciders_under
 from services.distribution.processes import following_inventory, managers
 from services.inventory.contract import inventory
+from shared.actors import verifier
 from shared.application import run
 from shared.erasure import Terms
 from shared.service import Service
@@ -15,7 +16,12 @@ from shared.settings import Settings
 def service(settings: Settings) -> Service:
     terms = Terms.of(settings, settings.retention_years_served)
     return Service(
-        distribution, deciders_under(terms), settings, managers(terms), following=((inventory, following_inventory()),)
+        distribution,
+        deciders_under(terms),
+        settings,
+        managers(terms),
+        following=((inventory, following_inventory()),),
+        verifier=verifier(settings, "distribution"),
     )
 
 

@@ -17,12 +17,16 @@ import structlog
 from nats.aio.client import Client
 
 from services.accesses import Access, attempt, read, write
+from shared.actors import Tokens
 from shared.errors import Busy
 
 log = structlog.get_logger(__name__)
 
 QUEUE: Final = "fhir-access-queue.jsonl"
 REFUSED: Final = "fhir-access-refused.jsonl"
+
+ACTOR: Final = "fhir"
+"""As whom it records, by a key of its own: who read is in the access."""
 
 _SOURCE: Final = "/commons/fhir"
 _PAUSE: Final = 2.0
@@ -32,8 +36,9 @@ _AT_ONCE: Final = 50
 class AccessQueue:
     """Sends accesses, and what waits of them again every two seconds while `run` runs."""
 
-    def __init__(self, nc: Client, folder: Path) -> None:
+    def __init__(self, nc: Client, folder: Path, tokens: Tokens | None = None) -> None:
         self._nc = nc
+        self._tokens = tokens
         self._folder = folder
         self._waiting = read(folder / QUEUE, None)
         self._lock = asyncio.Lock()
@@ -70,7 +75,7 @@ class AccessQueue:
     @staticmethod
     def _made(reader: str, fields: Mapping[str, Any]) -> Access:
         name = str(uuid.uuid4())
-        return Access(name, reader, None, {"access": name, "reader": reader, **fields})
+        return Access(name, ACTOR, None, {"access": name, "reader": reader, **fields})
 
     async def _send(self, wanted: Sequence[Access]) -> tuple[list[Access], list[Access]]:
         """What was not answered, and what was refused."""
@@ -81,7 +86,7 @@ class AccessQueue:
             if left:  # nobody answers: the rest is not tried
                 left += some
                 continue
-            answers = await asyncio.gather(*(attempt(self._nc, one, _SOURCE) for one in some))
+            answers = await asyncio.gather(*(attempt(self._nc, one, _SOURCE, self._tokens, "service") for one in some))
             left += [one for one, answer in zip(some, answers, strict=True) if answer is None]
             refused += [one for one, answer in zip(some, answers, strict=True) if answer is False]
         return left, refused

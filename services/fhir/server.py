@@ -15,6 +15,8 @@ from services.fhir import models
 from services.fhir.accesses import AccessQueue
 from services.fhir.app import ENTRANCE, PREFIX, FhirApi
 from services.fhir.ledger_charts import LedgerCharts
+from shared.actors import Signed
+from shared.actortoken import Signer
 from shared.application import run
 from shared.connection import connect
 from shared.database import open_pool
@@ -61,7 +63,13 @@ class FhirServer:
         masters = given(settings.master_key_file, settings.master_key)
         if masters is None:
             raise Misconfigured("Charts are sealed: set COMMONS_MASTER_KEY_FILE to the file of the master keys.")
+        if settings.actor_key is None:
+            raise Misconfigured(
+                "Reads of charts are recorded: set COMMONS_ACTOR_KEY to the file of this process's key, which `commons "
+                "init` makes."
+            )
         self._settings, self._masters = settings, masters
+        self._tokens = Signed(Signer.from_file(settings.actor_key, settings.chapter))
         self._database_url, self._folder = settings.database_url, settings.fhir_queue
         self._nc: Client | None = None
         self._pool: asyncpg.Pool | None = None
@@ -75,7 +83,7 @@ class FhirServer:
         self._nc = await connect(self._settings.nats_url, name=NAME, wait=True)
         try:
             self._pool = await open_pool(self._database_url)
-            self._queue = AccessQueue(self._nc, self._folder)
+            self._queue = AccessQueue(self._nc, self._folder, self._tokens)
         except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             await self.stop()
             raise Busy(f"The FHIR API cannot start: {str(error) or type(error).__name__}.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.inventory.contract import inventory
 from services.inventory.deciders import deciders_under
 from services.inventory.processes import managers
+from shared.actors import verifier
 from shared.application import run
 from shared.erasure import Terms
 from shared.service import Service
@@ -13,7 +14,9 @@ from shared.settings import Settings
 
 def service(settings: Settings) -> Service:
     terms = Terms.of(settings, settings.retention_years)
-    return Service(inventory, deciders_under(terms), settings, managers(terms))
+    return Service(
+        inventory, deciders_under(terms), settings, managers(terms), verifier=verifier(settings, "inventory")
+    )
 
 
 def main() -> None:

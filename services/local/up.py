@@ -135,7 +135,11 @@ class _Ledger:
         environment = self._environment()
         own = {spec.role: await self._log_in(spec.role) for spec in self._specs if spec.role is not None}
         self._services += [
-            ServiceProcess(spec, environment=environment | own.get(spec.role or "", {}), logs=self._logs)
+            ServiceProcess(
+                spec,
+                logs=self._logs,
+                environment=environment | self._keys.environment(spec.name) | own.get(spec.role or "", {}),
+            )
             for spec in self._specs
         ]
         await supervisor.start_group(self._services)
@@ -158,7 +162,7 @@ class _Ledger:
         }
         if self._nats:
             environment["NATS_MONITORING_URL"] = self._nats.monitor_url
-        return environment | self._keys.environment()
+        return environment
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from services.reference.schemas import command_schema, envelope_schema, event_schema, problem_schema, prose
+from shared.actortoken import HEADER, MAX_BYTES
 from shared.contract import Contract, kebab
 from shared.message import CommandMessage
 from shared.types import COMMAND_ID_PATTERN
@@ -113,6 +114,7 @@ def _commands(
         "payload": {"$ref": f"{_REF}/schemas/Answer"},
     }
     components["schemas"]["command"] = _command_envelope()
+    components["schemas"]["headers"] = _HEADERS
     for spec in contract.commands.values():
         channels[spec.name] = {
             "address": f"command.{contract.service}.{spec.subject_token}",
@@ -137,6 +139,7 @@ def _commands(
             "summary": prose(spec.cls).split("\n\n")[0],
             "description": "Makes " + " or ".join(made.__name__ for made in spec.makes) + ".",
             "contentType": "application/cloudevents+json",
+            "headers": {"$ref": f"{_REF}/schemas/headers"},
             "payload": {
                 "allOf": [
                     {"$ref": f"{_REF}/schemas/command"},
@@ -151,6 +154,19 @@ def _commands(
             },
         }
 
+
+_HEADERS: Final[dict[str, Any]] = {
+    "title": "Headers of a command",
+    "type": "object",
+    "properties": {
+        HEADER: {
+            "type": "string",
+            "maxLength": MAX_BYTES,
+            "description": "Shows who acts; see docs/actors.md.",
+        },
+    },
+    "required": [HEADER],
+}
 
 _RESULTS: Final[dict[str, Any]] = {
     "results": {

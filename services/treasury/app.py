@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.treasury.contract import treasury
 from services.treasury.deciders import deciders_under
 from services.treasury.processes import managers
+from shared.actors import verifier
 from shared.application import run
 from shared.erasure import Terms
 from shared.service import Service
@@ -13,7 +14,7 @@ from shared.settings import Settings
 
 def service(settings: Settings) -> Service:
     terms = Terms.of(settings, settings.retention_years)
-    return Service(treasury, deciders_under(terms), settings, managers(terms))
+    return Service(treasury, deciders_under(terms), settings, managers(terms), verifier=verifier(settings, "treasury"))
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from services.local.nats import NatsServer
 from services.projections.clinic.naming import PATIENTS
 from services.projections.registry import CLINIC
 from services.projections.search import NameSearch
+from shared.actorkeys import make_private
 from shared.masterkeys import from_file
 from tests.support.club import Club, Place
 from tests.support.fhir import Client, Got
@@ -59,9 +60,12 @@ class Surroundings:
 
     @asynccontextmanager
     async def api(self) -> AsyncIterator[None]:
+        key = self.folder / "fhir.jwk"
+        if not key.exists():
+            make_private(key)
         told = {
             "database_url": self.stage.database_url, "fhir_trust_actor": True, "fhir_queue": self.folder,
-            "fhir_base": "https://clinic.example/fhir",
+            "fhir_base": "https://clinic.example/fhir", "actor_key": key,
         }  # fmt: skip
         self.server = FhirServer(self.place.settings().model_copy(update=told))
         await self.server.start()

@@ -37,7 +37,7 @@ from shared.connection import connect
 from shared.event import decode
 from shared.store import stream_name
 from shared.wire import StreamReader
-from tests.support.keys import keys_beside
+from tests.support.keys import keys_beside, tokens_beside
 
 CONTRACTS = {"distribution": distribution, "inventory": inventory}
 
@@ -52,9 +52,9 @@ class Stand:
 
     async def start(self, *services: str) -> None:
         """Start services; commands wait until they take them."""
-        keys = keys_beside(self.server)
         urls = {"NATS_URL": self.server.url, "NATS_MONITORING_URL": self.server.monitor_url, "DATABASE_URL": ""}
         for service in services:
+            keys = keys_beside(self.server, service)
             self.running[service] = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", f"services.{service}.app", env={**os.environ, **urls, **keys}, stdout=DEVNULL
             )
@@ -67,7 +67,9 @@ class Stand:
             await process.wait()
 
     async def do(self, service: str, command: str, /, **fields: Any) -> None:
-        await CommandClient(self.nc, actor="sam", timeout=2, patience=60).send(service, command, fields)
+        tokens = tokens_beside(self.server)
+        client = CommandClient(self.nc, actor="sam", timeout=2, patience=60, tokens=tokens)
+        await client.send(service, command, fields)
 
     async def events(self, service: str) -> list[Any]:
         """All that a service recorded."""

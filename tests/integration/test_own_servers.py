@@ -20,19 +20,23 @@ import pytest
 import services.local.nats
 from services.local.nats import NatsServer
 from services.local.process import free_port
+from shared.actortoken import HEADER
 from shared.errors import Misconfigured
 from shared.settings import load
 from shared.store import REQUIRED
-from tests.support.keys import keys_beside
+from tests.support.keys import keys_beside, tokens_of
 
 INVENTORY, PROJECTIONS = "services.inventory.app", "services.projections.app"
+DISTRIBUTION = "services.distribution.app"
 PASSWORD = "kept-to-itself"
+NOBODY = Path(__file__).parents[1] / "support" / "nobody.jwks"
+"""The keys of nobody: a service that knows them starts, and takes no command."""
 
 
 def environment(**given: str) -> dict[str, str]:
     """This process's, without what it may say of a ledger, and with what is given."""
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("COMMONS_", "NATS_", "DATABASE_"))}
-    return {**plain, "NO_COLOR": "1", **given}
+    return {**plain, "NO_COLOR": "1", "COMMONS_ACTOR_KEYS": str(NOBODY), **given}
 
 
 # -- commons up -------------------------------------------------------------------------------------------------------
@@ -57,7 +61,8 @@ async def test_up_runs_on_servers_of_its_own_choice_and_leaves_them_running(
         assert {path.name for path in data.iterdir()}.isdisjoint({"nats", "postgres"})
 
         client = await nats.connect(nats_server.url)
-        answer = await ask(client, "open-location", {"location": "store", "name": "Store", "kind": "store"})
+        sam = {HEADER: tokens_of(data / "keys").token("sam", "user", "inventory")}
+        answer = await ask(client, sam, "open-location", {"location": "store", "name": "Store", "kind": "store"})
         assert answer["status"] == "accepted"
         await folded(database_url, answer["sequence"])
 
@@ -76,12 +81,13 @@ async def test_up_runs_on_servers_of_its_own_choice_and_leaves_them_running(
             await up.wait()
 
 
-async def ask(client: nats.NATS, command: str, data: dict[str, Any]) -> dict[str, Any]:
+async def ask(client: nats.NATS, sam: dict[str, str], command: str, data: dict[str, Any]) -> dict[str, Any]:
     body = {
         "specversion": "1.0", "id": f"own-{command}", "source": "/commons/tests",
         "type": f"commons.inventory.{command}", "authid": "sam", "authtype": "user", "data": data,
     }  # fmt: skip
-    reply = await client.request(f"command.inventory.{command}", json.dumps(body).encode(), timeout=20)
+    raw = json.dumps(body).encode()
+    reply = await client.request(f"command.inventory.{command}", raw, timeout=20, headers=sam)
     found: dict[str, Any] = json.loads(reply.data)
     return found
 
@@ -201,6 +207,15 @@ async def test_nats_without_jetstream(tmp_path: Path, monkeypatch: pytest.Monkey
 async def test_nats_that_does_not_sync_every_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with other_server(tmp_path, monkeypatch, "sync_interval: always", "") as server:
         assert "sync_interval: always" in await refused(INVENTORY, **addresses(server))
+
+
+async def test_a_service_that_is_not_told_whom_to_believe_says_so(nats_server: NatsServer, tmp_path: Path) -> None:
+    assert "set COMMONS_ACTOR_KEYS" in await refused(INVENTORY, **addresses(nats_server), COMMONS_ACTOR_KEYS="")
+    (tmp_path / "garbage").write_text("garbage")
+    said = await refused(INVENTORY, **addresses(nats_server), COMMONS_ACTOR_KEYS=str(tmp_path / "garbage"))
+    assert str(tmp_path / "garbage") in said
+    told = {**addresses(nats_server), **keys_beside(nats_server, "distribution"), "COMMONS_ACTOR_KEY": ""}
+    assert "set COMMONS_ACTOR_KEY to" in await refused(DISTRIBUTION, **told)
 
 
 async def test_nats_whose_monitoring_is_somewhere_else(nats_server: NatsServer) -> None:

@@ -11,8 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from nats.aio.client import Client
-
 from services.inventory.contract import StockHeld, inventory
 from services.local.nats import NatsServer
 from shared.client import CommandClient
@@ -20,7 +18,7 @@ from shared.connection import connect
 from shared.event import decode
 from shared.store import EventStore
 from shared.wire import StreamReader
-from tests.support.keys import keys_beside
+from tests.support.keys import keys_beside, tokens_beside
 
 PLACES = tuple(f"site-{n}" for n in range(600))
 
@@ -40,8 +38,8 @@ async def service(server: NatsServer) -> AsyncIterator[Process]:
         await running.wait()
 
 
-async def do(nc: Client, name: str, /, **fields: Any) -> None:
-    await CommandClient(nc, actor="sam").send("inventory", name, fields)
+async def do(sam: CommandClient, name: str, /, **fields: Any) -> None:
+    await sam.send("inventory", name, fields)
 
 
 async def reached(store: EventStore, sequence: int) -> None:
@@ -66,12 +64,13 @@ async def test_every_stock_is_held_once_though_the_service_is_killed_twice(nats_
     store = EventStore(nc, inventory)
     try:
         async with service(nats_server) as running:
-            await do(nc, "RegisterItem", item="rice", name="Rice", unit="each")
-            await asyncio.gather(*(do(nc, "OpenLocation", location=p, name="A site", kind="site") for p in PLACES))
+            sam = CommandClient(nc, actor="sam", tokens=tokens_beside(nats_server))
+            await do(sam, "RegisterItem", item="rice", name="Rice", unit="each")
+            await asyncio.gather(*(do(sam, "OpenLocation", location=p, name="A site", kind="site") for p in PLACES))
             goods = {"item": "rice", "source": "donation", "lines": [{"lot": "A", "quantity": 3}]}
-            await asyncio.gather(*(do(nc, "ReceiveStock", **goods, location=place) for place in PLACES))
+            await asyncio.gather(*(do(sam, "ReceiveStock", **goods, location=place) for place in PLACES))
             recalled = await store.last_sequence() + 1
-            await do(nc, "RecallLot", item="rice", recall="rc-1", scope={"lots": ["A"]}, reason="glass in it")
+            await do(sam, "RecallLot", item="rice", recall="rc-1", scope={"lots": ["A"]}, reason="glass in it")
             await reached(store, recalled + 100)
             running.kill()
         assert 100 <= (await held(nats_server, store)).total() < len(PLACES)
@@ -81,7 +80,7 @@ async def test_every_stock_is_held_once_though_the_service_is_killed_twice(nats_
         async with service(nats_server):
             await reached(store, recalled + len(PLACES))
             assert await held(nats_server, store) == Counter(PLACES)
-            await do(nc, "LiftRecall", item="rice", recall="rc-1", reason="another plant")
+            await do(sam, "LiftRecall", item="rice", recall="rc-1", reason="another plant")
             await reached(store, recalled + 1 + 2 * len(PLACES))
         assert await held(nats_server, store) == Counter(PLACES)
     finally:

@@ -24,7 +24,7 @@ from shared.readmodel import wait_for
 from shared.runner import Runner
 from shared.settings import load
 from shared.wire import StreamReader
-from tests.support.keys import keys_beside
+from tests.support.keys import keys_beside, shown_as
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PROJECTION = PROJECTIONS["catalogue"]
@@ -77,14 +77,19 @@ async def ledger(server: NatsServer, database_url: str) -> AsyncIterator[nats.NA
         await inventory.stop()
 
 
-async def open_location(client: nats.NATS, database_url: str, location: str, **more: str) -> dict[str, str]:
+async def open_location(
+    client: nats.NATS, server: NatsServer, database_url: str, location: str, **more: str
+) -> dict[str, str]:
     """Send a command and wait for its rows; the headers of the stored message."""
     body = {
         "specversion": "1.0", "id": f"open-{location}", "source": "/commons/tests",
         "type": "commons.inventory.open-location", "authid": "sam", "authtype": "user",
         "data": {"location": location, "name": "Store", "kind": "store"}, **more,
     }  # fmt: skip
-    reply = await client.request("command.inventory.open-location", json.dumps(body).encode(), timeout=10)
+    reply = await client.request(
+        "command.inventory.open-location", json.dumps(body).encode(), timeout=10,
+        headers=shown_as(server, "sam", "inventory"),
+    )  # fmt: skip
     answer = json.loads(reply.data)
     assert answer["status"] == "accepted", answer
     pool = await open_pool(database_url, max_size=2)
@@ -97,7 +102,7 @@ async def test_from_command_through_event_to_row(
     nats_server: NatsServer, database_url: str, spans: InMemorySpanExporter, readers: list[bool]
 ) -> None:
     async with ledger(nats_server, database_url) as client:
-        headers = await open_location(client, database_url, "store", traceparent=f"00-{TRACE}-{PARENT}-01")
+        headers = await open_location(client, nats_server, database_url, "store", traceparent=f"00-{TRACE}-{PARENT}-01")
         command = await ended(spans, "OpenLocation")
         fold = await ended(spans, f"fold {PROJECTION.name}")
     assert command.context is not None and command.parent is not None and command.attributes is not None
@@ -121,9 +126,9 @@ async def test_off_there_is_nothing(
     monkeypatch.setattr(telemetry, "traceparent_in", None)  # whoever looks into headers fails
     assert not telemetry.tracing()
     async with ledger(nats_server, database_url) as client:
-        untraced = await open_location(client, database_url, "site")
+        untraced = await open_location(client, nats_server, database_url, "site")
         caller = f"00-{TRACE}-{PARENT}-01"
-        traced = await open_location(client, database_url, "store", traceparent=caller)
+        traced = await open_location(client, nats_server, database_url, "store", traceparent=caller)
     assert "traceparent" not in untraced
     assert traced["traceparent"] == caller, "the caller's own trace is passed on as it is"
     assert spans.get_finished_spans() == ()

@@ -18,7 +18,7 @@ from shared.client import CommandClient
 from shared.errors import Invalid
 from shared.message import MAX_COMMAND_BYTES
 from shared.settings import load
-from tests.support.keys import keys_beside
+from tests.support.keys import keys_beside, shown_as, tokens_beside
 from tests.support.ledger import last_sequence
 
 
@@ -104,7 +104,8 @@ CASES: dict[str, tuple[str, bytes, str, str]] = {
 async def test_what_arrives_is_refused_once_and_clearly(nc: Client, server: NatsServer, name: str) -> None:
     command, raw, code, names = CASES[name]
     before = await last_sequence(server, treasury)
-    reply = json.loads((await nc.request(f"command.treasury.{command}", raw, timeout=5)).data)
+    sam = shown_as(server, "sam", "treasury")
+    reply = json.loads((await nc.request(f"command.treasury.{command}", raw, timeout=5, headers=sam)).data)
     assert reply["status"] == "refused", reply
     problem = reply["problem"]
     assert problem["code"] == code, problem
@@ -113,12 +114,15 @@ async def test_what_arrives_is_refused_once_and_clearly(nc: Client, server: Nats
     assert "Lovelace" not in problem["detail"]
     assert await last_sequence(server, treasury) == before
     right = {"party": f"p{before}", "name": "Somebody"}
-    accepted = await CommandClient(nc, actor="sam").send("treasury", "RegisterParty", right)
+    client = CommandClient(nc, actor="sam", tokens=tokens_beside(server))
+    accepted = await client.send("treasury", "RegisterParty", right)
     assert (accepted.status, accepted.sequence) == ("accepted", before + 1)
 
 
 async def test_ten_megabytes_do_not_leave(nc: Client, server: NatsServer) -> None:
     before = await last_sequence(server, treasury)
     with pytest.raises(Invalid, match="at most"):
-        await CommandClient(nc, actor="sam").send("treasury", "RegisterParty", PARTY | {"note": "x" * 10_000_000})
+        await CommandClient(nc, actor="sam", tokens=tokens_beside(server)).send(
+            "treasury", "RegisterParty", PARTY | {"note": "x" * 10_000_000}
+        )
     assert await last_sequence(server, treasury) == before

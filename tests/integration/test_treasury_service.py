@@ -35,7 +35,7 @@ from shared.decider import Ref
 from shared.event import Recorded
 from shared.message import Refused, Reply
 from shared.store import EventStore
-from tests.support.keys import keys_beside
+from tests.support.keys import keys_beside, tokens_beside
 from tests.support.ledger import ledger, read
 
 SECRETS = ("Lovelace", "Difference Engine", "DE89370400440532013000")
@@ -68,7 +68,8 @@ class Desk:
     events: list[Recorded] = field(default_factory=list)
 
     async def do(self, name: str, /, *, actor: str = "sam", id: str | None = None, **fields: Any) -> Reply:
-        client = CommandClient(self.nc, actor=actor, timeout=2)  # what a killed process took is sent again soon
+        # What a killed process took is sent again soon.
+        client = CommandClient(self.nc, actor=actor, timeout=2, tokens=tokens_beside(self.server))
         return await client.send("treasury", name, fields, id=id)
 
     async def wait_for(self, kind: type, count: int = 1, seconds: float = 30) -> list[Any]:

@@ -23,6 +23,7 @@ from shared.connection import connect
 from shared.errors import OutcomeUnknown
 from shared.message import Refused
 from shared.wire import StreamReader
+from tests.support.keys import tokens_of
 from tests.system.conftest import Ledger
 
 DEATHS = 10
@@ -86,7 +87,7 @@ async def _run(ledger: Ledger, kind: str, victim: str) -> Answers:
     """Load, and ten deaths in it."""
     described = ledger.described()
     nc = await connect(described["nats_url"], name="load")
-    client = CommandClient(nc, actor=f"load-{victim}", timeout=1.0, patience=60)
+    client = CommandClient(nc, actor=f"load-{victim}", timeout=1.0, patience=60, tokens=tokens_of(ledger.data / "keys"))
     await _open(client)
     answers, stop = Answers(), asyncio.Event()
     base = random.randrange(10**9) * CALLERS

@@ -16,6 +16,9 @@ from services.deploy.secrets import ROLES, prepare
 from services.local.postgres import PostgresServer
 from services.local.supervisor import ServiceProcess, Supervisor
 from services.local.up import SERVICES
+from services.signers import SIGNERS
+from shared.actors import Signed
+from shared.actortoken import Signer
 from shared.client import CommandClient
 from shared.message import Reply
 from tests.support.deployment import Deployment, deployed
@@ -37,7 +40,12 @@ def environment(deployment: Deployment, postgres: PostgresServer, folder: Path, 
         "COMMONS_FHIR_QUEUE": str(folder),
         "COMMONS_TILES": str(folder / "tiles"),
         "COMMONS_LOG_KEYS": str(folder / "log-keys"),
+        "COMMONS_ACTOR_KEYS": str(secrets / "actors" / "actors.jwks"),
     }
+    if user in SIGNERS:
+        told["COMMONS_ACTOR_KEY"] = str(secrets / user / "actor.jwk")
+    if user.endswith("operator"):
+        told["COMMONS_ACTOR_ISSUER_KEY"] = str(secrets / "issuer" / "issuer.jwk")
     if user in ROLES:
         told["DATABASE_URL"] = f"postgresql://{ROLES[user]}@127.0.0.1:{postgres.port}/postgres"
         told["PGPASSFILE"] = str(secrets / user / "pgpass")
@@ -96,8 +104,9 @@ async def test_every_process_does_its_work_with_its_rights_alone(tmp_path: Path)
 
 async def _work(deployment: Deployment) -> None:
     """Some of everything: sealed names, a process manager across services, a snapshot of a long aggregate."""
+    tokens = Signed(Signer.from_file(deployment.secrets / "issuer" / "issuer.jwk", "local"))
     async with deployment.client("clinic-operator") as nc:
-        client = CommandClient(nc, actor="ada", patience=20)
+        client = CommandClient(nc, actor="ada", patience=20, tokens=tokens)
 
         async def send(service: str, command: str, **fields: object) -> Reply:
             return await client.send(service, command, fields)
