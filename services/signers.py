@@ -16,7 +16,7 @@ class Signer(NamedTuple):
 
 SIGNERS: Final[dict[str, Signer]] = {
     "distribution": Signer("process", ("fulfilling",)),
-    "clinic": Signer("process", ("dispensing",)),
+    "clinic": Signer("process", ("dispensing", "supply")),
     "fhir": Signer("service", ("fhir",)),
 }
 """By the name of the process, which has a key that signs for these actors alone."""

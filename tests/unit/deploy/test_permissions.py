@@ -11,6 +11,8 @@ from services.deploy.permissions import CLINIC, OPEN, SERVICES, users
 from services.inventory.contract import inventory
 from services.projections.registry import CLINIC as CLINIC_MODELS
 from services.projections.registry import TOGETHER
+from services.signers import SIGNERS
+from shared.manager import Manager
 from shared.store import stream_name
 
 
@@ -28,6 +30,19 @@ def test_process_managers_may_send_what_they_send_and_nothing_else(service: str)
     }
     (user,) = [one for one in users() if one.name == service]
     assert {one for one in user.publish if one.startswith("command.")} == sent
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_signs_for_its_managers_that_send_to_others_and_for_nobody_else(service: str) -> None:
+    package = importlib.import_module(f"services.{service}.processes")
+    senders = set()
+    for one in pkgutil.iter_modules(package.__path__):
+        named = [value for value in vars(importlib.import_module(f"{package.__name__}.{one.name}")).values()]
+        classes = [value for value in named if isinstance(value, type)]
+        if service != "inventory" and any(spec.cls in classes for spec in inventory.commands.values()):
+            senders |= {value.name for value in classes if issubclass(value, Manager) and value is not Manager}
+    authtype, actors = SIGNERS.get(service, ("process", ()))
+    assert (authtype, set(actors)) == ("process", senders)
 
 
 @pytest.mark.parametrize(("user", "models"), [("projections", TOGETHER), ("clinic-projections", CLINIC_MODELS)])
