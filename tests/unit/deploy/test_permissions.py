@@ -37,8 +37,8 @@ def test_a_service_signs_for_its_managers_that_send_to_others_and_for_nobody_els
     package = importlib.import_module(f"services.{service}.processes")
     senders = set()
     for one in pkgutil.iter_modules(package.__path__):
-        named = [value for value in vars(importlib.import_module(f"{package.__name__}.{one.name}")).values()]
-        classes = [value for value in named if isinstance(value, type)]
+        module = importlib.import_module(f"{package.__name__}.{one.name}")
+        classes = [value for value in vars(module).values() if isinstance(value, type)]
         if service != "inventory" and any(spec.cls in classes for spec in inventory.commands.values()):
             senders |= {value.name for value in classes if issubclass(value, Manager) and value is not Manager}
     authtype, actors = SIGNERS.get(service, ("process", ()))
