@@ -10,6 +10,9 @@ the stream is sent, and from then on what follows from each new event, at once.
 
 The position is where a manager had dealt with everything before it. It only saves work: a step that is sent again
 changes nothing, so losing the position changes nothing. A manager that fails stands still, loudly; the others go on.
+
+Of several instances of a service one acts. The others follow the stream as well, and what would be sent gathers until
+it is found in the stream, or lies behind the position that the acting one keeps: `act` sends what is left.
 """
 
 from __future__ import annotations
@@ -56,7 +59,7 @@ class Processes:
     def __init__(
         self, nats_url: str, contract: Contract, managers: Iterable[Manager], send: Send, positions: Positions, *,
         clock: Clock = utc_now, at_once: int = 256, refusal_pauses: Sequence[float] = (0.1, 0.5, 2.0),
-        tick_seconds: float = 1.0,
+        tick_seconds: float = 1.0, acting: bool = True,
     ) -> None:  # fmt: skip
         self.stream = stream_name(contract.service)
         self.failure: LedgerError | None = None
@@ -71,9 +74,11 @@ class Processes:
         self._managed = [Managed(m, f"{self.stream}.{m.name}") for m in managers]
         if len({m.key for m in self._managed}) < len(self._managed):
             raise ValueError("Two process managers have the same name; the ids of their commands would be the same.")
-        self._outbox = Outbox(
-            send, contract, self._settled, self._stuck, at_once=at_once, refusal_pauses=refusal_pauses
+        self._new_outbox = partial(
+            Outbox, send, contract, self._settled, self._stuck, at_once=at_once, refusal_pauses=refusal_pauses
         )
+        self._outbox = self._new_outbox()
+        self._acting = acting
         self._readers = self._by_type()
         self._refused_type = f"commons.{contract.service}.{kebab(STEP_REFUSED)}"
         self._deliveries: dict[str, tuple[Managed, Delivery]] = {}
@@ -100,13 +105,32 @@ class Processes:
         """Stop reading and sending, and keep the positions."""
         await end(self._tasks)
         await self._outbox.stop()
-        await self._save()
+        if self._acting:
+            await self._save()
+
+    async def act(self) -> None:
+        """Send from now on what follows from the events, and what gathered."""
+        if self._acting:
+            return
+        await self._follow_positions()
+        self._acting = True
+        if self.caught_up.is_set():
+            self._send_gathered()
+
+    async def rest(self) -> None:
+        """Send nothing more, as another instance does; what was sent and not answered is that one's to send again."""
+        if not self._acting:
+            return
+        self._acting = False
+        self._room.set()
+        await self._outbox.stop()
+        self._outbox = self._new_outbox()
 
     def health(self) -> dict[str, Any]:
         """Whether all managers run, and of each: its position, how far that is behind the stream's end, what waits and
         for how many seconds, how many steps were settled since the start, and how many were ever refused."""
         managers = [
-            {"manager": m.manager.name, **m.figures(self._next, self._last), "steps": m.steps, "failure": m.failure}
+            {"manager": m.manager.name, **self._figures(m), "steps": m.steps, "failure": m.failure}
             for m in self._managed
         ]
         failure = None if self.failure is None else self.failure.problem()
@@ -118,7 +142,12 @@ class Processes:
     def _gauge(self, managed: Managed, name: str) -> float:
         if name == "failed":
             return float(managed.failure is not None or self.failure is not None)
-        return managed.figures(self._next, self._last)[name]
+        return self._figures(managed)[name]
+
+    def _figures(self, managed: Managed) -> dict[str, float]:
+        """What gathers in an instance that does not act is under way in the one that does, which tells of it."""
+        figures = managed.figures(self._next, self._last)
+        return figures if self._acting else {**figures, "waiting": 0, "oldest_seconds": 0}
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -168,7 +197,7 @@ class Processes:
                     self._arrived(head)
                     await asyncio.sleep(0)
                 self._last = max(reader.last_sequence, self._next - 1)
-                while self.caught_up.is_set() and len(self._deliveries) >= _WINDOW:
+                while self._acting and self.caught_up.is_set() and len(self._deliveries) >= _WINDOW:
                     self._room.clear()
                     await self._room.wait()
 
@@ -189,8 +218,8 @@ class Processes:
         """At the end of what the stream held at the start, send what was not settled further on in it."""
         if self._next > head and not self.caught_up.is_set():
             self.caught_up.set()
-            for _, delivery in list(self._deliveries.values()):
-                self._outbox.add(delivery)
+            if self._acting:
+                self._send_gathered()
             log.info("process managers are level with the stream", stream=self.stream, steps=len(self._deliveries))
 
     def _take(self, message: Message) -> None:
@@ -256,7 +285,11 @@ class Processes:
         self._by_event[delivery.event_id] = delivery
         if at is not None:
             managed.open[at] = managed.open.get(at, 0) + 1
-        if self.caught_up.is_set():
+        if self._acting and self.caught_up.is_set():
+            self._outbox.add(delivery)
+
+    def _send_gathered(self) -> None:
+        for _, delivery in list(self._deliveries.values()):
             self._outbox.add(delivery)
 
     def _settled(self, delivery: Delivery) -> None:
@@ -293,7 +326,7 @@ class Processes:
         """Every second, send the steps whose time has come."""
         await self.caught_up.wait()
         while True:
-            for managed in self._managed if self.failure is None else ():
+            for managed in self._managed if self._acting and self.failure is None else ():
                 if managed.failure is None:
                     try:
                         steps = list(managed.manager.due(self._clock()))
@@ -307,7 +340,21 @@ class Processes:
     async def _keep_positions(self) -> None:
         while True:
             await asyncio.sleep(self._tick)
-            await self._save()
+            await (self._save() if self._acting else self._follow_positions())
+
+    async def _follow_positions(self) -> None:
+        """Let go of the steps that the acting instance has dealt with, some of which left no event."""
+        for managed in self._managed:
+            try:
+                position = await asyncio.wait_for(self._positions.load(managed.key), 5)
+            except (nats.errors.Error, OSError, TimeoutError) as error:
+                log.warning("a position could not be read", manager=managed.manager.name, reason=type(error).__name__)
+                return
+            if position > managed.start:
+                managed.start = managed.saved = position
+                for other, delivery in list(self._deliveries.values()):
+                    if other is managed and delivery.at is not None and delivery.at <= position:
+                        self._settled(delivery)
 
     async def _save(self) -> None:
         for managed in self._managed:

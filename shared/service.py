@@ -32,6 +32,7 @@ from shared.errors import Busy, LedgerError, Misconfigured, OutcomeUnknown, Rate
 from shared.forgetting import forgetting
 from shared.halt import Halt, HaltWatch, checkpointed
 from shared.handler import Handler
+from shared.leading import Leadership
 from shared.manager import Manager
 from shared.message import CommandMessage, encode_answer, encode_bulk_answer, encode_refusal, parse_command
 from shared.outbox import in_process, through_nats
@@ -58,6 +59,7 @@ _GAUGES: Final = {
     "appends": Gauge("commons_appends", "Events written, since the start.", ["service"]),
     "acknowledged": Gauge("commons_acknowledged_sequence", "The highest sequence seen acknowledged.", ["service"]),
     "halted": Gauge("commons_halted", "1 when writing has halted.", ["service"]),
+    "leading": Gauge("commons_leading", "1 in the instance that works, 0 in those that stand by.", ["service"]),
 }
 
 
@@ -66,7 +68,11 @@ INBOX: Final = "_INBOX."
 
 
 class Service:
-    """One service of the ledger over its own stream."""
+    """One service of the ledger over its own stream.
+
+    Several instances of it may run: one leads, takes commands and lets process managers act; the others stand by with
+    the stream followed (leading.py).
+    """
 
     def __init__(
         self,
@@ -94,6 +100,7 @@ class Service:
         self._processes: list[Processes] = []
         self._vault: Vault | None = None
         self._halt: HaltWatch | None = None
+        self._leadership: Leadership | None = None
         self._subscription: Subscription | None = None
         self._out: list[tuple[str, bytes]] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -134,9 +141,6 @@ class Service:
         self._halt = HaltWatch(self.nc, self._halted)
         await self._halt.start()
         await self.committer.start()
-        # One subscription for all commands: a wildcard also answers a command that does not exist.
-        self._subscription = await self.nc.subscribe(f"command.{name}.*", queue=name, cb=self._receive)
-        await self.nc.flush()
         if any(managers for _, managers in self._managers):
             send = in_process(self.handler, through_nats(self.nc, self._tokens()))
             if self._vault is not None:
@@ -144,8 +148,12 @@ class Service:
             positions = await KvPositions.open(self.nc, name)
             for contract, managers in self._managers:
                 if managers:
-                    self._processes.append(Processes(settings.nats_url, contract, managers, send, positions))
+                    self._processes.append(
+                        Processes(settings.nats_url, contract, managers, send, positions, acting=False)
+                    )
                     await self._processes[-1].start()
+        self._leadership = Leadership(self.nc, name, lead=self._lead, rest=self._rest)
+        await self._leadership.start()
         self._ready = True
 
     def _tokens(self) -> Tokens | None:
@@ -158,13 +166,35 @@ class Service:
             )
         return None if key is None else Signed(Signer.from_file(key, self.settings.chapter))
 
+    async def _lead(self) -> None:
+        """Take commands, and let process managers act."""
+        name = self.contract.service
+        self.handler.cache.mark_stale()  # another instance may have written until now
+        # One subscription for all commands: a wildcard also answers a command that does not exist.
+        self._subscription = await self.nc.subscribe(f"command.{name}.*", queue=name, cb=self._receive)
+        try:
+            await self.nc.flush()
+        except BaseException:
+            await self._rest()
+            raise
+        for processes in self._processes:
+            await processes.act()
+
+    async def _rest(self) -> None:
+        """Another instance leads: answer what is in hand, take no more, and send nothing of process managers."""
+        if self._subscription is not None:
+            await self._quietly(self._subscription.drain)
+            self._subscription = None
+        for processes in self._processes:
+            await processes.rest()
+
     async def stop(self) -> None:
         """Take no more commands, answer those in hand, and disconnect."""
         self._ready = False
         for processes in self._processes:
             await self._quietly(processes.stop)
-        if self._subscription is not None:
-            await self._quietly(self._subscription.drain)
+        if self._leadership is not None:
+            await self._quietly(self._leadership.stop)
         if self._halt is not None:
             await self._halt.stop()
         if hasattr(self, "handler"):
@@ -217,6 +247,7 @@ class Service:
             "ok": halted is None and all(one["ok"] for one in processes),
             "ready": self._ready and self.nc.is_connected and halted is None,
             "service": self.contract.service,
+            "leading": self._leading,
             "stream": self.store.stream,
             "acknowledged": self.committer.acknowledged,
             "waiting": self.committer.waiting,
@@ -227,9 +258,15 @@ class Service:
             "processes": processes,
         }
 
+    @property
+    def _leading(self) -> bool:
+        return self._leadership is not None and self._leadership.leading
+
     def _gauge(self, name: str) -> float:
         if not hasattr(self, "handler"):
             return 0.0
+        if name == "leading":
+            return float(self._leading)
         if name == "halted":
             return float(self.committer.halted is not None)
         if name == "cached_bytes":

@@ -23,8 +23,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
 
     nats_url: str = Field("nats://127.0.0.1:4222", alias="NATS_URL", pattern=r"^(nats|tls)://\S+$")
-    nats_monitoring_url: str | None = Field(None, alias="NATS_MONITORING_URL", pattern=r"^https?://\S+$")
-    """The server's HTTP monitoring address, which says whether it syncs every write; else port 8222 of its host."""
+    nats_monitoring_url: str | None = Field(
+        None, alias="NATS_MONITORING_URL", pattern=r"^https?://[^\s,]+(,https?://[^\s,]+)*$"
+    )
+    """The HTTP monitoring address of the server, or of each server of a cluster with commas between, which says whether
+    it syncs every write; else port 8222 of each host of NATS_URL."""
     nats_nkey_seed_file: Path | None = Field(None, alias="NATS_NKEY_SEED_FILE")
     """The file of the nkey's seed by which this process is known to NATS; every connection uses it (credentials.py)."""
     database_url: str | None = Field(None, alias="DATABASE_URL", pattern=r"^postgres(ql)?://\S*$")
@@ -100,9 +103,9 @@ class Settings(BaseModel):
     def monitoring_url(self) -> str:
         if self.nats_monitoring_url:
             return self.nats_monitoring_url
-        host = self.nats_url.partition("://")[2].split(",")[0].rpartition("@")[2].partition("/")[0]
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host  # [::1] is a name without a port
-        return f"http://{name}:8222"
+        hosts = (one.rpartition("://")[2].rpartition("@")[2].partition("/")[0] for one in self.nats_url.split(","))
+        names = (host if host.endswith("]") else host.rpartition(":")[0] or host for host in hosts)  # [::1] has no port
+        return ",".join(f"http://{name}:8222" for name in names)
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:

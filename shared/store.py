@@ -316,25 +316,36 @@ def chain(events: list[Recorded], *, revision: int, previous: str) -> tuple[int,
 async def assert_sync_always(monitoring_url: str | None, fetch: Callable[[str], bytes] | None = None) -> None:
     """Refuse to go on unless the server writes every acknowledged message through to disk.
 
-    Raises Misconfigured when it does not, or when the monitoring address does not answer.
+    Of a cluster the addresses of all servers are given, with commas between: an event is acknowledged by most of them,
+    so most have to say so, and none the contrary. Raises Misconfigured when that is not so.
     """
-    how = "Set `sync_interval: always` in the server's `jetstream` block."
     if monitoring_url is None:
         raise Misconfigured(
             "Whether the NATS server syncs every write is not known, because no monitoring address was given. "
             "Set NATS_MONITORING_URL, for example http://127.0.0.1:8222, and `http: 127.0.0.1:8222` in its file."
         )
-    url = f"{monitoring_url.rstrip('/')}/jsz"
+    urls = [f"{one.strip().rstrip('/')}/jsz" for one in monitoring_url.split(",") if one.strip()]
+    configs = await asyncio.gather(*(_jetstream_config(url, fetch or _fetch) for url in urls))
+    silent = [found for found in configs if isinstance(found, str)]
+    if len(silent) * 2 >= len(urls):
+        raise Misconfigured("; ".join(silent))
+    for url, config in zip(urls, configs, strict=True):
+        if not isinstance(config, str) and not config.get("sync_always"):
+            where = f" ({url})" if len(urls) > 1 else ""
+            raise Misconfigured(
+                f"The NATS server{where} does not sync every write to disk, so acknowledged events could be lost. Set "
+                "`sync_interval: always` in the server's `jetstream` block.",
+                sync_interval=config.get("sync_interval"),
+            )
+
+
+async def _jetstream_config(url: str, fetch: Callable[[str], bytes]) -> dict[str, Any] | str:
+    """What a server says of its JetStream, or a sentence that it does not."""
     try:
-        raw = await asyncio.to_thread(fetch or _fetch, url)
-        config = json.loads(raw).get("config") or {}
+        config: dict[str, Any] = json.loads(await asyncio.to_thread(fetch, url)).get("config") or {}
+        return config
     except (OSError, ValueError, AttributeError, urllib.error.URLError) as error:
-        raise Misconfigured(f"The NATS server's monitoring address {url} did not answer: {error}.") from error
-    if not config.get("sync_always"):
-        raise Misconfigured(
-            "The NATS server does not sync every write to disk, so acknowledged events could be lost. " + how,
-            sync_interval=config.get("sync_interval"),
-        )
+        return f"The NATS server's monitoring address {url} did not answer: {error}."
 
 
 def _fetch(url: str) -> bytes:

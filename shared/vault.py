@@ -35,6 +35,9 @@ from shared.tasks import end
 
 log = structlog.get_logger(__name__)
 
+_FOLLOW_SECONDS: Final = 0.5
+"""How long what other processes write gathers before it goes into this one's file."""
+
 _AT_ONCE: Final = 128
 """New keys that are on their way at a time; further ones wait, rather than run into a time-out together."""
 
@@ -82,6 +85,11 @@ class Vault:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._making: dict[str, asyncio.Task[None]] = {}
         self._reloading: asyncio.Task[None] | None = None
+        self._own: set[str] = set()
+        """Owners whose record this process is writing."""
+        self._heard: set[str] = set()
+        """Owners of whom another process wrote a record that is not in this one's file yet."""
+        self._following: asyncio.Task[None] | None = None
         self._subscription: Any = None
 
     @classmethod
@@ -114,7 +122,7 @@ class Vault:
 
     async def close(self) -> None:
         """Stop listening."""
-        await end([task for task in (self._reloading, *self._making.values()) if task is not None])
+        await end(t for t in (self._reloading, self._following, *self._making.values()) if t is not None)
 
     def connection_changed(self) -> None:
         """The connection was lost: what others wrote meanwhile is read when it is back."""
@@ -209,9 +217,13 @@ class Vault:
             raise Invalid(f"{owner[:80]!r} is not an owner of a key; write for example party/p-12.")
         self._ciphers[owner] = {}
         note = KeyRecord(owner, erased=timestamp(self._clock()))
-        await self._append(note)
-        await self._bucket.change(owner, partial(_with, note))
-        await self._write(self._file.rewrite)
+        self._own.add(owner)
+        try:
+            await self._append(note)
+            await self._bucket.change(owner, partial(_with, note))
+            await self._write(self._file.rewrite)
+        finally:
+            self._own.discard(owner)
 
     async def take_in(self, records: Records) -> int:
         """Add the records of a copy, those of the erased first; gives how many owners it changed.
@@ -312,6 +324,32 @@ class Vault:
             self._ciphers[record.owner] = {}
         elif any(key.master not in self._masters.names for key in record.keys):
             self._reread_masters()
+        if record.owner not in self._own and record.owner not in self._making:
+            self._heard.add(record.owner)
+            if self._following is None or self._following.done():
+                self._following = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        """Take what other processes wrote into this one's file, which may be on another machine: a new key is then
+        there when the bucket is lost, and one that was destroyed or wrapped anew is not."""
+        while self._heard:
+            await asyncio.sleep(_FOLLOW_SECONDS)
+            heard, self._heard = self._heard, set()
+            try:
+                read = [record for owner in sorted(heard) if (record := await self._bucket.read(owner)) is not None]
+                known = any(record.erased or record.owner in self._ciphers for record in read)
+                self._take({record.owner: record for record in read})
+                in_file = await asyncio.to_thread(self._file.load)
+                lacking = [record for record in read if in_file.get(record.owner) != record]
+                if lacking:
+                    await self._append(*lacking)
+                if lacking and known:  # what was written over must not stay
+                    await self._write(self._file.rewrite)
+            except Busy as error:
+                log.warning("keys of other processes were not taken yet", reason=error.detail)
+                self._heard |= heard
+            except LedgerError as error:
+                log.error("keys of other processes could not be taken", reason=error.detail)
 
     def _bound(self, owner: str, number: int) -> str:
         return bound_to(self.service, owner, number)

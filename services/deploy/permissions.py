@@ -97,6 +97,9 @@ _LOOKS_AT_HALT: Final = (f"$JS.API.STREAM.MSG.GET.KV_{AUDIT}",)
 _HEARS_HALT: Final = f"$KV.{AUDIT}.halt"
 _HALTS: Final = (f"$JS.API.STREAM.INFO.KV_{AUDIT}", *_LOOKS_AT_HALT, _HEARS_HALT)
 
+_LEADS: Final = "leader.{}.*"
+"""Where the instances of a service agree on which of them works."""
+
 _ANSWERS: Final = ("_INBOX.>",)
 """To answer whoever asks. An inbox is known to its owner and to who was asked. (`allow_responses` would be narrower,
 but the server then remembers the reply subject of every message that it delivers, and those of a stream all have one.)
@@ -110,12 +113,13 @@ def _service(service: str) -> User:
     stream = stream_name(service)
     publish = [
         *_ANSWERS, f"ledger.{service}.>", *_reads(stream), *_looks_up(stream), *_keeps_keys(service),
-        *_keeps_snapshots(service), *_keeps_positions(service), *_LOOKS_AT_HALT,
+        *_keeps_snapshots(service), *_keeps_positions(service), *_LOOKS_AT_HALT, _LEADS.format(service),
     ]  # fmt: skip
     if steps := _STEPS.get(service):
         publish += [*_reads(stream_name("inventory")), *(f"command.inventory.{step}" for step in steps)]
     subscribe = [
         f"command.{service}.*", f"status.{service}", f"ledger.{service}.>", _hears_keys(service), _HEARS_HALT,
+        _LEADS.format(service),
     ]  # fmt: skip
     return User(service, tuple(publish), tuple(subscribe))
 

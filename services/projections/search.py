@@ -28,6 +28,7 @@ from shared.connection import connect
 from shared.contract import Contract
 from shared.errors import Busy, Corrupt, LedgerError
 from shared.event import decode
+from shared.generations import StandsStill, lock_key
 from shared.keybucket import KeyBucket
 from shared.keyreader import Closed, index_key, open_texts
 from shared.keyring import KeyRecord
@@ -102,7 +103,8 @@ class NameSearch:
                 await self._session()
             except Exception as error:  # noqa: BLE001  # the door: search must not touch the read models beside it
                 detail = error.detail if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
-                if (state := f"waiting: {detail}") != self.state:
+                state = f"{'standing still' if isinstance(error, StandsStill) else 'waiting'}: {detail}"
+                if state != self.state:
                     self.state = state
                     log.warning("search by name waits", reason=detail)
             lasted = asyncio.get_running_loop().time() - began
@@ -112,6 +114,12 @@ class NameSearch:
     async def _session(self) -> None:
         masters, service = self._read_masters(), self._searched.service
         async with contextlib.AsyncExitStack() as open_:
+            connection = await database.connect(self._database_url)
+            open_.callback(connection.terminate)
+            if not await connection.fetchval(
+                "SELECT pg_try_advisory_lock($1, $2)", *lock_key(f"search {self._searched.schema}", 1)
+            ):
+                raise StandsStill("The search by name is kept by another process; this one stands by.")
             lost = asyncio.Event()
             nc = await connect(self._nats_url, name="search", on_lost=lost.set)
             open_.push_async_callback(nc.close)
@@ -125,8 +133,6 @@ class NameSearch:
             key = await index_key(nc, service, masters)
             if key is None:
                 raise Busy(f"{service} has no key of blind indexes yet.")
-            connection = await database.connect(self._database_url)
-            open_.callback(connection.terminate)
             if self._searched.role is not None:
                 await act_as(connection, self._searched.role)
             self.position = await self._begin(connection)

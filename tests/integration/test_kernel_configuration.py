@@ -195,6 +195,34 @@ async def test_a_monitoring_answer_that_does_not_say_so(body: bytes) -> None:
         await assert_sync_always("http://127.0.0.1:1", fetch=lambda _: body)
 
 
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        (("yes", "yes", "yes"), None),
+        (("yes", "gone", "yes"), None),
+        (("yes", "gone", "gone"), "did not answer"),
+        (("yes", "no", "yes"), "http://b:8222/jsz"),
+        (("gone", "no", "yes"), "http://b:8222/jsz"),
+    ],
+)
+async def test_most_servers_of_a_cluster_say_that_they_sync_and_none_the_contrary(
+    answers: tuple[str, ...], reason: str | None
+) -> None:
+    said = {f"http://{host}:8222/jsz": answer for host, answer in zip("abc", answers, strict=True)}
+
+    def fetch(url: str) -> bytes:
+        if said[url] == "gone":
+            raise OSError("no route to host")
+        return b'{"config":{"sync_always":%s}}' % (b"true" if said[url] == "yes" else b"false")
+
+    urls = "http://a:8222, http://b:8222/,http://c:8222"
+    if reason is None:
+        await assert_sync_always(urls, fetch)
+    else:
+        with pytest.raises(Misconfigured, match=reason):
+            await assert_sync_always(urls, fetch)
+
+
 async def test_no_server_at_the_address() -> None:
     with pytest.raises(Misconfigured, match="NATS_URL"):
         await connect(f"nats://127.0.0.1:{free_port()}", name="test")

@@ -79,6 +79,7 @@ def forbidden(user: str) -> Iterable[str]:
             yield f"$O.snapshots-{service}.C.x"
             yield f"$JS.API.STREAM.PURGE.OBJ_snapshots-{service}"
             yield f"$KV.PROCESSES.{service}.{stream}.erasing"
+            yield from (f"leader.{service}.ask", f"leader.{service}.news")
         if user not in READERS[stream]:
             yield from (f"$JS.API.STREAM.MSG.GET.{stream}", f"$JS.API.DIRECT.GET.{stream}")
             yield f"$JS.API.DIRECT.GET.{stream}.ledger.{service}.stock.x"
@@ -118,6 +119,7 @@ def unheard(user: str, others: str) -> Iterable[str]:
     for service in SERVICES:
         if user != service:
             yield from (f"ledger.{service}.>", f"command.{service}.*", f"ledger.{service}.stock.x")
+            yield f"leader.{service}.ask"
         if user not in KEY_READERS[service] or user in OPERATORS:
             yield f"$KV.keys-{service}.>"
 
