@@ -123,8 +123,11 @@ def build(name: str, component: Component, settings: Settings) -> AsgiFastStream
         no_reply=True,
     )  # fmt: skip
     async def status(message: Any) -> None:
-        if message.reply_to.startswith(INBOX):  # an answer to any other subject could end up in a ledger
-            await broker.publish(json.dumps(component.health()).encode(), message.reply_to)
+        health = component.health()
+        # An instance that stands by leaves the answer to the one that leads. A reply subject that is no inbox could be
+        # a ledger's.
+        if message.reply_to.startswith(INBOX) and health.get("leading") is not False:
+            await broker.publish(json.dumps(health).encode(), message.reply_to)
 
     @get
     async def healthz(_: Any) -> AsgiResponse:

@@ -110,6 +110,8 @@ class EventStore:
         needed, what = (MAX_PAYLOAD, "bulk commands") if self.contract.bulk else (MIN_PAYLOAD, "events")
         if self.nc.max_payload < needed:
             wrong.append(f"the server's max_payload is {self.nc.max_payload:,} bytes, and {what} need {needed:,}")
+        if config.get("num_replicas", 1) < self.replicas:
+            wrong.append(f"{config.get('num_replicas', 1)} server holds it, not {self.replicas}: see docs/scaling.md")
         if wrong:
             raise Misconfigured(
                 f"The stream {self.stream} is not safe for a ledger: {'; '.join(wrong)}. "

@@ -2,6 +2,7 @@
 
     keys/master.key, clinic-keys/master.key    the master keys: the clinic's is its own
     nats/users.conf                            who may do what in NATS (permissions.py); public keys alone
+    nats/routes.conf                           the password by which the servers of a cluster know one another
     <user>/nats.seed                           by which a process is known to NATS
     <user>/pgpass                              its login to PostgreSQL, in PostgreSQL's own form
     <user>/actor.jwk                           with which it signs what it sends to services on its own account
@@ -32,6 +33,9 @@ from shared.masterkeys import add_to_file
 
 SUPERUSER: Final = "commons"
 """The owner of the database, as whom migrations are applied and nothing else is done."""
+
+CLUSTER: Final = ("nats", "nats-2", "nats-3")
+"""The servers of infra/compose.cluster.yml, by the names at which they find one another."""
 
 ROLES: Final[dict[str, str]] = {
     "inventory": "commons_service",
@@ -95,9 +99,10 @@ class _Folder:
             yield self._secret(path, partial(_login, role, password), f"the login {role} of {user_name}")
         yield self._users(configuration(known))
         yield from self._actors()
+        yield self._routes()
 
     def _in(self, *names: str) -> Path:
-        """A folder of its own; the server of NATS may enter its, which holds no secret."""
+        """A folder of its own; the server of NATS may enter its."""
         folder = self._folder
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         for name in names:
@@ -150,6 +155,16 @@ class _Folder:
         self._write(path, text, 0o644)
         return Made(path, "made" if before is None else "written anew", "who may do what in NATS")
 
+    def _routes(self) -> Made:
+        path, what = self._in("nats") / "routes.conf", "how the servers of a cluster know one another"
+        if path.exists():
+            return Made(path, "kept", what)
+        self._write(path, _routes(_password()), 0o600)
+        if self._owner is not None:  # the server runs as root without any capability: it reads by its group
+            os.chown(path, self._owner[0], 0)
+            path.chmod(0o640)
+        return Made(path, "made", what)
+
     def _write(self, path: Path, text: str, mode: int) -> None:
         fresh = path.with_name(path.name + ".new")
         fresh.unlink(missing_ok=True)
@@ -170,6 +185,15 @@ class _Folder:
 
 def _login(role: str, password: Path) -> str:
     return f"*:*:*:{role}:{password.read_text(encoding='ascii').strip()}"
+
+
+def _routes(password: str) -> str:
+    user = f"commons:{password}"
+    return f"""\
+# Written by `commons init`, and kept: the routes between the servers of infra/compose.cluster.yml. It holds a secret.
+authorization {{ user: commons, password: "{password}", timeout: 5 }}
+routes: [{", ".join(f'"nats://{user}@{host}:6222"' for host in CLUSTER)}]
+"""
 
 
 def _password() -> str:

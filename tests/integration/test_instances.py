@@ -33,7 +33,6 @@ from shared.leading import Leadership
 from shared.masterkeys import MasterKeys, given
 from shared.message import Refused, Reply
 from shared.migrations import migrate_database
-from shared.positions import KvPositions
 from shared.service import Service
 from shared.settings import Settings
 from tests.support.kiosk import DECIDERS, kiosk
@@ -265,32 +264,6 @@ async def test_of_two_that_lead_the_one_that_took_over_goes_on(nats_server: Nats
     await old.stop()
     await nc.close()
     await beside.close()
-
-
-async def test_what_an_instance_that_stands_by_gathered_is_let_go_of_when_it_was_dealt_with(
-    nats_server: NatsServer,
-) -> None:
-    """The position says so, as of steps that leave no event."""
-    async with instance(nats_server, "one") as one, instance(nats_server, "other") as other:
-        nc = await connect(nats_server.url, name="test")
-        send = sender(nc).send
-        await send("inventory", "RegisterItem", {"item": "rice", "name": "Rice", "unit": "each"})
-        await send("inventory", "OpenLocation", {"location": "a", "name": "A", "kind": "site"})
-        last = (await send("inventory", "RegisterDonor", {"donor": "d", "name": "Ana"})).sequence
-        positions = await KvPositions.open(nc, "inventory")
-        await until(lambda: _reached(positions, "INVENTORY.recalls", last or 0))
-        for each in (one, other):
-            await until(lambda each=each: _managers_level(each, last or 0))
-        await nc.close()
-
-
-async def _reached(positions: KvPositions, key: str, sequence: int) -> bool:
-    return await positions.load(key) >= sequence
-
-
-async def _managers_level(one: Instance, sequence: int) -> bool:
-    processes = (await one.health()).get("processes") or [{"managers": [{"position": 0}]}]
-    return all(manager["position"] >= sequence for manager in processes[0]["managers"])
 
 
 async def test_one_process_keeps_the_search_by_name_and_another_takes_over(

@@ -93,6 +93,33 @@ async def test_an_event_becomes_commands_that_tell_where_they_come_from(home: Ho
     }  # fmt: skip
 
 
+async def test_who_rests_sends_nothing_and_goes_on_where_the_other_stopped(home: House) -> None:
+    """What the other dealt with is told by its events, and by its position, since some steps leave none."""
+
+    async def leaves_nothing(service: str, command: str, data: bytes, meta: CommandMeta) -> str:
+        return "unchanged"
+
+    async with (
+        home.managers(Alarms(), send=leaves_nothing) as acting, home.managers(Alarms(), acting=False) as resting,
+    ):  # fmt: skip
+        await home.do(RaiseAlarm(alarm="fire", rooms=ROOMS), "c-1")
+        await settled(acting, 1)
+        await settled(resting, 1)
+        await acting.rest()
+        await home.do(RaiseAlarm(alarm="flood", rooms=("attic",)), "c-2")
+        async with asyncio.timeout(20):
+            while not resting._deliveries:  # its step gathers
+                await asyncio.sleep(0.01)
+        assert not home.sent and not await warned(home)
+        await resting.act()
+        await settled(resting, 3)
+        await settled(acting, 3)
+        assert await warned(home) == Counter(["attic"])
+        await resting.rest()
+        await acting.act()
+        assert not acting._deliveries
+
+
 async def test_killed_in_the_middle_and_started_again_every_room_is_warned_once(home: House) -> None:
     """The first run is cut off between one answer and the next: nothing of it is kept but what the ledger has."""
     await home.do(RaiseAlarm(alarm="fire", rooms=ROOMS), "c-1")

@@ -19,6 +19,7 @@ from shared.client import CommandClient
 from shared.connection import LedgerClient, connect
 from shared.errors import Denied, Misconfigured
 from shared.keybucket import KeyBucket
+from shared.leading import Leadership
 from shared.positions import KvPositions
 from shared.store import EventStore
 from shared.wire import StreamReader
@@ -27,7 +28,7 @@ from shared.wireconnection import denied
 from shared.writer import Writer
 from tests.support.deployment import Deployment, deployed
 from tests.support.kiosk import TakeTicket
-from tests.support.ledger import ledger
+from tests.support.ledger import ledger, until
 
 USERS = [user.name for user in users()]
 SERVICES = ("inventory", "distribution", "treasury", "clinic")
@@ -254,3 +255,19 @@ async def test_a_service_that_may_not_write_answers_so_and_goes_on_once_it_may(n
             await asyncio.wait_for(one.send(TakeTicket(counter="door", holder="ada"), "t-1"), 5)
         writer.append = append  # type: ignore[method-assign]
         assert (await one.send(TakeTicket(counter="door", holder="ada"), "t-1")).sequence == 1
+
+
+async def test_instances_of_a_service_hear_of_one_another(deployment: Deployment) -> None:
+    """What asks who leads, and its answer, is allowed to each service among its own."""
+
+    async def nothing() -> None: ...
+
+    for service in SERVICES:
+        async with deployment.client(service) as one, deployment.client(service) as other:
+            first, second = (Leadership(nc, service, lead=nothing, rest=nothing) for nc in (one, other))
+            await first.start()
+            await second.start()
+            assert second.leader == first.id and not second.leading
+            await first.stop()
+            await until(lambda second=second: second.leading)
+            await second.stop()

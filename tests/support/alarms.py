@@ -239,12 +239,14 @@ class House:
 
     @asynccontextmanager
     async def managers(
-        self, *managers: Manager, send: Send | None = None, positions: Positions | None = None, url: str | None = None
-    ) -> AsyncIterator[Processes]:
+        self, *managers: Manager, send: Send | None = None, positions: Positions | None = None, url: str | None = None,
+        acting: bool = True,
+    ) -> AsyncIterator[Processes]:  # fmt: skip
         """A run of the managers with short pauses, stopped in order at the end."""
         processes = Processes(
             url or self.server.url, house, managers or (Alarms(), Lamps()), send or self.send(),
             positions or self.positions, clock=self.clock, refusal_pauses=(0.01,), tick_seconds=0.05,
+            acting=acting,
         )  # fmt: skip
         await processes.start()
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.deploy.permissions import SERVICES, users
-from services.deploy.secrets import prepare
+from services.deploy.secrets import CLUSTER, prepare
 from shared.credentials import Credentials, current, inbox
 from shared.errors import Misconfigured
 
@@ -44,6 +44,14 @@ def test_only_what_is_no_secret_may_be_read_by_others(tmp_path: Path) -> None:
     users_conf = (tmp_path / "nats" / "users.conf").read_text()
     assert not [seed for seed in seeds if seed in users_conf]
     assert len(set(seeds)) == len(seeds)
+
+
+def test_the_servers_of_a_cluster_know_one_another_by_a_password(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    routes = (tmp_path / "nats" / "routes.conf").read_text()
+    password = routes.partition('password: "')[2].partition('"')[0]
+    assert len(password) == 48
+    assert all(f"nats://commons:{password}@{host}:6222" in routes for host in CLUSTER)
 
 
 def test_the_clinic_has_a_master_key_of_its_own(tmp_path: Path) -> None:
