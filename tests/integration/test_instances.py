@@ -35,6 +35,7 @@ from shared.message import Refused, Reply
 from shared.migrations import migrate_database
 from shared.service import Service
 from shared.settings import Settings
+from tests.support.keys import keys_beside, tokens_beside
 from tests.support.kiosk import DECIDERS, kiosk
 from tests.support.ledger import read, until
 
@@ -71,11 +72,9 @@ def _told(url: str) -> dict[str, Any]:
 @asynccontextmanager
 async def instance(server: NatsServer, name: str) -> AsyncIterator[Instance]:
     """One whose keyring is its own, as on another machine; the master key is the same."""
-    keys = Keys(server.folder / "keys", {})
-    keys.prepare()
     port, keyring = free_port(), server.folder / f"keyring-{name}"
     environment = {
-        **os.environ, **keys.environment(), "NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url,
+        **os.environ, **keys_beside(server), "NATS_URL": server.url, "NATS_MONITORING_URL": server.monitor_url,
         "DATABASE_URL": "", "COMMONS_KEYRING": str(keyring), "COMMONS_HTTP_PORT": str(port),
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
@@ -96,8 +95,8 @@ async def _ready(one: Instance) -> bool:
     return bool((await one.health()).get("ready"))
 
 
-def sender(nc: Client) -> CommandClient:
-    return CommandClient(nc, actor="sam", timeout=2, patience=60)
+def sender(server: NatsServer, nc: Client) -> CommandClient:
+    return CommandClient(nc, actor="sam", timeout=2, patience=60, tokens=tokens_beside(server))
 
 
 async def test_a_mixed_load_goes_on_though_the_leader_is_killed_and_the_next_one_paused(
@@ -106,9 +105,9 @@ async def test_a_mixed_load_goes_on_though_the_leader_is_killed_and_the_next_one
     """Many clients send what moves stock, what is refused and what is personal; each command is recorded once."""
     sent: dict[str, Reply | Refused] = {}
     nc = await connect(nats_server.url, name="test")
-    send = sender(nc).send
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(instance(nats_server, "one"))
+        send = sender(nats_server, nc).send
         other = await stack.enter_async_context(instance(nats_server, "other"))
         assert (await one.leads(), await other.leads()) == (True, False)
         await send("inventory", "RegisterItem", {"item": "rice", "name": "Rice", "unit": "each"})
@@ -191,7 +190,7 @@ async def test_keys_of_one_instance_are_soon_in_the_others_keyring_and_destroyed
     nc = await connect(nats_server.url, name="test")
     async with instance(nats_server, "one") as one, instance(nats_server, "other") as other:
         for donor in ("d-1", "d-2"):
-            await sender(nc).send("inventory", "RegisterDonor", {"donor": donor, "name": "Ana Ruiz"})
+            await sender(nats_server, nc).send("inventory", "RegisterDonor", {"donor": donor, "name": "Ana Ruiz"})
 
         def records(of: Instance) -> dict[str, Any]:
             return dict(KeyFile(of.keyring, "inventory").load())
@@ -200,7 +199,7 @@ async def test_keys_of_one_instance_are_soon_in_the_others_keyring_and_destroyed
         assert records(one) == records(other)
         wrapped = records(one)["donor/d-1"].keys[0].wrapped
         about = {"kind": "donor", "person": "d-1"}
-        erasing = {**os.environ, **Keys(nats_server.folder / "keys", {}).environment()}
+        erasing = {**os.environ, **keys_beside(nats_server)}
         erasing |= {"NATS_URL": nats_server.url, "COMMONS_KEYRING": str(one.keyring)}
         erase = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "services.cli", "keys", "erase", "inventory", f"{about['kind']}/{about['person']}",
