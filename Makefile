@@ -7,7 +7,7 @@ DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format bench requirements clean
+.PHONY: help demo up test faults lint format bench requirements clean
 
 help: ## Say what the targets do
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 22
@@ -19,8 +19,11 @@ up: $(DEV) ## Run the whole ledger on this machine, its data in ./data, until Ct
 	@$(BIN)/commons up --data data
 
 test: export PYTHONDONTWRITEBYTECODE = # of the hundreds of processes that are started each would compile everything
-test: $(DEV) ## Run all tests, against real NATS and PostgreSQL
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(DEV) ## Run all tests but those of containers, against real NATS and PostgreSQL
+	@$(BIN)/python -m pytest -m "not docker" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+faults: $(DEV) ## Run docker-compose.yml and break it: the tests of containers, where an engine answers
+	@$(BIN)/python -m pytest -m docker tests/system $(ARGS)
 
 lint: $(DEV) ## Check style, types and the arrows between packages
 	@$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from bench import (
     checkpoints,
     clinic,
     commands,
+    containers,
     fulfilment,
     pgledger,
     reading,
@@ -52,6 +53,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "receipt": auditing.receipt,
     "checkpoint_lag_p99": checkpoints.checkpoint_lag,
     "tiles_cost": checkpoints.tiles_cost,
+    "containers": containers.containers,
 }
 
 

@@ -56,6 +56,7 @@ class Stage:
 
     def __init__(self, folder: Path, run: Callable[[list[str]], int]) -> None:
         self.data = folder / "ledger"
+        self.contracts = CONTRACTS
         self.refusals = 0
         self.rate = 0.0
         self._run = run
@@ -170,7 +171,7 @@ class Stage:
         nc = await connect(described["nats_url"], name="demo")
         connection = await asyncpg.connect(described["database_url"])
         try:
-            stores = [EventStore(nc, contract) for contract in CONTRACTS]
+            stores = [EventStore(nc, contract) for contract in self.contracts]
             ends = {store.stream: await store.last_sequence() for store in stores}
             deadline = time.monotonic() + _STOP_SECONDS
             while time.monotonic() < deadline:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from services.demo import audit, evening, fund, samples, table
 from services.demo.samples import LOCATIONS
-from services.demo.stage import CONTRACTS, DemoFailed, Stage
+from services.demo.stage import DemoFailed, Stage
 from shared.client import CommandClient
 from shared.connection import connect
 from shared.store import stream_name
@@ -254,7 +254,7 @@ def _less(rows: list[Any], missing: int) -> str:
 async def _read_all(stage: Stage) -> tuple[int, float]:
     """How many events the ledger holds, and how many of them a second can be read from the first on."""
     read, began = 0, time.perf_counter()
-    for contract in CONTRACTS:
+    for contract in stage.contracts:
         async with StreamReader(stage.described()["nats_url"], stream_name(contract.service), name="demo") as reader:
             async for messages in reader.batches(until=reader.last_sequence):
                 read += len(messages)

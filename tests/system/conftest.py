@@ -18,11 +18,13 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import app
+from tests.support import compose, faults
 
 ROOT = Path(__file__).parents[2]
 COMMONS = [sys.executable, "-m", "services.cli"]
 START_SECONDS = 60
 STOP_SECONDS = 60
+RECOVERIES = ROOT / "build" / "faults.json"
 
 
 @dataclass
@@ -101,3 +103,35 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     finally:
         if running.process is not None and running.process.poll() is None:
             running.stop()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[compose.Stack]:
+    """docker-compose.yml as it is, up and healthy; skipped where containers cannot be had."""
+    try:
+        compose.engine().close()
+        compose.compose()
+    except compose.NoEngine as missing:
+        pytest.skip(str(missing))
+    with compose.stack(tmp_path_factory.mktemp("secrets")) as one:
+        yield one
+
+
+_recovered = pytest.StashKey[list[faults.Recovery]]()
+
+
+@pytest.fixture(scope="session")
+def recoveries(request: pytest.FixtureRequest) -> Iterator[list[faults.Recovery]]:
+    """What was seen of each fault; shown at the end of the run, and kept in build/faults.json."""
+    seen: list[faults.Recovery] = []
+    request.config.stash[_recovered] = seen
+    yield seen
+    if seen:
+        faults.keep(seen, RECOVERIES)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The recoveries, whether or not output is captured."""
+    if seen := config.stash.get(_recovered, None):
+        terminalreporter.section("time to recover")
+        terminalreporter.write_line(faults.table(seen))
