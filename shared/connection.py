@@ -52,6 +52,13 @@ class LedgerClient(Client):
                 raise refused[0] from None
             raise
 
+    async def _process_msg(self, sid: int, subject: bytes, *rest: Any) -> None:
+        """As any client's, which would hear nothing more after a name that is no UTF-8."""
+        try:
+            await super()._process_msg(sid, subject, *rest)
+        except UnicodeDecodeError:
+            log.warning("a message was dropped: its subject, or where its reply is to go, is no text")
+
     async def flush(self, *args: Any, **kwargs: Any) -> None:
         """As any client's. Raises Denied when a subscription since the last time was not allowed."""
         await super().flush(*args, **kwargs)  # whose ping may go out before the subscriptions that wait to be sent

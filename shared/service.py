@@ -13,8 +13,6 @@ import asyncpg
 import nats.errors
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from opentelemetry.trace import Span
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -32,6 +30,7 @@ from shared.errors import Busy, LedgerError, Misconfigured, OutcomeUnknown, Rate
 from shared.forgetting import forgetting
 from shared.halt import Halt, HaltWatch, checkpointed
 from shared.handler import Handler
+from shared.inbound import Inbound, Request
 from shared.leading import Leadership
 from shared.manager import Manager
 from shared.message import CommandMessage, encode_answer, encode_bulk_answer, encode_refusal, parse_command
@@ -101,9 +100,11 @@ class Service:
         self._vault: Vault | None = None
         self._halt: HaltWatch | None = None
         self._leadership: Leadership | None = None
-        self._subscription: Subscription | None = None
-        self._out: list[tuple[str, bytes]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        # One subscription for all commands: a wildcard also answers a command that does not exist.
+        self._inbound = Inbound(
+            settings.nats_url, f"command.{contract.service}.*", queue=contract.service,
+            name=f"{contract.service}-commands", receive=self._receive,
+        )  # fmt: skip
         self._bulks: set[asyncio.Task[BulkAnswer]] = set()
         self._admission = Admission(contract.service, settings)
         self._ready = False
@@ -168,12 +169,9 @@ class Service:
 
     async def _lead(self) -> None:
         """Take commands, and let process managers act."""
-        name = self.contract.service
         self.handler.cache.mark_stale()  # another instance may have written until now
-        # One subscription for all commands: a wildcard also answers a command that does not exist.
-        self._subscription = await self.nc.subscribe(f"command.{name}.*", queue=name, cb=self._receive)
         try:
-            await self.nc.flush()
+            await self._inbound.listen()
         except BaseException:
             await self._rest()
             raise
@@ -182,9 +180,7 @@ class Service:
 
     async def _rest(self) -> None:
         """Another instance leads: answer what is in hand, take no more, and send nothing of process managers."""
-        if self._subscription is not None:
-            await self._quietly(self._subscription.drain)
-            self._subscription = None
+        await self._quietly(self._inbound.drain)
         for processes in self._processes:
             await processes.rest()
 
@@ -201,18 +197,15 @@ class Service:
             await self.handler.stop()
         if self._vault is not None:
             await self._quietly(self._vault.close)
-        if self.nc.is_connected:
-            await asyncio.sleep(0)  # the answers of the commands that were in hand are given out
-            if self._flushing is not None:
-                await self._quietly(partial(asyncio.wait, [self._flushing]))
-            await self._quietly(self.nc.flush)
+        await asyncio.sleep(0)  # the answers of the commands that were in hand are given out
+        await self._quietly(self._inbound.close)
         await self._quietly(self.nc.close)
 
     async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
         """A step of stopping that a lost server must not hold up."""
         try:
             await asyncio.wait_for(step(), 2)
-        except (nats.errors.Error, OSError, TimeoutError) as error:
+        except (nats.errors.Error, LedgerError, OSError, TimeoutError) as error:
             log.warning("not everything could be said at the end", reason=str(error) or type(error).__name__)
 
     def _lost(self) -> None:
@@ -245,7 +238,7 @@ class Service:
         processes = [one.health() for one in self._processes]
         return {
             "ok": halted is None and all(one["ok"] for one in processes),
-            "ready": self._ready and self.nc.is_connected and halted is None,
+            "ready": self._ready and self.nc.is_connected and self._inbound.well and halted is None,
             "service": self.contract.service,
             "leading": self._leading,
             "stream": self.store.stream,
@@ -276,7 +269,7 @@ class Service:
 
     # -- commands -------------------------------------------------------------------------------------------------
 
-    async def _receive(self, message: Msg) -> None:
+    def _receive(self, message: Request) -> None:
         """Hand a command to the handler; the answer follows when its decision is durable, and nothing waits for it."""
         if message.reply and not message.reply.startswith(INBOX):
             # NATS lets a caller name any subject for the answer, a ledger's too: there it would stand as an event.
@@ -284,7 +277,7 @@ class Service:
             return
         began = time.perf_counter()
         name = message.subject.rpartition(".")[2]
-        size = len(message.data)
+        size = message.size
         label = "invalid"
         span: Span | None = None
         try:
@@ -358,21 +351,7 @@ class Service:
             span.set_attribute("status", status)
             span.end()
         if reply:
-            self._out.append((reply, raw))
-            if self._flushing is None:
-                self._flushing = asyncio.get_running_loop().create_task(self._flush())
-
-    async def _flush(self) -> None:
-        """Publish the answers that have gathered; a caller whose answer is lost asks again under the same id."""
-        try:
-            while self._out:
-                out, self._out = self._out, []
-                for reply, raw in out:
-                    await self.nc.publish(reply, raw)
-        except nats.errors.Error as error:
-            log.warning("answers could not be sent", reason=type(error).__name__)
-        finally:
-            self._flushing = None
+            self._inbound.answer(reply, raw)
 
 
 def known_sequence(database_url: str | None, stream: str) -> Callable[[], Awaitable[int]] | None:

@@ -42,7 +42,7 @@ class Settings(BaseModel):
     snapshot_every: int = Field(1000, alias="COMMONS_SNAPSHOT_EVERY", ge=10, le=1_000_000)
     """Events of one aggregate between two snapshots of it: fewer when they are long (8 KiB count as one), more when its
     state is so large that the snapshots would take more bytes than the events."""
-    max_waiting: int = Field(20_000, alias="COMMONS_MAX_WAITING", ge=1, le=1_000_000)
+    max_waiting: int = Field(5_000, alias="COMMONS_MAX_WAITING", ge=1, le=1_000_000)
     """Commands taken and not yet answered at which further ones are answered with BUSY."""
     max_waiting_mb: int = Field(32, alias="COMMONS_MAX_WAITING_MB", ge=1, le=65_536)
     """The bytes of these commands' requests, in MiB, at which it is the same."""

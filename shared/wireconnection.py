@@ -6,10 +6,14 @@ import asyncio
 import json
 import re
 import secrets
+import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+
+import structlog
 
 from shared.credentials import Credentials, current, inbox
 from shared.errors import Busy, Denied, LedgerError, Misconfigured
@@ -19,7 +23,12 @@ HEARTBEAT_SECONDS: Final = 5
 """How often the server is asked to say that it is still there while it has nothing to send."""
 
 _SILENT_HEARTBEATS: Final = 3
+_AT_A_TIME: Final = 100
+_DENIES_PUBLISH = re.compile(rb"permissions violation for publish", re.IGNORECASE)
 _DENIAL = re.compile(r"permissions violation for (publish|subscription)[^\"]* to \"?([^\s\"]+)", re.IGNORECASE)
+
+
+log = structlog.get_logger(__name__)
 
 
 class StreamLost(Busy):
@@ -44,6 +53,10 @@ class Connection(asyncio.Protocol):
         self._asked = 0
         self._unused = 0
         self._pull_ended: Callable[[], None] | None = None
+        self._take: Callable[[Control], None] | None = None
+        self._waiting: deque[Control] = deque()
+        self._unsent = False
+        self._lost: asyncio.Future[None] | None = None
         self._heard = True
         self._silent = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -57,20 +70,26 @@ class Connection(asyncio.Protocol):
         self._heard = True
         try:
             messages, controls = self._parser.feed(data)
-            for control in controls:
-                self._control(control)
         except LedgerError as error:
             self.fail(error)
             return
-        except (ValueError, KeyError, TypeError) as error:
-            self.fail(WireError(f"The NATS server sent something that cannot be read: {error}."))
-            return
-        if messages:
+        self._waiting += controls
+        self._work()
+        if messages and self.error is None:
             self.messages += messages
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.fail(StreamLost(f"The connection to NATS was lost{f': {exc}' if exc else ''}."))
+
+    def pause_writing(self) -> None:
+        """What was written is not being taken: take no more requests, whose answers would gather too."""
+        self._unsent = True
+        self._read_or_not()
+
+    def resume_writing(self) -> None:
+        self._unsent = False
+        self._read_or_not()
 
     # the reader calls these
 
@@ -104,8 +123,10 @@ class Connection(asyncio.Protocol):
         finally:
             del self._replies[reply]
 
-    async def signal(self, operation: str, timeout: float) -> Control:
-        """Wait for an INFO or a PONG."""
+    async def signal(self, operation: str, timeout: float, *, again: bool = False) -> Control:
+        """Wait for an INFO or a PONG; with `again` for the next one, though there was one before."""
+        if again and operation in self._replies and self._replies[operation].done():
+            del self._replies[operation]
         future = self._replies.setdefault(operation, asyncio.get_running_loop().create_future())
         self._raise()
         return await _within(timeout, future, f"NATS sent no {operation} within {timeout:g} s.")
@@ -135,6 +156,26 @@ class Connection(asyncio.Protocol):
         self._pull_ended = pull_ended
         self._tick()
 
+    def serve(self, take: Callable[[Control], None], *, unread: int, unsent: int) -> None:
+        """Hand all that is sent to other subjects than its own inbox to `take`; so many bytes of it wait in the kernel,
+        and of what is written at most `unsent`, before no more is read."""
+        self._take = take
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=unsent)
+            if (raw := self._transport.get_extra_info("socket")) is not None:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, unread)
+
+    def quiet(self) -> bool:
+        """Whether nothing has come since this was last asked."""
+        heard, self._heard = self._heard, False
+        return not heard
+
+    async def lost(self, seconds: float) -> None:
+        """Wait until it is lost, but no longer than so many seconds."""
+        if self.error is None:
+            self._lost = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._lost], timeout=seconds)
+
     def fail(self, error: LedgerError) -> None:
         """The first error is the one that counts; whoever waits gets it."""
         self.error = self.error or error
@@ -143,6 +184,8 @@ class Connection(asyncio.Protocol):
                 future.set_exception(self.error)
                 future.exception()  # nobody may be waiting any more; that is no news
         self._wake()
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(None)
         self.close()
 
     def close(self) -> None:
@@ -156,6 +199,29 @@ class Connection(asyncio.Protocol):
     def _raise(self) -> None:
         if self.error is not None:
             raise self.error
+
+    def _work(self) -> None:
+        """Deal with what has arrived; of requests, some at a time, so that everything else gets its turn between."""
+        count = len(self._waiting) if self._take is None else min(len(self._waiting), _AT_A_TIME)
+        try:
+            for _ in range(count):
+                self._control(self._waiting.popleft())
+        except LedgerError as error:
+            self.fail(error)
+        except (ValueError, KeyError, TypeError) as error:
+            self.fail(WireError(f"The NATS server sent something that cannot be read: {error}."))
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._work)
+        self._read_or_not()
+
+    def _read_or_not(self) -> None:
+        """Read on, unless requests wait here, or what was written waits for the server."""
+        if self._take is None or self._transport is None or self._transport.is_closing():
+            return
+        if self._waiting or self._unsent:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -183,7 +249,12 @@ class Connection(asyncio.Protocol):
                 self._resolve("INFO", control)
             case "PONG":
                 self._resolve("PONG", control)
+            case "MSG" if self._take is not None and not control.subject.startswith(self.inbox):
+                self._take(control)
             case "-ERR":
+                if self._take is not None and _DENIES_PUBLISH.search(control.payload):
+                    log.warning("nats", reason=control.payload.decode(errors="replace"))
+                    return  # an asker's choice of a reply must not cut off the others
                 raise _refusal(control.payload.decode(errors="replace").strip("'"))
             case _ if control.subject.startswith(f"{self.inbox}.pull."):
                 self._pull_status(control)

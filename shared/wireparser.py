@@ -48,7 +48,8 @@ class Message(msgspec.Struct, gc=False):
 class Control(NamedTuple):
     """Anything that is not a message of the stream: `operation` is INFO, PING, PONG, -ERR or MSG.
 
-    A MSG is a reply or a status; `subject` is where it was sent, `status` its three digits, or 0 without one.
+    A MSG is a request, a reply or a status; `subject` is where it was sent, `status` its three digits, or 0 without
+    one, `reply` where its answer is to go. What is no UTF-8 is escaped in a subject, and in a reply by surrogates.
     """
 
     operation: str
@@ -56,6 +57,7 @@ class Control(NamedTuple):
     subject: str = ""
     status: int = 0
     headers: bytes = b""
+    reply: str = ""
 
 
 class Parser:
@@ -133,7 +135,9 @@ class Parser:
             else:
                 head = data[start : start + headers]
                 status = int(head[9:12]) if head[9:12].isdigit() else 0
-                controls.append(Control("MSG", data[start + headers : finish], words[1].decode(), status, head))
+                reply = words[3].decode("utf-8", "surrogateescape") if len(words) == (6 if with_headers else 5) else ""
+                subject = words[1].decode("utf-8", "backslashreplace")
+                controls.append(Control("MSG", data[start + headers : finish], subject, status, head, reply))
             position = finish + 2
         return position, 0
 

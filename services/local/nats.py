@@ -16,12 +16,16 @@ from services.local.server import Server
 
 MAX_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
 
-# `sync_interval: always` makes an acknowledgement mean "on disk"; without it the last two minutes can be lost.
+# `sync_interval: always` makes an acknowledgement mean "on disk"; without it the last two minutes can be lost. The
+# other limits are those of infra/nats/nats.conf, which says what they are for.
 _CONFIG: Final = """\
 server_name: {server_name}
 listen: "127.0.0.1:{port}"
 http: "127.0.0.1:{http_port}"
 max_payload: {max_payload}
+max_pending: 24MB
+no_fast_producer_stall: true
+max_subscriptions: 1000
 jetstream {{
   store_dir: {store_dir}
   sync_interval: always
