@@ -20,8 +20,8 @@ from shared.tasks import end
 from shared.wireconnection import HEARTBEAT_SECONDS, Connection, StreamLost, connect
 from shared.wireparser import Control
 
-MAX_HEADERS: Final = 16_384
-"""Bytes of a request's headers; longer ones count as none."""
+MAX_HEADERS: Final = 64
+"""Headers of a request that are looked at; those behind them count as not there."""
 
 _SID: Final = b"3"
 _UNREAD: Final = 512 << 10
@@ -51,11 +51,10 @@ class Request:
     def headers(self) -> dict[str, str]:
         """Of a name that is there twice, the first."""
         found: dict[str, str] = {}
-        if len(self._head) <= MAX_HEADERS:
-            for line in self._head.decode("latin-1").split("\r\n")[1:]:
-                name, colon, value = line.partition(":")
-                if colon:
-                    found.setdefault(name, value.strip())
+        for line in self._head.decode("latin-1").split("\r\n", MAX_HEADERS + 1)[1 : MAX_HEADERS + 1]:
+            name, colon, value = line.partition(":")
+            if colon:
+                found.setdefault(name, value.strip())
         return found
 
 

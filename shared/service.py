@@ -282,7 +282,7 @@ class Service:
         span: Span | None = None
         try:
             self._admission.room(size)
-            actor = None if self._verifier is None else self._verifier.verify((message.headers or {}).get(HEADER))
+            actor = None if self._verifier is None else self._verifier.verify(message.headers.get(HEADER))
             spec = self.contract.command_named(name)
             label = spec.name
             type_ = f"commons.{self.contract.service}.{spec.subject_token}"
