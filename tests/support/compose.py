@@ -104,14 +104,9 @@ class Stack:
         done = self.run("up", "-d", "--wait", *arguments, seconds=UP_SECONDS, check=False)
         assert done.returncode == 0, done.stdout[-4000:] + self.logs()
 
-    @contextlib.contextmanager
-    def stopped(self) -> Iterator[None]:
-        """Stop it for the time of the block, so that another one has the machine for itself."""
+    def stop(self) -> None:
+        """Stop it, so that another one has the machine for itself; whoever needs it again brings it up."""
         self.run("stop", "-t", "20")
-        try:
-            yield
-        finally:
-            self.run("start")
 
     def logs(self, *services: str, lines: int = 20) -> str:
         return self.run("logs", "--tail", str(lines), *services, check=False).stdout[-12000:]

@@ -166,7 +166,7 @@ class UnderLoad:
     def _roll(self, fault: Fault) -> float:
         """Another image, whose name the stack has already."""
         began = time.time()
-        self.stack.up("--no-deps", *fault.victims)
+        self.stack.run("up", "-d", "--no-deps", *fault.victims)
         return began
 
     # -- looking ------------------------------------------------------------------------------------------------------
@@ -193,9 +193,11 @@ class UnderLoad:
     def check(self, before: dict[tuple[str, str], str], may_start: Iterable[str]) -> None:
         """Nothing acknowledged is lost or doubled, the ledger is whole, and nobody fell over that was left alone."""
         acknowledged = self.answers.all()
-        lost = wrong(acknowledged, self.events())
-        assert not lost, lost[:5]
-        self.verify()
+        with ThreadPoolExecutor() as threads:
+            reading, verifying = threads.submit(self.events), threads.submit(self.verify)
+            lost = wrong(acknowledged, reading.result())
+            assert not lost, lost[:5]
+            verifying.result()
         assert not self.answers.errors(), self.answers.errors()[:5]
         after = _started(self.stack)
         started = {service for (service, number), at in after.items() if before.get((service, number)) != at}

@@ -23,7 +23,8 @@ def test_a_full_volume_loses_nothing(
     small = folder / "small.yml"
     options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={SMALL_MB}m"}
     small.write_text(json.dumps({"volumes": {"nats": {"driver_opts": options}}}))
-    with stack.stopped(), another(folder / "secrets", files=[small], build=False) as one:
+    stack.stop()
+    with another(folder / "secrets", files=[small], build=False) as one:
         # As long as a container has it, the volume keeps what is in it.
         mounts = {f"{one.project}_nats": {"bind": "/data", "mode": "rw"}}
         one.keep_beside("holder", user="0", network_mode="none", volumes=mounts)
