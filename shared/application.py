@@ -27,10 +27,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from shared import telemetry
 from shared.connection import PING_SECONDS, PINGS, servers
-from shared.credentials import current, inbox
+from shared.credentials import ANSWERED, current, inbox
 from shared.errors import LedgerError, Misconfigured
 from shared.garbage import collect_seldom
-from shared.service import INBOX
 from shared.settings import Settings, load
 
 log = structlog.get_logger(__name__)
@@ -126,7 +125,7 @@ def build(name: str, component: Component, settings: Settings) -> AsgiFastStream
         health = component.health()
         # An instance that stands by leaves the answer to the one that leads. A reply subject that is no inbox could be
         # a ledger's.
-        if message.reply_to.startswith(INBOX) and health.get("leading") is not False:
+        if message.reply_to.startswith(ANSWERED) and health.get("leading") is not False:
             await broker.publish(json.dumps(health).encode(), message.reply_to)
 
     @get

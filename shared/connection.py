@@ -11,8 +11,9 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 
-from shared.credentials import Credentials, current, inbox
+from shared.credentials import API, Credentials, api, current, inbox
 from shared.errors import Denied, Misconfigured
 from shared.wireconnection import denial, denied
 
@@ -30,8 +31,9 @@ class LedgerClient(Client):
     The server says so apart from any request, which would wait until its time is over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: Credentials | None = None) -> None:
         super().__init__()
+        self.api = api(credentials)
         self._asked: dict[str, list[tuple[str, Callable[[Denied], None]]]] = {}
         self._refused: list[Denied] = []
 
@@ -98,6 +100,16 @@ def until_denied(nc: Client, subject: str, deny: Callable[[Denied], None]) -> It
         yield
 
 
+def api_of(nc: Client) -> str:
+    """What a client's requests to JetStream begin with."""
+    return nc.api if isinstance(nc, LedgerClient) else API
+
+
+def jetstream(nc: Client) -> JetStreamContext:
+    """The client library's JetStream, as this client reaches it."""
+    return nc.jetstream(prefix=api_of(nc))
+
+
 def _safe(url: str) -> str:
     """The addresses without their passwords."""
     return ",".join(f"{scheme or 'nats'}://{rest.rpartition('@')[2]}" for scheme, rest in map(_parts, servers(url)))
@@ -128,7 +140,7 @@ async def connect(
     told = ""
     refused = asyncio.Event()
     credentials = credentials or current()
-    client = LedgerClient()
+    client = LedgerClient(credentials)
 
     async def error(problem: Exception) -> None:
         nonlocal told

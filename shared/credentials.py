@@ -22,6 +22,16 @@ SEED_FILE: Final = "NATS_NKEY_SEED_FILE"
 INBOX: Final = "_INBOX"
 """What inboxes begin with; with an nkey, a token of the public key follows."""
 
+ANSWERED: Final = (f"{INBOX}.", "_R_.")
+"""What reply subjects begin with that are answered: an inbox, or the server's own name for one of another account."""
+
+API: Final = "$JS.API"
+"""What requests to JetStream begin with."""
+
+IMPORTED_API: Final = "JS.API"
+"""The same for a user with an nkey, whose account has no streams of its own: it imports what it may ask for, under
+another name, since the server answers the usual one for the account itself."""
+
 _TOKEN: Final = 16
 """Characters of the public key that tell the inboxes of one user from another's: 80 bits."""
 
@@ -86,6 +96,11 @@ def current(environment: Mapping[str, str] | None = None) -> Credentials | None:
     """The user that this process is; None when the server asks for none. Raises Misconfigured."""
     path = (os.environ if environment is None else environment).get(SEED_FILE)
     return Credentials.from_file(Path(path)) if path else None
+
+
+def api(credentials: Credentials | None) -> str:
+    """What requests of a user to JetStream begin with."""
+    return API if credentials is None else IMPORTED_API
 
 
 def inbox(credentials: Credentials | None) -> str:

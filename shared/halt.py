@@ -20,10 +20,11 @@ import nats.js.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
-from nats.js.api import KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
 
+from shared.connection import api_of
 from shared.errors import Busy, Halted, LedgerError, OutcomeUnknown
+from shared.held import bucket, held
 from shared.tasks import end
 
 BUCKET: Final = "AUDIT"
@@ -124,10 +125,9 @@ async def lift(nc: Client, *, reason: str, by: str, at: str) -> Halt | None:
 async def history(nc: Client) -> list[Halt]:
     """The last halts and liftings, the oldest first."""
     try:
-        entries = await (await nc.jetstream().key_value(BUCKET)).history(_HALT)
-    except (nats.js.errors.BucketNotFoundError, nats.js.errors.NoKeysError):
+        return [_halt_of(m.data) async for m in held(nc, _STREAM, subject=f"$KV.{BUCKET}.{_HALT}") if m.data]
+    except nats.js.errors.NotFoundError:
         return []
-    return [_halt_of(entry.value) for entry in entries if entry.value]
 
 
 async def publish_checkpoint(nc: Client, service: str, checkpoint: Checkpointed) -> None:
@@ -230,7 +230,7 @@ async def _newest(nc: Client, key: str) -> bytes | None:
     """A key's value as the leader of the bucket has it; None when the key or the bucket is not there."""
     body = json.dumps({"last_by_subj": f"$KV.{BUCKET}.{key}"}).encode()
     try:
-        reply = await nc.request(f"$JS.API.STREAM.MSG.GET.{_STREAM}", body, timeout=_TIMEOUT)
+        reply = await nc.request(f"{api_of(nc)}.STREAM.MSG.GET.{_STREAM}", body, timeout=_TIMEOUT)
     except _FAILURES as error:
         raise OutcomeUnknown(f"The bucket {BUCKET} did not answer: {str(error) or type(error).__name__}.") from error
     answer = json.loads(reply.data)
@@ -243,9 +243,4 @@ async def _newest(nc: Client, key: str) -> bytes | None:
 
 async def make_bucket(nc: Client, *, replicas: int = 1) -> KeyValue:
     """The bucket, made if it is not there. Raises NATS's own errors."""
-    js = nc.jetstream()
-    try:
-        return await js.key_value(BUCKET)
-    except nats.js.errors.BucketNotFoundError:
-        config = KeyValueConfig(bucket=BUCKET, history=_HISTORY, storage=StorageType.FILE, replicas=replicas)
-        return await js.create_key_value(config)
+    return await bucket(nc, BUCKET, history=_HISTORY, replicas=replicas)

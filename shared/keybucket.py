@@ -17,7 +17,9 @@ from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.kv import KeyValue
 
+from shared.connection import jetstream
 from shared.errors import Busy, Corrupt
+from shared.held import OPERATION, held
 from shared.keyring import KeyRecord, Records, decode_record, encode_record
 
 _TIMEOUT: Final = 10.0
@@ -40,7 +42,7 @@ class KeyBucket:
     @classmethod
     async def open(cls, nc: Client, service: str, *, replicas: int = 1, make: bool = True) -> KeyBucket | None:
         """The bucket of a service, made if it is not there; with `make` false, None then."""
-        js, name = nc.jetstream(), bucket_name(service)
+        js, name = jetstream(nc), bucket_name(service)
         try:
             entries = await js.key_value(name)
         except nats.js.errors.BucketNotFoundError:
@@ -59,17 +61,14 @@ class KeyBucket:
         """The newest record of every owner. Raises Busy when it is not given."""
         try:
             async with asyncio.timeout(_TIMEOUT * 6):
-                watcher = await self._entries.watch(">", include_history=True)
                 newest: dict[str, tuple[int, KeyRecord]] = {}
                 self._stale = []
-                async for entry in watcher:
-                    if entry is None:
-                        break
-                    if entry.value and entry.operation is None:
-                        if entry.key in newest:
-                            self._stale.append(newest[entry.key][0])
-                        newest[entry.key] = (entry.revision, self._decoded(entry.key, entry.value))
-                await watcher.stop()  # type: ignore[no-untyped-call]
+                async for entry in held(self._nc, self._stream):
+                    if entry.data and OPERATION not in (entry.headers or {}):
+                        owner = entry.subject.removeprefix(self._prefix)
+                        if owner in newest:
+                            self._stale.append(newest[owner][0])
+                        newest[owner] = (entry.metadata.sequence.stream, self._decoded(owner, entry.data))
         except _FAILURES as error:
             raise Busy(f"The bucket of keys could not be read: {_why(error)}.") from error
         return {record.owner: record for _, record in newest.values()}
@@ -144,7 +143,7 @@ class KeyBucket:
     async def _forget(self, revision: int) -> None:
         """Erase an entry that was written over: its bytes in the server's file are overwritten."""
         try:
-            await self._nc.jetstream().delete_msg(self._stream, revision)
+            await jetstream(self._nc).delete_msg(self._stream, revision)
         except nats.js.errors.NotFoundError:
             pass  # another process did it
         except nats.js.errors.BadRequestError as error:

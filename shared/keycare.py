@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 from nats.aio.client import Client
 
+from shared.connection import jetstream
 from shared.errors import Corrupt, Invalid
 from shared.keybucket import KeyBucket, bucket_name
 from shared.keyring import KEYS, KeyFile, KeyRecord, Records, merged
@@ -49,14 +50,19 @@ async def services_with_keys(nc: Client, folder: Path, only: Sequence[str] = ())
 
     Raises Invalid when one of those has none.
     """
-    found = await _services_with_keys(nc, folder)
+    found = await (_these_with_keys(nc, folder, only) if only else _services_with_keys(nc, folder))
     if unknown := sorted(set(only) - set(found)):
         raise Invalid(f"No service has a keyring by the name of {', '.join(unknown)[:60]!r}.", services=unknown)
     return [service for service in found if not only or service in only]
 
 
+async def _these_with_keys(nc: Client, folder: Path, only: Sequence[str]) -> list[str]:
+    in_files = services_in(folder)
+    return [one for one in only if one in in_files or await KeyBucket.open(nc, one, make=False) is not None]
+
+
 async def _services_with_keys(nc: Client, folder: Path) -> list[str]:
-    streams = await nc.jetstream().streams_info()
+    streams = await jetstream(nc).streams_info()
     buckets = {(info.config.name or "").removeprefix(_PREFIX) for info in streams if _is_bucket(info.config.name)}
     return sorted(buckets | services_in(folder))
 

@@ -6,8 +6,9 @@ from typing import Final, Protocol
 
 import nats.js.errors
 from nats.aio.client import Client
-from nats.js.api import KeyValueConfig, StorageType
 from nats.js.kv import KeyValue
+
+from shared.held import bucket
 
 BUCKET: Final = "PROCESSES"
 """The key-value bucket of positions; a key is `<service>.<stream>.<manager>`."""
@@ -34,12 +35,7 @@ class KvPositions:
     @classmethod
     async def open(cls, nc: Client, service: str, *, replicas: int = 1) -> KvPositions:
         """The bucket, made if it is not there."""
-        js = nc.jetstream()
-        try:
-            return cls(await js.key_value(BUCKET), service)
-        except nats.js.errors.BucketNotFoundError:
-            config = KeyValueConfig(bucket=BUCKET, storage=StorageType.FILE, replicas=replicas)
-            return cls(await js.create_key_value(config), service)
+        return cls(await bucket(nc, BUCKET, history=1, replicas=replicas), service)
 
     async def load(self, key: str) -> int:
         """A position; 0 when there is none that can be read."""

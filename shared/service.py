@@ -25,6 +25,7 @@ from shared.command import Answer, BulkAnswer
 from shared.committer import Committer
 from shared.connection import connect
 from shared.contract import Contract
+from shared.credentials import ANSWERED
 from shared.decider import Decider
 from shared.errors import Busy, LedgerError, Misconfigured, OutcomeUnknown, RateLimited
 from shared.forgetting import forgetting
@@ -62,7 +63,6 @@ _GAUGES: Final = {
 }
 
 
-INBOX: Final = "_INBOX."
 """Where answers go, and nowhere else: the inboxes of NATS clients, as they name them unless told otherwise."""
 
 
@@ -271,7 +271,7 @@ class Service:
 
     def _receive(self, message: Request) -> None:
         """Hand a command to the handler; the answer follows when its decision is durable, and nothing waits for it."""
-        if message.reply and not message.reply.startswith(INBOX):
+        if message.reply and not message.reply.startswith(ANSWERED):
             # NATS lets a caller name any subject for the answer, a ledger's too: there it would stand as an event.
             log.warning("a command was not taken: its reply subject is no inbox", subject=message.subject)
             return

@@ -25,7 +25,9 @@ from nats.aio.client import Client
 from nats.js.api import StorageType
 from nats.js.object_store import ObjectStore
 
+from shared.connection import jetstream
 from shared.decider import Decider, Ref
+from shared.held import of_subject
 from shared.remembered import Kept, Remembered, Segment
 from shared.store import EventStore
 
@@ -75,7 +77,8 @@ class Snapshot:
 class Snapshots:
     """The snapshots of one service, in the object store `snapshots-<service>`."""
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, nc: Client, bucket: str, objects: ObjectStore) -> None:
+        self._nc, self._bucket = nc, bucket
         self._objects = objects
         self._reading = asyncio.Semaphore(_AT_ONCE)
         self.discarded = 0
@@ -84,11 +87,12 @@ class Snapshots:
     async def open(cls, nc: Client, service: str, *, replicas: int = 1) -> Snapshots:
         """The service's object store, made if it is not there."""
         bucket = f"snapshots-{service}"
-        js = nc.jetstream()
+        js = jetstream(nc)
         try:
-            return cls(await js.object_store(bucket))
+            objects = await js.object_store(bucket)
         except nats.js.errors.NotFoundError:
-            return cls(await js.create_object_store(bucket, storage=StorageType.FILE, replicas=replicas))
+            objects = await js.create_object_store(bucket, storage=StorageType.FILE, replicas=replicas)
+        return cls(nc, bucket, objects)
 
     async def save(
         self,
@@ -168,18 +172,34 @@ class Snapshots:
             info = await self._objects.get_info(name)
         except nats.js.errors.NotFoundError:
             return False
-        return info.digest == f"SHA-256={base64.urlsafe_b64encode(digest).decode()}"
+        return info.digest == _digest(digest)
 
     async def _get(self, name: str) -> bytes | None:
         try:
             async with self._reading:
-                # The library waits for ever for the chunks of an object that has lost them.
-                return (await asyncio.wait_for(self._objects.get(name), _TIMEOUT)).data
+                return await asyncio.wait_for(self._read(name), _TIMEOUT)
         except nats.js.errors.NotFoundError:
             return None
         except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
             log.warning("a snapshot could not be read", name=name, reason=str(error) or type(error).__name__)
             return None
+
+    async def _read(self, name: str) -> bytes:
+        """The bytes of an object. Raises ValueError when its chunks are not those that were written.
+
+        The client library has an object pushed to it, which no user of a deployment may ask for (permissions.py).
+        """
+        info = await self._objects.get_info(name)
+        chunks = await of_subject(self._nc, f"OBJ_{self._bucket}", f"$O.{self._bucket}.C.{info.nuid}")
+        raw = b"".join(chunk.data for chunk in chunks)
+        if info.digest != _digest(hashlib.sha256(raw).digest()):
+            raise ValueError("its chunks are not those that were written")
+        return raw
+
+
+def _digest(digest: bytes) -> str:
+    """As an object store writes it down."""
+    return f"SHA-256={base64.urlsafe_b64encode(digest).decode()}"
 
 
 def _restored(stored: _Keys, parts: Sequence[bytes | None]) -> Remembered | None:

@@ -7,7 +7,6 @@ erased. Nothing of the service but its name is needed for it.
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,14 +14,12 @@ import msgspec
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.erasure import CATEGORY, Stage
 from shared.errors import Busy, Corrupt
+from shared.held import held
 from shared.store import stream_name
 
-_BATCH: Final = 500
-_SECONDS: Final = 10.0
 _FAILURES: Final = (nats.errors.Error, nats.js.errors.APIError, OSError, TimeoutError)
 
 
@@ -53,27 +50,11 @@ async def standings(nc: Client, service: str) -> dict[str, Standing]:
 
     Nothing when there is no stream. Raises Busy when it cannot be read, and Corrupt when an event of it cannot be.
     """
-    stream, name = stream_name(service), f"standings-{secrets.token_hex(8)}"
-    config = ConsumerConfig(
-        name=name, deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, ack_policy=AckPolicy.NONE,
-        filter_subject=f"ledger.{service}.{CATEGORY}.>", inactive_threshold=30.0, mem_storage=True,
-    )  # fmt: skip
     found: dict[str, Standing] = {}
     try:
-        js = nc.jetstream()
-        waiting = (await js.add_consumer(stream, config)).num_pending or 0
-        if waiting:
-            reader = await js.pull_subscribe_bind(consumer=name, stream=stream)
-            try:
-                while waiting:  # as many as there were when it was asked; what is recorded meanwhile is for the next
-                    for message in await reader.fetch(min(_BATCH, waiting), timeout=_SECONDS):
-                        waiting -= 1
-                        event = _read(message.subject, message.data)
-                        found[f"{event.data.kind}/{event.data.person}"] = Standing(event.data.stage, event.time)
-            finally:
-                await reader.unsubscribe()
-        # Its deletion is not waited for: were it lost, the server lets go of what nobody asks.
-        await nc.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{name}")
+        async for message in held(nc, stream_name(service), subject=f"ledger.{service}.{CATEGORY}.>", last=True):
+            event = _read(message.subject, message.data)
+            found[f"{event.data.kind}/{event.data.person}"] = Standing(event.data.stage, event.time)
     except nats.js.errors.NotFoundError:
         return {}
     except _FAILURES as error:

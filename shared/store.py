@@ -15,7 +15,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from shared.connection import until_denied
+from shared.connection import api_of, until_denied
 from shared.contract import Contract
 from shared.decider import Ref
 from shared.errors import Corrupt, Denied, Halted, Misconfigured, OutcomeUnknown
@@ -169,7 +169,7 @@ class EventStore:
 
     async def at(self, sequence: int) -> Recorded | None:
         """The event at a stream sequence, or None when there is none."""
-        reply = await self._ask(f"$JS.API.DIRECT.GET.{self.stream}", json.dumps({"seq": sequence}).encode())
+        reply = await self._ask(f"{api_of(self.nc)}.DIRECT.GET.{self.stream}", json.dumps({"seq": sequence}).encode())
         status = (reply.headers or {}).get("Status")
         if status == "404":
             return None
@@ -215,7 +215,7 @@ class EventStore:
         """All replies of one batched direct get, up to the one that marks the end (status 204), or 404 for none."""
         body = json.dumps(request).encode()
         messages: list[Msg] = []
-        async with self._asked(f"$JS.API.DIRECT.GET.{self.stream}", body) as reply:
+        async with self._asked(f"{api_of(self.nc)}.DIRECT.GET.{self.stream}", body) as reply:
             while True:
                 message = await reply()
                 status = (message.headers or {}).get("Status")
@@ -289,7 +289,7 @@ class EventStore:
 
     async def _api(self, call: str, request: dict[str, Any] | None = None) -> dict[str, Any]:
         body = b"" if request is None else json.dumps(request).encode()
-        reply = await self._ask(f"$JS.API.{call}", body)
+        reply = await self._ask(f"{api_of(self.nc)}.{call}", body)
         if (reply.headers or {}).get("Status") == "503":
             raise Misconfigured(
                 "The NATS server has no JetStream, or this account may not use it. Start it with JetStream on."

@@ -77,7 +77,7 @@ class StreamReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._wire is not None:
-            self._wire.publish(f"$JS.API.CONSUMER.DELETE.{self.stream}.{self._consumer}", b"")
+            self._wire.publish(f"{self._wire.api}.CONSUMER.DELETE.{self.stream}.{self._consumer}", b"")
             self._wire.close()
 
     async def batches(self, until: int | None = None, idle: float | None = None) -> AsyncIterator[list[Message]]:
@@ -135,7 +135,7 @@ class StreamReader:
         self._pull(wire)
 
     async def _api(self, wire: Connection, call: str, body: dict[str, Any]) -> dict[str, Any]:
-        reply = await wire.request(f"$JS.API.{call}", json.dumps(body).encode(), self._timeout)
+        reply = await wire.request(f"{wire.api}.{call}", json.dumps(body).encode(), self._timeout)
         if reply.status == 503:
             raise StreamLost(f"The NATS server answered nothing to {call}: JetStream is not there, or not yet.")
         answer: dict[str, Any] = json.loads(reply.payload)
@@ -158,7 +158,7 @@ class StreamReader:
                 "idle_heartbeat": HEARTBEAT_SECONDS * _SECOND_NS,
             }  # fmt: skip
             wire.publish(
-                f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{self._consumer}", json.dumps(body).encode(),
+                f"{wire.api}.CONSUMER.MSG.NEXT.{self.stream}.{self._consumer}", json.dumps(body).encode(),
                 f"{wire.inbox}.pull.{self._pulls}",
             )  # fmt: skip
 

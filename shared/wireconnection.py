@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from shared.credentials import Credentials, current, inbox
+from shared.credentials import Credentials, api, current, inbox
 from shared.errors import Busy, Denied, LedgerError, Misconfigured
 from shared.wireparser import DELIVERIES, Control, Message, Parser, WireError
 
@@ -42,6 +42,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, keep_headers: bool, credentials: Credentials | None = None) -> None:
         self.credentials = credentials
+        self.api = api(credentials)
         self.inbox = f"{inbox(credentials)}.{secrets.token_hex(11)}"
         self.messages: list[Message] = []
         self.info: dict[str, Any] | None = None

@@ -31,6 +31,7 @@ from services.auditor.tiles import MAX_ENTRY, BadTile, TileLog
 from services.auditor.witnessing import Witness, Witnessing
 from shared import halt
 from shared.clock import Clock, utc_now
+from shared.connection import api_of
 from shared.errors import Busy, Corrupt, LedgerError, OutcomeUnknown
 from shared.halt import Checkpointed, Halt
 from shared.store import stream_name
@@ -342,7 +343,7 @@ class Following:
 
     async def _last_sequence(self, nc: Client) -> int:
         """The stream's last sequence; a stream that is not there has lost all, if it ever had anything."""
-        reply = await nc.request(f"$JS.API.STREAM.INFO.{self.stream}", b"", timeout=_TIMEOUT)
+        reply = await nc.request(f"{api_of(nc)}.STREAM.INFO.{self.stream}", b"", timeout=_TIMEOUT)
         info = json.loads(reply.data)
         if "error" in info:
             if info["error"].get("err_code") != 10059:
@@ -355,7 +356,7 @@ class Following:
     async def _event(self, nc: Client, sequence: int) -> bytes | None:
         """An event's bytes as the stream has them; None when it has none at this sequence."""
         body = json.dumps({"seq": sequence}).encode()
-        reply = await nc.request(f"$JS.API.STREAM.MSG.GET.{self.stream}", body, timeout=_TIMEOUT)
+        reply = await nc.request(f"{api_of(nc)}.STREAM.MSG.GET.{self.stream}", body, timeout=_TIMEOUT)
         answer = json.loads(reply.data)
         if "error" in answer:
             if answer["error"].get("err_code") == 10037:

@@ -30,6 +30,7 @@ from services.inventory.contract import inventory
 from services.treasury.contract import treasury
 from shared import halt
 from shared.clock import utc_now
+from shared.connection import api_of
 from shared.contract import Contract
 from shared.errors import Corrupt, Misconfigured, OutcomeUnknown
 from shared.halt import Halt
@@ -258,7 +259,9 @@ class _Stream:
     async def _last_sequence(self) -> int:
         """Where the stream ends; 0 when it is empty or not there."""
         try:
-            reply = await self._nc.request(f"$JS.API.STREAM.INFO.{self._source.stream}", b"", timeout=_TIMEOUT)
+            reply = await self._nc.request(
+                f"{api_of(self._nc)}.STREAM.INFO.{self._source.stream}", b"", timeout=_TIMEOUT
+            )
         except (nats.errors.Error, TimeoutError) as error:
             raise OutcomeUnknown(
                 f"The stream {self._source.stream} did not answer: {str(error) or type(error).__name__}."

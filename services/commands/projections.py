@@ -13,6 +13,7 @@ from rich.progress import TaskID
 from services.commands.common import Operator, command
 from services.commands.door import OK, REFUSED, Usage, new_group
 from services.commands.render import console, emit, progress_bar
+from services.commands.streams import streams
 from services.commands.tables import print_table
 from services.projections.registry import PROJECTIONS
 from shared.errors import LedgerError
@@ -45,9 +46,9 @@ def projection(name: str) -> Projection:
 
 
 async def ends(operator: Operator) -> dict[str, int]:
-    """The last sequence of every stream, by name."""
+    """The last sequence of every stream that may be asked for, by name."""
     async with operator.nats() as nc:
-        return {info.config.name or "": info.state.last_seq for info in await nc.jetstream().streams_info()}
+        return {name: info["state"]["last_seq"] for name, info in (await streams(nc)).items() if info is not None}
 
 
 @command

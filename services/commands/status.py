@@ -18,6 +18,7 @@ from services.commands.contracts import CONTRACTS
 from services.commands.door import OK, REFUSED, UNREACHABLE, Unreachable
 from services.commands.projections import print_projections
 from services.commands.render import console, emit
+from services.commands.streams import streams
 from services.commands.tables import print_table
 from services.projections.registry import PROJECTIONS
 from shared import halt
@@ -119,18 +120,23 @@ async def status_(operator: Operator) -> int | None:
 
 
 async def _look_at_nats(operator: Operator, overview: Overview) -> None:
+    missing: list[str] = []
     try:
         async with operator.nats() as nc:
             names = dict.fromkeys(
                 [*CONTRACTS, "projections", "clinic-projections", *operator.description.get("services", {})]
             )
             overview.services += await asyncio.gather(*(_ask(nc, name) for name in names))
-            overview.streams += await _streams(nc)
-            await _look_at_audit(nc, overview)
+            found = await streams(nc)
+            missing = [f"There is no stream {name} yet." for name, info in found.items() if info is None]
+            overview.streams += [_stream(name, info) for name, info in sorted(found.items()) if info is not None]
+            await _look_at_audit(nc, overview, {name: _end(info) for name, info in found.items()})
     except Unreachable as error:
         overview.reached = False
         overview.problems.append(error.detail)
         return
+    except OutcomeUnknown as error:
+        overview.problems.append(error.detail)
     except nats.errors.Error as error:
         overview.problems.append(f"NATS did not answer about its streams ({type(error).__name__}).")
     for service in overview.services:
@@ -148,8 +154,7 @@ async def _look_at_nats(operator: Operator, overview: Overview) -> None:
     ]
     for service in overview.services:
         overview.problems += _stopped(service)
-    known = {stream.name for stream in overview.streams}
-    overview.problems += [f"There is no stream {stream_name(n)} yet." for n in CONTRACTS if stream_name(n) not in known]
+    overview.problems += missing
     for stream in overview.streams:
         if stream.differences:
             overview.problems.append(f"Stream {stream.name} is not safe for a ledger: {'; '.join(stream.differences)}.")
@@ -161,8 +166,8 @@ async def _look_at_nats(operator: Operator, overview: Overview) -> None:
             overview.problems.append(error.detail)
 
 
-async def _look_at_audit(nc: Client, overview: Overview) -> None:
-    """The halt and the checkpoints; a ledger without an auditor has neither."""
+async def _look_at_audit(nc: Client, overview: Overview, last: dict[str, int]) -> None:
+    """The halt and the checkpoints of the streams that `last` holds; a ledger without an auditor has neither."""
     try:
         standing = await halt.read(nc)
         found = {name: await halt.checkpoint_of(nc, name) for name in CONTRACTS}
@@ -172,19 +177,18 @@ async def _look_at_audit(nc: Client, overview: Overview) -> None:
     if standing is not None and standing.halted:
         overview.halt = msgspec.to_builtins(standing)
         overview.problems.append(standing.error().detail)
-    last = {stream.name: stream.last_sequence for stream in overview.streams}
     for name, checkpoint in found.items():
-        if checkpoint is None:
-            continue
         stream = stream_name(name)
-        behind = last.get(stream, 0) - checkpoint.size
+        if checkpoint is None or stream not in last:
+            continue
+        behind = last[stream] - checkpoint.size
         age = (utc_now() - datetime.fromisoformat(checkpoint.at)).total_seconds()
         overview.checkpoints.append(
             CheckpointStatus(name, checkpoint.size, max(0, behind), age, checkpoint.cosigned, checkpoint.witnesses)
         )
         if behind < 0:
             overview.problems.append(
-                f"Stream {stream} ends at {last.get(stream, 0):,}, and its checkpoint holds {checkpoint.size:,} "
+                f"Stream {stream} ends at {last[stream]:,}, and its checkpoint holds {checkpoint.size:,} "
                 "events: its tail is lost."
             )
         elif behind and age > STALE_SECONDS:
@@ -274,17 +278,13 @@ def _stopped(service: ServiceStatus) -> list[str]:
     return told
 
 
-async def _streams(nc: Client) -> list[StreamStatus]:
-    """The streams that hold events of the ledger."""
-    reply = await nc.request("$JS.API.STREAM.LIST", b"", timeout=_ASK_SECONDS)
-    found = []
-    for info in json.loads(reply.data).get("streams") or ():
-        config, state = info["config"], info["state"]
-        if any(str(subject).startswith("ledger.") for subject in config.get("subjects") or ()):
-            found.append(
-                StreamStatus(config["name"], state["messages"], state["bytes"], state["last_seq"], differences(config))
-            )
-    return sorted(found, key=lambda stream: stream.name)
+def _stream(name: str, info: dict[str, Any]) -> StreamStatus:
+    config, state = info["config"], info["state"]
+    return StreamStatus(name, state["messages"], state["bytes"], state["last_seq"], differences(config))
+
+
+def _end(info: dict[str, Any] | None) -> int:
+    return 0 if info is None else int(info["state"]["last_seq"])
 
 
 def differences(config: dict[str, Any]) -> list[str]:

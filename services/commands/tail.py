@@ -19,6 +19,7 @@ from services.commands.contracts import CONTRACTS
 from services.commands.door import Unreachable, Usage
 from services.commands.events import event_line, event_name
 from services.commands.render import console
+from shared.connection import api_of
 from shared.errors import Corrupt, Misconfigured
 from shared.wire import StreamLost, StreamReader
 
@@ -107,7 +108,7 @@ async def _end(operator: Operator, stream: str) -> int:
     """The stream's last sequence. Raises Usage when there is no such stream."""
     async with operator.nats() as nc:
         try:
-            reply = await nc.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5)
+            reply = await nc.request(f"{api_of(nc)}.STREAM.INFO.{stream}", b"", timeout=5)
         except nats.errors.Error as error:
             raise Unreachable(f"NATS did not say how long {stream} is ({type(error).__name__}).") from error
     found = msgspec.json.decode(reply.data)

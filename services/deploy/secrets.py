@@ -3,6 +3,7 @@
     keys/master.key, clinic-keys/master.key    the master keys: the clinic's is its own
     nats/users.conf                            who may do what in NATS (permissions.py); public keys alone
     nats/routes.conf                           the password by which the servers of a cluster know one another
+    nats/readers.conf                          accounts of consumers from outside: the operator's own, empty at first
     <user>/nats.seed                           by which a process is known to NATS
     <user>/pgpass                              its login to PostgreSQL, in PostgreSQL's own form
     <user>/actor.jwk                           with which it signs what it sends to services on its own account
@@ -24,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from services.deploy.permissions import configuration, users
+from services.deploy.permissions import READERS, configuration, users
 from services.signers import SIGNERS
 from shared.actorkeys import Authtype, PublicKey, make_private, publish, read_private
 from shared.credentials import Credentials
@@ -100,6 +101,7 @@ class _Folder:
         yield self._users(configuration(known))
         yield from self._actors()
         yield self._routes()
+        yield self._readers()
 
     def _in(self, *names: str) -> Path:
         """A folder of its own; the server of NATS may enter its."""
@@ -156,10 +158,18 @@ class _Folder:
         return Made(path, "made" if before is None else "written anew", "who may do what in NATS")
 
     def _routes(self) -> Made:
-        path, what = self._in("nats") / "routes.conf", "how the servers of a cluster know one another"
+        return self._of_server("routes.conf", _routes(_password()), "how the servers of a cluster know one another")
+
+    def _readers(self) -> Made:
+        text = "# Accounts of consumers from outside: docs/consuming.md. It is yours, and never written over.\n"
+        return self._of_server(READERS, text, "the accounts of consumers from outside")
+
+    def _of_server(self, name: str, text: str, what: str) -> Made:
+        """A file of secrets that NATS reads."""
+        path = self._in("nats") / name
         if path.exists():
             return Made(path, "kept", what)
-        self._write(path, _routes(_password()), 0o600)
+        self._write(path, text, 0o600)
         if self._owner is not None:  # the server runs as root without any capability: it reads by its group
             os.chown(path, self._owner[0], 0)
             path.chmod(0o640)

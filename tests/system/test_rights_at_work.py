@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,9 @@ async def _work(deployment: Deployment) -> None:
         for number in range(30):
             lines = [{"lot": f"R{number}", "quantity": 10, "date": "2030-01-01", "date_kind": "best_before"}]
             await send("inventory", "ReceiveStock", item="rice", location="store", source="donation", lines=lines)
-        listed = json.loads((await nc.request("$JS.API.STREAM.LIST", b"", timeout=5)).data)["streams"]
-        assert {one["config"]["name"]: one["state"]["messages"] for one in listed}["OBJ_snapshots-inventory"]
+        with urllib.request.urlopen(f"{deployment.server.monitor_url}/jsz?streams=1") as answer:
+            accounts = json.load(answer)["account_details"]
+        (snapshots,) = [one for one in accounts if one["name"] == "OBJ_snapshots-inventory"]
+        assert snapshots["stream_detail"][0]["state"]["messages"]
         health = json.loads((await nc.request("status.inventory", b"", timeout=5)).data)
         assert health["ok"] and health["ready"]
