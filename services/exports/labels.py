@@ -20,6 +20,9 @@ QUIET: Final = 4
 _INCH: Final = 25.4
 _POINT: Final = 72 / _INCH
 
+_FONTS: Final = {"code": "Courier-Bold", "line": "Helvetica"}
+"""Those that every reader of PDF has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -83,22 +86,41 @@ class _Placed:
 
 def as_pdf(labels: Sequence[Label], sheet: Sheet, *, skip: int = 0) -> bytes:
     """All labels as one PDF, a page a sheet; `skip` places of the first stay blank. The same give the same file."""
-    from reportlab.pdfgen.canvas import Canvas
+    import pydyf  # of all commands one prints
 
-    file = io.BytesIO()
-    canvas = Canvas(file, pagesize=(sheet.width * _POINT, sheet.height * _POINT), invariant=1)
-    canvas.setTitle("Labels")
+    pdf = pydyf.PDF()
+    pdf.info["Title"] = pydyf.String("Labels")
+    fonts = pydyf.Dictionary()
+    for key, name in _FONTS.items():
+        fonts[key] = pydyf.Dictionary({"Type": "/Font", "Subtype": "/Type1", "BaseFont": f"/{name}"})
     for page in _pages(labels, sheet, skip):
-        canvas.scale(_POINT, _POINT)
+        stream = pydyf.Stream(compress=True)
+        stream.set_matrix(_POINT, 0, 0, _POINT, 0, 0)
         for placed in page:
             for x, y, width in placed.bars:
-                canvas.rect(x, sheet.height - y - placed.module, width, placed.module, stroke=0, fill=1)
-            canvas.setFont("Courier-Bold", placed.code_size)
-            canvas.drawString(placed.text_x, sheet.height - placed.code_y, placed.label.code)
-            canvas.setFont("Helvetica", placed.line_size)
-            canvas.drawString(placed.text_x, sheet.height - placed.line_y, placed.label.line)
-        canvas.showPage()
-    canvas.save()
+                stream.rectangle(x, sheet.height - y - placed.module, width, placed.module)
+            stream.fill()
+            for font, y, size, text in (
+                ("code", placed.code_y, placed.code_size, placed.label.code),
+                ("line", placed.line_y, placed.line_size, placed.label.line),
+            ):
+                stream.begin_text()
+                stream.set_font_size(font, size)
+                stream.move_text_to(placed.text_x, sheet.height - y)
+                stream.show_text_string(text.encode("ascii", "replace"))  # ids, codes and days have no other letters
+                stream.end_text()
+        pdf.add_object(stream)
+        box = pydyf.Array([0, 0, sheet.width * _POINT, sheet.height * _POINT])
+        pdf.add_page(
+            pydyf.Dictionary(
+                {
+                    "Type": "/Page", "Parent": pdf.pages.reference, "MediaBox": box, "Contents": stream.reference,
+                    "Resources": pydyf.Dictionary({"Font": fonts}),
+                }
+            )
+        )  # fmt: skip
+    file = io.BytesIO()
+    pdf.write(file)
     return file.getvalue()
 
 

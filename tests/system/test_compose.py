@@ -6,10 +6,12 @@ POSTGRES_IMAGE name other images, where there is no registry.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.support import installed
 from tests.support.compose import Stack
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,6 +26,15 @@ def test_it_takes_work_and_all_is_well(stack: Stack) -> None:
     assert "The ledger is whole" in stack.commons("clinic-operator", "verify").stdout
     refused = stack.commons("operator", "tail", "--stream", "CLINIC", check=False)
     assert refused.returncode == 1 and "DENIED" in refused.stdout
+
+
+def test_the_image_lacks_nothing_that_is_read(stack: Stack) -> None:
+    program = Path(installed.__file__).read_text(encoding="utf-8")
+    said = stack.run("run", "--rm", "-T", "--no-deps", "--entrypoint", "python", "operator", "-c", program).stdout
+    told = json.loads(said.splitlines()[-1])
+    assert told["broken"] == {}
+    assert len(told["read"]["locales"]) > 1000
+    assert told["read"] == installed.read()
 
 
 def test_nobody_holds_more_than_they_need(stack: Stack) -> None:

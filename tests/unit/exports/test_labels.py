@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
@@ -66,6 +67,30 @@ def test_a_pdf_has_a_page_a_sheet_and_the_same_bytes_for_the_same_labels() -> No
     assert made.startswith(b"%PDF-") and made.rstrip().endswith(b"%%EOF")
     assert len(re.findall(rb"/Type /Page\b", made)) == 2
     assert made == as_pdf([BOX] * 25, SHEETS["a4-24"])
+
+
+@pytest.mark.parametrize("name", SHEETS)
+def test_a_pdf_draws_what_the_svg_draws(name: str) -> None:
+    sheet, scale = SHEETS[name], 72 / 25.4
+    labels = [Label("b-(1", "sat-12  2026-11-21"), BOX]
+    made = as_pdf(labels, sheet)
+    pages = [zlib.decompress(found) for found in re.findall(rb"stream\n(.*?)\nendstream", made, re.DOTALL)]
+    drawn = [
+        [float(number) for number in found.split()[:4]]
+        for page in pages for found in re.findall(rb"^[\d. ]+re$", page, re.MULTILINE)
+    ]  # fmt: skip
+    wanted = [bar for page in as_svg(labels, sheet) for code in bars(page) for bar in code]
+    for (x, y, width, height), bar in zip(drawn, wanted, strict=True):
+        assert (x, sheet.height - y - height, width, height) == pytest.approx(bar, abs=0.001)
+    said = b"".join(pages)
+    assert [rb"(b-\(1) Tj" in said, b"(b-7K2M9XQ) Tj" in said, said.count(b"(sat-12  2026-11-21) Tj")] == [
+        True,
+        True,
+        2,
+    ]
+    box = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", made)
+    assert box is not None
+    assert [float(side) / scale for side in box.groups()] == pytest.approx([sheet.width, sheet.height], abs=0.001)
 
 
 def test_what_is_said_is_escaped() -> None:
