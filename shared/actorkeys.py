@@ -12,13 +12,15 @@ whose keys say for whom each may sign:
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from joserfc.errors import JoseError
@@ -32,7 +34,6 @@ ALGORITHM: Final = "Ed25519"
 """EdDSA over this one curve, as RFC 9864 names it; the older name `EdDSA` leaves the curve open."""
 
 Authtype = Literal["user", "service", "process"]
-AUTHTYPES: Final = get_args(Authtype)
 
 _MOST_BYTES: Final = 1 << 16
 _MOST_KEYS: Final = 64
@@ -129,6 +130,12 @@ def read_public(path: Path) -> dict[str, PublicKey]:
 def write_public(path: Path, keys: Iterable[PublicKey]) -> None:
     """Put a public file in the place of the one that is there, which services read anew within a second."""
     written = [key.written() for key in keys]
+    if len(written) > _MOST_KEYS:
+        raise Misconfigured(
+            f"{path} would hold {len(written)} keys, and at most {_MOST_KEYS} are taken. Nothing was changed. Wait "
+            "until older ones are over, and retire them, or rotate with --at-once.",
+            path=str(path),
+        )
     replace_file(path, (json.dumps({"keys": written}, indent=1) + "\n").encode(), mode=0o644)
 
 
@@ -193,12 +200,13 @@ def publish(path: Path, own: Mapping[str, PublicKey]) -> bool:
 
     Gives whether anything changed. Keys of services that are not among these are left out.
     """
-    before = read_public(path) if path.exists() else {}
-    kept = {kid: key for kid, key in before.items() if key.is_issuer and not _over(key)}
-    after = {**{key.kid: key for key in own.values()}, **kept}
-    if {kid: key.written() for kid, key in before.items()} == {kid: key.written() for kid, key in after.items()}:
-        return False
-    write_public(path, after.values())
+    with _alone(path):
+        before = read_public(path) if path.exists() else {}
+        kept = {kid: key for kid, key in before.items() if key.is_issuer and not _over(key)}
+        after = {**{key.kid: key for key in own.values()}, **kept}
+        if {kid: key.written() for kid, key in before.items()} == {kid: key.written() for kid, key in after.items()}:
+            return False
+        write_public(path, after.values())
     return True
 
 
@@ -213,26 +221,42 @@ def rotate_issuer(
     private = OKPKey.generate_key("Ed25519")
     key = PublicKey.of(private, "user")
     after, old = [key], []
-    for one in read_public(public).values():
-        if one.is_issuer:
-            until = given_up if one.until is None else min(one.until, given_up)
-            one = PublicKey(one.kid, one.key, one.authtype, None, until)
-            if _over(one):
-                continue
-            old.append(one)
-        after.append(one)
-    write_public(public, after)
-    _write_private(issuer, private)
+    with _alone(public):
+        for one in read_public(public).values():
+            if one.is_issuer:
+                until = given_up if one.until is None else min(one.until, given_up)
+                one = PublicKey(one.kid, one.key, one.authtype, None, until)
+                if _over(one):
+                    continue
+                old.append(one)
+            after.append(one)
+        write_public(public, after)
+        _write_private(issuer, private)
     return key, old
 
 
 def retire(public: Path) -> list[PublicKey]:
     """Take the keys that are over out of the public file; gives them."""
-    keys = list(read_public(public).values())
-    over = [one for one in keys if _over(one)]
-    if over:
-        write_public(public, [one for one in keys if not _over(one)])
+    with _alone(public):
+        keys = list(read_public(public).values())
+        over = [one for one in keys if _over(one)]
+        if over:
+            write_public(public, [one for one in keys if not _over(one)])
     return over
+
+
+@contextmanager
+def _alone(public: Path) -> Iterator[None]:
+    """One at a time changes the public file. Raises Misconfigured when its folder cannot be used."""
+    try:
+        folder = os.open(public.parent, os.O_RDONLY)
+    except OSError as error:
+        raise Misconfigured(f"{public.parent} cannot be used: {error.strerror}.", path=str(public.parent)) from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _over(key: PublicKey) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from joserfc import jws, jwt
@@ -182,12 +182,12 @@ def _opened(token: str) -> jws.CompactSignature:
         raise Unauthenticated(Reason.TOO_LARGE, f"The actor's token is longer than {MAX_BYTES:,} bytes.")
     try:
         signed = jws.extract_compact(token.encode("ascii"), None, _REGISTRY)
-        header = signed.headers()
+        header: Any = signed.headers()  # it is any JSON of which `"alg" in` holds
     except (JoseError, ValueError, RecursionError) as error:
         raise _garbage() from error
-    if header.keys() != _MEMBERS or header["alg"] != ALGORITHM or header["typ"] != TYPE:
+    if not isinstance(header, dict) or header.keys() != _MEMBERS:
         raise _garbage()
-    if not isinstance(header["kid"], str):
+    if header["alg"] != ALGORITHM or header["typ"] != TYPE or not isinstance(header["kid"], str):
         raise _garbage()
     return signed
 

@@ -12,16 +12,26 @@ from nats.aio.client import Client
 
 from shared.actorkeys import Authtype
 from shared.actors import Tokens
-from shared.actortoken import HEADER
+from shared.actortoken import HEADER, Unauthenticated
 from shared.contract import kebab
-from shared.errors import Busy, Invalid, OutcomeUnknown, RateLimited, retry_after
+from shared.errors import PASSING, Busy, Invalid, LedgerError, OutcomeUnknown, RateLimited, retry_after
 from shared.message import CommandMessage, Refused, Reply, command_subject, decode_reply
 
 _AGAIN: Final = frozenset({Busy.code, RateLimited.code})
 _PAUSE: Final = 0.2
 """Seconds between two tries where the service does not say how many."""
 
+_UNSEEN: Final = PASSING | {Unauthenticated.status}
+"""Statuses of a refusal before it was looked up whether the command is recorded."""
+
+_FRAME: Final = 16
+"""Bytes at most that NATS adds to a header, the line that begins them all included."""
+
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class _Lost(Exception):
+    """No answer came to an attempt."""
 
 
 class CommandClient:
@@ -64,12 +74,22 @@ class CommandClient:
             data=msgspec.Raw(data if isinstance(data, bytes) else _encode(data)),
         )  # fmt: skip
         raw = _encode(message)
-        size = len(raw) + sum(len(one) for one in (self._headers(service) or {}).values())
+        size = len(raw) + sum(len(k) + len(v) + _FRAME for k, v in (self._headers(service) or {}).items())
         if size > self._nc.max_payload:
             raise Invalid(f"The command is {size:,} bytes; the server takes at most {self._nc.max_payload:,}.")
         deadline = asyncio.get_running_loop().time() + self._patience
+        lost = False
+        """Whether an attempt may have been recorded: what is said of a later one by who did not look is no answer."""
         while True:
-            reply = await self._attempt(command_subject(service, name), raw, service, deadline)
+            try:
+                reply = await self._attempt(command_subject(service, name), raw, service, deadline)
+            except LedgerError as error:
+                if lost and not isinstance(error, OutcomeUnknown):
+                    raise _unknown(error) from error
+                raise
+            except _Lost:
+                lost = True
+                continue
             if reply is None:
                 continue
             if reply.problem is None:
@@ -77,7 +97,7 @@ class CommandClient:
             refused = Refused(reply.problem)
             pause = retry_after(refused) or _PAUSE
             if refused.code not in _AGAIN or asyncio.get_running_loop().time() + pause > deadline:
-                raise refused
+                raise _unknown(refused) if lost and refused.status in _UNSEEN else refused
             await asyncio.sleep(pause)
 
     def _headers(self, service: str) -> dict[str, str] | None:
@@ -87,7 +107,8 @@ class CommandClient:
         return {HEADER: self._tokens.token(self._actor, self._authtype, service)}
 
     async def _attempt(self, subject: str, raw: bytes, service: str, deadline: float) -> Reply | None:
-        """One try; None when it is worth another."""
+        """One try; None when it is worth another. Raises _Lost when that one may have been recorded."""
+        lost = False
         try:
             headers = self._headers(service)
             message = await self._nc.request(subject, raw, timeout=self._timeout, headers=headers)
@@ -97,6 +118,7 @@ class CommandClient:
                 f"No {service} service takes {subject.rpartition('.')[2]}: it is not running, or has no such command."
             )
         except (nats.errors.Error, OSError) as error:
+            lost = True
             reason = f"No answer came from the {service} service ({type(error).__name__})."
         except msgspec.DecodeError as error:
             raise OutcomeUnknown(
@@ -105,4 +127,13 @@ class CommandClient:
         if asyncio.get_running_loop().time() > deadline:
             raise OutcomeUnknown(f"{reason} Send it again under the same id to learn whether it was recorded.")
         await asyncio.sleep(0.1)
+        if lost:
+            raise _Lost
         return None
+
+
+def _unknown(error: LedgerError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"No answer came to the command, and then it could not be asked for again: {error.detail} That is of the "
+        "second request; the first may be recorded. Send it again under the same id to learn whether it is.",
+    )

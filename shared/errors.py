@@ -137,7 +137,7 @@ PASSING: Final = frozenset({429, 503, 504})
 
 def undecided(error: LedgerError) -> bool:
     """Whether a command was not decided on, for a reason that is not its own: the same may be taken later."""
-    return error.status >= 500 or error.status in PASSING
+    return error.status >= 500 or error.status in PASSING or error.status == 401
 
 
 def retry_after(error: LedgerError) -> float:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from shared.actorkeys import Authtype
 from shared.command import Answer, BulkAnswer, CommandMeta
 from shared.contract import kebab
 from shared.errors import Invalid, LedgerError, TooLarge, as_problem
@@ -44,7 +45,7 @@ class CommandMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     source: _Line
     type: _Line
     authid: _Name
-    authtype: Literal["user", "service", "process"] = "user"
+    authtype: Authtype = "user"
     mandate: _Line | None = None
     correlationid: _Name | None = None
     causationid: _Name | None = None

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import nats
+import nats.errors
 import pytest
 from nats.aio.client import Client
 
 from services.local.nats import NatsServer
 from shared.actorkeys import rotate_issuer
-from shared.actors import Signed, Verifier
+from shared.actors import Held, Signed, Verifier
 from shared.actortoken import HEADER
 from shared.client import CommandClient
+from shared.errors import OutcomeUnknown
 from shared.message import Refused
 from shared.service import Service
 from shared.settings import Settings
@@ -108,6 +110,31 @@ async def test_whoever_does_not_show_themselves_learns_nothing_of_the_service(nc
         assert (await asked(nc, raw, None))["problem"]["reason"] == "missing"
     reply = json.loads((await nc.request("command.kiosk.no-such", b"{}", timeout=5)).data)
     assert reply["problem"]["reason"] == "missing"
+
+
+async def test_a_refusal_of_a_second_request_is_no_answer_to_the_first(
+    nc: Client, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command was recorded, its answer was lost, and by then the sender's token is over."""
+    before, request = await length(nc), nc.request
+
+    async def lose_the_answer(*arguments: Any, **more: Any) -> Any:
+        await request(*arguments, **more)
+        token.write_text(keys.signer().token("cleo", ["kiosk"], now=1_000))
+        monkeypatch.setattr(nc, "request", request)
+        raise nats.errors.TimeoutError
+
+    token = keys.folder / "cleo"
+    token.touch(mode=0o600)
+    token.write_text(keys.signer().token("cleo", ["kiosk"]))
+    client = CommandClient(nc, actor="cleo", tokens=Held(token), patience=3)
+    monkeypatch.setattr(nc, "request", lose_the_answer)
+    with pytest.raises(OutcomeUnknown, match="under the same id"):
+        await client.send("kiosk", "TakeTicket", {"counter": "west", "holder": "Cleo"}, id="lost")
+    assert await length(nc) == before + 1
+    again = CommandClient(nc, actor="cleo", tokens=Signed(keys.signer()))
+    assert (await again.send("kiosk", "TakeTicket", {"counter": "west", "holder": "Cleo"}, id="lost")).repeated
+    assert await length(nc) == before + 1
 
 
 async def test_a_client_shows_itself_and_goes_on_through_a_rotation(nc: Client, keys: Keys) -> None:

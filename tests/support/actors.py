@@ -92,6 +92,8 @@ def wrong_tokens(keys: Keys) -> dict[str, tuple[str | None, str]]:
         "two parts": (f"{head}.{body}", "garbage"),
         "four parts": (f"{good}.{signature}", "garbage"),
         "null header": (f"{in_base64(None)}.{body}.{signature}", "garbage"),
+        "a header that is text": (f"{in_base64('alg')}.{body}.{signature}", "garbage"),
+        "a header that is a list": (f"{in_base64(['alg', 1])}.{body}.{signature}", "garbage"),
         "nested header": (f"{in_base64(b'[' * 300)}.{body}.{signature}", "garbage"),
         "huge": ("a" * 100_000, "too_large"),
         "huge and signed": (signed(key, claims(roles=[f"role_{'x' * 20}"] * 200)), "too_large"),

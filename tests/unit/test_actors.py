@@ -17,7 +17,7 @@ from shared import actorkeys, actors, actortoken
 from shared.actorkeys import PublicKey, make_private, publish, read_private, read_public, retire, rotate_issuer
 from shared.actors import Held, Signed, Verifier, verifier
 from shared.actortoken import LEEWAY, MAX_SECONDS, Reason, Signer, Unauthenticated
-from shared.errors import Invalid, Misconfigured
+from shared.errors import Busy, Invalid, Misconfigured
 from shared.settings import load
 from tests.support.actors import NOW, Keys, claims, keys_in, signed, wrong_tokens
 
@@ -182,6 +182,52 @@ def test_a_new_key_counts_at_once_and_the_old_one_for_as_long_as_its_tokens(keys
     assert retire(keys.public) == []  # by the clock on the wall it still counts
 
 
+def test_what_is_remembered_counts_no_longer_than_its_key(keys: Keys) -> None:
+    clock = Clock()
+    clock.now = time.time()
+    token = keys.signer().token("ada", ["inventory"], seconds=3600)
+    rotate_issuer(keys.issuer, keys.public, lasts=60)
+    one = verifier_of(keys, clock)
+    assert one.verify(token)
+    clock.now += 61
+    with pytest.raises(Unauthenticated) as refused:
+        one.verify(token)
+    assert refused.value.reason is Reason.UNKNOWN_KEY
+
+
+def test_forged_tokens_do_not_take_a_services_time(keys: Keys) -> None:
+    """Past some hundreds at once a signature is not even looked at; who was seen before goes on."""
+    one, token = verifier_of(keys), keys.token()
+    one.verify(token)
+    said = []
+    for number in range(3_000):
+        try:
+            one.verify(f"{token[:-8]}{number:08}")
+        except (Unauthenticated, Busy) as error:
+            said.append(error.code)
+    assert said.count("UNAUTHENTICATED") < 3_000 and said[-1] == "BUSY"
+    assert one.verify(token).name == "ada"
+
+
+def test_no_more_keys_are_written_than_are_read(keys: Keys) -> None:
+    for _ in range(62):
+        rotate_issuer(keys.issuer, keys.public, lasts=MAX_SECONDS)
+    with pytest.raises(Misconfigured, match="Nothing was changed"):
+        rotate_issuer(keys.issuer, keys.public, lasts=MAX_SECONDS)
+    known = read_public(keys.public)
+    assert read_private(keys.issuer).thumbprint() in known
+
+
+def test_a_token_that_others_may_read_is_not_used(keys: Keys, tmp_path: Path) -> None:
+    held = tmp_path / "token"
+    held.write_text(keys.token())
+    held.chmod(0o644)
+    with pytest.raises(Misconfigured, match="chmod 600"):
+        Held(held).token("ada", "user", "inventory")
+    held.chmod(0o600)
+    assert Held(held).token("ada", "user", "inventory") == held.read_text()
+
+
 def test_a_stolen_key_counts_no_more_within_a_second(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     one, stolen = verifier_of(keys), keys.token()
     one.verify(stolen)
@@ -203,14 +249,14 @@ def test_keys_whose_time_is_over_are_taken_out(keys: Keys, monkeypatch: pytest.M
 
 def test_a_file_of_keys_that_breaks_leaves_the_keys_as_they_were(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     one, whole = verifier_of(keys), keys.public.read_bytes()
-    for broken in (b"", b"{", b'{"keys": []} ', None):
+    for broken in (b"", b"{", None):
         keys.public.unlink() if broken is None else keys.public.write_bytes(broken)
         monkeypatch.setattr(one, "_look_at", 0.0)
-        if broken == b'{"keys": []} ':  # which is whole, and trusts nobody
-            with pytest.raises(Unauthenticated):
-                one.verify(keys.token())
-        elif broken is not None:
-            assert one.verify(keys.token())
+        assert one.verify(keys.token())
+    keys.public.write_bytes(b'{"keys": []} ')  # which is whole, and trusts nobody
+    monkeypatch.setattr(one, "_look_at", 0.0)
+    with pytest.raises(Unauthenticated):
+        one.verify(keys.token())
     keys.public.write_bytes(whole)
     monkeypatch.setattr(one, "_look_at", 0.0)
     assert one.verify(keys.token())
@@ -301,6 +347,7 @@ def test_a_token_that_is_held_is_its_holders_alone(keys: Keys, tmp_path: Path) -
     path = tmp_path / "token"
     token = keys.token()
     path.write_text(f"{token}\n")
+    path.chmod(0o600)
     held = Held(path)
     assert (held.actor, held.token("ada", "user", "inventory")) == ("ada", token)
     with pytest.raises(Unauthenticated, match="not of eve"):

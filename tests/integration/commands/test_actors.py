@@ -47,6 +47,7 @@ def test_a_token_is_shown_without_being_told(commons: Commons, opened: Path, mon
     assert "Services take it." in people and opened.read_text().strip() not in people
     forged = opened.with_name("forged")
     forged.write_text(opened.read_text().strip()[:-6] + "AAAAAA")
+    forged.chmod(0o600)
     told = commons("actors", "show", str(forged), "--json")
     assert (told.code, told.json["verified"]) == (1, False)
     assert commons("actors", "show", "-", stdin=opened.read_bytes()).code == 0
