@@ -9,34 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
-import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from contextlib import contextmanager
-from typing import Any, Final, Literal, Protocol, runtime_checkable
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final, Protocol, runtime_checkable
 
 import structlog
-import uvicorn
 import uvloop
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from faststream.nats import NatsBroker
 from faststream.specification import AsyncAPI
 from prometheus_client import make_asgi_app
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from shared import telemetry
 from shared.connection import PING_SECONDS, PINGS, servers
 from shared.credentials import ANSWERED, current, inbox
-from shared.errors import LedgerError, Misconfigured
+from shared.errors import LedgerError
 from shared.garbage import collect_seldom
 from shared.settings import Settings, load
+from shared.webserver import Asgi, listen, problem
 
 log = structlog.get_logger(__name__)
 
-
-REQUEST_SECONDS: Final = 10.0
-"""A connection without a whole request for so long is closed: idle ones cost a file each, and anybody can open them."""
 
 PATHS: Final = ("/healthz", "/readyz", "/metrics")
 """What every process answers over HTTP."""
@@ -53,16 +46,6 @@ class Component(Protocol):
 
     def health(self) -> dict[str, Any]:
         """`ok`: whether it is worth keeping; `ready`: whether it takes work now; and whatever else tells its state."""
-
-
-Asgi = Callable[
-    [
-        MutableMapping[str, Any],
-        Callable[[], Awaitable[MutableMapping[str, Any]]],
-        Callable[[MutableMapping[str, Any]], Awaitable[None]],
-    ],
-    Awaitable[None],
-]
 
 
 @runtime_checkable
@@ -85,11 +68,8 @@ def mounted(application: Asgi, component: Component) -> Asgi:
     web = component if isinstance(component, Web) else None
     here = (*PATHS, web.entrance) if web is not None else PATHS
     nothing = AsgiResponse(
-        json.dumps({
-            "type": "urn:commons:problem:no-such-address", "title": "no such address", "status": 404,
-            "detail": f"There is nothing at this address. There are: {', '.join(here)}.",
-        }).encode(),
-        404, headers={"content-type": "application/problem+json"},
+        problem(404, "no-such-address", f"There is nothing at this address. There are: {', '.join(here)}."), 404,
+        headers={"content-type": "application/problem+json"},
     )  # fmt: skip
 
     async def dispatch(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
@@ -150,48 +130,6 @@ def _answer(health: dict[str, Any], key: str) -> AsgiResponse:
     )
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its own signal handling, which would end the process before the component has stopped."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def leave(self) -> None:
-        self.should_exit = True
-
-
-class _Prompt(H11Protocol):
-    """Uvicorn's protocol, which has a timeout between two requests, but none before the first, nor within one."""
-
-    _late: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.more_body or cycle.response_complete:
-            self._expect()
-        else:  # a whole request, which is being answered
-            self._forget()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        super().connection_lost(exc)
-
-    def _expect(self) -> None:
-        if self._late is None:
-            self._late = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
-
-    def _forget(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
-
-
 async def serve(name: str, component: Component, settings: Settings) -> None:
     """Start a component, serve until SIGINT or SIGTERM, and stop it."""
     await component.start()
@@ -203,32 +141,6 @@ async def serve(name: str, component: Component, settings: Settings) -> None:
     finally:
         log.info("stopping")
         await component.stop()
-
-
-async def listen(
-    application: Any, host: str, port: int, started: Callable[[int], None] = lambda _port: None, *,
-    lifespan: Literal["on", "off"] = "off",
-) -> None:  # fmt: skip
-    """Serve HTTP until SIGINT or SIGTERM. `started` is told the port, chosen when it is 0.
-
-    A connection is closed that has no whole request within REQUEST_SECONDS.
-    Raises Misconfigured when the address cannot be listened at.
-    """
-    try:
-        listening = socket.create_server((host, port))
-    except OSError as error:
-        raise Misconfigured(
-            f"{host}, port {port}, cannot be listened at: {error.strerror}. Stop who has it, or choose another port."
-        ) from error
-    config = uvicorn.Config(
-        application, lifespan=lifespan, log_level="warning", access_log=False, timeout_graceful_shutdown=5,
-        http=_Prompt, ws="none",
-    )  # fmt: skip
-    server = _Server(config)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, server.leave)
-    started(listening.getsockname()[1])
-    await server.serve([listening])
 
 
 def run(name: str, make: Callable[[Settings], Component]) -> None:

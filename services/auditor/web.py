@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from services.auditor.layout import OPEN, SERVICES, log_folder
 from services.auditor.tiles import CHECKPOINT, parse_tile_path
@@ -23,6 +24,7 @@ PREFIX: Final = "/log"
 
 _VKEY: Final = re.compile(r"keys/(log|witness-[A-Za-z0-9._-]{1,100})\.vkey")
 _SHORTEST_TOKEN: Final = 16
+_PIECE: Final = 256 << 10
 _FOREVER: Final = "public, max-age=31536000, immutable"
 
 Scope = MutableMapping[str, Any]
@@ -49,17 +51,17 @@ class TilesWeb:
             told = b"The entries of this log are for authorised auditors: send Authorization: Bearer TOKEN.\n"
             await _answer(send, scope, 401, told, www_authenticate='Bearer realm="log"')
             return
-        content = await asyncio.to_thread(_read, log_folder(self._tiles, service) / path)
-        if content is None:
+        file = await asyncio.to_thread(_open, log_folder(self._tiles, service) / path)
+        if file is None:
             await _answer(
                 send, scope, 404, b"Not here, or not any more: a partial tile goes once the full one is there.\n"
             )
         elif kind == "text":
-            await _answer(send, scope, 200, content, "text/plain; charset=utf-8", cache_control="no-cache")
+            await _give(send, scope, file, "text/plain; charset=utf-8", "no-cache")
         else:
             private = kind == "entries" and service not in OPEN
             cached = _FOREVER.replace("public", "private") if private else _FOREVER
-            await _answer(send, scope, 200, content, "application/octet-stream", cache_control=cached)
+            await _give(send, scope, file, "application/octet-stream", cached)
 
     def _may(self, scope: Scope) -> bool:
         given = dict(scope["headers"]).get(b"authorization", b"")
@@ -94,11 +96,25 @@ def _kind(path: str) -> str | None:
     return "entries" if level is None else "hashes"
 
 
-def _read(path: Path) -> bytes | None:
+def _open(path: Path) -> BinaryIO | None:
     try:
-        return path.read_bytes()
+        return path.open("rb")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+
+
+async def _give(send: Send, scope: Scope, file: BinaryIO, content_type: str, cached: str) -> None:
+    """Send a file in pieces, each when those before it are read: a bundle of entries may have 16 MB."""
+    with file:
+        left = os.fstat(file.fileno()).st_size
+        lines = [(b"content-type", content_type.encode()), (b"content-length", str(left).encode())]
+        lines.append((b"cache-control", cached.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": lines})
+        left = 0 if scope["method"] == "HEAD" else left
+        while piece := await asyncio.to_thread(file.read, min(left, _PIECE)):
+            left -= len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _answer(

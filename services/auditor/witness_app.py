@@ -23,8 +23,8 @@ from prometheus_client import Counter, make_asgi_app
 
 from services.auditor.notes import BadKey, Cosigner, Kind, Verifier
 from services.auditor.witness import MAX_REQUEST_BYTES, Witness
-from shared.application import listen
 from shared.errors import Misconfigured
+from shared.webserver import listen
 
 KEY_FILE: Final = "witness.key"
 LOGS_FILE: Final = "logs"

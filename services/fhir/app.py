@@ -16,6 +16,7 @@ else everything but /metadata is refused. What for is said in X-Commons-Purpose.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from services.fhir.mapping import KINDS, resources
 from services.fhir.models import NotValid, encoded
 from services.fhir.outcome import outcome
 from services.fhir.search import Search, read_search
+from shared.admission import RateLimit
 from shared.errors import LedgerError
 from shared.types import is_id
 
@@ -92,13 +94,20 @@ class Reader:
 
 
 class FhirApi:
-    """The ASGI application. `base` is its address as clients know it; without one it is that of the request."""
+    """The ASGI application. `base` is its address as clients know it; without one it is that of the request.
 
-    def __init__(self, charts: Charts, *, trust_actor: bool, base: str | None = None, version: str = "0") -> None:
+    `limit` is how often one reader may ask.
+    """
+
+    def __init__(
+        self, charts: Charts, *, trust_actor: bool, base: str | None = None, version: str = "0",
+        limit: RateLimit | None = None,
+    ) -> None:  # fmt: skip
         self._charts = charts
         self._trust_actor = trust_actor
         self._base = None if base is None else base.rstrip("/")
         self._version = version
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -156,10 +165,21 @@ class FhirApi:
             raise Problem(403, "forbidden", f"Say what for, in X-Commons-Purpose: {words}.")
         return Reader(name, Purpose(purpose))
 
+    def _let_in(self, request: Request) -> Reader:
+        """Who asks. Raises Problem, too, when they ask for more than is given to one."""
+        reader = self._reader(request)
+        if self._limit is not None and (wait := self._limit.take(reader.name)):
+            seconds = str(math.ceil(wait))
+            raise Problem(
+                429, "throttled", f"You ask for more than is given to one reader. Ask again in {seconds} s.",
+                Retry_After=seconds,
+            )  # fmt: skip
+        return reader
+
     # -- one resource -------------------------------------------------------------------------------------------------
 
     async def _read(self, request: Request, type_: str, id_: str) -> Answer:
-        reader = self._reader(request)
+        reader = self._let_in(request)
         part = of_part(id_) if type_ == "Observation" else None
         ours = part[1] if part else our_id(id_)
         entry = None
@@ -183,7 +203,7 @@ class FhirApi:
     # -- a search -----------------------------------------------------------------------------------------------------
 
     async def _search(self, request: Request, type_: str, query: list[tuple[str, str]], base: str) -> Answer:
-        reader = self._reader(request)
+        reader = self._let_in(request)
         try:
             search = read_search(type_, query, base)
         except BadSearch as error:

@@ -17,6 +17,7 @@ from services.fhir.app import ENTRANCE, PREFIX, FhirApi
 from services.fhir.ledger_charts import LedgerCharts
 from shared.actors import Signed
 from shared.actortoken import Signer
+from shared.admission import RateLimit
 from shared.application import run
 from shared.connection import connect
 from shared.database import open_pool
@@ -89,7 +90,11 @@ class FhirServer:
             raise Busy(f"The FHIR API cannot start: {str(error) or type(error).__name__}.") from error
         self._task = asyncio.create_task(self._queue.run(), name="accesses")
         charts = LedgerCharts(self._pool, Keys(self._nc, self._masters), self._queue)
-        self._api = FhirApi(charts, trust_actor=self._settings.fhir_trust_actor, base=self._settings.fhir_base)
+        settings = self._settings
+        self._api = FhirApi(
+            charts, trust_actor=settings.fhir_trust_actor, base=settings.fhir_base,
+            limit=RateLimit(settings.rate, settings.rate_burst) if settings.rate else None,
+        )  # fmt: skip
 
     async def stop(self) -> None:
         """Let go of the servers; what waits to be recorded stays in its file."""

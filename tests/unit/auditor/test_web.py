@@ -45,7 +45,8 @@ async def ask(
 
     headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
     await web({"type": "http", "method": method, "path": path, "headers": headers}, None, send)
-    return sent[0]["status"], sent[1]["body"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    body = b"".join(one["body"] for one in sent[1:])
+    return sent[0]["status"], body, {name.decode(): value.decode() for name, value in sent[0]["headers"]}
 
 
 async def test_anybody_can_read_what_proves_and_the_open_entries(web: TilesWeb, tmp_path: Path) -> None:

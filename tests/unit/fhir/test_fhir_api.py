@@ -12,6 +12,7 @@ from services.clinic.contract import Purpose
 from services.fhir.app import FhirApi
 from services.fhir.mapping import KINDS
 from services.fhir.search import PARAMETERS
+from shared.admission import RateLimit
 from tests.support.charts import Shelf, charts, entry
 from tests.support.fhir import WHO, Client
 
@@ -104,6 +105,21 @@ async def test_what_a_role_is_not_shown_is_forbidden_and_counted_in_a_search() -
 
 
 # -- who reads --------------------------------------------------------------------------------------------------------
+
+
+async def test_who_asks_for_too_much_is_told_when_to_come_back_and_others_are_answered() -> None:
+    shelf = Shelf(charts(), frozenset())
+    here = Client(FhirApi(shelf, trust_actor=True, limit=RateLimit(0.5, 3, clock=lambda: 1.0)), shelf)
+    for _ in range(3):
+        assert (await here.get("/fhir/Patient/p-1")).status == 200
+    before = len(shelf.accesses)
+    for asked in ("/fhir/Patient/p-1", "/fhir/Patient?_id=p-1"):
+        got = await here.get(asked)
+        assert (got.status, got.json["issue"][0]["code"], got.headers["retry-after"]) == (429, "throttled", "2")
+    assert len(shelf.accesses) == before, "nothing is read, and nothing recorded"
+    assert (await here.get("/fhir/metadata")).status == 200
+    others = ((b"x-commons-actor", b"ben"), (b"x-commons-purpose", b"treatment"))
+    assert (await here.get("/fhir/Patient/p-1", who=others)).status == 200
 
 
 async def test_every_read_is_recorded_with_who_whose_and_what_for() -> None:
