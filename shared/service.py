@@ -47,6 +47,9 @@ from shared.writer import Writer
 log = structlog.get_logger(__name__)
 
 _COMMANDS: Final = Counter("commons_commands_total", "Commands answered.", ["service", "command", "status"])
+_REFUSALS: Final = Counter(
+    "commons_refusals_total", "Commands that were not accepted, by the code of the answer.", ["service", "code"]
+)
 _SECONDS: Final = Histogram(
     "commons_command_seconds", "From receipt to durable answer.", ["service"],
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
@@ -307,10 +310,10 @@ class Service:
         except Busy as error:
             self._turned_away(message.reply, label, began, span, error)
         except LedgerError as error:
-            self._answer(message.reply, "invalid", began, span, encode_refusal(error), name="invalid")
+            self._refuse(message.reply, "invalid", began, span, error, name="invalid")
         except Exception as error:
             log.exception("a command could not be taken", command=name)
-            self._answer(message.reply, "error", began, span, encode_refusal(error), name="invalid")
+            self._refuse(message.reply, "error", began, span, error, name="invalid")
         else:
             self._admission.hold(size, future)
             future.add_done_callback(partial(self._decided, message.reply, spec.name, began, span))
@@ -333,12 +336,19 @@ class Service:
         elif isinstance(error, Busy):
             self._turned_away(reply, name, began, span, error)
         else:
-            self._answer(reply, "refused", began, span, encode_refusal(error), name=name)
+            self._refuse(reply, "refused", began, span, error, name=name)
 
     def _turned_away(self, reply: str, name: str, began: float, span: Span | None, error: Busy) -> None:
         """Answer a command that may be sent again: nothing of it was recorded."""
         status = "limited" if isinstance(error, RateLimited) else "busy"
         self._admission.turned_away[status] += 1
+        self._refuse(reply, status, began, span, error, name=name)
+
+    def _refuse(
+        self, reply: str, status: str, began: float, span: Span | None, error: BaseException, *, name: str
+    ) -> None:  # fmt: skip
+        code = str(error.code) if isinstance(error, LedgerError) else "ERROR"
+        _REFUSALS.labels(self.contract.service, code).inc()
         self._answer(reply, status, began, span, encode_refusal(error), name=name)
 
     def _answer(self, reply: str, status: str, began: float, span: Span | None, raw: bytes, *, name: str) -> None:

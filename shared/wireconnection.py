@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import structlog
+from prometheus_client import Counter
 
 from shared.credentials import Credentials, api, current, inbox
 from shared.errors import Busy, Denied, LedgerError, Misconfigured
@@ -27,8 +28,11 @@ _AT_A_TIME: Final = 100
 _DENIES_PUBLISH = re.compile(rb"permissions violation for publish", re.IGNORECASE)
 _DENIAL = re.compile(r"permissions violation for (publish|subscription)[^\"]* to \"?([^\s\"]+)", re.IGNORECASE)
 
-
 log = structlog.get_logger(__name__)
+
+_DENIED: Final = Counter("commons_denied_total", "What NATS did not allow this process's user.", ["action"])
+_DENIALS: Final = {said: _DENIED.labels(action) for said, action in
+                   (("publish", "publish"), ("subscription", "subscribe"))}  # fmt: skip
 
 
 class StreamLost(Busy):
@@ -292,7 +296,10 @@ def _header(headers: bytes, name: bytes) -> int | None:
 def denial(said: str) -> Denied | None:
     """What a server's error says of a permission that is missing; None when it is about something else."""
     found = _DENIAL.search(said)
-    return None if found is None else denied(found[1].lower() == "publish", found[2])
+    if found is None:
+        return None
+    _DENIALS[found[1].lower()].inc()
+    return denied(found[1].lower() == "publish", found[2])
 
 
 def denied(publish: bool, subject: str) -> Denied:

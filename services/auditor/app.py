@@ -20,6 +20,7 @@ from prometheus_client import Gauge, Histogram
 
 from services.auditor.following import Following, Place, State
 from services.auditor.layout import SERVICES
+from services.auditor.servers import watch_servers
 from services.auditor.web import PREFIX, TilesWeb, read_tokens
 from services.auditor.witnessing import Witness, read_witnesses
 from shared.application import run
@@ -36,6 +37,7 @@ NAME: Final = "auditor"
 _STATE: Final = Gauge("commons_audit_state", "1 for the state that a log is in.", ["log", "state"])
 _SIZE: Final = Gauge("commons_audit_size", "Events under the newest checkpoint.", ["log"])
 _BEHIND: Final = Gauge("commons_audit_behind", "Events that are not under a checkpoint yet.", ["log"])
+_AGE: Final = Gauge("commons_audit_checkpoint_age_seconds", "Since the newest checkpoint was signed.", ["log"])
 _COSIGNED: Final = Gauge("commons_audit_cosigned", "Witnesses that cosigned the newest checkpoint.", ["log"])
 _HALTED: Final = Gauge("commons_audit_halted", "1 while the writers of the whole ledger are halted.")
 _LAG: Final = Histogram(
@@ -80,6 +82,7 @@ class Auditor:
         """Begin to follow. A server that is not there yet is waited for, and /readyz says so."""
         self._tasks = [asyncio.create_task(self._watch(), name="halt")]
         self._tasks += [asyncio.create_task(one.run(), name=one.service) for one in self.logs]
+        self._tasks.append(asyncio.create_task(watch_servers(self._settings.monitoring_url), name="servers"))
 
     async def stop(self) -> None:
         """Stop following. What was appended is on disk; what was not is read again the next time."""
@@ -98,10 +101,10 @@ class Auditor:
 
     def _health(self, one: Following) -> dict[str, Any]:
         progress = asdict(one.progress)
-        at = progress.pop("signed_at")
+        del progress["signed_at"]
         return {
             **progress, "behind": one.progress.behind,
-            "checkpoint_age_seconds": round(time.monotonic() - at, 1) if at else None,
+            "checkpoint_age_seconds": _age(one),
             "witnesses": [
                 {"name": w.witness.name, "size": w.size, "trouble": w.trouble} for w in one.witnessing.standings
             ],
@@ -112,6 +115,7 @@ class Auditor:
             _STATE.labels(one.service, state).set_function(partial(_is, one, state))
         _SIZE.labels(one.service).set_function(lambda: float(one.progress.signed))
         _BEHIND.labels(one.service).set_function(lambda: float(one.progress.behind))
+        _AGE.labels(one.service).set_function(lambda: _age(one) or 0.0)
         _COSIGNED.labels(one.service).set_function(lambda: float(one.progress.cosigned))
 
     async def _watch(self) -> None:
@@ -136,6 +140,11 @@ class Auditor:
         if halt is None:
             for one in self.logs:
                 one.lifted()
+
+
+def _age(one: Following) -> float | None:
+    """Seconds since this process signed a checkpoint; None before its first."""
+    return round(time.monotonic() - one.progress.signed_at, 1) if one.progress.signed_at else None
 
 
 def _is(one: Following, state: State) -> float:

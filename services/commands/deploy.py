@@ -28,6 +28,10 @@ async def init(
         str | None,
         typer.Option("--postgres-owner", metavar="UID[:GID]", help="The account of PostgreSQL, if it is not yours."),
     ] = None,
+    grafana: Annotated[
+        str | None,
+        typer.Option("--grafana-owner", metavar="UID[:GID]", help="The account of Grafana, if it is not yours."),
+    ] = None,
 ) -> int | None:
     """Make the secrets of a deployment: master keys, users of NATS, passwords. What is there is kept.
 
@@ -35,7 +39,9 @@ async def init(
 
     Example: commons init secrets
     """
-    made = prepare(folder, _account("--owner", owner), _account("--postgres-owner", postgres))
+    given = {"postgres": _account("--postgres-owner", postgres), "grafana": _account("--grafana-owner", grafana)}
+    others = {name: account for name, account in given.items() if account is not None}
+    made = prepare(folder, _account("--owner", owner), others)
     if operator.as_json:
         emit([{"path": str(one.path), "how": one.how, "what": one.what} for one in made])
         return OK

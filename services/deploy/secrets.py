@@ -10,7 +10,8 @@
     issuer/issuer.jwk                          the issuer's key, which signs who acts, of every person
     actors/actors.jwks                         the public keys by which services know who acts
     migrate/roles/<role>                       the passwords that `commons migrate` gives the roles
-    postgres/superuser                         the password of the database's owner
+    postgres/commons                           the password of the database's owner
+    grafana/admin                              the password of Grafana's user `admin`
 
 What is there is never written over, but for nats/users.conf and actors/actors.jwks, which follow from the rest.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,21 +67,21 @@ Account = tuple[int, int]
 """User and group, as numbers."""
 
 
-def prepare(folder: Path, owner: Account | None = None, postgres: Account | None = None) -> list[Made]:
-    """Make what is missing in a folder, for the account `owner`, and what PostgreSQL reads for `postgres`, if they are
-    others.
+def prepare(folder: Path, owner: Account | None = None, others: Mapping[str, Account] | None = None) -> list[Made]:
+    """Make what is missing in a folder, for the account `owner`, if it is another; `others` are those of the folders of
+    servers that run as somebody else, as `postgres`.
 
     Raises Misconfigured when the folder, or something in it, cannot be used.
     """
     try:
-        return list(_Folder(folder, owner, postgres).prepare())
+        return list(_Folder(folder, owner, others or {}).prepare())
     except OSError as error:
         raise Misconfigured(f"{error.filename or folder} cannot be used: {error.strerror}.") from error
 
 
 class _Folder:
-    def __init__(self, folder: Path, owner: Account | None, postgres: Account | None) -> None:
-        self._folder, self._owner, self._postgres = folder, owner, postgres
+    def __init__(self, folder: Path, owner: Account | None, others: Mapping[str, Account]) -> None:
+        self._folder, self._owner, self._others = folder, owner, others
 
     def prepare(self) -> Iterator[Made]:
         for name, what in (("keys", "the master key"), ("clinic-keys", "the clinic's master key")):
@@ -98,6 +99,7 @@ class _Folder:
             password = superuser if role == SUPERUSER else self._in("migrate", "roles") / role
             path = self._in(user_name) / "pgpass"
             yield self._secret(path, partial(_login, role, password), f"the login {role} of {user_name}")
+        yield self._secret(self._in("grafana") / "admin", _password, "the password of Grafana's user admin")
         yield self._users(configuration(known))
         yield from self._actors()
         yield self._routes()
@@ -187,8 +189,7 @@ class _Folder:
         fresh.replace(path)
 
     def _give(self, path: Path) -> None:
-        postgres = path.relative_to(self._folder).parts[0] == "postgres"
-        account = self._postgres if postgres else self._owner
+        account = self._others.get(path.relative_to(self._folder).parts[0], self._owner)
         if account is not None:
             os.chown(path, *account)
 
