@@ -134,7 +134,8 @@ async def connect(
     Without `credentials` it logs in as the user that this process is (credentials.py).
 
     A publish while disconnected fails at once, rather than being sent later when its expectation may be stale.
-    `on_lost` is called before any reconnection. `wait` keeps trying at the start, for servers that start together.
+    `on_lost` is called before any reconnection, and when a subscription's queue was full, as something was missed then
+    too. `wait` keeps trying at the start, for servers that start together.
     Raises Misconfigured when there is no server at the address, or it refuses this client.
     """
     told = ""
@@ -149,6 +150,8 @@ async def connect(
             client.refused(missing)
         if "authorization violation" in said.lower():
             refused.set()
+        if isinstance(problem, nats.errors.SlowConsumerError) and on_lost:
+            on_lost()  # one of its own queues was full, so that something was not heard
         if said != told and not (told and isinstance(problem, OSError)):
             log.warning("nats", reason=said, url=_safe(url))
         told = said

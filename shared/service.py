@@ -41,6 +41,7 @@ from shared.process import Processes
 from shared.settings import Settings
 from shared.snapshot import Snapshots
 from shared.store import EventStore
+from shared.tasks import end
 from shared.vault import Vault, open_vault
 from shared.writer import Writer
 
@@ -67,6 +68,12 @@ _GAUGES: Final = {
 
 
 """Where answers go, and nowhere else: the inboxes of NATS clients, as they name them unless told otherwise."""
+
+
+AWAY_SECONDS: Final = 1.0
+"""A pause of the whole process from which on it looks at the server again for what it may have missed."""
+
+_AWAKE_SECONDS: Final = 0.25
 
 
 class Service:
@@ -102,6 +109,7 @@ class Service:
         self._processes: list[Processes] = []
         self._vault: Vault | None = None
         self._halt: HaltWatch | None = None
+        self._awake: asyncio.Task[None] | None = None
         self._leadership: Leadership | None = None
         # One subscription for all commands: a wildcard also answers a command that does not exist.
         self._inbound = Inbound(
@@ -145,6 +153,7 @@ class Service:
         self._halt = HaltWatch(self.nc, self._halted)
         await self._halt.start()
         await self.committer.start()
+        self._awake = asyncio.create_task(self._stay_awake(), name="awake")
         if any(managers for _, managers in self._managers):
             send = in_process(self.handler, through_nats(self.nc, self._tokens()))
             if self._vault is not None:
@@ -190,6 +199,8 @@ class Service:
     async def stop(self) -> None:
         """Take no more commands, answer those in hand, and disconnect."""
         self._ready = False
+        if self._awake is not None:
+            await end([self._awake])
         for processes in self._processes:
             await self._quietly(processes.stop)
         if self._leadership is not None:
@@ -210,6 +221,16 @@ class Service:
             await asyncio.wait_for(step(), 2)
         except (nats.errors.Error, LedgerError, OSError, TimeoutError) as error:
             log.warning("not everything could be said at the end", reason=str(error) or type(error).__name__)
+
+    async def _stay_awake(self) -> None:
+        """Notice when this process was away (frozen, starved): the server drops hints that it cannot hand over, and
+        says nothing of it."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(_AWAKE_SECONDS)
+            if (away := time.monotonic() - before - _AWAKE_SECONDS) > AWAY_SECONDS:
+                log.warning("this process was away, and looks anew at what it has loaded", seconds=round(away, 1))
+                self._lost()
 
     def _lost(self) -> None:
         if hasattr(self, "handler"):
