@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -143,8 +142,7 @@ def forget(url: str, service: str) -> None:
     """Take away what NATS knows of a log's last checkpoint."""
 
     async def work(nc: Client) -> None:
-        with suppress(nats.js.errors.Error):
-            await (await nc.jetstream().key_value("AUDIT")).purge(f"checkpoint.{service}")
+        await _api(nc, "STREAM.PURGE.KV_AUDIT", {"filter": f"$KV.AUDIT.checkpoint.{service}"})
 
     _as_administrator(url, work)
 
