@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ class Stack:
 
     # -- as an operator types -----------------------------------------------------------------------------------------
 
-    def run(self, *arguments: str, seconds: float = 120, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, seconds: float = 300, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*self.command, *arguments], cwd=ROOT, env=self.environment, timeout=seconds, text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -100,9 +101,11 @@ class Stack:
         return done
 
     def up(self, *arguments: str) -> None:
-        """Bring it up, and wait until all is healthy."""
-        done = self.run("up", "-d", "--wait", *arguments, seconds=UP_SECONDS, check=False)
-        assert done.returncode == 0, done.stdout[-4000:] + self.logs()
+        """Bring it up, and wait until all is healthy: on a machine that has much else to do, more than once."""
+        deadline = time.monotonic() + UP_SECONDS
+        while (done := self.run("up", "-d", "--wait", *arguments, seconds=UP_SECONDS, check=False)).returncode:
+            waiting = "is unhealthy" in done.stdout and time.monotonic() < deadline
+            assert waiting, done.stdout[-4000:] + self.logs()
 
     def stop(self) -> None:
         """Stop it, so that another one has the machine for itself; whoever needs it again brings it up."""
@@ -224,15 +227,17 @@ def json_of(said: Said) -> Any:
 def sweep() -> None:
     """Remove what was made here, by runs that were broken off too, and the image if COMMONS_IMAGE names it."""
     client = engine()
+    named = {"name": f"^{PROJECT}-"}
     for container in client.containers.list(all=True, filters={"name": f"^/{PROJECT}-"}, ignore_removed=True):
         with contextlib.suppress(NotFound):
             container.remove(force=True, v=True)
-    for network in client.networks.list(filters={"name": f"^{PROJECT}-"}):
-        network.remove()
-    for volume in client.volumes.list(filters={"name": f"^{PROJECT}-"}):
-        volume.remove(force=True)
-    if named := os.environ.get("COMMONS_IMAGE"):
-        for tag in (named, f"{named}-next"):
+    for one in (*client.networks.list(filters=named), *client.volumes.list(filters=named)):
+        try:
+            one.remove()
+        except APIError as error:
+            print(f"{one.name} cannot be removed: {error.explanation}", file=sys.stderr)
+    if image := os.environ.get("COMMONS_IMAGE"):
+        for tag in (image, f"{image}-next"):
             with contextlib.suppress(ImageNotFound):
                 client.images.remove(tag, force=True)
 
