@@ -16,13 +16,13 @@ from typing import Any, Final, Protocol, runtime_checkable
 import structlog
 import uvloop
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
-from faststream.nats import NatsBroker
+from faststream.nats import NatsBroker, NatsNKey, NatsSecurity
 from faststream.specification import AsyncAPI
 from prometheus_client import make_asgi_app
 
-from shared import telemetry
+from shared import telemetry, tls
 from shared.connection import PING_SECONDS, PINGS, servers
-from shared.credentials import ANSWERED, current, inbox
+from shared.credentials import ANSWERED, Credentials, current, inbox
 from shared.errors import LedgerError
 from shared.garbage import collect_seldom
 from shared.settings import Settings, load
@@ -91,7 +91,7 @@ def build(name: str, component: Component, settings: Settings) -> AsgiFastStream
         servers(settings.nats_url), name=f"{name}-status", apply_types=False, logger=None, max_reconnect_attempts=-1,
         reconnect_time_wait=0.25, graceful_timeout=2,  # type: ignore[arg-type]
         ping_interval=PING_SECONDS, max_outstanding_pings=PINGS,
-        inbox_prefix=inbox(credentials), nkeys_seed_str=credentials.seed if credentials else None,
+        inbox_prefix=inbox(credentials), security=_security(credentials, settings.nats_url),
     )  # fmt: skip
 
     async def whole(message: Any) -> Any:
@@ -122,6 +122,15 @@ def build(name: str, component: Component, settings: Settings) -> AsgiFastStream
         logger=None,
         specification=AsyncAPI(title=f"commons {name}"),
     )
+
+
+def _security(credentials: Credentials | None, url: str) -> NatsSecurity | None:
+    options: dict[str, Any] = {}
+    if tls.wanted(url):
+        options = {"ssl_context": tls.context(), "tls_handshake_first": True}
+    if credentials is not None:
+        return NatsNKey.from_seed(credentials.seed, **options)
+    return NatsSecurity(**options) if options else None
 
 
 def _answer(health: dict[str, Any], key: str) -> AsgiResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -13,6 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from shared import tls
 from shared.credentials import API, Credentials, api, current, inbox
 from shared.errors import Denied, Misconfigured
 from shared.wireconnection import denial, denied
@@ -140,12 +142,17 @@ async def connect(
     """
     told = ""
     refused = asyncio.Event()
+    untrusted: list[Misconfigured] = []
     credentials = credentials or current()
     client = LedgerClient(credentials)
+    trusted: ssl.SSLContext | None = tls.context() if tls.wanted(url) else None
 
     async def error(problem: Exception) -> None:
         nonlocal told
         said = str(problem) or type(problem).__name__
+        if (distrust := tls.refused(_safe(url), problem)) is not None:
+            untrusted.append(distrust)
+            refused.set()
         if (missing := denial(said)) is not None:
             client.refused(missing)
         if "authorization violation" in said.lower():
@@ -176,6 +183,7 @@ async def connect(
                 allow_reconnect=True, connect_timeout=2, ping_interval=PING_SECONDS, max_outstanding_pings=PINGS,
                 error_cb=error, disconnected_cb=lost, reconnected_cb=back,
                 inbox_prefix=inbox(credentials), nkeys_seed_str=credentials.seed if credentials else None,
+                tls=trusted, tls_handshake_first=trusted is not None,
             )
         )  # fmt: skip
         unknown = asyncio.ensure_future(refused.wait())  # the library would try again until the time is over
@@ -185,12 +193,14 @@ async def connect(
                 connecting.result()
                 return client
         except (nats.errors.Error, OSError, ValueError, TimeoutError) as problem:
-            raise _no_server(url, timeout, problem) from problem
+            raise tls.refused(_safe(url), problem) or _no_server(url, timeout, problem) from problem
         finally:
             unknown.cancel()
             if not connecting.done():
                 connecting.cancel()
                 await asyncio.gather(connecting, return_exceptions=True)
+        if untrusted:
+            raise untrusted[-1]
         if refused.is_set():
             raise Misconfigured(
                 f"The NATS server at {_safe(url)} does not know this process's user, or not by this key. Look at "
@@ -211,9 +221,10 @@ async def connect(
 
 
 def _no_server(url: str, timeout: float, problem: Exception) -> Misconfigured:
+    secured = "" if tls.wanted(url) else ", which begins with tls:// if it speaks TLS"
     return Misconfigured(
         f"No NATS server answered at {_safe(url)} within {timeout:.0f} s: {str(problem) or type(problem).__name__}. "
-        "Check that it runs and that NATS_URL is its address.",
+        f"Check that it runs and that NATS_URL is its address{secured}.",
         url=_safe(url),
     )
 

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 from prometheus_client import Counter
 
+from shared import tls as secure
 from shared.credentials import Credentials, api, current, inbox
 from shared.errors import Busy, Denied, LedgerError, Misconfigured
 from shared.wireparser import DELIVERIES, Control, Message, Parser, WireError
@@ -97,9 +98,6 @@ class Connection(asyncio.Protocol):
         self._read_or_not()
 
     # the reader calls these
-
-    def use(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
 
     def write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -355,7 +353,9 @@ async def connect(
             await asyncio.wait_for(_login(wire, url, tls, timeout, name), timeout)
             return wire
         except (OSError, TimeoutError, ssl.SSLError) as cause:
-            error = StreamLost(f"NATS cannot be reached at {_plain(url)}: {str(cause) or 'no answer in time'}.")
+            error = secure.refused(_plain(url), cause) or StreamLost(
+                f"NATS cannot be reached at {_plain(url)}: {str(cause) or 'no answer in time'}."
+            )
         except LedgerError as cause:
             error = cause
         wire.close()
@@ -366,14 +366,19 @@ async def _login(wire: Connection, url: str, tls: ssl.SSLContext | None, timeout
     address = urlsplit(url if "://" in url else f"nats://{url}")
     host, port = address.hostname or "127.0.0.1", address.port or 4222
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_connection(lambda: wire, host, port)
+    if address.scheme == "tls":
+        await loop.create_connection(lambda: wire, host, port, ssl=tls or secure.context(), server_hostname=host)
+    else:
+        await loop.create_connection(lambda: wire, host, port)
     if wire.info is None:
-        await wire.signal("INFO", timeout)
-    if address.scheme == "tls" or (wire.info or {}).get("tls_required"):
-        context = tls or ssl.create_default_context()
-        secured = await loop.start_tls(transport, wire, context, server_hostname=host)
-        assert secured is not None
-        wire.use(secured)
+        try:
+            await wire.signal("INFO", timeout)
+        except StreamLost as error:
+            if address.scheme == "tls":
+                raise
+            raise StreamLost(f"{error.detail} If it speaks TLS, let NATS_URL begin with tls://.") from error
+    if address.scheme != "tls" and (wire.info or {}).get("tls_required"):
+        raise Misconfigured(f"The NATS server at {_plain(url)} wants TLS: let NATS_URL begin with tls://.")
     options: dict[str, Any] = {
         "verbose": False, "pedantic": False, "lang": "python", "version": "1", "protocol": 1, "headers": True,
         "no_responders": True, "name": name, "tls_required": address.scheme == "tls",

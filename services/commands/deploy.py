@@ -32,16 +32,20 @@ async def init(
         str | None,
         typer.Option("--grafana-owner", metavar="UID[:GID]", help="The account of Grafana, if it is not yours."),
     ] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Make the servers' certificates anew, however long they are valid.")
+    ] = False,
 ) -> int | None:
-    """Make the secrets of a deployment: master keys, users of NATS, passwords. What is there is kept.
+    """Make the secrets of a deployment: master keys, users of NATS, passwords, certificates. What is there is kept.
 
-    Run it again after an upgrade: it writes anew who may do what in NATS, and adds what is missing.
+    Run it again after an upgrade: it writes anew who may do what in NATS and the certificates that end within 90 days,
+    and adds what is missing.
 
     Example: commons init secrets
     """
     given = {"postgres": _account("--postgres-owner", postgres), "grafana": _account("--grafana-owner", grafana)}
     others = {name: account for name, account in given.items() if account is not None}
-    made = prepare(folder, _account("--owner", owner), others)
+    made = prepare(folder, _account("--owner", owner), others, renew=renew)
     if operator.as_json:
         emit([{"path": str(one.path), "how": one.how, "what": one.what} for one in made])
         return OK

@@ -6,29 +6,36 @@
     nats/readers.conf                          accounts of consumers from outside: the operator's own, empty at first
     <user>/nats.seed                           by which a process is known to NATS
     <user>/pgpass                              its login to PostgreSQL, in PostgreSQL's own form
+    <user>/ca.crt                              by which it knows the servers
     <user>/actor.jwk                           with which it signs what it sends to services on its own account
     issuer/issuer.jwk                          the issuer's key, which signs who acts, of every person
     actors/actors.jwks                         the public keys by which services know who acts
+    nats/server.crt, nats/server.key           the certificate of NATS, and its key; postgres/ has PostgreSQL's
+    ca/ca.crt, ca/ca.key                       the authority that signed them (certificates.py); given to no container
     migrate/roles/<role>                       the passwords that `commons migrate` gives the roles
     postgres/commons                           the password of the database's owner
     grafana/admin                              the password of Grafana's user `admin`
 
-What is there is never written over, but for nats/users.conf and actors/actors.jwks, which follow from the rest.
+What is there is never written over, but for nats/users.conf, actors/actors.jwks and <user>/ca.crt, which follow from
+the rest, and certificates that end soon.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from services.deploy.certificates import NAMES, Pair, check_own, due, make_authority, make_server
 from services.deploy.permissions import READERS, configuration, users
 from services.signers import SIGNERS
 from shared.actorkeys import Authtype, PublicKey, make_private, publish, read_private
+from shared.clock import utc_now
 from shared.credentials import Credentials
 from shared.errors import Misconfigured
 from shared.masterkeys import add_to_file
@@ -67,14 +74,19 @@ Account = tuple[int, int]
 """User and group, as numbers."""
 
 
-def prepare(folder: Path, owner: Account | None = None, others: Mapping[str, Account] | None = None) -> list[Made]:
+def prepare(
+    folder: Path, owner: Account | None = None, others: Mapping[str, Account] | None = None, *, renew: bool = False,
+    clock: Callable[[], datetime] = utc_now,
+) -> list[Made]:  # fmt: skip
     """Make what is missing in a folder, for the account `owner`, if it is another; `others` are those of the folders of
-    servers that run as somebody else, as `postgres`.
+    servers that run as somebody else, as `postgres`. With `renew` the servers' certificates are made anew, however long
+    they are valid.
 
     Raises Misconfigured when the folder, or something in it, cannot be used.
     """
     try:
-        return list(_Folder(folder, owner, others or {}).prepare())
+        made = _Folder(folder, owner, others or {})
+        return [*made.prepare(), *made.certificates(clock(), renew)]
     except OSError as error:
         raise Misconfigured(f"{error.filename or folder} cannot be used: {error.strerror}.") from error
 
@@ -104,6 +116,45 @@ class _Folder:
         yield from self._actors()
         yield self._routes()
         yield self._readers()
+
+    def certificates(self, now: datetime, renew: bool) -> Iterator[Made]:
+        folder, what = self._in("ca"), "the authority of the certificates"
+        certificate, key = folder / "ca.crt", folder / "ca.key"
+        own = certificate.exists() and not key.exists()
+        if own and renew:
+            raise Misconfigured(f"{key} is not there: the certificates are your own, and you make them anew.")
+        if not certificate.exists():
+            authority = make_authority(now)
+            self._write(key, authority.key.decode(), 0o600)
+            self._write(certificate, authority.certificate.decode(), 0o644)
+            yield Made(certificate, "made", what)
+        else:
+            yield Made(certificate, "kept", what)
+        authority = Pair(certificate.read_bytes(), b"" if own else key.read_bytes())
+        for server, names in NAMES.items():
+            yield self._own(server, now) if own else self._server(server, names, authority, now, renew)
+        for party in ("nats", *(user.name for user in users())):
+            yield self._copy(authority.certificate.decode(), self._in(party) / "ca.crt", "the authority it trusts")
+
+    def _own(self, server: str, now: datetime) -> Made:
+        certificate, key = self._in(server) / "server.crt", self._in(server) / "server.key"
+        if not (certificate.exists() and key.exists()):
+            raise Misconfigured(f"{certificate} and {key} are to be your own, as ca/ca.crt is, and are not there.")
+        check_own(server, certificate.read_bytes(), key.read_bytes(), now)
+        return Made(certificate, "kept", f"the certificate of {server}")
+
+    def _server(self, server: str, names: Sequence[str], authority: Pair, now: datetime, renew: bool) -> Made:
+        folder, what = self._in(server), f"the certificate of {server}"
+        certificate, key = folder / "server.crt", folder / "server.key"
+        there = certificate.exists() and key.exists()
+        if there and not renew and not due(certificate.read_bytes(), authority.certificate, names, now):
+            return Made(certificate, "kept", what)
+        made = make_server(authority, names, now)
+        self._write(key, made.key.decode(), 0o600)
+        if server == "nats":
+            self._let_server_read(key)
+        self._write(certificate, made.certificate.decode(), 0o644)
+        return Made(certificate, "written anew" if there else "made", what)
 
     def _in(self, *names: str) -> Path:
         """A folder of its own; the server of NATS may enter its."""
@@ -152,12 +203,14 @@ class _Folder:
         return Made(path, "made", what)
 
     def _users(self, text: str) -> Made:
-        path = self._in("nats") / "users.conf"
+        return self._copy(text, self._in("nats") / "users.conf", "who may do what in NATS")
+
+    def _copy(self, text: str, path: Path, what: str) -> Made:
         before = path.read_text(encoding="ascii") if path.exists() else None
         if before == text:
-            return Made(path, "kept", "who may do what in NATS")
+            return Made(path, "kept", what)
         self._write(path, text, 0o644)
-        return Made(path, "made" if before is None else "written anew", "who may do what in NATS")
+        return Made(path, "made" if before is None else "written anew", what)
 
     def _routes(self) -> Made:
         return self._of_server("routes.conf", _routes(_password()), "how the servers of a cluster know one another")
@@ -172,10 +225,14 @@ class _Folder:
         if path.exists():
             return Made(path, "kept", what)
         self._write(path, text, 0o600)
-        if self._owner is not None:  # the server runs as root without any capability: it reads by its group
+        self._let_server_read(path)
+        return Made(path, "made", what)
+
+    def _let_server_read(self, path: Path) -> None:
+        """NATS runs as root without any capability: it reads a secret by its group."""
+        if self._owner is not None:
             os.chown(path, self._owner[0], 0)
             path.chmod(0o640)
-        return Made(path, "made", what)
 
     def _write(self, path: Path, text: str, mode: int) -> None:
         fresh = path.with_name(path.name + ".new")
@@ -189,7 +246,8 @@ class _Folder:
         fresh.replace(path)
 
     def _give(self, path: Path) -> None:
-        account = self._others.get(path.relative_to(self._folder).parts[0], self._owner)
+        party = path.relative_to(self._folder).parts[0]
+        account = None if party == "ca" else self._others.get(party, self._owner)
         if account is not None:
             os.chown(path, *account)
 

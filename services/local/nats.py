@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 import shutil
+import ssl
 import sys
 import sysconfig
 from pathlib import Path
@@ -37,7 +38,8 @@ jetstream {{
 class NatsServer(Server):
     """One nats-server, its stream store under `folder`.
 
-    `settings` are further lines of its configuration file.
+    `settings` are further lines of its configuration file. With `certificate`, a folder that holds server.crt and
+    server.key, it speaks TLS alone.
     """
 
     name = "nats"
@@ -50,16 +52,18 @@ class NatsServer(Server):
         preferred_port: int | None = None,
         http_port: int | None = None,
         settings: str = "",
+        certificate: Path | None = None,
     ) -> None:
         super().__init__(folder, port=port, preferred_port=preferred_port)
         self._wanted_http_port = http_port
         self._http_port = http_port or free_port()
-        self._settings = settings
+        self._certificate = certificate
+        self._settings = settings if certificate is None else f"{settings}\n{_tls(certificate)}"
         self._server_name = f"commons-{secrets.token_hex(8)}"
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        return f"{'nats' if self._certificate is None else 'tls'}://127.0.0.1:{self.port}"
 
     @property
     def monitor_url(self) -> str:
@@ -87,16 +91,29 @@ class NatsServer(Server):
         )
         return ChildProcess(self.name, [str(find_binary()), "--config", str(config)], log=self.log)
 
+    def _trusting(self) -> ssl.SSLContext | None:
+        """It is asked its name, and nothing is told to it."""
+        if self._certificate is None:
+            return None
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
     async def _ready(self) -> bool:
         # It listens only after JetStream has recovered its streams. Its greeting names it: the port may be another's.
         try:
             async with asyncio.timeout(1):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self._trusting())
                 greeting = await reader.readline()
         except (OSError, TimeoutError):
             return False
         writer.close()
         return self._server_name.encode() in greeting
+
+
+def _tls(folder: Path) -> str:
+    certificate, key = (json.dumps(str(folder / name)) for name in ("server.crt", "server.key"))
+    return f"tls {{ cert_file: {certificate}, key_file: {key}, handshake_first: true }}"
 
 
 def find_binary() -> Path:

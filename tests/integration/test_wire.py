@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -210,28 +208,3 @@ async def test_something_else_at_the_address(nats_server: NatsServer) -> None:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(WireError, match="not its protocol"):
             await StreamReader(f"nats://127.0.0.1:{port}", "PANTRY").__aenter__()
-
-
-async def test_reads_over_tls(tmp_path: Path) -> None:
-    """And does not take a server's word for who it is."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    await asyncio.to_thread(
-        subprocess.run,
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2",
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-addext", "keyUsage=digitalSignature,keyCertSign"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    settings = f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}'
-    async with NatsServer(tmp_path / "nats", settings=settings) as server:
-        trusting = ssl.create_default_context(cafile=str(certificate))
-        nc = await nats.connect(server.url, tls=trusting)
-        js = nc.jetstream()
-        await js.add_stream(name="PANTRY", subjects=["pantry.>"])
-        await fill(js, 100)
-        await nc.close()
-        address = server.url.replace("nats://", "tls://")
-        async with StreamReader(address, "PANTRY", tls=trusting) as reader:
-            assert sum([len(batch) async for batch in reader.batches(until=100)]) == 100
-        with pytest.raises(StreamLost, match=r"certificate verify failed"):
-            await StreamReader(address, "PANTRY").__aenter__()

@@ -7,6 +7,7 @@ package. COMMONS_IMAGE, COMMONS_BASE_IMAGE, NATS_IMAGE and POSTGRES_IMAGE name o
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -213,10 +214,19 @@ def _named(secrets: Path, files: Sequence[Path], environment: Mapping[str, str])
     image = os.environ.get("COMMONS_IMAGE", "commons-ledger:test")
     told = {
         **os.environ, "COMMONS_SECRETS": str(secrets), "COMMONS_IMAGE": image, "DOCKER_BUILDKIT": "0",
-        "COMMONS_FHIR_PORT": "0", "COMMONS_LOG_PORT": "0", "COMMONS_WITNESS_PORT": "0", **environment,
+        "COMMONS_FHIR_PORT": "0", "COMMONS_LOG_PORT": "0", "COMMONS_WITNESS_PORT": "0", **_in_clear(), **environment,
     }  # fmt: skip
     over = [part for file in ("docker-compose.yml", *map(str, files)) for part in ("-f", file)]
     return Stack(engine(), project, [*compose(), "-p", project, *over], told, image)
+
+
+@functools.cache
+def _in_clear() -> dict[str, str]:
+    """What a PostgreSQL that was built without TLS needs."""
+    image = os.environ.get("POSTGRES_IMAGE", "postgres:18")
+    asked = ["sh", "-c", "ldd $(command -v postgres) | grep -c libssl || true"]
+    linked = engine().containers.run(image, asked, entrypoint="", remove=True, network_mode="none")
+    return {} if int(linked) else {"COMMONS_POSTGRES_SSL": "off", "COMMONS_POSTGRES_SSLMODE": "disable"}
 
 
 def json_of(said: Said) -> Any:

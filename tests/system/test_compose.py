@@ -59,7 +59,12 @@ def test_secrets_are_kept_and_nobody_is_given_those_of_another(stack: Stack) -> 
     stack.run("run", "--rm", "-T", "init")
     assert {path: path.read_bytes() for path in before} == before
     found = stack.run("exec", "-T", "inventory", "find", "/run/commons", "/run/keys", "-type", "f").stdout.split()
-    assert sorted(found) == ["/run/commons/nats.seed", "/run/commons/pgpass", "/run/keys/master.key"]
+    assert sorted(found) == [
+        "/run/commons/ca.crt",
+        "/run/commons/nats.seed",
+        "/run/commons/pgpass",
+        "/run/keys/master.key",
+    ]
 
 
 def test_what_was_acknowledged_is_there_after_down_and_up(stack: Stack) -> None:

@@ -39,7 +39,8 @@ def test_only_what_is_no_secret_may_be_read_by_others(tmp_path: Path) -> None:
     open_to_others = {
         str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if stat.S_IMODE(path.stat().st_mode) & 0o077
     }
-    assert open_to_others == {"nats", "nats/users.conf", "actors/actors.jwks"}
+    certificates = {f"{one.parent.name}/{one.name}" for one in tmp_path.rglob("*.crt")}
+    assert open_to_others == {"nats", "nats/users.conf", "actors/actors.jwks"} | certificates
     seeds = [Credentials.from_file(tmp_path / user.name / "nats.seed").seed for user in users()]
     users_conf = (tmp_path / "nats" / "users.conf").read_text()
     assert not [seed for seed in seeds if seed in users_conf]
