@@ -21,7 +21,7 @@ from faststream.specification import AsyncAPI
 from prometheus_client import make_asgi_app
 
 from shared import telemetry, tls
-from shared.connection import PING_SECONDS, PINGS, servers
+from shared.connection import PING_SECONDS, PINGS, LedgerClient, servers
 from shared.credentials import ANSWERED, Credentials, current, inbox
 from shared.errors import LedgerError
 from shared.garbage import collect_seldom
@@ -84,10 +84,20 @@ def mounted(application: Asgi, component: Component) -> Asgi:
     return dispatch
 
 
+class _Broker(NatsBroker):
+    """FastStream's, with the ledger's own client, which no message can silence."""
+
+    async def _connect(self) -> LedgerClient:
+        client = LedgerClient(current())
+        await client.connect(**self._connection_kwargs)
+        self.config.connect(client)
+        return client
+
+
 def build(name: str, component: Component, settings: Settings) -> AsgiFastStream:
     """The application: /healthz, /readyz and /metrics over HTTP, and `status.<name>` over NATS."""
     credentials = current()
-    broker = NatsBroker(
+    broker = _Broker(
         servers(settings.nats_url), name=f"{name}-status", apply_types=False, logger=None, max_reconnect_attempts=-1,
         reconnect_time_wait=0.25, graceful_timeout=2,  # type: ignore[arg-type]
         ping_interval=PING_SECONDS, max_outstanding_pings=PINGS,

@@ -12,9 +12,11 @@ from typing import Any
 
 import nats
 import pytest
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from services.local.nats import NatsServer
+from shared.application import build
 from shared.connection import connect
 from shared.errors import Busy, Denied
 from shared.inbound import MAX_HEADERS, Inbound, Request
@@ -95,6 +97,39 @@ async def test_a_client_hears_on_after_a_name_that_is_no_text(nats_server: NatsS
     await until(lambda: heard == ["told.b"])
     client.close()
     await nc.close()
+
+
+async def told(nc: Client) -> bool:
+    try:
+        return bool(json.loads((await nc.request("status.well", b"", timeout=5)).data) == {"ok": True})
+    except nats.errors.NoRespondersError:
+        return False
+
+
+async def test_a_status_is_told_after_a_name_that_is_no_text(nats_server: NatsServer) -> None:
+    class Well:
+        async def start(self) -> None: ...
+        async def stop(self) -> None: ...
+
+        def health(self) -> dict[str, Any]:
+            return {"ok": True}
+
+    broker = build("well", Well(), Settings.model_validate({"NATS_URL": nats_server.url})).broker
+    assert broker is not None
+    await broker.start()
+    nc = await nats.connect(nats_server.url)
+    await until(lambda: told(nc))
+    client = raw(nats_server)
+    client.sendall(b"PUB status.well _INBOX.\xff 0\r\n\r\nPING\r\n")
+    found = b""
+    while b"PONG" not in found:  # the server has taken it
+        found += await asyncio.to_thread(client.recv, 65536)
+    try:
+        assert await told(nc)
+    finally:
+        client.close()
+        await nc.close()
+        await broker.stop()
 
 
 async def test_of_headers_the_first_of_a_name_counts_and_no_more_than_so_many(nats_server: NatsServer) -> None:
