@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 import nats.errors
+import nats.js.errors
 import structlog
 from nats.aio.client import Client
 from opentelemetry.trace import Span
@@ -74,6 +75,7 @@ AWAY_SECONDS: Final = 1.0
 """A pause of the whole process from which on it looks at the server again for what it may have missed."""
 
 _AWAKE_SECONDS: Final = 0.25
+_PATIENCE_SECONDS: Final = 15.0
 
 
 class Service:
@@ -140,14 +142,14 @@ class Service:
         self.store = EventStore(self.nc, self.contract)
         await self.store.ensure(settings.monitoring_url)
         if self.contract.personal:
-            self._vault = await open_vault(self.nc, name, settings)
+            self._vault = await _patiently(lambda: open_vault(self.nc, name, settings))
         self.committer = Committer(
             self.store, writer=Writer(settings.nats_url, name=f"{name}-writer"), lanes=settings.lanes,
             known_sequence=self._known_sequence,
         )  # fmt: skip
         self.handler = Handler(
             self.store, self._deciders, self.committer, chapter=settings.chapter,
-            snapshots=await Snapshots.open(self.nc, name), snapshot_every=settings.snapshot_every,
+            snapshots=await _patiently(lambda: Snapshots.open(self.nc, name)), snapshot_every=settings.snapshot_every,
             cache_bytes=settings.cache_mb << 20, max_waiting=settings.max_waiting, vault=self._vault,
         )  # fmt: skip
         self._halt = HaltWatch(self.nc, self._halted)
@@ -158,7 +160,7 @@ class Service:
             send = in_process(self.handler, through_nats(self.nc, self._tokens()))
             if self._vault is not None:
                 send = forgetting(self._vault, send)
-            positions = await KvPositions.open(self.nc, name)
+            positions = await _patiently(lambda: KvPositions.open(self.nc, name))
             for contract, managers in self._managers:
                 if managers:
                     self._processes.append(
@@ -383,6 +385,22 @@ class Service:
             span.end()
         if reply:
             self._inbound.answer(reply, raw)
+
+
+async def _patiently(step: Callable[[], Awaitable[Any]]) -> Any:
+    """A step of the start, again until the stream that it needs has a leader, which a cluster may be about to elect.
+
+    Raises what the step raises when that goes on.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return await step()
+        except (Busy, nats.js.errors.ServiceUnavailableError, nats.errors.NoRespondersError) as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("the start waits for NATS", reason=str(error))
+            await asyncio.sleep(0.25)
 
 
 def known_sequence(database_url: str | None, stream: str) -> Callable[[], Awaitable[int]] | None:
