@@ -7,6 +7,7 @@ be stood in for by another that says no.
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from collections.abc import Mapping
@@ -32,7 +33,13 @@ def context(environment: Mapping[str, str] | None = None) -> ssl.SSLContext:
         why = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "it holds no certificate"
         raise Misconfigured(f"The authority that {CA_FILE} names, {path}, cannot be used: {why}.", path=path) from error
     trusted.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Of a connection that was lifted to TLS, and ends, asyncio says that a return value of its own has no effect.
+    logging.getLogger("asyncio").addFilter(_is_news)
     return trusted
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return "eof_received" not in str(record.msg)
 
 
 def refused(where: str, error: BaseException) -> Misconfigured | None:

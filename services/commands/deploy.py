@@ -33,7 +33,10 @@ async def init(
         typer.Option("--grafana-owner", metavar="UID[:GID]", help="The account of Grafana, if it is not yours."),
     ] = None,
     renew: Annotated[
-        bool, typer.Option("--renew", help="Make the servers' certificates anew, however long they are valid.")
+        bool,
+        typer.Option(
+            "--renew", envvar="COMMONS_RENEW", help="Make the servers' certificates anew, however long they are valid."
+        ),
     ] = False,
 ) -> int | None:
     """Make the secrets of a deployment: master keys, users of NATS, passwords, certificates. What is there is kept.

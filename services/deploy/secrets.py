@@ -3,6 +3,7 @@
     keys/master.key, clinic-keys/master.key    the master keys: the clinic's is its own
     nats/users.conf                            who may do what in NATS (permissions.py); public keys alone
     nats/routes.conf                           the password by which the servers of a cluster know one another
+    nats/encryption.conf                       the key under which NATS stores everything
     nats/readers.conf                          accounts of consumers from outside: the operator's own, empty at first
     <user>/nats.seed                           by which a process is known to NATS
     <user>/pgpass                              its login to PostgreSQL, in PostgreSQL's own form
@@ -116,6 +117,7 @@ class _Folder:
         yield from self._actors()
         yield self._routes()
         yield self._readers()
+        yield self._of_server("encryption.conf", _encryption(_password()), "the key under which NATS stores everything")
 
     def certificates(self, now: datetime, renew: bool) -> Iterator[Made]:
         folder, what = self._in("ca"), "the authority of the certificates"
@@ -262,6 +264,14 @@ def _routes(password: str) -> str:
 # Written by `commons init`, and kept: the routes between the servers of infra/compose.cluster.yml. It holds a secret.
 authorization {{ user: commons, password: "{password}", timeout: 5 }}
 routes: [{", ".join(f'"nats://{user}@{host}:6222"' for host in CLUSTER)}]
+"""
+
+
+def _encryption(key: str) -> str:
+    return f"""\
+# Written by `commons init`, and kept: what is stored cannot be read without it (docs/deploying.md).
+cipher: chachapoly
+key: "{key}"
 """
 
 

@@ -30,6 +30,7 @@ max_subscriptions: 1000
 jetstream {{
   store_dir: {store_dir}
   sync_interval: always
+  {jetstream}
 }}
 {settings}
 """
@@ -38,8 +39,8 @@ jetstream {{
 class NatsServer(Server):
     """One nats-server, its stream store under `folder`.
 
-    `settings` are further lines of its configuration file. With `certificate`, a folder that holds server.crt and
-    server.key, it speaks TLS alone.
+    `settings` are further lines of its configuration file, and `jetstream` of its block of that name. With
+    `certificate`, a folder that holds server.crt and server.key, it speaks TLS alone.
     """
 
     name = "nats"
@@ -52,12 +53,14 @@ class NatsServer(Server):
         preferred_port: int | None = None,
         http_port: int | None = None,
         settings: str = "",
+        jetstream: str = "",
         certificate: Path | None = None,
     ) -> None:
         super().__init__(folder, port=port, preferred_port=preferred_port)
         self._wanted_http_port = http_port
         self._http_port = http_port or free_port()
         self._certificate = certificate
+        self._jetstream = jetstream
         self._settings = settings if certificate is None else f"{settings}\n{_tls(certificate)}"
         self._server_name = f"commons-{secrets.token_hex(8)}"
 
@@ -87,6 +90,7 @@ class NatsServer(Server):
                 max_payload=MAX_PAYLOAD_BYTES,
                 store_dir=json.dumps(str(self.folder / "store")),
                 settings=self._settings,
+                jetstream=self._jetstream,
             )
         )
         return ChildProcess(self.name, [str(find_binary()), "--config", str(config)], log=self.log)
