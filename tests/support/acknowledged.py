@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Events = dict[str, dict[int, str]]
@@ -27,6 +27,42 @@ class Answered:
     refused: str | None = None
     status: int = 200
     detail: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfilment:
+    """What the ledger has of the goods of orders, each of which asks for one item: the order of each event that
+    confirmed one, how often goods were set aside for an order, and how often that was refused, by the event."""
+
+    confirmed: dict[str, str] = field(default_factory=dict)
+    reserved: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def take(self, event: str, said: list[str]) -> None:
+        """Take in what the line of an event says (eventids.py)."""
+        match said:
+            case ["confirmed", order]:
+                self.confirmed[event] = order
+            case ["reserved", order]:
+                self.reserved[order] += 1
+            case ["refused", cause]:
+                self.refused[cause] += 1
+
+
+def unfulfilled(acknowledged: Iterable[Answered], fulfilment: Fulfilment) -> list[str]:
+    """The confirmed orders whose goods were not set aside once, nor recorded as refused; empty when there are none."""
+    found = []
+    for one in acknowledged:
+        if one.command == "ConfirmOrder" and one.event is not None:
+            order = fulfilment.confirmed.get(one.event)
+            times = fulfilment.reserved[order or ""], fulfilment.refused[one.event]
+            if order is None or sum(times) != 1:
+                found.append(
+                    f"{one.id} was acknowledged as event {one.event}, which confirmed {order or 'no order'}: goods "
+                    f"were set aside {times[0]} times, and refused {times[1]} times"
+                )
+    return found
 
 
 def wrong(acknowledged: Iterable[Answered], events: Events) -> list[str]:
@@ -116,5 +152,6 @@ class Answers:
                 Answered(
                     told["service"], told["id"], told["asked"], told["answered"], told.get("event"),
                     told.get("sequence", 0), told.get("refused"), told.get("status", 200), told.get("detail", ""),
+                    told.get("command", ""),
                 )
             )  # fmt: skip

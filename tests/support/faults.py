@@ -17,7 +17,7 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from tests.support import eventids, load
-from tests.support.acknowledged import Answers, Events, wrong
+from tests.support.acknowledged import Answered, Answers, Events, Fulfilment, unfulfilled, wrong
 from tests.support.compose import SERVICES, Stack, json_of
 
 Kind = Literal["kill", "pause", "restart", "disconnect", "move", "roll", "fill"]
@@ -191,13 +191,16 @@ class UnderLoad:
         return problems
 
     def check(self, before: dict[tuple[str, str], str], may_start: Iterable[str]) -> None:
-        """Nothing acknowledged is lost or doubled, the ledger is whole, and nobody fell over that was left alone."""
+        """Nothing acknowledged is lost or doubled, nor what process managers do because of it, the ledger is whole, and
+        nobody fell over that was left alone."""
         acknowledged = self.answers.all()
         with ThreadPoolExecutor() as threads:
-            reading, verifying = threads.submit(self.events), threads.submit(self.verify)
-            lost = wrong(acknowledged, reading.result())
+            reading, verifying = threads.submit(self._read), threads.submit(self.verify)
+            events, fulfilment = reading.result()
+            lost = wrong(acknowledged, events)
             assert not lost, lost[:5]
             verifying.result()
+        self._until_fulfilled(acknowledged, fulfilment)
         assert not self.answers.errors(), self.answers.errors()[:5]
         after = _started(self.stack)
         started = {service for (service, number), at in after.items() if before.get((service, number)) != at}
@@ -206,15 +209,28 @@ class UnderLoad:
         for name, (used, limit) in memory(self.stack).items():
             assert used < MEMORY * limit, f"{name} uses {used >> 20} MB of {limit >> 20}"
 
+    def _until_fulfilled(self, acknowledged: Iterable[Answered], fulfilment: Fulfilment) -> None:
+        """Of the orders that were confirmed a moment ago, the goods may be on their way still."""
+        deadline = time.monotonic() + PATIENCE
+        while (wanting := unfulfilled(acknowledged, fulfilment)) and time.monotonic() < deadline:
+            time.sleep(0.5)
+            fulfilment = self._read()[1]
+        assert not wanting, wanting[:5]
+
     def events(self) -> Events:
         """The id of every event of the ledger."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[Events, Fulfilment]:
         said = self.stack.execute("desk", "python", "-c", Path(eventids.__file__).read_text())
         assert said.code == 0, said.text[-2000:]
         found: dict[str, dict[int, str]] = defaultdict(dict)
+        fulfilment = Fulfilment()
         for line in said.text.splitlines():
-            service, sequence, event = line.split()
+            service, sequence, event, *more = line.split()
             found[service][int(sequence)] = event
-        return found
+            fulfilment.take(event, more)
+        return found, fulfilment
 
     def verify(self) -> None:
         """Every check there is: chains, aggregates, and each read model against a fresh fold of the streams."""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.acknowledged import Answered, Answers, wrong
+from tests.support.acknowledged import Answered, Answers, Fulfilment, unfulfilled, wrong
 
 ACKNOWLEDGED = [
     Answered("inventory", "c1", 1.0, 2.0, "e1", 1), Answered("inventory", "c2", 2.0, 3.0, "e2", 2),
@@ -31,6 +31,39 @@ def test_all_that_was_acknowledged_is_there() -> None:
 )  # fmt: skip
 def test_what_is_lost_another_or_twice_is_said(events: dict[str, dict[int, str]], said: str) -> None:
     assert wrong(ACKNOWLEDGED, events) == [said]
+
+
+CONFIRMED = [
+    Answered("distribution", f"c{n}", 1.0, 2.0, f"e{n}", n, command="ConfirmOrder") for n in (1, 2)
+] + [Answered("distribution", "c3", 1.0, 2.0, None, 0, "ORDER_ENDED", 409, command="ConfirmOrder")]  # fmt: skip
+ORDERS = ["e1 confirmed o1", "e2 confirmed o2"]
+
+
+def ledger_of(lines: list[str]) -> Fulfilment:
+    fulfilment = Fulfilment()
+    for line in lines:
+        event, *more = line.split()
+        fulfilment.take(event, more)
+    return fulfilment
+
+
+def test_the_goods_of_each_confirmed_order_are_set_aside_or_refused_once() -> None:
+    assert unfulfilled(CONFIRMED, ledger_of([*ORDERS, "e3", "e4 reserved o1", "e5 refused e2"])) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ([*ORDERS, "e4 reserved o1"], "e2, which confirmed o2: goods were set aside 0 times, and refused 0"),
+        ([*ORDERS, "e4 reserved o1", "e5 reserved o2", "e6 reserved o2"], "o2: goods were set aside 2 times"),
+        ([*ORDERS, "e4 reserved o1", "e5 reserved o2", "e6 refused e2"], "set aside 1 times, and refused 1 times"),
+        (["e1 confirmed o1", "e4 reserved o1", "e5 refused e2"], "e2, which confirmed no order"),
+    ],
+    ids=["missing", "twice", "both", "another event"],
+)
+def test_goods_that_were_not_set_aside_or_twice_are_said(lines: list[str], said: str) -> None:
+    (one,) = unfulfilled(CONFIRMED, ledger_of(lines))
+    assert one.startswith("c2 was acknowledged") and said in one
 
 
 def test_answers_are_taken_in_wherever_a_chunk_ends() -> None:
