@@ -11,7 +11,7 @@ from services.commands.common import Operator, command
 from services.commands.contracts import CONTRACTS
 from services.commands.door import OK, Usage
 from services.commands.render import emit
-from services.deploy.migrate import make_streams, make_tables
+from services.deploy.migrate import known_streams, make_streams, make_tables
 from services.deploy.secrets import prepare
 from shared.settings import load
 
@@ -73,6 +73,10 @@ async def migrate(
     replicas: Annotated[
         int, typer.Option("--replicas", min=1, max=5, help="Servers that hold each stream that is made.")
     ] = 1,
+    anew: Annotated[
+        bool,
+        typer.Option("--anew", help="Make streams though the read models know of older ones, as before a restore."),
+    ] = False,
 ) -> int | None:
     """Make the streams, the buckets and the tables that this version needs, and check those that are there.
 
@@ -80,10 +84,11 @@ async def migrate(
 
     Example: commons migrate --passwords secrets/migrate/roles
     """
-    settings = load()
+    settings, database_url = load(), operator.address("database_url")
+    applied, roles = await make_tables(database_url, passwords)
+    known = {} if anew else await known_streams(database_url)
     async with operator.nats() as nc:
-        await make_streams(nc, CONTRACTS.values(), settings.monitoring_url, replicas)
-    applied, roles = await make_tables(operator.address("database_url"), passwords)
+        await make_streams(nc, CONTRACTS.values(), settings.monitoring_url, replicas, known)
     names = [f"{one.number:04} {one.name}" for one in applied]
     if operator.as_json:
         emit({"migrations": names, "roles": roles})

@@ -87,11 +87,14 @@ def make_server(authority: Pair, names: Sequence[str], now: datetime, days: int 
     return _pair(certificate, key)
 
 
-def due(certificate: bytes, authority: bytes, names: Sequence[str], now: datetime) -> bool:
-    """Whether a server's certificate has to be made anew: it ends soon, lacks a name, or is another authority's."""
+def due(certificate: bytes, key: bytes, authority: bytes, names: Sequence[str], now: datetime) -> bool:
+    """Whether a server's certificate has to be made anew: it ends soon, lacks a name, or is of another key or
+    authority."""
     try:
         found, issuer = x509.load_pem_x509_certificate(certificate), x509.load_pem_x509_certificate(authority)
         found.verify_directly_issued_by(issuer)
+        if serialization.load_pem_private_key(key, None).public_key() != found.public_key():
+            return True  # whoever wrote them was stopped between the two
         has = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return True

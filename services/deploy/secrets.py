@@ -97,6 +97,7 @@ class _Folder:
         self._folder, self._owner, self._others = folder, owner, others
 
     def prepare(self) -> Iterator[Made]:
+        yield self._encryption()
         for name, what in (("keys", "the master key"), ("clinic-keys", "the clinic's master key")):
             yield self._master(name, what)
         known: dict[str, Credentials] = {}
@@ -117,7 +118,6 @@ class _Folder:
         yield from self._actors()
         yield self._routes()
         yield self._readers()
-        yield self._of_server("encryption.conf", _encryption(_password()), "the key under which NATS stores everything")
 
     def certificates(self, now: datetime, renew: bool) -> Iterator[Made]:
         folder, what = self._in("ca"), "the authority of the certificates"
@@ -149,7 +149,11 @@ class _Folder:
         folder, what = self._in(server), f"the certificate of {server}"
         certificate, key = folder / "server.crt", folder / "server.key"
         there = certificate.exists() and key.exists()
-        if there and not renew and not due(certificate.read_bytes(), authority.certificate, names, now):
+        if (
+            there
+            and not renew
+            and not due(certificate.read_bytes(), key.read_bytes(), authority.certificate, names, now)
+        ):
             return Made(certificate, "kept", what)
         made = make_server(authority, names, now)
         self._write(key, made.key.decode(), 0o600)
@@ -220,6 +224,17 @@ class _Folder:
     def _readers(self) -> Made:
         text = "# Accounts of consumers from outside: docs/consuming.md. It is yours, and never written over.\n"
         return self._of_server(READERS, text, "the accounts of consumers from outside")
+
+    def _encryption(self) -> Made:
+        """The key of NATS's store: a new one beside older secrets would make what is stored unreadable."""
+        path = self._in("nats") / "encryption.conf"
+        if not path.exists() and (self._folder / "nats" / "users.conf").exists():
+            raise Misconfigured(
+                f"{path} is gone, though the secrets beside it were made before. Put it back from your copy: what NATS "
+                "stored cannot be read without it, and starting under another key may destroy it. Nothing was made.",
+                path=str(path),
+            )
+        return self._of_server(path.name, _encryption(_password()), "the key under which NATS stores everything")
 
     def _of_server(self, name: str, text: str, what: str) -> Made:
         """A file of secrets that NATS reads."""

@@ -59,6 +59,15 @@ def test_a_new_authority_is_given_to_everybody(tmp_path: Path) -> None:
     assert not [name for name in anew if not name.endswith(".crt")]
 
 
+def test_a_certificate_of_another_key_is_made_anew(tmp_path: Path) -> None:
+    """As when the machine stopped between the two files."""
+    changed(tmp_path, NOW)
+    other = make_server(make_authority(NOW), NAMES["nats"], NOW)
+    (tmp_path / "nats" / "server.key").write_bytes(other.key)
+    assert changed(tmp_path, NOW) == {"nats/server.crt"}
+    assert changed(tmp_path, NOW) == set()
+
+
 def test_an_authority_that_ends_too_soon_signs_nothing(tmp_path: Path) -> None:
     prepare(tmp_path, clock=lambda: NOW)
     with pytest.raises(Misconfigured, match=r"valid until 2036-11-23 alone. Remove the folder `ca`"):
