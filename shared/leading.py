@@ -54,14 +54,13 @@ class Leadership:
     """
 
     def __init__(
-        self, nc: Client, service: str, *, lead: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]],
-        seconds: float = SECONDS,
+        self, nc: Client, service: str, *, lead: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]
     ) -> None:  # fmt: skip
         self.id = secrets.token_hex(8)
         self.leading = False
         self.leader = ""
         """The instance that was last heard to lead."""
-        self._nc, self._lead, self._rest, self._seconds = nc, lead, rest, seconds
+        self._nc, self._lead, self._rest = nc, lead, rest
         self._ask, self._news = f"leader.{service}.ask", f"leader.{service}.news"
         self._service = service
         self._term = 0
@@ -94,7 +93,7 @@ class Leadership:
             self._now.clear()
             with contextlib.suppress(TimeoutError):
                 # Not all at the same moment, or two would find together that nobody leads.
-                await asyncio.wait_for(self._now.wait(), self._seconds * random.uniform(0.8, 1.2))  # noqa: S311
+                await asyncio.wait_for(self._now.wait(), SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
             try:
                 if self.leading:
                     await self._say()
@@ -106,7 +105,7 @@ class Leadership:
     async def _look(self) -> None:
         """Ask who leads, and lead when nobody does."""
         try:
-            answer = await self._nc.request(self._ask, b"", timeout=self._seconds)
+            answer = await self._nc.request(self._ask, b"", timeout=SECONDS)
             self._note(_decode(answer.data))
             self._misses = 0
             return

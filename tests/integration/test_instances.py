@@ -249,7 +249,7 @@ async def test_of_two_that_lead_the_one_that_took_over_goes_on(nats_server: Nats
 
     nc, beside = await connect(nats_server.url, name="a"), await connect(nats_server.url, name="b")
     old, new = (
-        Leadership(one, "kiosk", lead=noted(who, "leads"), rest=noted(who, "rests"), seconds=0.05)
+        Leadership(one, "kiosk", lead=noted(who, "leads"), rest=noted(who, "rests"))
         for one, who in ((nc, "old"), (beside, "new"))
     )
     await old.start()
