@@ -22,7 +22,7 @@ from tests.support.compose import SERVICES, Stack, json_of
 
 Kind = Literal["kill", "pause", "restart", "disconnect", "move", "roll", "fill"]
 
-PATIENCE: Final = 240.0
+PATIENCE: Final = 480.0
 """Seconds within which a deployment must be well again: far more than it takes, as a machine may have other work."""
 MEMORY: Final = 0.8
 """The share of its limit that a container may use after a fault."""
