@@ -28,7 +28,7 @@ from shared.connection import connect
 from shared.contract import Contract
 from shared.credentials import ANSWERED
 from shared.decider import Decider
-from shared.errors import Busy, LedgerError, Misconfigured, OutcomeUnknown, RateLimited
+from shared.errors import Busy, Corrupt, Denied, LedgerError, Misconfigured, OutcomeUnknown, RateLimited
 from shared.forgetting import forgetting
 from shared.halt import Halt, HaltWatch, checkpointed
 from shared.handler import Handler
@@ -52,6 +52,9 @@ _COMMANDS: Final = Counter("commons_commands_total", "Commands answered.", ["ser
 _REFUSALS: Final = Counter(
     "commons_refusals_total", "Commands that were not accepted, by the code of the answer.", ["service", "code"]
 )
+ERRORS: Final = ("ERROR", Corrupt.code, Denied.code, OutcomeUnknown.code)
+"""The codes of refusals that are the ledger's fault: told as 0 from the start, so that the first is a change."""
+
 _SECONDS: Final = Histogram(
     "commons_command_seconds", "From receipt to durable answer.", ["service"],
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
@@ -123,6 +126,8 @@ class Service:
         self._ready = False
         self._counters: dict[tuple[str, str], Any] = {}
         self._seconds = _SECONDS.labels(contract.service)
+        for code in ERRORS:
+            _REFUSALS.labels(contract.service, code)
         for name, gauge in _GAUGES.items():
             gauge.labels(contract.service).set_function(partial(self._gauge, name))
 
@@ -370,7 +375,7 @@ class Service:
     def _refuse(
         self, reply: str, status: str, began: float, span: Span | None, error: BaseException, *, name: str
     ) -> None:  # fmt: skip
-        code = str(error.code) if isinstance(error, LedgerError) else "ERROR"
+        code = str(error.code) if isinstance(error, LedgerError) else ERRORS[0]
         _REFUSALS.labels(self.contract.service, code).inc()
         self._answer(reply, status, began, span, encode_refusal(error), name=name)
 

@@ -37,7 +37,9 @@ NAME: Final = "auditor"
 _STATE: Final = Gauge("commons_audit_state", "1 for the state that a log is in.", ["log", "state"])
 _SIZE: Final = Gauge("commons_audit_size", "Events under the newest checkpoint.", ["log"])
 _BEHIND: Final = Gauge("commons_audit_behind", "Events that are not under a checkpoint yet.", ["log"])
-_AGE: Final = Gauge("commons_audit_checkpoint_age_seconds", "Since the newest checkpoint was signed.", ["log"])
+_AGE: Final = Gauge(
+    "commons_audit_checkpoint_age_seconds", "Since the newest checkpoint was signed, or else the start.", ["log"]
+)
 _COSIGNED: Final = Gauge("commons_audit_cosigned", "Witnesses that cosigned the newest checkpoint.", ["log"])
 _HALTED: Final = Gauge("commons_audit_halted", "1 while the writers of the whole ledger are halted.")
 _LAG: Final = Histogram(
@@ -67,6 +69,7 @@ class Auditor:
         witnesses: list[Witness] = [] if settings.witnesses is None else read_witnesses(settings.witnesses)
         self.http = TilesWeb(place.tiles, read_tokens(settings.tiles_tokens))
         self._settings = settings
+        self._began = time.monotonic()
         self._nc: Client | None = None
         self._halt: Halt | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,7 +118,7 @@ class Auditor:
             _STATE.labels(one.service, state).set_function(partial(_is, one, state))
         _SIZE.labels(one.service).set_function(lambda: float(one.progress.signed))
         _BEHIND.labels(one.service).set_function(lambda: float(one.progress.behind))
-        _AGE.labels(one.service).set_function(lambda: _age(one) or 0.0)
+        _AGE.labels(one.service).set_function(lambda: time.monotonic() - (one.progress.signed_at or self._began))
         _COSIGNED.labels(one.service).set_function(lambda: float(one.progress.cosigned))
 
     async def _watch(self) -> None:

@@ -9,11 +9,14 @@ import asyncio
 import json
 import urllib.error
 import urllib.request
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import Gauge
+
+from shared.clock import utc_now
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +32,9 @@ _VARZ: Final = {
     "slow_consumers": Gauge("commons_nats_slow_consumers", "Connections it closed as too slow.", ["server"]),
 }
 _STORAGE: Final = Gauge("commons_nats_storage_bytes", "Bytes of its streams.", ["server"])
+_CERTIFICATE: Final = Gauge(
+    "commons_nats_certificate_seconds", "How long the certificate that it shows is valid yet.", ["server"]
+)
 _STORAGE_LIMIT: Final = Gauge("commons_nats_storage_limit_bytes", "Bytes that its streams may have.", ["server"])
 
 
@@ -55,6 +61,8 @@ def _measure(url: str) -> None:
     told, streams = _read(f"{url}/varz"), _read(f"{url}/jsz")
     for name, gauge in _VARZ.items():
         gauge.labels(server).set(float(told.get(name, 0)))
+    if (until := told.get("tls_cert_not_after")) is not None:  # of the certificate that it has read, not of the file
+        _CERTIFICATE.labels(server).set((datetime.fromisoformat(until) - utc_now()).total_seconds())
     _STORAGE.labels(server).set(float(streams.get("storage", 0)))
     _STORAGE_LIMIT.labels(server).set(float((streams.get("config") or {}).get("max_storage", 0)))
     _UP.labels(server).set(1)

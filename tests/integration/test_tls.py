@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
-from services.deploy.certificates import NAMES, Pair, make_authority, make_server
+from services.auditor import servers
+from services.deploy.certificates import NAMES, SERVER_DAYS, Pair, make_authority, make_server
 from services.deploy.secrets import prepare
 from services.local.nats import NatsServer
 from shared.connection import connect
@@ -79,6 +83,23 @@ async def test_a_certificate_that_is_not_right_is_refused_and_named(
             assert isinstance(refusal, Misconfigured)
             assert refusal.detail.startswith("The certificate of the NATS server at")
             assert re.search(why, refusal.detail)
+
+
+async def test_it_is_told_for_how_long_the_certificate_that_the_server_has_read_is_valid(
+    secrets: Path, server: NatsServer
+) -> None:
+    def days() -> float:
+        servers._measure(server.monitor_url)
+        where = {"server": server.monitor_url.removeprefix("http://")}
+        return (REGISTRY.get_sample_value("commons_nats_certificate_seconds", where) or 0.0) / 86400
+
+    assert SERVER_DAYS - 1 < days() <= SERVER_DAYS
+    show(secrets, NAMES["nats"], days=20)
+    assert days() > SERVER_DAYS - 1, "a file that is written anew is not read yet"
+    os.kill(server.pid, signal.SIGHUP)
+    async with asyncio.timeout(30):
+        while days() > 20:
+            await asyncio.sleep(0.1)
 
 
 async def test_without_the_authority_nobody_is_trusted(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:

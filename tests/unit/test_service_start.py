@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from prometheus_client import REGISTRY
+
+from services.inventory.contract import inventory
 from shared import service
 from shared.errors import Busy, Misconfigured
+from shared.settings import Settings
+from tests.support.figures import ALERTS
 
 
 async def test_a_stream_without_a_leader_is_asked_again() -> None:
@@ -29,3 +35,13 @@ async def test_what_does_not_pass_ends_the_start(error: Exception, monkeypatch: 
 
     with pytest.raises(type(error)):
         await service._patiently(step)
+
+
+def test_errors_that_wake_somebody_are_told_before_the_first() -> None:
+    service.Service(inventory, [], Settings())
+    rule = next(rule["expr"] for rule in ALERTS if rule["alert"] == "CommandErrors")
+    codes = re.findall(r"[A-Z_]+", re.findall(r'code=~"([^"]+)"', rule)[0])
+    assert sorted(codes) == sorted(service.ERRORS)
+    for code in codes:
+        labels = {"service": inventory.service, "code": code}
+        assert REGISTRY.get_sample_value("commons_refusals_total", labels) is not None
