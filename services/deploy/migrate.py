@@ -51,8 +51,13 @@ async def make_streams(
 
 
 async def _look_for(nc: Client, known: Mapping[str, int]) -> None:
-    there = {info.config.name for info in await nc.jetstream().streams_info()}
-    gone = {stream: sequence for stream, sequence in known.items() if sequence and stream not in there}
+    gone = {}
+    for stream, sequence in known.items():
+        try:
+            await nc.jetstream().stream_info(stream)
+        except nats.js.errors.NotFoundError:
+            if sequence:
+                gone[stream] = sequence
     if gone:
         raise StreamsGone(gone)
 
