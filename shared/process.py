@@ -177,15 +177,17 @@ class Processes:
             await self._outbox.stop()
 
     async def _read(self) -> None:
+        # As they are before the stream's end is asked for: the acting instance keeps positions beyond it meanwhile.
+        starts = [(managed, managed.start) for managed in self._managed]
         async with self._reader() as reader:
             self._last = reader.last_sequence
-            for managed in self._managed:
-                if managed.start > self._last:
+            for managed, start in starts:
+                if start > self._last:
                     raise Corrupt(
                         f"The stream {self.stream} ends at {self._last:,}, but the process manager "
-                        f"{managed.manager.name} had dealt with {managed.start:,}: its tail is lost. "
+                        f"{managed.manager.name} had dealt with {start:,}: its tail is lost. "
                         "Stop the services and restore the stream.",
-                        stream=self.stream, sequence=self._last, expected=managed.start,
+                        stream=self.stream, sequence=self._last, expected=start,
                     )  # fmt: skip
             self.failure = None
             head = self._last
