@@ -75,9 +75,9 @@ class Inbound:
         self._out: list[bytes] = []
 
     @property
-    def well(self) -> bool:
-        """Whether it takes requests, or is not asked to."""
-        return self.connected or not self.listening
+    def able(self) -> bool:
+        """Whether it could take requests: it is connected, or was never asked to be."""
+        return self.connected or self._task is None
 
     @property
     def connected(self) -> bool:

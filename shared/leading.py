@@ -1,7 +1,8 @@
 """Which of several instances of a service works: one leads, the others stand by, warm, and take over.
 
 The leader alone answers on `leader.<service>.ask`, so NATS itself says when there is none: a process that ended, or
-lost its connection, is no subscriber any more. One that is there and does not answer is given three seconds.
+lost its connection, is no subscriber any more. One that is there and does not answer is given three questions, which
+takes 5 to 6 seconds. One that leads and cannot work, as its connection for commands is gone, lets go by itself.
 
 That two lead for a moment does no harm: every append names the event that it stands on, and the steps of process
 managers have derived ids. It would only cost them conflicts. So nothing is stored, and no clock is compared.
@@ -34,6 +35,9 @@ SECONDS: Final = 1.0
 _MISSES: Final = 3
 """Questions without an answer after which a leader that is there counts as gone."""
 
+_UNABLE: Final = 10
+"""Times in a row that a leader finds that it cannot work, after which it lets go: some ten seconds."""
+
 
 class _Said(msgspec.Struct):
     """`id` leads for the `term`th time that the leader changed; `leaving`: no longer."""
@@ -50,11 +54,13 @@ _decode: Final = msgspec.json.Decoder(_Said).decode
 class Leadership:
     """Has one of the instances of a service lead. `lead` and `rest` take up its work and let go of it.
 
+    `able` says whether this instance can work. One that cannot does not begin to lead.
     Of two that lead, the one that began later goes on: the other was not heard for a while, and somebody took over.
     """
 
     def __init__(
-        self, nc: Client, service: str, *, lead: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]]
+        self, nc: Client, service: str, *, lead: Callable[[], Awaitable[None]], rest: Callable[[], Awaitable[None]],
+        able: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
         self.id = secrets.token_hex(8)
         self.leading = False
@@ -64,7 +70,9 @@ class Leadership:
         self._ask, self._news = f"leader.{service}.ask", f"leader.{service}.news"
         self._service = service
         self._term = 0
+        self._able = able
         self._misses = 0
+        self._unable = 0
         self._changing = asyncio.Lock()
         self._now = asyncio.Event()
         self._answering: Subscription | None = None
@@ -83,8 +91,7 @@ class Leadership:
         if self._listening is not None:
             await self._listening.unsubscribe()
         if self.leading:
-            await self._become(False)
-            await self._nc.publish(self._news, _encode(_Said(self.id, self._term, leaving=True)))
+            await self._leave()
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -95,10 +102,14 @@ class Leadership:
                 # Not all at the same moment, or two would find together that nobody leads.
                 await asyncio.wait_for(self._now.wait(), SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
             try:
-                if self.leading:
+                self._unable = 0 if self._able() else self._unable + 1
+                if not self.leading:
+                    await self._look()
+                elif self._unable < _UNABLE:
                     await self._say()
                 else:
-                    await self._look()
+                    log.warning("this instance leads and cannot work, so it lets go", service=self._service)
+                    await self._leave()
             except (nats.errors.Error, OSError, LedgerError) as error:
                 log.warning("who leads could not be said", service=self._service, reason=str(error))
 
@@ -116,7 +127,13 @@ class Leadership:
             if self._misses < _MISSES:
                 return
             log.warning("the leader does not answer", service=self._service, leader=self.leader)
-        await self._become(True)
+        if self._able():
+            await self._become(True)
+
+    async def _leave(self) -> None:
+        """Let go, so that another instance goes on."""
+        await self._become(False)
+        await self._nc.publish(self._news, _encode(_Said(self.id, self._term, leaving=True)))
 
     async def _become(self, leading: bool) -> None:
         async with self._changing:

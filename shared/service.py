@@ -70,10 +70,6 @@ _GAUGES: Final = {
     "leading": Gauge("commons_leading", "1 in the instance that works, 0 in those that stand by.", ["service"]),
 }
 
-
-"""Where answers go, and nowhere else: the inboxes of NATS clients, as they name them unless told otherwise."""
-
-
 AWAY_SECONDS: Final = 1.0
 """A pause of the whole process from which on it looks at the server again for what it may have missed."""
 
@@ -172,7 +168,7 @@ class Service:
                         Processes(settings.nats_url, contract, managers, send, positions, acting=False)
                     )
                     await self._processes[-1].start()
-        self._leadership = Leadership(self.nc, name, lead=self._lead, rest=self._rest)
+        self._leadership = Leadership(self.nc, name, lead=self._lead, rest=self._rest, able=lambda: self._inbound.able)
         await self._leadership.start()
         self._ready = True
 
@@ -269,7 +265,7 @@ class Service:
         processes = [one.health() for one in self._processes]
         return {
             "ok": halted is None and all(one["ok"] for one in processes),
-            "ready": self._ready and self.nc.is_connected and self._inbound.well and halted is None,
+            "ready": self._ready and self.nc.is_connected and self._inbound.able and halted is None,
             "service": self.contract.service,
             "leading": self._leading,
             "stream": self.store.stream,

@@ -16,7 +16,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
+import pytest
 from nats.aio.client import Client
 
 from services.inventory.contract import DonorRegistered, StockHeld, inventory
@@ -25,6 +27,7 @@ from services.local.nats import NatsServer
 from services.local.process import free_port
 from services.projections.distribution.naming import HOUSEHOLDS
 from services.projections.search import NameSearch
+from shared import leading
 from shared.client import CommandClient
 from shared.connection import connect
 from shared.keyreader import open_texts
@@ -35,6 +38,7 @@ from shared.message import Refused, Reply
 from shared.migrations import migrate_database
 from shared.service import Service
 from shared.settings import Settings
+from shared.wireconnection import StreamLost
 from tests.support.keys import keys_beside, tokens_beside
 from tests.support.kiosk import DECIDERS, kiosk
 from tests.support.ledger import read, until
@@ -263,6 +267,29 @@ async def test_of_two_that_lead_the_one_that_took_over_goes_on(nats_server: Nats
     await old.stop()
     await nc.close()
     await beside.close()
+
+
+async def test_one_that_lost_its_connection_for_commands_lets_the_other_lead(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leading, "_UNABLE", 2)
+    first, second = service_of(nats_server), service_of(nats_server)
+    await first.start()
+    await second.start()
+    inbound = first._inbound
+    monkeypatch.setattr(inbound, "_url", f"nats://127.0.0.1:{free_port()}")
+    assert leads(first) and inbound._wire is not None and first._leadership is not None
+    inbound._wire.fail(StreamLost("It was cut."))
+    await until(lambda: leads(second) and not leads(first), 60)
+    assert not first.health()["ready"]
+    asked = AsyncMock(side_effect=first._leadership._look)
+    monkeypatch.setattr(first._leadership, "_look", asked)
+    await second.stop()
+    await until(lambda: asked.await_count > 2, 60)
+    assert not leads(first)  # nobody leads, and it could not take commands either
+    monkeypatch.setattr(inbound, "_url", nats_server.url)
+    await until(lambda: leads(first), 60)
+    await first.stop()
 
 
 async def test_one_process_keeps_the_search_by_name_and_another_takes_over(
