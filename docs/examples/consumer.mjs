@@ -13,12 +13,14 @@ const place = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { sequ
 
 const { host, username, password } = new URL(process.env.NATS_URL ?? "nats://127.0.0.1:4222");
 const user = username ? { user: username, pass: password } : {};
-const nc = await connect({ servers: host, ...user, maxReconnectAttempts: -1 });
+const inboxPrefix = process.env.NATS_INBOX ?? "_INBOX";
+const nc = await connect({ servers: host, ...user, inboxPrefix, maxReconnectAttempts: -1 });
 process.once("SIGINT", () => nc.close());
 
 // An ordered consumer keeps nothing on the server, and makes itself anew when a message or the connection is lost.
 const start = { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: place.sequence + 1 };
-const consumer = await jetstream(nc).consumers.get("INVENTORY", start);
+const js = jetstream(nc, { apiPrefix: process.env.NATS_API ?? "$JS.API" });
+const consumer = await js.consumers.get("INVENTORY", start);
 
 for await (const message of await consumer.consume()) {
   const event = message.json();

@@ -28,7 +28,9 @@ def take(place: dict, sequence: int, raw: bytes) -> None:
 
 
 async def follow(place: dict) -> None:
-    js = (await nats.connect(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"))).jetstream()
+    told = os.environ.get
+    nc = await nats.connect(told("NATS_URL", "nats://127.0.0.1:4222"), inbox_prefix=told("NATS_INBOX", "_INBOX"))
+    js = nc.jetstream(prefix=told("NATS_API", "$JS.API"))
     while True:  # after ten quiet seconds, or when the server was away: a new consumer, behind what is known
         start = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=place["sequence"] + 1,

@@ -25,6 +25,12 @@ from tests.support.inventory import Keeper, keeper
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 PAGE = EXAMPLES.parent / "consuming.md"
 FURNISHED = 9
+_INVENTORY = """{
+  jetstream: enabled
+  users = [ { user: "writer", password: "w" } ]
+  exports = [ { service: "$JS.API.>", response_type: stream } ]
+}"""
+"""The stream's account, with somebody who writes."""
 _PATIENCE = 60
 
 
@@ -56,9 +62,9 @@ def consumer(request: pytest.FixtureRequest) -> list[str]:
 
 @asynccontextmanager
 async def running(
-    command: list[str], server: NatsServer, position: Path, url: str | None = None
+    command: list[str], server: NatsServer, position: Path, url: str | None = None, **told: str
 ) -> AsyncIterator[Process]:
-    environment = {**os.environ, "NATS_URL": url or server.url, "POSITION": str(position)}
+    environment = {**os.environ, "NATS_URL": url or server.url, "POSITION": str(position), **told}
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=PIPE, stderr=PIPE)
     try:
         yield process
@@ -176,13 +182,14 @@ async def test_a_reader_needs_no_more_than_the_permissions_that_the_page_lists(
     consumer: list[str], tmp_path: Path
 ) -> None:
     """And with them cannot write into the ledger."""
-    (reader,) = re.findall(r"^```\n(\{\n.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    users = f'authorization {{ users: [ {{ user: "writer", password: "w" }}\n{reader} ] }}'
+    (reader,) = re.findall(r"^```\n(reader \{\n.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    users = f"accounts {{ INVENTORY {_INVENTORY}\n{reader} }}"
     async with NatsServer(tmp_path / "nats", settings=users) as server:
         as_writer, as_reader = (server.url.replace("//", f"//{who}@") for who in ("writer:w", "reader:change-me"))
         async with keeper(server, as_writer) as book:
             await book.furnish()
-            async with running(consumer, server, tmp_path / "position.json", as_reader) as process:
+            told = {"NATS_INBOX": "_INBOX.reader", "NATS_API": "JS.API"}
+            async with running(consumer, server, tmp_path / "position.json", as_reader, **told) as process:
                 assert await printed(process, FURNISHED) == lines(await stream(book))
                 await stopped(process)
             nc = await nats.connect(as_reader)

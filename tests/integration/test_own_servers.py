@@ -199,7 +199,7 @@ async def test_no_nats_at_the_address() -> None:
 
 
 async def test_nats_without_jetstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    block = "jetstream {{\n  store_dir: {store_dir}\n  sync_interval: always\n}}"
+    block = "jetstream {{\n  store_dir: {store_dir}\n  sync_interval: always\n  {jetstream}\n}}"
     async with other_server(tmp_path, monkeypatch, block, "") as server:
         assert "no JetStream" in await refused(INVENTORY, **addresses(server))
 
