@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import secrets
@@ -205,9 +206,18 @@ def _readable_copy(installed: Path) -> Path:
     base = installed.parents[1]
     if root.exists() and root.stat().st_uid != os.geteuid():
         raise StartFailed(f"{root} belongs to somebody else: remove it, or set TMPDIR to another folder.")
-    # Temporary folders are swept now and then, so look at every file.
-    if all((root / path.relative_to(base)).is_file() for path in wanted):
-        return copy
+    lock = os.open(root.with_name(f"{root.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # else who comes second would take away what the first runs from
+        # Temporary folders are swept now and then, so look at every file.
+        if not all((root / path.relative_to(base)).is_file() for path in wanted):
+            _copy(wanted, base, root)
+    finally:
+        os.close(lock)
+    return copy
+
+
+def _copy(wanted: list[Path], base: Path, root: Path) -> None:
     fresh = Path(tempfile.mkdtemp(prefix="commons-postgres-", dir=root.parent))
     try:
         for path in wanted:
@@ -222,9 +232,7 @@ def _readable_copy(installed: Path) -> Path:
         fresh.rename(root)
     except OSError:
         shutil.rmtree(fresh, ignore_errors=True)
-        if not copy.exists():  # else somebody else finished theirs first, which is as good
-            raise
-    return copy
+        raise
 
 
 def _open_to_all() -> Path:

@@ -178,8 +178,8 @@ async def test_while_many_requests_are_received_everything_else_gets_its_turn(na
                 await asyncio.sleep(0)
                 turn += 1
         client.close()
-    longest = max(turns.count(number) for number in set(turns))
-    assert longest <= 400, f"{longest} requests were received between two turns"
+    turns_taken = len(set(turns))
+    assert turns_taken >= 50, f"20,000 requests were received in {turns_taken} turns"
 
 
 async def test_a_reply_that_may_not_be_published_to_cuts_off_nobody(tmp_path: Any) -> None:
