@@ -16,6 +16,7 @@ from nats.aio.client import Client
 
 from services.deploy.secrets import ROLES, SUPERUSER
 from shared import database, halt
+from shared.connection import jetstream
 from shared.contract import Contract
 from shared.errors import Busy, Misconfigured
 from shared.keybucket import KeyBucket
@@ -54,7 +55,7 @@ async def _look_for(nc: Client, known: Mapping[str, int]) -> None:
     gone = {}
     for stream, sequence in known.items():
         try:
-            await nc.jetstream().stream_info(stream)
+            await jetstream(nc).stream_info(stream)
         except nats.js.errors.NotFoundError:
             if sequence:
                 gone[stream] = sequence

@@ -13,6 +13,8 @@ from typing import Any
 import nats
 import pytest
 
+from services.commands.contracts import CONTRACTS
+from services.deploy.migrate import make_streams
 from services.deploy.permissions import users
 from services.deploy.secrets import prepare
 from services.inventory.contract import inventory
@@ -173,6 +175,17 @@ async def test_what_is_not_for_it_cannot_be_heard(deployment: Deployment, user: 
             except Denied as error:
                 assert error.facts["action"] == "subscribe to"  # noqa: PT017 - one of many
     assert heard == []
+
+
+async def test_streams_that_were_read_before_are_looked_for_with_the_rights_of_who_makes_them(
+    deployment: Deployment,
+) -> None:
+    """As each later `up` does: migrate runs again, and the read models know of streams by then."""
+    url = deployment.server.monitor_url
+    async with deployment.client("migrate") as nc:
+        await make_streams(nc, CONTRACTS.values(), url, 1, dict.fromkeys(STREAMS, 7))
+        for stream in STREAMS:
+            assert (await nc.request(f"JS.API.STREAM.INFO.{stream}", b"")).data
 
 
 async def test_only_who_has_a_key_gets_in(deployment: Deployment, tmp_path: Path) -> None:
