@@ -17,6 +17,7 @@ import msgspec
 from bench import ledger, pantry
 from bench.figures import Figure, against
 from bench.peer import NAME, Peer
+from services.commands.common import roles_of
 from services.inventory.contract import inventory
 from services.inventory.deciders import DECIDERS
 from services.local.keys import Keys
@@ -117,7 +118,7 @@ async def _service(server: NatsServer) -> AsyncIterator[CommandClient]:
                 break
             except Exception:  # noqa: BLE001 - not there yet, whichever way nats-py says so
                 await asyncio.sleep(0.1)
-        yield CommandClient(nc, actor="bench", tokens=Signed(Signer.from_file(keys.issuer, "local")))
+        yield CommandClient(nc, actor="bench", tokens=Signed(Signer.from_file(keys.issuer, "local"), roles_of))
     finally:
         await nc.close()
         process.terminate()

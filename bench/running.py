@@ -12,6 +12,7 @@ import asyncpg
 import psutil
 from nats.aio.client import Client
 
+from services.commands.common import roles_of
 from services.local.keys import Keys
 from services.local.nats import NatsServer
 from services.local.postgres import PostgresServer
@@ -83,7 +84,9 @@ async def everything(folder: Path) -> AsyncIterator[Ledger]:
                 parts = {service.name: service.pid for service in services}
                 parts |= {"nats": server.pid, "postgres": postgres.pid}
                 ports = {service.name: service.http_port for service in services}
-                client = CommandClient(nc, actor="bench", tokens=Signed(Signer.from_file(keys.issuer, "local")))
+                client = CommandClient(
+                    nc, actor="bench", tokens=Signed(Signer.from_file(keys.issuer, "local"), roles_of)
+                )
                 yield Ledger(server, postgres, nc, client, pool, parts, ports, keys)
             finally:
                 await nc.close()

@@ -30,7 +30,7 @@ class Commons(Door):
         "init": Part("services.commands.deploy", "Make the secrets of a deployment of containers, once.", RUN),
         "migrate": Part("services.commands.deploy", "Make streams and tables, once for each new version.", RUN),
         "keys": Part("services.commands.keys", "The keys under which personal data is sealed; erasure.", RUN),
-        "actors": Part("services.commands.actors", "Who acts: tokens by which people show who they are.", RUN),
+        "actors": Part("services.commands.actors", "Who acts: tokens, and roles that are granted.", RUN),
         "erase": Part("services.commands.erase", "Forget a person for good, when two people agree.", RUN),
         "serve": Part("services.commands.serve", "Serve a household at the table, in one scan of its card.", RECORD),
         "send": Part("services.commands.send", "Send a command to a service.", RECORD),

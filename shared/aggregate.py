@@ -97,6 +97,8 @@ class Ticket:
     """The owners who need a key first, so that what was decided of them can be sealed."""
     looked_at: int = 0
     """The sequence at which an event of the same id was looked for; two ids may have one key."""
+    mandate: str | None = None
+    """The grant under which it was decided, as its event says it."""
 
     def wants_more(self, known: tuple[Ref, ...]) -> bool:
         """Whether its decision was found to need something that must be read first; `known` are its further reads so

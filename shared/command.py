@@ -22,6 +22,8 @@ class CommandMeta:
     correlation_id: str | None = None
     causation_id: str | None = None
     traceparent: str | None = None
+    roles: frozenset[str] | None = None
+    """The roles that the actor's token carries; None where nobody asks for a token."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from shared.errors import Corrupt, Invalid, UnknownCommand
 from shared.personal import Sealed, SealedFields, sealed_fields, takes
+from shared.rights import Rights
 from shared.types import shape_of
 
 FILLED: Final = frozenset({"date", "occurred_at"})
@@ -141,6 +142,8 @@ class Contract:
         self._sealed: dict[type, SealedFields] = {}
         self._marks: dict[type, tuple[Sealed, ...]] = {}
         self._frozen = False
+        self.rights: Rights | None = None
+        """Who may send which command."""
 
     # -- declaring ------------------------------------------------------------------------------------------------
 
@@ -219,6 +222,8 @@ class Contract:
             if command.cut is not None and "parts" not in {f.name for f in dataclasses.fields(command.cls)}:
                 raise TypeError(f"{command.name} is cut into parts, and has no field `parts` that says into how many")
             self._check_sealed(command)
+        if self.rights is not None:
+            self.rights.check(self)
         self._frozen = True
 
     def _aggregates(self) -> dict[type, Callable[[Any], str]]:

@@ -90,7 +90,8 @@ class Context:
     service's key (vault.py). `unseal(text)` opens a sealed text of a state, and gives None when its owner was erased;
     what it says may decide, and is never copied into an event; `unseal_as` opens one that holds a value.
     `erased(owner)` says whether an owner's key was destroyed. `authtype` is what kind of actor it is: the steps of a
-    process follow from what was decided before, and need nobody's role.
+    process follow from what was decided before, and need nobody's role. `roles` are those that the actor's token
+    carries; None where nobody asks for a token.
     """
 
     now: datetime
@@ -102,6 +103,7 @@ class Context:
     unseal: Callable[[str], str | None] = _no_vault
     erased: Callable[[str], bool] = _nobody
     authtype: str = "user"
+    roles: frozenset[str] | None = None
 
     def read(self, category: str, id: str) -> Any:
         """The state of another aggregate; its initial state when it has no events.

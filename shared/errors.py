@@ -70,6 +70,13 @@ class TooLarge(LedgerError):
     code = "TOO_LARGE"
 
 
+class Forbidden(LedgerError):
+    """Who sends a command may not; `needs` are the roles that may, `granted` those that they hold."""
+
+    status = 403
+    code = "FORBIDDEN"
+
+
 class CommandIdReused(LedgerError):
     """The same command id came with other content; `field` names the first field that differs."""
 

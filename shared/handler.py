@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
 
 from shared.aggregate import Aggregate, Ticket
+from shared.authority import Acting, Authority
 from shared.cache import Cache
 from shared.clock import Clock, utc_now
 from shared.command import Answer, CommandMeta
@@ -44,7 +46,8 @@ class Handler:
     """Handles the commands of one service's deciders over one stream.
 
     `cache_bytes` bounds the memory of loaded aggregates, by estimate (see cache.py); `max_waiting` the commands that
-    are taken and not yet answered: one more is answered with Busy.
+    are taken and not yet answered: one more is answered with Busy. `authority` says who may send what; without one, as
+    in tests, everybody may everything.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Handler:
         cache_bytes: int = 256 << 20,
         max_waiting: int = 20_000,
         vault: Vault | None = None,
+        authority: Authority | None = None,
     ) -> None:
         self.store = store
         self.stream = store.stream
@@ -73,6 +77,7 @@ class Handler:
         self._beside: dict[str, Any] = (
             {} if vault is None else {"blind": vault.blind, "unseal": vault.unseal, "erased": vault.erased}
         )
+        self._authority = authority
         self._in_hand = 0
         self._stopping = False
         self._writing = Writing(self.contract, chapter, vault)
@@ -249,6 +254,8 @@ class Handler:
     def _reads(self, entry: Aggregate, ticket: Ticket) -> Iterable[Ref]:
         """The other aggregates that a ticket's decision reads, as far as is known."""
         reads = entry.decider.reads(ticket.command)
+        if self._authority is not None and ticket.meta.authtype == "user":
+            return (*reads, *ticket.more_reads, self._authority.ref)
         return (*reads, *ticket.more_reads) if ticket.more_reads else reads
 
     async def _find_first(self, entry: Aggregate, ticket: Ticket) -> None:
@@ -280,10 +287,16 @@ class Handler:
             return
         meta = ticket.meta
         now = self.clock()
+        try:
+            acting = self._acting(ticket, now)
+        except LedgerError as refusal:
+            self._answer_nothing(entry, ticket, refusal)
+            return
+        ticket.mandate = acting.recorded
         context = Context(
-            now, meta.actor, meta.mandate,
+            now, meta.actor, acting.mandate,
             {ref: self.cache.get(ref).state for ref in self._reads(entry, ticket)}, ticket.past, authtype=meta.authtype,
-            **self._beside,
+            roles=meta.roles, **self._beside,
         )  # fmt: skip
         try:
             event = entry.decider.decide(ticket.command, entry.state, context)
@@ -336,6 +349,14 @@ class Handler:
         if self.cache.snapshot_every and entry.snapshot_due(self.cache.snapshot_every):
             entry.take_snapshot()
         self.committer.submit(Append(entry, raw, meta.traceparent))
+
+    def _acting(self, ticket: Ticket, now: datetime) -> Acting:
+        """As what a ticket's sender acts at this moment. Raises Forbidden when they may not."""
+        meta = ticket.meta
+        if self._authority is None:
+            return Acting(meta.mandate, meta.mandate)
+        state = self.cache.get(self._authority.ref).state if meta.authtype == "user" else None
+        return self._authority.acting(ticket.command, meta, state, now)
 
     def _unkeyed(self, event: Any) -> tuple[str, ...]:
         """The owners who need a key before an event can be sealed: only now is it known whose event it is, and that it

@@ -21,6 +21,7 @@ from shared import database, telemetry
 from shared.actors import Signed, Tokens, Verifier
 from shared.actortoken import HEADER, Actor, Signer
 from shared.admission import Admission
+from shared.authority import Authority
 from shared.bulk import cut, handle_parts
 from shared.command import Answer, BulkAnswer
 from shared.committer import Committer
@@ -93,10 +94,12 @@ class Service:
         following: Iterable[tuple[Contract, Iterable[Manager]]] = (),
         *,
         verifier: Verifier | None = None,
+        authority: Authority | None = None,
     ) -> None:
         """`managers` follow the service's own stream, those of `following` the streams of other services.
 
-        `verifier` shows who sends a command. Without one, as in tests, everybody is who they say they are.
+        `verifier` shows who sends a command, and `authority` says who may. Without them, as in tests, everybody is who
+        they say they are, and may everything.
         """
         self.contract = contract
         self.settings = settings
@@ -104,7 +107,7 @@ class Service:
         self.committer: Committer
         self.store: EventStore
         self.nc: Client
-        self._verifier = verifier
+        self._verifier, self._authority = verifier, authority
         self._deciders = list(deciders)
         self._managers = [(contract, list(managers)), *((other, list(those)) for other, those in following)]
         self._processes: list[Processes] = []
@@ -152,6 +155,7 @@ class Service:
             self.store, self._deciders, self.committer, chapter=settings.chapter,
             snapshots=await _patiently(lambda: Snapshots.open(self.nc, name)), snapshot_every=settings.snapshot_every,
             cache_bytes=settings.cache_mb << 20, max_waiting=settings.max_waiting, vault=self._vault,
+            authority=self._authority,
         )  # fmt: skip
         self._halt = HaltWatch(self.nc, self._halted)
         await self._halt.start()
@@ -319,7 +323,7 @@ class Service:
             data = bytes(wire.data)
             parts = cut(spec, data) if spec.cut is not None else ()
             command = self.contract.parse(spec.name, data) if spec.cut is None else None
-            meta = wire.meta
+            meta = wire.meta if actor is None else replace(wire.meta, roles=actor.roles)
             if telemetry.tracing():
                 span = telemetry.start_span(spec.name, wire.traceparent, command_id=wire.id)
                 if span is not None:

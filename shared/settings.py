@@ -67,6 +67,8 @@ class Settings(BaseModel):
     """The file of the issuer's private key, which signs for every person: for the operator's commands."""
     actor_token_file: Path | None = Field(None, alias="COMMONS_ACTOR_TOKEN_FILE")
     """The file of the token by which the operator's commands show who acts, where the issuer's key is not at hand."""
+    roles_from_tokens: bool = Field(False, alias="COMMONS_ROLES_FROM_TOKENS")
+    """Whether the roles of a token count by themselves while a service has no administrator: `commons up` has it so."""
     keyring: Path | None = Field(None, alias="COMMONS_KEYRING")
     """The folder in which a service keeps its file of keys."""
     erasure_delay_days: int = Field(30, alias="COMMONS_ERASURE_DELAY_DAYS", ge=0, le=3650)

@@ -48,7 +48,7 @@ class Writing:
                 dataschema=f"urn:commons:schema:{spec.type}", datacontenttype="application/json",
                 revision=entry.revision + 1, prevhash=entry.hash,
                 correlationid=meta.correlation_id or meta.id, causationid=meta.causation_id or meta.id,
-                authtype=meta.authtype, authid=meta.actor, mandate=meta.mandate, data=msgspec.Raw(data),
+                authtype=meta.authtype, authid=meta.actor, mandate=ticket.mandate, data=msgspec.Raw(data),
             )
         )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from services.clinic.authority import ByRoster
 from services.clinic.contract import clinic
 from services.clinic.deciders import deciders_under
 from services.clinic.processes import following_inventory, managers
@@ -24,6 +25,7 @@ def service(settings: Settings) -> Service:
         managers(terms),
         following=((inventory, following_inventory()),),
         verifier=verifier(settings, "clinic"),
+        authority=ByRoster(),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -21,6 +21,7 @@ from services.clinic.contract import (
 from services.clinic.refusals import rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider
+from shared.errors import Forbidden
 from shared.persons import is_among
 
 CARE: Final = (Role.CLINICIAN, Role.TRAINEE, Role.PHARMACIST)
@@ -38,6 +39,8 @@ class Practitioner:
 
     roles: list[Role] = field(default_factory=list)
     licence: Licence | None = None
+    number: int = 0
+    """Of the roster's event that says so: by it, as `roster#3`, the events of what they do name their grant."""
 
 
 @dataclass
@@ -45,13 +48,15 @@ class Roster:
     """Everybody who works, or worked, at the clinic, by the name that they act under."""
 
     people: dict[str, Practitioner] = field(default_factory=dict)
+    count: int = 0
 
     def find(self, id: str) -> Practitioner:
         return self.people.get(id, Practitioner())
 
 
 def evolve(roster: Roster, event: PractitionerAdded | LicenceChanged) -> Roster:
-    roster.people[event.practitioner] = Practitioner(list(event.roles), event.licence)
+    roster.count += 1
+    roster.people[event.practitioner] = Practitioner(list(event.roles), event.licence, roster.count)
     return roster
 
 
@@ -83,7 +88,13 @@ def _manages(command: AddPractitioner | ChangeLicence, roster: Roster, context: 
     """Refuse who may not say who works here: once somebody does, only clinicians may. There is one from the first on,
     as nobody takes the role from themselves."""
     if roster.people:
-        _in_role(roster.find(context.actor), _MANAGERS, "say who works here, and under which licence", context)
+        one = _by_token(roster.find(context.actor), context)
+        _in_role(one, _MANAGERS, "say who works here, and under which licence", context)
+    elif context.roles is not None and Role.CLINICIAN not in context.roles:
+        raise Forbidden(
+            "Nobody works here yet. The first is a clinician, added by a token that carries that role.",
+            actor=context.actor, needs=[str(Role.CLINICIAN)],
+        )  # fmt: skip
     elif isinstance(command, AddPractitioner) and Role.CLINICIAN not in command.roles:
         raise rejected(
             ClinicError.WRONG_ROLE,
@@ -127,7 +138,21 @@ def acting(context: Context) -> Practitioner:
     found = _find(context.actor, context)
     if not found.roles:
         raise _unknown(context.actor)
-    return found
+    return _by_token(found, context)
+
+
+def _by_token(practitioner: Practitioner, context: Context) -> Practitioner:
+    """Somebody in those of their roles that their token carries. Refuses who is in none by it."""
+    if context.roles is None or not practitioner.roles:
+        return practitioner
+    roles = [role for role in practitioner.roles if role in context.roles]
+    if not roles:
+        raise Forbidden(
+            f"{context.actor} works here as {' and as '.join(_NAMES[role] for role in practitioner.roles)}, and the "
+            "token carries no such role. Make one that does.",
+            actor=context.actor, needs=[str(role) for role in practitioner.roles],
+        )  # fmt: skip
+    return replace(practitioner, roles=roles)
 
 
 def _find(id: str, context: Context) -> Practitioner:

@@ -21,6 +21,7 @@ import typer
 import uvloop
 from nats.aio.client import Client
 
+from services.commands.contracts import CONTRACTS
 from services.commands.door import Unreachable, Usage
 from services.local.keys import ACTOR_KEYS, Keys
 from shared.actors import Held, Signed, Tokens
@@ -71,7 +72,7 @@ class Operator:
         ),
     ] = None
     as_json: Annotated[bool, _option("--json", help="Answer in JSON, refusals too.")] = False
-    actor: Annotated[
+    acting: Annotated[
         str | None, _option("--as", metavar="ACTOR", help="Who acts; whose token it is, or your login name.")
     ] = None
     mandate: Annotated[str | None, _option("--mandate", metavar="GRANT", help="The grant under which ACTOR acts.")] = (
@@ -82,7 +83,7 @@ class Operator:
         _check("--nats-url", self.nats_url, _NATS_URL, "an address such as nats://127.0.0.1:4222")
         _check("--database-url", self.database_url, _DATABASE_URL, "an address such as postgresql://user@127.0.0.1/commons",
                secret=True)  # fmt: skip
-        _check("--as", self.actor, _NAME, "a name without blanks, of at most 128 characters")
+        _check("--as", self.acting, _NAME, "a name without blanks, of at most 128 characters")
         _check("--mandate", self.mandate, _LINE, "one line of at most 256 characters")
 
     # -- where things are -------------------------------------------------------------------------------------------
@@ -121,11 +122,11 @@ class Operator:
         """The actor named in every event. Raises Usage when --as is another than whose token was given."""
         held = self._held
         if held is not None:
-            if self.actor not in (None, held.actor):
-                raise Usage(f"The token in {TOKEN_FILE} is of {held.actor}, and not of {self.actor}. Leave out --as.")
+            if self.acting not in (None, held.actor):
+                raise Usage(f"The token in {TOKEN_FILE} is of {held.actor}, and not of {self.acting}. Leave out --as.")
             return held.actor
-        if self.actor:
-            return self.actor
+        if self.acting:
+            return self.acting
         try:
             name = getpass.getuser()
         except (OSError, KeyError, ImportError):
@@ -164,7 +165,7 @@ class Operator:
         key = self.issuer_key
         if not os.environ.get(ISSUER_KEY) and not key.exists():
             return None
-        return Signed(Signer.from_file(key, self.chapter))
+        return Signed(Signer.from_file(key, self.chapter), roles_of)
 
     # -- reaching them ----------------------------------------------------------------------------------------------
 
@@ -203,6 +204,12 @@ class Operator:
             nc, actor=self.who, source="/commons/cli", mandate=self.mandate, timeout=min(patience, 15),
             patience=patience, tokens=self.tokens,
         )  # fmt: skip
+
+
+def roles_of(service: str) -> tuple[str, ...]:
+    """All roles that a service knows: who has the issuer's key claims what it wants, and grants decide."""
+    rights = CONTRACTS[service].rights if service in CONTRACTS else None
+    return () if rights is None else rights.roles
 
 
 def command(work: Work) -> Callable[..., int | None]:

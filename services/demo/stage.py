@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.rule import Rule
 
 from services.clinic.contract import clinic
+from services.commands.common import roles_of
 from services.distribution.contract import distribution
 from services.inventory.contract import inventory
 from services.local.keys import Keys
@@ -98,7 +99,8 @@ class Stage:
 
     def tokens(self) -> Tokens:
         """What shows the services who acts, whoever it is."""
-        return Signed(Signer.from_file(Keys(self.data / "keys").issuer, str(self.described()["chapter"])))
+        signer = Signer.from_file(Keys(self.data / "keys").issuer, str(self.described()["chapter"]))
+        return Signed(signer, roles_of)
 
     # -- showing ------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from services.distribution.processes import following_inventory, managers
 from services.inventory.contract import inventory
 from shared.actors import verifier
 from shared.application import run
+from shared.authority import ByGrants
 from shared.erasure import Terms
 from shared.service import Service
 from shared.settings import Settings
@@ -22,6 +23,7 @@ def service(settings: Settings) -> Service:
         managers(terms),
         following=((inventory, following_inventory()),),
         verifier=verifier(settings, "distribution"),
+        authority=ByGrants(distribution, from_tokens=settings.roles_from_tokens),
     )
 
 

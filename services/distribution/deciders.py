@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from services.distribution.authority import authority
 from services.distribution.box import box
 from services.distribution.entitlement import entitlement
 from services.distribution.erasure import erasure, erasure_under
@@ -20,7 +21,7 @@ from shared.erasure import Terms
 
 DECIDERS: Final[tuple[Decider[Any], ...]] = (
     household, programme, session, entitlement, order, box, fulfilment, goods, meal_count, process,
-    erasure,
+    erasure, authority,
 )  # fmt: skip
 
 

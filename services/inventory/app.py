@@ -7,6 +7,7 @@ from services.inventory.deciders import deciders_under
 from services.inventory.processes import managers
 from shared.actors import verifier
 from shared.application import run
+from shared.authority import ByGrants
 from shared.erasure import Terms
 from shared.service import Service
 from shared.settings import Settings
@@ -15,7 +16,12 @@ from shared.settings import Settings
 def service(settings: Settings) -> Service:
     terms = Terms.of(settings, settings.retention_years)
     return Service(
-        inventory, deciders_under(terms), settings, managers(terms), verifier=verifier(settings, "inventory")
+        inventory,
+        deciders_under(terms),
+        settings,
+        managers(terms),
+        verifier=verifier(settings, "inventory"),
+        authority=ByGrants(inventory, from_tokens=settings.roles_from_tokens),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from services.inventory.authority import authority
 from services.inventory.count import count
 from services.inventory.donor import donor
 from services.inventory.erasure import erasure, erasure_under
@@ -16,7 +17,18 @@ from services.inventory.transfer import transfer
 from shared.decider import Decider
 from shared.erasure import Terms
 
-DECIDERS: Final[tuple[Decider[Any], ...]] = (item, location, stock, lot, count, transfer, donor, process, erasure)
+DECIDERS: Final[tuple[Decider[Any], ...]] = (
+    item,
+    location,
+    stock,
+    lot,
+    count,
+    transfer,
+    donor,
+    process,
+    erasure,
+    authority,
+)
 
 
 def deciders_under(terms: Terms) -> tuple[Decider[Any], ...]:

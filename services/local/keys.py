@@ -23,6 +23,7 @@ KEYRING: Final = "COMMONS_KEYRING"
 LOG_KEYS: Final = "COMMONS_LOG_KEYS"
 ACTOR_KEYS: Final = "COMMONS_ACTOR_KEYS"
 ACTOR_KEY: Final = "COMMONS_ACTOR_KEY"
+ROLES_FROM_TOKENS: Final = "COMMONS_ROLES_FROM_TOKENS"
 
 
 class Keys:
@@ -92,6 +93,7 @@ class Keys:
     def environment(self, process: str) -> dict[str, str]:
         """What a process is told of it."""
         told = {KEYRING: str(self.keyring), LOG_KEYS: str(self.log), ACTOR_KEYS: str(self.actors)}
+        told[ROLES_FROM_TOKENS] = self._given.get(ROLES_FROM_TOKENS, "true")  # who has the folder acts as anybody
         if process in SIGNERS:
             told[ACTOR_KEY] = str(self._signer(process))
         return told | {MASTER_KEY_FILE: str(self.master)} if self.own_master else told

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Final
 
+from services.reference.catalogue import senders
 from services.reference.schemas import command_schema, envelope_schema, event_schema, problem_schema, prose
 from shared.actortoken import HEADER, MAX_BYTES
 from shared.contract import Contract, kebab
@@ -137,7 +138,7 @@ def _commands(
             "name": f"commons.{contract.service}.{spec.subject_token}",
             "title": spec.name,
             "summary": prose(spec.cls).split("\n\n")[0],
-            "description": "Makes " + " or ".join(made.__name__ for made in spec.makes) + ".",
+            "description": f"Makes {' or '.join(made.__name__ for made in spec.makes)}. {senders(contract, spec)}",
             "contentType": "application/cloudevents+json",
             "headers": {"$ref": f"{_REF}/schemas/headers"},
             "payload": {

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from services.reference.schemas import command_schema, event_schema, prose
-from shared.contract import Contract
+from shared.contract import CommandSpec, Contract
 
 _HEAD = """# Event catalogue
 
@@ -48,7 +48,7 @@ def _category(contract: Contract, category: str) -> Iterator[str]:
         if command.category == category:
             makes = ", ".join(f"`{made.__name__}`" for made in command.makes)
             subject = f"command.{contract.service}.{command.subject_token}"
-            yield f"#### Command {command.name}\n\n`{subject}`, makes {makes}.\n"
+            yield f"#### Command {command.name}\n\n`{subject}`, makes {makes}. {senders(contract, command)}\n"
             yield prose(command.cls) + "\n"
             yield _fields(command_schema(contract, command))
 
@@ -99,3 +99,13 @@ def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
 def _refusals(refusals: type[StrEnum]) -> str:
     listed = "\n".join(f"{number}. `{code}`" for number, code in enumerate(refusals, 1))
     return f"### Refusals, in order of precedence\n\n{listed}\n"
+
+
+def senders(contract: Contract, command: CommandSpec) -> str:
+    """Who may send a command, in a sentence."""
+    if contract.rights is None:
+        return "Anybody may send it."
+    roles, processes = contract.rights.senders(command.cls)
+    people = "people, by their roles" if roles == contract.rights.roles else ", ".join(f"`{role}`" for role in roles)
+    by = f"the process {' or '.join(f'`{name}`' for name in processes)}" if processes else ""
+    return f"Sent by {' and by '.join(part for part in (people, by) if part)}."

@@ -7,6 +7,7 @@ from services.treasury.deciders import deciders_under
 from services.treasury.processes import managers
 from shared.actors import verifier
 from shared.application import run
+from shared.authority import ByGrants
 from shared.erasure import Terms
 from shared.service import Service
 from shared.settings import Settings
@@ -14,7 +15,14 @@ from shared.settings import Settings
 
 def service(settings: Settings) -> Service:
     terms = Terms.of(settings, settings.retention_years)
-    return Service(treasury, deciders_under(terms), settings, managers(terms), verifier=verifier(settings, "treasury"))
+    return Service(
+        treasury,
+        deciders_under(terms),
+        settings,
+        managers(terms),
+        verifier=verifier(settings, "treasury"),
+        authority=ByGrants(treasury, from_tokens=settings.roles_from_tokens),
+    )
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from services.treasury.authority import authority
 from services.treasury.book import book
 from services.treasury.erasure import erasure, erasure_under
 from services.treasury.expense import expense
@@ -14,7 +15,7 @@ from services.treasury.statement import statement
 from shared.decider import Decider
 from shared.erasure import Terms
 
-DECIDERS: Final[tuple[Decider[Any], ...]] = (book, expense, statement, pledge, party, process, erasure)
+DECIDERS: Final[tuple[Decider[Any], ...]] = (book, expense, statement, pledge, party, process, erasure, authority)
 
 
 def deciders_under(terms: Terms) -> tuple[Decider[Any], ...]:

@@ -21,6 +21,8 @@ from services.cli import app
 from services.commands.door import UNREACHABLE
 from services.demo import evening, fund, samples, table, week
 from services.demo.stage import CONTRACTS, Stage
+from shared.authority import EVERYBODY
+from shared.rights import ADMINISTRATOR
 
 
 class Elsewhere(Stage):
@@ -45,6 +47,13 @@ def run(arguments: list[str]) -> int:
     return code
 
 
+def admit(stage: Stage) -> None:
+    """Let everybody act in every role, as they do on the ledger of `commons up`."""
+    found = {role for one in stage.contracts if one.rights is not None for role in one.rights.roles}
+    stage.commons("actors", "grant", "noor", ADMINISTRATOR, "--as", "noor")
+    stage.commons("actors", "grant", EVERYBODY, *sorted(found - {ADMINISTRATOR}), "--as", "noor")
+
+
 def main(which: str) -> None:
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as folder:
@@ -57,6 +66,7 @@ def main(which: str) -> None:
             stage.commons("verify")
         else:
             stage.contracts = tuple(one for one in CONTRACTS if one.service != "clinic")
+            admit(stage)
             files = samples.write(Path(folder) / "samples", now.date())
             week.monday(stage, files)
             for day in (week.tuesday, week.wednesday):

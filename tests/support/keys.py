@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.commands.common import roles_of
 from services.local.keys import Keys
 from services.local.nats import NatsServer
 from shared.actors import Signed
@@ -29,4 +30,4 @@ def tokens_beside(server: NatsServer) -> Signed:
 
 def tokens_of(folder: Path) -> Signed:
     """The same of a ledger's folder of keys, as `commons up` makes it."""
-    return Signed(Signer.from_file(Keys(folder, {}).issuer, "local"))
+    return Signed(Signer.from_file(Keys(folder, {}).issuer, "local"), roles_of)

@@ -20,13 +20,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
+from nats.aio.client import Client
 
+from services.commands.common import roles_of
+from services.commands.contracts import CONTRACTS
 from shared.actors import Signed
 from shared.actortoken import Signer
+from shared.authority import EVERYBODY
 from shared.client import CommandClient
 from shared.connection import connect
 from shared.errors import LedgerError, OutcomeUnknown
 from shared.message import Refused
+from shared.rights import ADMINISTRATOR
 from shared.settings import load
 
 AGAIN = ("BUSY", "RATE_LIMITED", "OUTCOME_UNKNOWN", "HALTED", "STREAM_LOST")
@@ -157,12 +162,24 @@ class Sender:
             return
 
 
+async def admit(nc: Client, tokens: Signed) -> None:
+    """Let everybody act in every role, unless it was granted before by whoever administrates."""
+    client = CommandClient(nc, actor="noor", timeout=2.0, patience=60, tokens=tokens)
+    for service in CONTRACTS:
+        if "GrantRole" not in CONTRACTS[service].commands:
+            continue
+        for role in sorted(roles_of(service), key=lambda role: role != ADMINISTRATOR):  # who grants the others first
+            who = "noor" if role == ADMINISTRATOR else EVERYBODY
+            await client.send(service, "GrantRole", {"actor": who, "role": role})
+
+
 async def run(options: Options) -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is for answers
     settings = load()
     assert settings.actor_issuer_key is not None, "the load needs the issuer's key: it acts for several people"
-    tokens = Signed(Signer.from_file(settings.actor_issuer_key, settings.chapter))
+    tokens = Signed(Signer.from_file(settings.actor_issuer_key, settings.chapter), roles_of)
     nc = await connect(settings.nats_url, name="load", wait=True)
+    await admit(nc, tokens)
     clients: dict[str, CommandClient] = {}
 
     def client_of(actor: str) -> CommandClient:

@@ -19,6 +19,11 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 def test_it_takes_work_and_all_is_well(stack: Stack) -> None:
     send = ("operator", "send", "inventory")
+    nobody = stack.commons(*send, "OpenLocation", "--location", "x", "--name", "X", "--kind", "store", check=False)
+    assert nobody.returncode == 1 and "FORBIDDEN" in nobody.stdout
+    stack.commons("operator", "actors", "grant", "noor", "administrator", "--as", "noor")
+    roles = ("pharmacist", "steward", "coordinator", "volunteer", "treasurer", "chair", "approver", "bookkeeper")
+    stack.commons("operator", "actors", "grant", "*", "member", *roles, "--as", "noor")
     stack.commons(*send, "OpenLocation", "--location", "shelf", "--name", "Shelf", "--kind", "store")
     stack.commons(*send, "RegisterDonor", "--donor", "d1", "--name", "Ada", "--kind", "person")
     assert "Ada" in stack.commons("operator", "show", "donors").stdout

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from services.commands.common import roles_of
 from services.deploy.migrate import make_tables
 from services.deploy.secrets import ROLES, prepare
 from services.local.postgres import PostgresServer
@@ -42,6 +43,7 @@ def environment(deployment: Deployment, postgres: PostgresServer, folder: Path, 
         "COMMONS_TILES": str(folder / "tiles"),
         "COMMONS_LOG_KEYS": str(folder / "log-keys"),
         "COMMONS_ACTOR_KEYS": str(secrets / "actors" / "actors.jwks"),
+        "COMMONS_ROLES_FROM_TOKENS": "true",
     }
     if user in SIGNERS:
         told["COMMONS_ACTOR_KEY"] = str(secrets / user / "actor.jwk")
@@ -105,7 +107,7 @@ async def test_every_process_does_its_work_with_its_rights_alone(tmp_path: Path)
 
 async def _work(deployment: Deployment) -> None:
     """Some of everything: sealed names, a process manager across services, a snapshot of a long aggregate."""
-    tokens = Signed(Signer.from_file(deployment.secrets / "issuer" / "issuer.jwk", "local"))
+    tokens = Signed(Signer.from_file(deployment.secrets / "issuer" / "issuer.jwk", "local"), roles_of)
     async with deployment.client("clinic-operator") as nc:
         client = CommandClient(nc, actor="ada", patience=20, tokens=tokens)
 

@@ -23,6 +23,7 @@ def test_a_master_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> No
     assert keys.keyring.stat().st_mode & 0o777 == keys.log.stat().st_mode & 0o777 == 0o700
     assert keys.environment("inventory") == {
         "COMMONS_ACTOR_KEYS": str(tmp_path / "keys" / "actors" / "actors.jwks"),
+        "COMMONS_ROLES_FROM_TOKENS": "true",
         "COMMONS_KEYRING": str(tmp_path / "keys" / "keyring"),
         "COMMONS_LOG_KEYS": str(tmp_path / "keys" / "log"),
         "COMMONS_MASTER_KEY_FILE": str(tmp_path / "keys" / "master.key"),
@@ -46,7 +47,11 @@ def test_what_the_environment_names_is_taken(tmp_path: Path, name: str) -> None:
     keys = Keys(tmp_path / "keys", {name: "given", **places})
     keys.prepare()
     assert not keys.master.exists()
-    assert keys.environment("inventory") == places | {"COMMONS_ACTOR_KEYS": str(keys.actors)}
+    assert keys.environment("inventory") == {
+        **places,
+        "COMMONS_ACTOR_KEYS": str(keys.actors),
+        "COMMONS_ROLES_FROM_TOKENS": "true",
+    }
 
 
 def test_who_signs_on_its_own_account_is_told_of_its_key_alone(tmp_path: Path) -> None:

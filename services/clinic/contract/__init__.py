@@ -18,6 +18,8 @@ from services.clinic.contract.practitioner import *
 from services.clinic.contract.prescription import *
 from services.clinic.contract.process import *
 from services.clinic.contract.referral import *
+from services.clinic.contract.rights import *
 from services.clinic.contract.schedule import *
 
+clinic.rights = RIGHTS
 clinic.freeze()

@@ -1,8 +1,9 @@
 """Commands and events of `practitioner`: who works at the clinic, in which roles, and under which licence.
 
-All of them are one aggregate, `roster`, so that it is known who came first: anybody may add them, as a clinician. From
-then on clinicians add others and change their roles and licences, and nobody their own. A practitioner's id is the name
-by which they act (an event's `authid`): what they may sign is decided by it. A licence is valid on days of UTC.
+All of them are one aggregate, `roster`, so that it is known who came first: whoever's token carries that role may add
+them, as a clinician. From then on clinicians add others and change their roles and licences, and nobody their own. A
+practitioner's id is the name by which they act (an event's `authid`): what they may sign is decided by it. A licence is
+valid on days of UTC.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class PractitionerAdded:
 @command(category="practitioner", aggregate=roster_id, makes=(PractitionerAdded,))
 class AddPractitioner:
     """Add somebody who works at the clinic, by the name that they act under. Whoever sends it is a clinician; the first
-    of all is one, and is added by anybody."""
+    of all is one, and is added by whoever's token carries that role."""
 
     practitioner: Id
     name: Text

@@ -5,6 +5,7 @@ Other services and the read models import this package and nothing else of distr
 
 from __future__ import annotations
 
+from services.distribution.contract.authority import *
 from services.distribution.contract.base import *
 from services.distribution.contract.box import *
 from services.distribution.contract.entitlement import *
@@ -16,6 +17,8 @@ from services.distribution.contract.meals import *
 from services.distribution.contract.order import *
 from services.distribution.contract.process import *
 from services.distribution.contract.programme import *
+from services.distribution.contract.rights import *
 from services.distribution.contract.session import *
 
+distribution.rights = RIGHTS
 distribution.freeze()

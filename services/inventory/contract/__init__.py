@@ -6,6 +6,7 @@ Other services and the read models import this package and nothing else of inven
 from __future__ import annotations
 
 from services.inventory.contract.allergens import *
+from services.inventory.contract.authority import *
 from services.inventory.contract.base import *
 from services.inventory.contract.count import *
 from services.inventory.contract.donor import *
@@ -14,7 +15,9 @@ from services.inventory.contract.item import *
 from services.inventory.contract.location import *
 from services.inventory.contract.lot import *
 from services.inventory.contract.process import *
+from services.inventory.contract.rights import *
 from services.inventory.contract.stock import *
 from services.inventory.contract.transfer import *
 
+inventory.rights = RIGHTS
 inventory.freeze()

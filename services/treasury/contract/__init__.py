@@ -5,6 +5,7 @@ Other services and the read models import this package and nothing else of the t
 
 from __future__ import annotations
 
+from services.treasury.contract.authority import *
 from services.treasury.contract.base import *
 from services.treasury.contract.book import *
 from services.treasury.contract.entries import *
@@ -14,6 +15,8 @@ from services.treasury.contract.giving import *
 from services.treasury.contract.holds import *
 from services.treasury.contract.party import *
 from services.treasury.contract.process import *
+from services.treasury.contract.rights import *
 from services.treasury.contract.statement import *
 
+treasury.rights = RIGHTS
 treasury.freeze()

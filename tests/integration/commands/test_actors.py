@@ -15,7 +15,19 @@ _OPEN = ("send", "inventory", "OpenLocation", "--name", "Store", "--kind", "stor
 @pytest.fixture
 def opened(commons: Commons, tmp_path: Path) -> Path:
     """A token of ada for inventory."""
-    made = commons("actors", "token", "ada", "--for", "1h", "--service", "inventory", "--out", str(tmp_path / "ada"))
+    made = commons(
+        "actors",
+        "token",
+        "ada",
+        "--for",
+        "1h",
+        "--roles",
+        "steward,volunteer",
+        "--service",
+        "inventory",
+        "--out",
+        str(tmp_path / "ada"),
+    )
     assert made.code == 0, made
     return tmp_path / "ada"
 
@@ -89,4 +101,41 @@ def test_the_issuers_key_rotates_while_services_run(
     assert (refused.code, "not, or no more, known here" in refused.err) == (1, True)
     assert json.loads(commons("actors", "show", str(opened), "--json").out)["verified"] is False
     assert commons("keys", "issuer", "--at-once").code == 2
+    assert commons("verify").code == 0
+
+
+def test_roles_are_granted_listed_and_taken_back(
+    commons: Commons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def grants(who: str, service: str = "inventory") -> dict[str, str]:
+        rows = commons("actors", "list", "--service", service, "--json").json
+        return {row["role"]: row["grant"] for row in rows if row["actor"] == who}
+
+    assert commons(*_OPEN, "--location", "g-0", "--as", "eve", "--json").json["event"]["mandate"] == "steward"
+    refused = commons("actors", "grant", "eve", "steward", "--as", "eve")
+    assert (refused.code, "ADMINISTRATOR_REQUIRED" in refused.err) == (1, True)
+    admin = ("--service", "inventory", "--as", "noor")
+    assert commons("actors", "grant", "noor", "administrator", *admin).code == 0
+    assert commons("actors", "grant", "*", "pharmacist", "volunteer", *admin).code == 0
+    assert set(grants("*")) == {"pharmacist", "volunteer"} and "administrator" in grants("noor")
+    assert commons("actors", "grant", "ada", "steward", "volunteer", *admin).code == 0
+    assert set(grants("ada")) == {"steward", "volunteer"} and grants("ada", "treasury") == {}
+    assert "noor" in commons("actors", "list").out
+    try:
+        done = commons(*_OPEN, "--location", "g-1", "--as", "ada", "--json")
+        assert done.json["event"]["mandate"] == grants("ada")["steward"]
+        denied = commons(*_OPEN, "--location", "g-2", "--as", "eve", "--json")
+        assert (denied.code, denied.json["code"], denied.json["needs"]) == (1, "FORBIDDEN", ["steward"])
+        narrow = tmp_path / "narrow"
+        commons("actors", "token", "ada", "--roles", "volunteer", "--out", str(narrow))
+        held = _with(monkeypatch, commons, narrow, *_OPEN, "--location", "g-3")
+        assert (held.code, "token does not carry" in held.err) == (1, True)
+        assert commons("actors", "revoke", "ada", "steward", *admin).code == 0
+        assert commons(*_OPEN, "--location", "g-4", "--as", "ada").code == 1
+        past = ("--until", "2020-01-01")
+        assert "GRANT_ENDED" in commons("actors", "grant", "ada", "steward", *past, *admin).err
+        assert commons("actors", "grant", "ada", "king", *admin).code == 2
+        assert commons("actors", "grant", "ada", "steward", "--service", "clinic").code == 2
+    finally:
+        commons("actors", "grant", "*", "steward", *admin)
     assert commons("verify").code == 0

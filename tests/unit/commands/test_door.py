@@ -113,7 +113,7 @@ def test_a_login_that_is_no_name_asks_for_one(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("getpass.getuser", lambda: "a b")
     with pytest.raises(Usage):
         _ = Operator().who
-    assert Operator(actor="amina").who == "amina"
+    assert Operator(acting="amina").who == "amina"
 
 
 def test_a_password_is_never_shown(tmp_path: Path) -> None:

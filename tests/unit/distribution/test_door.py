@@ -28,6 +28,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "DeliverMeals": MEAL | {"delivery": "d", "quantity": 40},
     "DiscardMeals": MEAL | {"discard": "d", "quantity": 1, "reason": "Cold."},
     "FreeSlot": {"session": "s", "order": "o"},
+    "GrantRole": {"actor": "ada", "role": "volunteer"},
     "HandOutBox": {"box": "b"},
     "MergeHouseholds": {"household": "h", "into": "i", "reason": "Twice."},
     "NoteBox": {"order": "o", "box": "b", "packed": True},
@@ -58,6 +59,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "ReverseVisit": {"visit": "v", "programme": "p", "period": "2026-W47", "reason": "x"},
     "ReverseMeals": MEAL | {"kind": "serving", "entry": "s", "reason": "Twice."},
     "RevokeProxy": {"household": "h", "proxy": "p"},
+    "RevokeRole": {"actor": "ada", "role": "volunteer"},
     "ScheduleSession": {
         "session": "s", "programme": "p", "site": "h", "name": "S", "starts_at": "2026-11-20T08:00:00Z",
         "ends_at": "2026-11-20T11:00:00Z",
