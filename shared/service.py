@@ -145,6 +145,7 @@ class Service:
         settings, name = self.settings, self.contract.service
         self.store = EventStore(self.nc, self.contract)
         await self.store.ensure(settings.monitoring_url)
+        await self._same_chapter()
         if self.contract.personal:
             self._vault = await _patiently(lambda: open_vault(self.nc, name, settings))
         self.committer = Committer(
@@ -175,6 +176,20 @@ class Service:
         self._leadership = Leadership(self.nc, name, lead=self._lead, rest=self._rest, able=lambda: self._inbound.able)
         await self._leadership.start()
         self._ready = True
+
+    async def _same_chapter(self) -> None:
+        """Refuse to go on with another organisation's ledger: every event says whose it is. Raises Misconfigured."""
+        try:
+            first = await _patiently(lambda: self.store.at(1))
+        except Corrupt:
+            return  # whoever reads the stream says so
+        source = f"/commons/{self.settings.chapter}/{self.contract.service}"
+        if first is not None and first.envelope.source != source:
+            raise Misconfigured(
+                f"The stream {self.store.stream} is that of {first.envelope.source}, and this service is {source}. Set "
+                "COMMONS_CHAPTER to what it was: a chapter has a ledger of its own, and its name never changes.",
+                stream=self.store.stream, source=first.envelope.source,
+            )  # fmt: skip
 
     def _tokens(self) -> Tokens | None:
         """What shows other services that a command is this one's. Raises Misconfigured when the key cannot be used."""
