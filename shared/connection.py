@@ -26,6 +26,9 @@ PING_SECONDS: Final = 5
 PINGS: Final = 2
 """How many may be without an answer before the connection is given up, and another one opened."""
 
+_ROUNDS: Final = 2
+"""How often each of several servers may refuse a client that starts, before it is believed that all of them do."""
+
 
 class LedgerClient(Client):
     """A NATS client whose requests and subscriptions say at once that they are not allowed.
@@ -62,6 +65,16 @@ class LedgerClient(Client):
             await super()._process_msg(sid, subject, *rest)
         except UnicodeDecodeError:
             log.warning("a message was dropped: its subject, or where its reply is to go, is no text")
+
+    async def _process_connect_init(self) -> None:
+        """As any client's, which after a handshake that failed would wait for ever for that connection's end."""
+        try:
+            await super()._process_connect_init()
+        except OSError:
+            if self._transport is not None:
+                self._transport.close()  # type: ignore[no-untyped-call]
+                self._transport = None
+            raise
 
     async def flush(self, *args: Any, **kwargs: Any) -> None:
         """As any client's. Raises Denied when a subscription since the last time was not allowed."""
@@ -143,19 +156,22 @@ async def connect(
     told = ""
     refused = asyncio.Event()
     untrusted: list[Misconfigured] = []
+    # Refusals in a row: each server has been asked.
+    enough = 1 if len(servers(url)) == 1 else _ROUNDS * len(servers(url))
+    refusals = 0
     credentials = credentials or current()
     client = LedgerClient(credentials)
     trusted: ssl.SSLContext | None = tls.context() if tls.wanted(url) else None
 
     async def error(problem: Exception) -> None:
-        nonlocal told
+        nonlocal told, refusals
         said = str(problem) or type(problem).__name__
         if (distrust := tls.refused(_safe(url), problem)) is not None:
             untrusted.append(distrust)
-            refused.set()
         if (missing := denial(said)) is not None:
             client.refused(missing)
-        if "authorization violation" in said.lower():
+        refusals = refusals + 1 if distrust is not None or "authorization violation" in said.lower() else 0
+        if refusals >= enough:
             refused.set()
         if isinstance(problem, nats.errors.SlowConsumerError) and on_lost:
             on_lost()  # one of its own queues was full, so that something was not heard

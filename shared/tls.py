@@ -50,6 +50,8 @@ def refused(where: str, error: BaseException) -> Misconfigured | None:
             f"at {CA_FILE}, the host name in NATS_URL and the clock; `commons init --renew` makes certificates anew.",
             url=where,
         )  # fmt: skip
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return None  # it went away in the middle, as a server does that stops
     if isinstance(error, ssl.SSLError):
         return Misconfigured(
             f"The NATS server at {where} does not begin with TLS ({error.reason or error}). Set "

@@ -123,3 +123,19 @@ async def test_a_server_that_speaks_in_clear_is_told_nothing(secrets: Path, nats
     """It could be anybody, who says that there is no TLS here."""
     for refusal in await refusals(nats_server.url.replace("nats://", "tls://")):
         assert "does not begin with TLS" in refusal.detail
+
+
+async def test_of_several_servers_one_may_show_a_certificate_that_is_not_right(
+    secrets: Path, server: NatsServer, tmp_path: Path
+) -> None:
+    show(secrets, ("elsewhere",))
+    async with NatsServer(tmp_path / "other", certificate=secrets / "nats") as other:
+        for urls in (f"{other.url},{server.url}", f"{server.url},{other.url}"):
+            nc = await connect(urls, name="one", timeout=5)
+            assert nc.connected_url is not None
+            assert nc.connected_url.port == server.port
+            await nc.close()
+            wire = await connect_wire(urls, None, 5, "two", False)
+            wire.close()
+        for refusal in await refusals(f"{other.url},{other.url.replace('127.0.0.1', 'localhost')}"):
+            assert "not valid for" in refusal.detail
