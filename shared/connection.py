@@ -96,13 +96,15 @@ class LedgerClient(Client):
             if not asked:
                 self._asked.pop(subject.lower(), None)
 
-    def refused(self, error: Denied) -> None:
-        """The server refused something. The client library has put its words in lower case."""
+    def refused(self, error: Denied) -> bool:
+        """The server refused something; whether a request hears of it. The client library gives it in lower case."""
         if error.facts["action"] == "subscribe to":
             self._refused.append(error)
-            return
-        for subject, deny in list(self._asked.get(str(error.facts["subject"]).lower(), ())):
+            return False
+        asked = list(self._asked.get(str(error.facts["subject"]).lower(), ()))
+        for subject, deny in asked:
             deny(denied(True, subject))
+        return bool(asked)
 
 
 @contextmanager
@@ -168,15 +170,15 @@ async def connect(
         said = str(problem) or type(problem).__name__
         if (distrust := tls.refused(_safe(url), problem)) is not None:
             untrusted.append(distrust)
-        if (missing := denial(said)) is not None:
-            client.refused(missing)
+        heard = (missing := denial(said)) is not None and client.refused(missing)
         refusals = refusals + 1 if distrust is not None or "authorization violation" in said.lower() else 0
         if refusals >= enough:
             refused.set()
         if isinstance(problem, nats.errors.SlowConsumerError) and on_lost:
             on_lost()  # one of its own queues was full, so that something was not heard
         if said != told and not (told and isinstance(problem, OSError)):
-            log.warning("nats", reason=said, url=_safe(url))
+            level = log.info if heard else log.warning  # who asked is told, and knows whether it is news
+            level("nats", reason=said, url=_safe(url))
         told = said
 
     async def lost() -> None:
