@@ -163,12 +163,19 @@ async def restore(nc: Client, folder: Path, path: Path, masters: Callable[[], Ma
     changed: dict[str, int] = {}
     copies = _read(path)
     for service, records in copies.items():
+        before = await _both(nc, folder, service)  # to open the vault may write to one place what the other has
         vault = await Vault.open(nc, service, masters, folder)
         try:
-            changed[service] = await vault.take_in(records)
+            await vault.take_in(records)
         finally:
             await vault.close()
+        after = await _both(nc, folder, service)
+        changed[service] = sum(_of(owner, before) != _of(owner, after) for owner in records)
     return changed
+
+
+def _of(owner: str, places: tuple[Records, Records]) -> list[KeyRecord | None]:
+    return [place.get(owner) for place in places]
 
 
 def _read(path: Path) -> dict[str, Records]:

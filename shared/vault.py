@@ -225,20 +225,15 @@ class Vault:
         finally:
             self._own.discard(owner)
 
-    async def take_in(self, records: Records) -> int:
-        """Add the records of a copy, those of the erased first; gives how many owners it changed.
+    async def take_in(self, records: Records) -> None:
+        """Add the records of a copy, those of the erased first.
 
         Raises WrongMasterKey, with nothing written, when one of its keys cannot be unwrapped.
         """
         self._take(records)
-        changed = 0
         for record in sorted(records.values(), key=lambda record: not record.erased):
-            before, _ = await self._bucket.get(record.owner)
-            after = await self._bucket.change(record.owner, partial(_beside, record))
-            await self._append(after)
-            changed += after != before
+            await self._append(await self._bucket.change(record.owner, partial(_beside, record)))
         await self._write(self._file.rewrite)
-        return changed
 
     async def rewrap(self) -> int:
         """Wrap every key that is not under the current master key under it, in both places; gives how many owners'."""

@@ -80,6 +80,18 @@ async def test_who_was_erased_after_the_copy_stays_erased(place: Place, nc: Clie
     assert await _opened(place, sealed) == [None, "Bo Lind"]
 
 
+@pytest.mark.parametrize("lost", ["file", "bucket", "both", "none"])
+async def test_a_restore_tells_whom_it_added_or_changed(place: Place, nc: Client, tmp_path: Path, lost: str) -> None:
+    await _joined(place)
+    await keycare.backup(nc, place.keyring, tmp_path / "copy")
+    if lost in ("file", "both"):
+        shutil.rmtree(place.keyring)
+    if lost in ("bucket", "both"):
+        await nc.jetstream().delete_key_value("keys-club")
+    counts = await keycare.restore(nc, place.keyring, tmp_path / "copy", lambda: from_file(place.masters))
+    assert counts == {"club": 0 if lost == "none" else 3}
+
+
 async def test_who_was_erased_before_the_copy_is_erased_wherever_it_is_restored(
     place: Place, nc: Client, tmp_path: Path
 ) -> None:
