@@ -27,6 +27,9 @@ BYTES_A_COMMAND: Final = 64 << 10
 SERVICES_TIMES: Final = 10
 """How many times as much a service or a process manager may send as a person."""
 
+SHARE: Final = 0.5
+"""The part of the bytes that may wait which one sender's may be."""
+
 _OTHERS: Final = ""
 """Who shares a bucket while all others are in use; no actor has this name."""
 
@@ -81,6 +84,7 @@ class Admission:
         self.waiting_bytes = 0
         self._service = service
         self._most_bytes = settings.max_waiting_mb << 20
+        self._bytes_of: dict[str, int] = {}
         self._people: RateLimit | None = None
         if settings.rate:
             rate, burst = settings.rate, settings.rate_burst
@@ -97,13 +101,23 @@ class Admission:
                 "moment.", retry_after=1,
             )  # fmt: skip
 
-    def hold(self, size: int, answer: asyncio.Future[Any]) -> None:
+    def hold(self, size: int, actor: str, answer: asyncio.Future[Any]) -> None:
         """Count the bytes of a request that was taken, until it is answered."""
         self.waiting_bytes += size
-        answer.add_done_callback(lambda _: self._let_go(size))
+        self._bytes_of[actor] = self._bytes_of.get(actor, 0) + size
+        answer.add_done_callback(lambda _: self._let_go(size, actor))
 
     def sender(self, actor: str, authtype: str, size: int) -> None:
-        """Raises RateLimited when the actor has sent too much; asked as soon as it is known who sends."""
+        """Asked as soon as it is known who sends.
+
+        Raises RateLimited when the actor has sent too much, and Busy when too much of what waits is the actor's.
+        """
+        own = self._bytes_of.get(actor, 0)
+        if own and own + size > SHARE * self._most_bytes:
+            raise Busy(
+                f"Requests of {actor} of {own:,} bytes wait already. Nothing was recorded; send it again when they are "
+                "answered.", retry_after=1,
+            )  # fmt: skip
         if self._people is None:
             return
         limit = self._people if authtype == "user" else self._services
@@ -117,8 +131,11 @@ class Admission:
                 f"the same id, in {seconds} s.", retry_after=seconds,
             )  # fmt: skip
 
-    def _let_go(self, size: int) -> None:
+    def _let_go(self, size: int, actor: str) -> None:
         self.waiting_bytes -= size
+        self._bytes_of[actor] -= size
+        if not self._bytes_of[actor]:
+            del self._bytes_of[actor]
 
     def _tell(self, actor: str) -> None:
         """Say in the log who is refused, now and then: a flood of requests must not become one of lines."""

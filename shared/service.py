@@ -358,7 +358,7 @@ class Service:
             log.exception("a command could not be taken", command=name)
             self._refuse(message.reply, "error", began, span, error, name="invalid")
         else:
-            self._admission.hold(size, future)
+            self._admission.hold(size, wire.meta.actor, future)
             future.add_done_callback(partial(self._decided, message.reply, spec.name, began, span))
 
     def _known(self, sent: CommandMessage, actor: Actor | None, size: int) -> None:

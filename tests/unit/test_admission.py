@@ -124,9 +124,9 @@ def test_without_a_rate_nobody_is_refused(time: Time) -> None:
 async def test_bytes_are_counted_until_they_are_answered(time: Time) -> None:
     door = admission(time, max_waiting_mb=1)
     answers = [asyncio.get_running_loop().create_future() for _ in range(2)]
-    for answer in answers:
+    for actor, answer in zip(("eve", "sam"), answers, strict=True):
         door.room(500_000)
-        door.hold(500_000, answer)
+        door.hold(500_000, actor, answer)
     with pytest.raises(Busy) as busy:
         door.room(500_000)
     assert busy.value.code == "BUSY" and retry_after(busy.value) == 1
@@ -135,6 +135,25 @@ async def test_bytes_are_counted_until_they_are_answered(time: Time) -> None:
     await asyncio.sleep(0)
     assert door.waiting_bytes == 0
     door.room(4 << 20)  # one alone is never too large: it would be refused for ever
+
+
+async def test_one_sender_leaves_room_for_others(time: Time) -> None:
+    door = admission(time, max_waiting_mb=1)
+    door.sender("eve", "user", 4 << 20)  # alone, and so never too large
+    answers = [asyncio.get_running_loop().create_future() for _ in range(3)]
+    time.now += 10
+    door.hold(300_000, "eve", answers[0])
+    with pytest.raises(Busy) as busy:
+        door.sender("eve", "user", 300_000)
+    assert retry_after(busy.value) == 1
+    door.sender("sam", "user", 300_000)
+    door.room(300_000)
+    door.hold(300_000, "sam", answers[1])
+    for answer in answers:
+        answer.set_result(None)
+    await asyncio.sleep(0)
+    door.sender("eve", "user", 300_000)
+    assert door.waiting_bytes == 0 and not door._bytes_of
 
 
 @pytest.mark.parametrize("said", [None, "soon", -1, 0, 1e9, float("nan"), [1]])
