@@ -304,8 +304,9 @@ def denied(publish: bool, subject: str) -> Denied:
     """The error of a user who may not publish, or subscribe, to a subject."""
     action = "publish to" if publish else "subscribe to"
     return Denied(
-        f"NATS does not allow this process's user to {action} {subject}. If it ought to, `commons init` writes the "
-        "permissions anew, and the server has to read them.",
+        f"NATS does not allow this process's user to {action} {subject}. It may be another user's work (in containers "
+        "the clinic's is clinic-operator's); if it is this one's, have `commons init` write the permissions anew, and "
+        "the server read them.",
         action=action, subject=subject,
     )  # fmt: skip
 
