@@ -36,6 +36,7 @@ _MAX_REQUESTS: Final = 100
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _ANSWERS: Final = Counter("commons_witness_answers_total", "Checkpoints answered, by HTTP status.", ["status"])
+_ANSWERS.labels("422")  # told as 0 from the start, so that the first one is seen to be one more
 
 log = structlog.get_logger(__name__)
 

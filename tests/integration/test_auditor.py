@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.auditor import following
 from services.auditor.app import Auditor
@@ -44,6 +45,12 @@ from tests.support.logs import (
 )
 
 LOG = Path("tiles", "inventory")
+
+
+def figure(name: str, **labels: str) -> float:
+    found = REGISTRY.get_sample_value(f"commons_audit_{name}", {"log": "inventory", **labels})
+    assert found is not None
+    return found
 
 
 async def test_it_follows_what_is_written(nats_server: NatsServer, tmp_path: Path) -> None:
@@ -89,10 +96,14 @@ async def test_nats_goes_away_and_comes_back(nats_server: NatsServer, tmp_path: 
         await nats_server.kill()
         await in_state(auditor, "waiting")
         assert not auditor.health()["ready"] and auditor.health()["ok"]
+        await until(lambda: figure("checkpoint_age_seconds") > 2)
+        assert (figure("size"), figure("behind"), figure("state", state="waiting")) == (20, 0, 1)
         await nats_server.start()
         async with connected(nats_server) as nc:
             await write(nc, events[20:])
             await signed(auditor, 40)
+        await until(lambda: figure("checkpoint_age_seconds") < 2)
+        assert (figure("size"), figure("state", state="waiting")) == (40, 0)
     assert_sound(tmp_path, events)
 
 

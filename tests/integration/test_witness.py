@@ -98,6 +98,7 @@ def test_other_requests_are_answered_and_a_huge_one_is_not_read(folder: Path) ->
     with running(folder, "--name", "w.example", "--log", str(LOG.verifier)) as said:
         url = said["url"]
         assert ask(f"{url}/healthz")[0] == 200
+        assert b'commons_witness_answers_total{status="422"} 0.0' in ask(f"{url}/metrics")[1]
         assert ask(f"{url}/add-checkpoint")[0] == 405
         assert ask(f"{url}/healthz", b"x")[0] == 405
         assert ask(f"{url}/../../etc/passwd")[0] == 404
