@@ -68,7 +68,7 @@ def test_prometheus_answers_every_query_of_a_running_ledger(used: Ledger, tmp_pa
              f"--web.listen-address={at}"], stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         waiting = dict.fromkeys(queries())
         while waiting:
             assert process.poll() is None and time.monotonic() < deadline, (waiting, (tmp_path / "log").read_text())
