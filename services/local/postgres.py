@@ -45,7 +45,7 @@ class PostgresServer(Server):
     ) -> None:
         super().__init__(folder, port=port, preferred_port=preferred_port)
         self._settings = dict(settings or {})
-        self._account = _unprivileged() if os.geteuid() == 0 else None
+        self._account = unprivileged() if os.geteuid() == 0 else None
         self._data = self.folder / "data"
         self._password_file = self.folder / "password"
 
@@ -247,6 +247,6 @@ def _open_to_all() -> Path:
     )
 
 
-def _unprivileged() -> Account:
+def unprivileged() -> Account:
     entry = pwd.getpwnam("nobody")
     return Account(entry.pw_uid, entry.pw_gid)
