@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -14,32 +13,26 @@ import nats.errors
 import nats.js.errors
 import structlog
 from nats.aio.client import Client
-from opentelemetry.trace import Span
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
-from shared import database, telemetry
+from shared import database
 from shared.actors import Signed, Tokens, Verifier
-from shared.actortoken import HEADER, Actor, Signer
-from shared.admission import Admission
+from shared.actortoken import Signer
 from shared.authority import Authority
-from shared.bulk import cut, handle_parts
-from shared.command import Answer, BulkAnswer
 from shared.committer import Committer
 from shared.connection import connect
 from shared.contract import Contract
-from shared.credentials import ANSWERED
 from shared.decider import Decider
-from shared.errors import Busy, Corrupt, Denied, LedgerError, Misconfigured, OutcomeUnknown, RateLimited
+from shared.errors import Busy, Corrupt, LedgerError, Misconfigured
 from shared.forgetting import forgetting
 from shared.halt import Halt, HaltWatch, checkpointed
 from shared.handler import Handler
-from shared.inbound import Inbound, Request
 from shared.leading import Leadership
 from shared.manager import Manager
-from shared.message import CommandMessage, encode_answer, encode_bulk_answer, encode_refusal, parse_command
 from shared.outbox import in_process, through_nats
 from shared.positions import KvPositions
 from shared.process import Processes
+from shared.reception import Reception
 from shared.settings import Settings
 from shared.snapshot import Snapshots
 from shared.store import EventStore
@@ -49,17 +42,6 @@ from shared.writer import Writer
 
 log = structlog.get_logger(__name__)
 
-_COMMANDS: Final = Counter("commons_commands_total", "Commands answered.", ["service", "command", "status"])
-_REFUSALS: Final = Counter(
-    "commons_refusals_total", "Commands that were not accepted, by the code of the answer.", ["service", "code"]
-)
-ERRORS: Final = ("ERROR", Corrupt.code, Denied.code, OutcomeUnknown.code)
-"""The codes of refusals that are the ledger's fault: told as 0 from the start, so that the first is a change."""
-
-_SECONDS: Final = Histogram(
-    "commons_command_seconds", "From receipt to durable answer.", ["service"],
-    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5),
-)  # fmt: skip
 _GAUGES: Final = {
     "waiting": Gauge("commons_appends_waiting", "Decisions not yet durable.", ["service"]),
     "cached_bytes": Gauge("commons_cache_bytes", "Estimated memory of loaded aggregates.", ["service"]),
@@ -115,18 +97,8 @@ class Service:
         self._halt: HaltWatch | None = None
         self._awake: asyncio.Task[None] | None = None
         self._leadership: Leadership | None = None
-        # One subscription for all commands: a wildcard also answers a command that does not exist.
-        self._inbound = Inbound(
-            settings.nats_url, f"command.{contract.service}.*", queue=contract.service,
-            name=f"{contract.service}-commands", receive=self._receive,
-        )  # fmt: skip
-        self._bulks: set[asyncio.Task[BulkAnswer]] = set()
-        self._admission = Admission(contract.service, settings)
+        self._reception = Reception(contract, settings, lambda: self.handler, verifier)
         self._ready = False
-        self._counters: dict[tuple[str, str], Any] = {}
-        self._seconds = _SECONDS.labels(contract.service)
-        for code in ERRORS:
-            _REFUSALS.labels(contract.service, code)
         for name, gauge in _GAUGES.items():
             gauge.labels(contract.service).set_function(partial(self._gauge, name))
 
@@ -173,7 +145,9 @@ class Service:
                         Processes(settings.nats_url, contract, managers, send, positions, acting=False)
                     )
                     await self._processes[-1].start()
-        self._leadership = Leadership(self.nc, name, lead=self._lead, rest=self._rest, able=lambda: self._inbound.able)
+        self._leadership = Leadership(
+            self.nc, name, lead=self._lead, rest=self._rest, able=lambda: self._reception.inbound.able
+        )
         await self._leadership.start()
         self._ready = True
 
@@ -205,7 +179,7 @@ class Service:
         """Take commands, and let process managers act."""
         self.handler.cache.mark_stale()  # another instance may have written until now
         try:
-            await self._inbound.listen()
+            await self._reception.inbound.listen()
         except BaseException:
             await self._rest()
             raise
@@ -214,7 +188,7 @@ class Service:
 
     async def _rest(self) -> None:
         """Another instance leads: answer what is in hand, take no more, and send nothing of process managers."""
-        await self._quietly(self._inbound.drain)
+        await self._quietly(self._reception.inbound.drain)
         for processes in self._processes:
             await processes.rest()
 
@@ -234,7 +208,7 @@ class Service:
         if self._vault is not None:
             await self._quietly(self._vault.close)
         await asyncio.sleep(0)  # the answers of the commands that were in hand are given out
-        await self._quietly(self._inbound.close)
+        await self._quietly(self._reception.inbound.close)
         await self._quietly(self.nc.close)
 
     async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
@@ -284,7 +258,7 @@ class Service:
         processes = [one.health() for one in self._processes]
         return {
             "ok": halted is None and all(one["ok"] for one in processes),
-            "ready": self._ready and self.nc.is_connected and self._inbound.able and halted is None,
+            "ready": self._ready and self.nc.is_connected and self._reception.inbound.able and halted is None,
             "service": self.contract.service,
             "leading": self._leading,
             "stream": self.store.stream,
@@ -292,7 +266,7 @@ class Service:
             "waiting": self.committer.waiting,
             "conflicts": self.handler.conflicts,
             "cached_bytes": self.handler.cache.nbytes,
-            "turned_away": self._admission.turned_away,
+            "turned_away": self._reception.turned_away,
             "halted": None if halted is None else halted.problem(),
             "processes": processes,
         }
@@ -312,99 +286,6 @@ class Service:
             return float(self.handler.cache.nbytes)
         source: Any = self.handler if name == "conflicts" else self.committer
         return float(getattr(source, name))
-
-    # -- commands -------------------------------------------------------------------------------------------------
-
-    def _receive(self, message: Request) -> None:
-        """Hand a command to the handler; the answer follows when its decision is durable, and nothing waits for it."""
-        if message.reply and not message.reply.startswith(ANSWERED):
-            # NATS lets a caller name any subject for the answer, a ledger's too: there it would stand as an event.
-            log.warning("a command was not taken: its reply subject is no inbox", subject=message.subject)
-            return
-        began = time.perf_counter()
-        name = message.subject.rpartition(".")[2]
-        size = message.size
-        label = "invalid"
-        span: Span | None = None
-        try:
-            self._admission.room(size)
-            actor = None if self._verifier is None else self._verifier.verify(message.headers.get(HEADER))
-            spec = self.contract.command_named(name)
-            label = spec.name
-            type_ = f"commons.{self.contract.service}.{spec.subject_token}"
-            wire = parse_command(
-                message.data, type_, bulk=spec.cut is not None, known=lambda sent: self._known(sent, actor, size)
-            )
-            data = bytes(wire.data)
-            parts = cut(spec, data) if spec.cut is not None else ()
-            command = self.contract.parse(spec.name, data) if spec.cut is None else None
-            meta = wire.meta if actor is None else replace(wire.meta, roles=actor.roles)
-            if telemetry.tracing():
-                span = telemetry.start_span(spec.name, wire.traceparent, command_id=wire.id)
-                if span is not None:
-                    meta = replace(meta, traceparent=telemetry.traceparent_of(span))
-            future: asyncio.Future[Answer] | asyncio.Future[BulkAnswer]
-            if parts:
-                future = asyncio.get_running_loop().create_task(handle_parts(self.handler, spec, parts, meta))
-                self._bulks.add(future)
-                future.add_done_callback(self._bulks.discard)
-            else:
-                future = self.handler.submit(command, meta)
-        except Busy as error:
-            self._turned_away(message.reply, label, began, span, error)
-        except LedgerError as error:
-            self._refuse(message.reply, "invalid", began, span, error, name="invalid")
-        except Exception as error:
-            log.exception("a command could not be taken", command=name)
-            self._refuse(message.reply, "error", began, span, error, name="invalid")
-        else:
-            self._admission.hold(size, wire.meta.actor, future)
-            future.add_done_callback(partial(self._decided, message.reply, spec.name, began, span))
-
-    def _known(self, sent: CommandMessage, actor: Actor | None, size: int) -> None:
-        """Refuse who is not the one that the token shows, or sends too much: nobody uses up what is another's."""
-        if actor is not None and self._verifier is not None:
-            self._verifier.same(actor, sent.authid, sent.authtype)
-        self._admission.sender(sent.authid, sent.authtype, size)
-
-    def _decided(self, reply: str, name: str, began: float, span: Span | None, future: asyncio.Future[Any]) -> None:
-        if future.cancelled():
-            error: BaseException | None = OutcomeUnknown("The service is stopping. Send it again under the same id.")
-        else:
-            error = future.exception()
-        if error is None:
-            answer = future.result()
-            raw = encode_bulk_answer(answer) if isinstance(answer, BulkAnswer) else encode_answer(answer)
-            self._answer(reply, answer.status, began, span, raw, name=name)
-        elif isinstance(error, Busy):
-            self._turned_away(reply, name, began, span, error)
-        else:
-            self._refuse(reply, "refused", began, span, error, name=name)
-
-    def _turned_away(self, reply: str, name: str, began: float, span: Span | None, error: Busy) -> None:
-        """Answer a command that may be sent again: nothing of it was recorded."""
-        status = "limited" if isinstance(error, RateLimited) else "busy"
-        self._admission.turned_away[status] += 1
-        self._refuse(reply, status, began, span, error, name=name)
-
-    def _refuse(
-        self, reply: str, status: str, began: float, span: Span | None, error: BaseException, *, name: str
-    ) -> None:  # fmt: skip
-        code = str(error.code) if isinstance(error, LedgerError) else ERRORS[0]
-        _REFUSALS.labels(self.contract.service, code).inc()
-        self._answer(reply, status, began, span, encode_refusal(error), name=name)
-
-    def _answer(self, reply: str, status: str, began: float, span: Span | None, raw: bytes, *, name: str) -> None:
-        counter = self._counters.get((name, status))
-        if counter is None:
-            counter = self._counters[name, status] = _COMMANDS.labels(self.contract.service, name, status)
-        counter.inc()
-        self._seconds.observe(time.perf_counter() - began)
-        if span is not None:
-            span.set_attribute("status", status)
-            span.end()
-        if reply:
-            self._inbound.answer(reply, raw)
 
 
 async def _patiently(step: Callable[[], Awaitable[Any]]) -> Any:

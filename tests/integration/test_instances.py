@@ -277,7 +277,7 @@ async def test_one_that_lost_its_connection_for_commands_lets_the_other_lead(
     first, second = service_of(nats_server), service_of(nats_server)
     await first.start()
     await second.start()
-    inbound = first._inbound
+    inbound = first._reception.inbound
     monkeypatch.setattr(inbound, "_url", f"nats://127.0.0.1:{free_port()}")
     assert leads(first) and inbound._wire is not None and first._leadership is not None
     inbound._wire.fail(StreamLost("It was cut."))

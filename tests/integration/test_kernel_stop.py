@@ -90,7 +90,7 @@ async def test_while_one_ends_the_other_takes_over(nats_server: NatsServer) -> N
     await loading.wait()
     stopping = asyncio.create_task(first.stop())
     await second.start()
-    await until(lambda: not first._inbound.listening and second.health()["leading"])
+    await until(lambda: not first._reception.inbound.listening and second.health()["leading"])
     for number in range(1, 30):
         reply = json.loads((await client.request("command.kiosk.take-ticket", body(number), timeout=10)).data)
         assert reply["status"] == "accepted", reply

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.inventory.contract import inventory
-from shared import service
+from shared import reception, service
 from shared.errors import Busy, Misconfigured
 from shared.settings import Settings
 from tests.support.figures import ALERTS
@@ -41,7 +41,7 @@ def test_errors_that_wake_somebody_are_told_before_the_first() -> None:
     service.Service(inventory, [], Settings())
     rule = next(rule["expr"] for rule in ALERTS if rule["alert"] == "CommandErrors")
     codes = re.findall(r"[A-Z_]+", re.findall(r'code=~"([^"]+)"', rule)[0])
-    assert sorted(codes) == sorted(service.ERRORS)
+    assert sorted(codes) == sorted(reception.ERRORS)
     for code in codes:
         labels = {"service": inventory.service, "code": code}
         assert REGISTRY.get_sample_value("commons_refusals_total", labels) is not None
