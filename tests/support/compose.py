@@ -234,6 +234,19 @@ def json_of(said: Said) -> Any:
     return json.loads(said.text.strip().splitlines()[-1])
 
 
+def ready() -> None:
+    """Raises NoEngine, saying why, where the image cannot be built: no engine, no base image, no package index."""
+    client = engine()
+    base = os.environ.get("COMMONS_BASE_IMAGE", "python:3.13-slim")
+    fetch = ["python", "-m", "pip", "download", "--quiet", "--no-deps", "--dest", "/tmp", "pip"]
+    try:
+        client.containers.run(base, fetch, remove=True)
+    except DockerException as error:
+        raise NoEngine(f"a container of {base} gets nothing from a package index: {error}") from error
+    finally:
+        client.close()
+
+
 def sweep() -> None:
     """Remove what was made here, by runs that were broken off too, and the image if COMMONS_IMAGE names it."""
     client = engine()
@@ -253,6 +266,13 @@ def sweep() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["sweep"]:
-        sys.exit("usage: python -m tests.support.compose sweep")
-    sweep()
+    match sys.argv[1:]:
+        case ["sweep"]:
+            sweep()
+        case ["ready"]:
+            try:
+                ready()
+            except NoEngine as missing:
+                sys.exit(str(missing))
+        case _:
+            sys.exit("usage: python -m tests.support.compose ready|sweep")
