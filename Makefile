@@ -23,7 +23,7 @@ test: $(DEV) ## Run all tests but those of containers, against real NATS and Pos
 	@$(BIN)/python -m pytest -m "not docker" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(DEV) ## Run docker-compose.yml and break it: the tests of containers, where an engine answers
-	@$(BIN)/python -m pytest -m docker tests/system $(ARGS)
+	@$(BIN)/python -m pytest -m docker $(or $(ARGS),tests/system)
 
 lint: $(DEV) ## Check style, types and the arrows between packages
 	@$(BIN)/ruff check .
