@@ -9,6 +9,11 @@ DO $$ BEGIN
     CREATE ROLE commons_reader NOLOGIN; -- for people and their tools: grant it to their logins
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 
+DO $$ BEGIN
+    -- Who is no superuser, as on a managed PostgreSQL, may give a role only what it could be itself; the end takes that back.
+    EXECUTE format('GRANT commons_clinic TO %I WITH INHERIT TRUE, SET TRUE', current_user);
+END $$;
+
 -- -- what is clinical -------------------------------------------------------------------------------------------------
 
 CREATE SCHEMA clinic AUTHORIZATION commons_clinic;
@@ -63,3 +68,7 @@ CREATE POLICY clinics_own ON commons.parked TO commons_clinic
 -- The views are made by the process of the read models, which runs as whoever applies the migrations.
 GRANT USAGE ON SCHEMA read TO commons_reader;
 ALTER DEFAULT PRIVILEGES IN SCHEMA read GRANT SELECT ON TABLES TO commons_reader;
+
+DO $$ BEGIN -- whoever applies the migrations may become the clinic's role, for the next of them, and is not it
+    EXECUTE format('GRANT commons_clinic TO %I WITH INHERIT FALSE, SET TRUE', current_user);
+END $$;

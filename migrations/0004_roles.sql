@@ -25,11 +25,13 @@ END $$;
 GRANT USAGE ON SCHEMA commons TO commons_projections, commons_service;
 GRANT SELECT ON commons.migration TO commons_projections, commons_service;
 GRANT SELECT ON commons.checkpoint TO commons_service;
+GRANT CREATE ON SCHEMA commons TO commons_projections; -- whoever is given a table must be able to make one there
 ALTER TABLE commons.generation OWNER TO commons_projections;
 ALTER TABLE commons.checkpoint OWNER TO commons_projections;
 ALTER TABLE commons.parked OWNER TO commons_projections;
 ALTER TABLE commons.search_token OWNER TO commons_projections;
 ALTER TABLE commons.search_position OWNER TO commons_projections;
+REVOKE CREATE ON SCHEMA commons FROM commons_projections;
 
 ALTER SCHEMA read OWNER TO commons_projections;
 ALTER DEFAULT PRIVILEGES FOR ROLE commons_projections IN SCHEMA read GRANT SELECT ON TABLES TO commons_reader;

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from services.commands.common import roles_of
 from services.deploy.migrate import make_tables
 from services.deploy.secrets import ROLES, prepare
-from services.local.postgres import PostgresServer
+from services.local.postgres import DATABASE, PostgresServer
 from services.local.supervisor import ServiceProcess, Supervisor
 from services.local.up import SERVICES
 from services.signers import SIGNERS
@@ -67,12 +69,22 @@ async def commons(told: dict[str, str], *arguments: str) -> tuple[int, str]:
     return process.returncode or 0, said.decode()
 
 
+async def managed(postgres: PostgresServer) -> str:
+    """The login that owns the database where nobody is superuser, as on a managed PostgreSQL."""
+    connection = await asyncpg.connect(postgres.url)
+    password = secrets.token_hex(16)
+    await connection.execute(f"CREATE ROLE managed LOGIN CREATEROLE PASSWORD '{password}'")
+    await connection.execute(f"ALTER DATABASE {DATABASE} OWNER TO managed")
+    await connection.close()
+    return f"postgresql://managed:{password}@127.0.0.1:{postgres.port}/{DATABASE}"
+
+
 @pytest.mark.slow
 async def test_every_process_does_its_work_with_its_rights_alone(tmp_path: Path) -> None:
     reports: list[str] = []
     prepare(tmp_path / "secrets")
     async with deployed(tmp_path) as deployment, PostgresServer(tmp_path / "postgres") as postgres:
-        await make_tables(postgres.url, deployment.secrets / "migrate" / "roles")
+        await make_tables(await managed(postgres), deployment.secrets / "migrate" / "roles")
         processes = [
             ServiceProcess(spec, environment=environment(deployment, postgres, tmp_path, spec.name), logs=tmp_path)
             for spec in SERVICES
