@@ -11,9 +11,11 @@ reconnects: whoever reads knows how far they have come, and opens a new reader t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import ssl
+import time
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,6 +29,8 @@ __all__ = ["Message", "NoStream", "StreamLost", "StreamReader"]
 _SECOND_NS: Final = 1_000_000_000
 _PULL_SECONDS: Final = 30  # how long the server keeps a pull that it cannot fill
 _FORGOTTEN_SECONDS: Final = 300  # the server drops a consumer that nobody has pulled from for so long
+_UNKNOWN_SECONDS: Final = 5.0  # until the servers of a cluster have told one another of a new consumer, at the most
+_AGAIN_SECONDS: Final = 0.05
 
 
 class NoStream(Misconfigured):
@@ -58,6 +62,7 @@ class StreamReader:
         self._pulls = 0
         self._due = 0  # messages that pulls under way still allow the server to send
         self._delivery = 0
+        self._made = 0.0
 
     @property
     def pending(self) -> int:
@@ -131,7 +136,8 @@ class StreamReader:
         }  # fmt: skip
         body = {"stream_name": self.stream, "config": config, "action": "create"}
         await self._api(wire, f"CONSUMER.CREATE.{self.stream}.{self._consumer}", body)
-        wire.watch(self._pull_ended)
+        self._made = time.monotonic()
+        wire.watch(self._pull_ended, self._unknown)
         self._pull(wire)
 
     async def _api(self, wire: Connection, call: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -168,6 +174,14 @@ class StreamReader:
         if wire is not None and not wire.messages:
             self._due -= wire.take_unused()
             self._pull(wire)
+
+    def _unknown(self) -> bool:
+        """A pull found no consumer: one that was just made may not be known to every server of a cluster yet."""
+        if self._delivery or time.monotonic() > self._made + _UNKNOWN_SECONDS:
+            return False
+        self._due -= self._batch
+        asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._pull_ended)
+        return True
 
     def _check(self, messages: list[Message]) -> Corrupt | None:
         """Nothing was lost on the way (the consumer's own numbers), and nothing is missing in the stream.

@@ -59,6 +59,7 @@ class Connection(asyncio.Protocol):
         self._asked = 0
         self._unused = 0
         self._pull_ended: Callable[[], None] | None = None
+        self._unknown: Callable[[], bool] | None = None
         self._take: Callable[[Control], None] | None = None
         self._waiting: deque[Control] = deque()
         self._unsent = False
@@ -154,9 +155,10 @@ class Connection(asyncio.Protocol):
         unused, self._unused = self._unused, 0
         return unused
 
-    def watch(self, pull_ended: Callable[[], None]) -> None:
-        """Expect heartbeats from here on, and call `pull_ended` when a pull ends before it is filled."""
-        self._pull_ended = pull_ended
+    def watch(self, pull_ended: Callable[[], None], unknown: Callable[[], bool]) -> None:
+        """Expect heartbeats from here on, and call `pull_ended` when a pull ends before it is filled; when the server
+        knows no consumer to pull from, `unknown`, which says whether that may be so for now."""
+        self._pull_ended, self._unknown = pull_ended, unknown
         self._tick()
 
     def serve(self, take: Callable[[Control], None], *, unread: int, unsent: int) -> None:
@@ -270,9 +272,10 @@ class Connection(asyncio.Protocol):
             future.set_result(control)
 
     def _pull_status(self, control: Control) -> None:
-        """100 is a heartbeat; 404, 408 and some 409 end a pull; anything else means that the consumer is gone."""
+        """100 is a heartbeat; 404, 408 and some 409 end a pull; 503 says that there is no consumer, which may be so for
+        a moment; anything else means that it is gone."""
         text = control.headers.partition(b"\r\n")[0][13:].decode(errors="replace")
-        if control.status == 100:
+        if control.status == 100 or (control.status == 503 and self._unknown is not None and self._unknown()):
             return
         left = _header(control.headers, b"Nats-Pending-Messages")
         if control.status in (404, 408) or (control.status == 409 and left is not None):

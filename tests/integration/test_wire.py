@@ -11,8 +11,10 @@ import pytest
 from nats.js import JetStreamContext
 
 from services.local.nats import NatsServer
+from shared import wire
 from shared.errors import Corrupt, Misconfigured
 from shared.wire import Message, StreamLost, StreamReader
+from shared.wireconnection import Connection
 from shared.wireparser import WireError
 
 
@@ -120,6 +122,42 @@ async def test_a_consumer_that_is_deleted_is_an_error(nats_server: NatsServer, s
         await stream.delete_consumer("PANTRY", name)
         with pytest.raises(StreamLost, match="Consumer Deleted"):
             await asyncio.wait_for(waiting, 5)
+
+
+class Unknown(StreamReader):
+    """One whose consumer is at first not known to the server that it asks, as just after it was made in a cluster."""
+
+    asked = 0
+    known_after = 3
+
+    def _pull(self, wire: Connection) -> None:
+        self.asked += 1
+        consumer = self._consumer
+        if self.asked <= self.known_after:
+            self._consumer = "nowhere"
+        super()._pull(wire)
+        self._consumer = consumer
+
+
+async def test_a_consumer_that_is_not_known_yet_is_asked_again(
+    nats_server: NatsServer, stream: JetStreamContext
+) -> None:
+    await fill(stream, 1200)
+    async with Unknown(nats_server.url, "PANTRY", batch=100) as reader:
+        found = [message.sequence async for batch in reader.batches(until=1200) for message in batch]
+    assert found == list(range(1, 1201))
+    assert reader.asked > reader.known_after
+
+
+async def test_a_consumer_that_never_becomes_known_is_an_error(
+    nats_server: NatsServer, stream: JetStreamContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_UNKNOWN_SECONDS", 0.3)
+    monkeypatch.setattr(Unknown, "known_after", 1 << 30)
+    async with Unknown(nats_server.url, "PANTRY") as reader:
+        with pytest.raises(StreamLost, match="503"):
+            await anext(aiter(reader.batches()))
+    assert 2 < reader.asked < 50
 
 
 async def test_silence_without_heartbeats_is_an_error(
