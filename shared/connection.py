@@ -26,6 +26,9 @@ PING_SECONDS: Final = 5
 PINGS: Final = 2
 """How many may be without an answer before the connection is given up, and another one opened."""
 
+_TOLD: Final = 100
+"""Complaints of a server that are remembered, so that each is told once."""
+
 _ROUNDS: Final = 2
 """How often each of several servers may refuse a client that starts, before it is believed that all of them do."""
 
@@ -155,9 +158,9 @@ async def connect(
     too. `wait` keeps trying at the start, for servers that start together.
     Raises Misconfigured when there is no server at the address, or it refuses this client.
     """
-    told = ""
+    told = set[str]()
     refused = asyncio.Event()
-    untrusted: list[Misconfigured] = []
+    refusal: Misconfigured | None = None
     # Refusals in a row: each server has been asked.
     enough = 1 if len(servers(url)) == 1 else _ROUNDS * len(servers(url))
     refusals = 0
@@ -166,20 +169,23 @@ async def connect(
     trusted: ssl.SSLContext | None = tls.context() if tls.wanted(url) else None
 
     async def error(problem: Exception) -> None:
-        nonlocal told, refusals
+        nonlocal refusals, refusal
         said = str(problem) or type(problem).__name__
-        if (distrust := tls.refused(_safe(url), problem)) is not None:
-            untrusted.append(distrust)
+        distrust = tls.refused(_safe(url), problem)
+        if distrust is None and "authorization violation" in said.lower():
+            distrust = _unknown_user(url)
+        refusal, refusals = distrust or refusal, refusals + 1 if distrust else 0
         heard = (missing := denial(said)) is not None and client.refused(missing)
-        refusals = refusals + 1 if distrust is not None or "authorization violation" in said.lower() else 0
         if refusals >= enough:
             refused.set()
         if isinstance(problem, nats.errors.SlowConsumerError) and on_lost:
             on_lost()  # one of its own queues was full, so that something was not heard
-        if said != told and not (told and isinstance(problem, OSError)):
+        if said not in told and not (told and isinstance(problem, OSError)):
             level = log.info if heard else log.warning  # who asked is told, and knows whether it is news
             level("nats", reason=said, url=_safe(url))
-        told = said
+        if len(told) >= _TOLD:
+            told.clear()
+        told.add(said)
 
     async def lost() -> None:
         if client.is_closed or client.is_draining:
@@ -189,8 +195,7 @@ async def connect(
             on_lost()
 
     async def back() -> None:
-        nonlocal told
-        told = ""
+        told.clear()
         log.info("connected to NATS again", url=_safe(url))
 
     async def attempt() -> LedgerClient:
@@ -217,15 +222,7 @@ async def connect(
             if not connecting.done():
                 connecting.cancel()
                 await asyncio.gather(connecting, return_exceptions=True)
-        if untrusted:
-            raise untrusted[-1]
-        if refused.is_set():
-            raise Misconfigured(
-                f"The NATS server at {_safe(url)} does not know this process's user, or not by this key. Look at "
-                "NATS_NKEY_SEED_FILE, or at the name and the password in NATS_URL.",
-                url=_safe(url),
-            )  # fmt: skip
-        raise _no_server(url, timeout, TimeoutError())
+        raise refusal or _no_server(url, timeout, TimeoutError())
 
     while True:
         if await reachable(url):
@@ -236,6 +233,14 @@ async def connect(
                 url=_safe(url),
             )
         await asyncio.sleep(0.1)
+
+
+def _unknown_user(url: str) -> Misconfigured:
+    return Misconfigured(
+        f"The NATS server at {_safe(url)} does not know this process's user, or not by this key. Look at "
+        "NATS_NKEY_SEED_FILE, or at the name and the password in NATS_URL.",
+        url=_safe(url),
+    )  # fmt: skip
 
 
 def _no_server(url: str, timeout: float, problem: Exception) -> Misconfigured:

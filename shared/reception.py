@@ -21,7 +21,7 @@ from shared.bulk import cut, handle_parts
 from shared.command import Answer, BulkAnswer
 from shared.contract import Contract
 from shared.credentials import ANSWERED
-from shared.errors import Busy, Corrupt, Denied, LedgerError, OutcomeUnknown, RateLimited
+from shared.errors import Busy, Corrupt, Denied, Forbidden, LedgerError, OutcomeUnknown, RateLimited
 from shared.handler import Handler
 from shared.inbound import Inbound, Request
 from shared.message import CommandMessage, encode_answer, encode_bulk_answer, encode_refusal, parse_command
@@ -121,7 +121,18 @@ class Reception:
         """Refuse who is not the one that the token shows, or sends too much: nobody uses up what is another's."""
         if actor is not None and self._verifier is not None:
             self._verifier.same(actor, sent.authid, sent.authtype)
+            self._from_outside(actor)
         self._admission.sender(sent.authid, sent.authtype, size)
+
+    def _from_outside(self, actor: Actor) -> None:
+        """Refuse what is sent as one of this service's own processes, which act within it: managers of two services may
+        have one name, and the key of one of them must not sign for the other."""
+        rights = self.contract.rights
+        if rights is not None and actor.authtype != "user" and actor.name not in rights.outside:
+            raise Forbidden(
+                f"No {actor.authtype} {actor.name} sends {self.contract.service} commands from outside.",
+                actor=actor.name,
+            )  # fmt: skip
 
     def _decided(self, reply: str, name: str, began: float, span: Span | None, future: asyncio.Future[Any]) -> None:
         if future.cancelled():

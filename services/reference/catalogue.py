@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from services.reference.schemas import command_schema, event_schema, prose
+from services.signers import SIGNERS
 from shared.contract import CommandSpec, Contract
 
 _HEAD = """# Event catalogue
@@ -101,11 +102,15 @@ def _refusals(refusals: type[StrEnum]) -> str:
     return f"### Refusals, in order of precedence\n\n{listed}\n"
 
 
+_KINDS: Final = {actor: signer.authtype for signer in SIGNERS.values() for actor in signer.actors}
+"""Whether a sender from outside is a process manager or a service."""
+
+
 def senders(contract: Contract, command: CommandSpec) -> str:
     """Who may send a command, in a sentence."""
     if contract.rights is None:
         return "Anybody may send it."
     roles, processes = contract.rights.senders(command.cls)
     people = "people, by their roles" if roles == contract.rights.roles else ", ".join(f"`{role}`" for role in roles)
-    by = f"the process {' or '.join(f'`{name}`' for name in processes)}" if processes else ""
+    by = " or ".join(f"the {_KINDS.get(name, 'process')} `{name}`" for name in processes)
     return f"Sent by {' and by '.join(part for part in (people, by) if part)}."

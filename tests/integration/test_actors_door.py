@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from nats.aio.client import Client
 from services.local.nats import NatsServer
 from shared.actorkeys import rotate_issuer
 from shared.actors import Held, Signed, Verifier
-from shared.actortoken import HEADER
+from shared.actortoken import HEADER, Signer
 from shared.client import CommandClient
 from shared.errors import OutcomeUnknown
 from shared.message import Refused
+from shared.rights import Rights
 from shared.service import Service
 from shared.settings import Settings
 from tests.support import actors
@@ -103,6 +105,23 @@ async def test_who_acts_is_taken_from_the_token_alone(nc: Client, keys: Keys) ->
     assert await length(nc) == before
     stored = await nc.jetstream().get_last_msg("KIOSK", "ledger.kiosk.counter.north")
     assert HEADER not in (stored.headers or {}) and token.encode() not in (stored.data or b"")
+
+
+@pytest.mark.parametrize("outside", [(), ("fulfilling",)])
+async def test_a_process_of_a_name_that_this_service_has_within_is_not_taken_from_outside(
+    nc: Client, keys: Keys, monkeypatch: pytest.MonkeyPatch, outside: tuple[str, ...]
+) -> None:
+    """Its key is another service's, whose manager has the same name."""
+    commands = [spec.cls for spec in kiosk.commands.values()]
+    monkeypatch.setattr(kiosk, "rights", Rights(kiosk, StrEnum("None", []), {}, {"fulfilling": commands}, outside))
+    token = Signer.from_file(keys.process, "local").token("fulfilling", ["kiosk"], authtype="process")
+    before = await length(nc)
+    own = {"authid": "fulfilling", "authtype": "process"}
+    reply = await asked(nc, body(f"named-{len(outside)}", **own), token)
+    if outside:
+        assert (reply["status"], reply["event"]["authid"]) == ("accepted", "fulfilling")
+    else:
+        assert (reply["problem"]["code"], await length(nc)) == ("FORBIDDEN", before)
 
 
 async def test_whoever_does_not_show_themselves_learns_nothing_of_the_service(nc: Client) -> None:

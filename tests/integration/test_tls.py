@@ -17,6 +17,7 @@ from services.auditor import servers
 from services.deploy.certificates import NAMES, SERVER_DAYS, Pair, make_authority, make_server
 from services.deploy.secrets import prepare
 from services.local.nats import NatsServer
+from services.local.process import free_port
 from shared.connection import connect
 from shared.errors import LedgerError, Misconfigured
 from shared.wireconnection import connect as connect_wire
@@ -139,3 +140,11 @@ async def test_of_several_servers_one_may_show_a_certificate_that_is_not_right(
             wire.close()
         for refusal in await refusals(f"{other.url},{other.url.replace('127.0.0.1', 'localhost')}"):
             assert "not valid for" in refusal.detail
+
+
+async def test_a_server_that_does_not_know_the_user_is_named_though_another_is_away(tmp_path: Path) -> None:
+    users = '{user: "us", password: "right"}'
+    async with NatsServer(tmp_path / "nats", settings=f"authorization {{ users = [{users}] }}") as server:
+        mistaken = server.url.replace("://", "://us:wrong@")
+        with pytest.raises(Misconfigured, match="does not know this process's user"):
+            await connect(f"{mistaken},nats://127.0.0.1:{free_port()}", name="one", timeout=2)

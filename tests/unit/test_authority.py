@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -31,12 +32,14 @@ from services.inventory.contract import (
     Role,
     inventory,
 )
+from services.signers import SIGNERS
 from services.treasury import authority as of_treasury
 from services.treasury.contract import ApproveExpense, treasury
 from shared.authority import EVERYBODY, Acting, ByGrants, Grants, authorities
 from shared.command import CommandMeta
 from shared.contract import Contract
 from shared.decider import Context
+from shared.erasing import Erasing
 from shared.errors import Forbidden, Rejected
 from shared.manager import Manager
 from shared.outbox import NOTE_REFUSAL
@@ -48,6 +51,8 @@ DECIDER = of_inventory.authority
 E = InventoryError
 ADMIN, STEWARD, VOLUNTEER = Role.ADMINISTRATOR, Role.STEWARD, Role.VOLUNTEER
 CONTRACTS = (inventory, distribution, treasury, clinic)
+ERASURES = ("NoteObstacles", "ErasePerson", "AcknowledgeErasure")
+COMMANDS = [spec.cls for spec in inventory.commands.values()]
 
 
 class Story:
@@ -293,22 +298,40 @@ def test_every_command_has_somebody_who_may_send_it(contract: Contract) -> None:
         Rights(contract, Role, {}).check(contract)
 
 
-@pytest.mark.parametrize("service", [one.service for one in CONTRACTS])
-def test_each_manager_may_send_what_it_sends(service: str) -> None:
-    package = importlib.import_module(f"services.{service}.processes")
-    managers = 0
-    for one in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{package.__name__}.{one.name}")
-        classes = [value for value in vars(module).values() if isinstance(value, type)]
-        for manager in (v for v in classes if issubclass(v, Manager) and v is not Manager):
-            managers += 1
-            for contract in CONTRACTS:
-                assert contract.rights is not None
-                sent = {spec.cls for spec in contract.commands.values() if spec.cls in classes}
-                assert sent <= contract.rights.processes.get(manager.name, frozenset()), manager.name
-                if contract.service == service:
-                    assert contract.commands[NOTE_REFUSAL].cls in contract.rights.processes[manager.name]
-    assert managers
+def managers() -> Iterator[tuple[str, str, set[type]]]:
+    """Of each process manager its service, its name, and the commands that its module speaks of."""
+    for service in [one.service for one in CONTRACTS]:
+        package = importlib.import_module(f"services.{service}.processes")
+        for one in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{package.__name__}.{one.name}")
+            classes = {value for value in vars(module).values() if isinstance(value, type)}
+            for manager in [v for v in classes if issubclass(v, Manager) and v.__module__ == module.__name__]:
+                if issubclass(manager, Erasing):  # whose steps have these names in every contract
+                    own = next(contract for contract in CONTRACTS if contract.service == service)
+                    classes |= {own.commands[name].cls for name in ERASURES}
+                yield service, manager.name, classes
+
+
+def test_each_process_may_send_what_it_sends_and_nothing_more() -> None:
+    found = list(managers())
+    assert len(found) > 10
+    for contract in CONTRACTS:
+        assert contract.rights is not None
+        sent: dict[str, set[type]] = {"fhir": {RecordAccess}} if contract is clinic else {}
+        for service, name, classes in found:
+            theirs = {spec.cls for spec in contract.commands.values() if spec.cls in classes}
+            if service == contract.service:
+                theirs.add(contract.commands[NOTE_REFUSAL].cls)
+            if theirs:
+                sent[name] = sent.get(name, set()) | theirs
+        assert contract.rights.processes == sent, contract.service
+
+
+def test_whoever_sends_from_outside_has_a_key_and_whoever_has_one_may() -> None:
+    taken = {name for contract in CONTRACTS if contract.rights is not None for name in contract.rights.outside}
+    assert taken == {actor for signer in SIGNERS.values() for actor in signer.actors}
+    with pytest.raises(TypeError, match="nobody"):
+        Rights(inventory, Role, dict.fromkeys(Role, COMMANDS), {}, ("nobody",)).check(inventory)
 
 
 def test_only_some_may_approve_an_expense() -> None:

@@ -49,6 +49,6 @@ _DECLARED = (encounter, practitioner, referral, schedule)
 
 _PEOPLE = tuple(spec.cls for spec in clinic.commands.values() if spec.cls not in _ALONE)
 
-RIGHTS = Rights(clinic, Role, dict.fromkeys(Role, _PEOPLE), _PROCESSES)
+RIGHTS = Rights(clinic, Role, dict.fromkeys(Role, _PEOPLE), _PROCESSES, outside=("fhir",))
 
 __all__ = ["RIGHTS"]

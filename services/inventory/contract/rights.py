@@ -76,6 +76,7 @@ RIGHTS = Rights(
         "dispensing": (IssueStock, ReserveStock, ReleaseReservation, ReverseMovement),
         "supply": (ReleaseReservation,),
     },
+    outside=("fulfilling", "dispensing", "supply"),
 )  # fmt: skip
 
 __all__ = ["RIGHTS"]
