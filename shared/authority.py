@@ -177,7 +177,7 @@ class _Decisions:
 
     def _grant(self, command: Grant, grants: Grants, context: Context) -> Any:
         before = grants.held.get(command.actor, {}).get(str(command.role))
-        if before is not None and before.until == command.until:
+        if before is not None and before.until == command.until and before.stands(context.now):
             return None
         if command.actor == EVERYBODY and command.role == ADMINISTRATOR:
             raise self._no("NOT_FOR_EVERYBODY", command, "Not everybody can be an administrator. Name one.")

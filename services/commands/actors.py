@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from services.commands.common import ISSUER_KEY, TOKEN_FILE, Operator, command, roles_of
 from services.commands.contracts import CONTRACTS
-from services.commands.door import OK, REFUSED, Usage, new_group
+from services.commands.door import OK, REFUSED, Usage, exit_code, new_group, report
 from services.commands.durations import duration
 from services.commands.render import clean, console, emit, moment
 from services.commands.send import reply_as_json
@@ -23,6 +23,7 @@ from services.commands.tables import print_table
 from shared.actorkeys import read_public
 from shared.actortoken import MAX_BYTES, Signer, Unauthenticated, unverified, verified
 from shared.authority import ALL, Grants, evolve
+from shared.errors import LedgerError, OutcomeUnknown, as_problem
 from shared.event import Recorded
 from shared.masterkeys import replace_file
 from shared.store import EventStore
@@ -165,24 +166,32 @@ async def revoke(
 async def _change(
     operator: Operator, name: str, services: list[str] | None, roles: list[str], data: dict[str, Any]
 ) -> int | None:
-    """Send a command for each role, to each service that knows it."""
+    """Send a command for each role, to each service that knows it. One that is refused holds up no other."""
     wanted = [(service, role) for service in _granting(services) for role in roles if role in roles_of(service)]
     unknown = sorted(set(roles) - {role for _, role in wanted})
     if unknown:
         known = sorted({role for service in _granting(services) for role in roles_of(service)})
         raise Usage(f"There is no role {unknown[0][:40]!r} here. There are: {', '.join(known)}.")
-    told = []
+    told, code = [], OK
     async with operator.nats() as nc:
         client = operator.client(nc)
         for service, role in wanted:
             fields = {key: value for key, value in {**data, "role": role}.items() if value is not None}
-            reply = await client.send(service, name, fields)
-            told.append({"service": service, "role": role, **reply_as_json(reply)})
+            refusal: LedgerError | None = None
+            try:
+                answer = reply_as_json(await client.send(service, name, fields))
+            except LedgerError as error:
+                refusal, code = error, max(code, exit_code(error))
+                answer = {"status": "unknown" if isinstance(error, OutcomeUnknown) else "refused",
+                          "problem": as_problem(error)}  # fmt: skip
+            told.append({"service": service, "role": role, **answer})
             if not operator.as_json:
-                console().print(f"{service}: {clean(str(data['actor']))}, {role}: {reply.status}", markup=False)
+                console().print(f"{service}: {clean(str(data['actor']))}, {role}: {answer['status']}", markup=False)
+                if refusal is not None:
+                    report(refusal, as_json=False)
     if operator.as_json:
         emit(told)
-    return OK
+    return code
 
 
 @command

@@ -129,6 +129,9 @@ def test_administrators_grant_and_nobody_to_themselves(begun: Story) -> None:
     assert begun.do(grant("noor", STEWARD, until=SOON), actor="ben").until == SOON
     assert begun.do(grant("noor", STEWARD), actor="ben").until is None
     begun.refused(grant("cy", STEWARD, until=NOW), E.GRANT_ENDED)
+    assert begun.do(grant("cy", STEWARD, until=SOON)).until == SOON
+    assert begun.do(grant("cy", STEWARD, until=SOON)) is None
+    begun.refused(grant("cy", STEWARD, until=SOON), E.GRANT_ENDED, at=SOON)  # they hold nothing any more
 
 
 def test_the_last_administrator_stays(begun: Story) -> None:

@@ -136,6 +136,14 @@ def test_roles_are_granted_listed_and_taken_back(
         assert "GRANT_ENDED" in commons("actors", "grant", "ada", "steward", *past, *admin).err
         assert commons("actors", "grant", "ada", "king", *admin).code == 2
         assert commons("actors", "grant", "ada", "steward", "--service", "clinic").code == 2
+        # noor administrates inventory alone: who administrates the others refuses, and each answer is told all the same
+        some = commons("actors", "grant", "cy", "volunteer", "treasurer", "--as", "noor", "--json")
+        said = [(row["service"], row["role"], row["status"], row.get("problem", {}).get("code")) for row in some.json]
+        assert (some.code, said) == (1, [
+            ("inventory", "volunteer", "accepted", None),
+            ("distribution", "volunteer", "refused", "ADMINISTRATOR_REQUIRED"),
+            ("treasury", "treasurer", "refused", "ADMINISTRATOR_REQUIRED"),
+        ])  # fmt: skip
     finally:
         commons("actors", "grant", "*", "steward", *admin)
     assert commons("verify").code == 0
