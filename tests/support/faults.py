@@ -27,6 +27,7 @@ PATIENCE: Final = 480.0
 MEMORY: Final = 0.8
 """The share of its limit that a container may use after a fault."""
 _BLOCK_BYTES: Final = 4096
+_SQUATTERS: Final = 20
 _FREE: Final = "import shutil; print(shutil.disk_usage('/data').free)"
 _BALLAST: Final = """
 import shutil
@@ -132,14 +133,24 @@ class UnderLoad:
         had = {service: self._address(network, service) for network, service, _ in cut}
         for network, _, container in cut:
             network.disconnect(container)
-        for network, service, _ in cut:
-            self.stack.keep_beside(f"squatter-{service}", network=network.name)
+        squatters = list(self._squatters({network.name: network for network, _, _ in cut}, set(had.values())))
         for network, service, container in cut:
             network.connect(container, aliases=[service])
-        self.stack.remove_beside(*(f"squatter-{service}" for _, service, _ in cut))
+        self.stack.remove_beside(*squatters)
         for network, service, _ in cut:
             assert self._address(network, service) != had[service], "the engine gave it the same address again"
         return time.time()
+
+    def _squatters(self, networks: dict[str, Any], wanted: set[str]) -> Iterator[str]:
+        """Containers that take addresses until they have all that are wanted: the engine gives the lowest free one."""
+        for number in range(_SQUATTERS):
+            for name in networks:
+                yield (squatter := f"squatter-{name}-{number}")
+                container = self.stack.keep_beside(squatter, network=name)
+                container.reload()
+                wanted.discard(container.attrs["NetworkSettings"]["Networks"][name]["IPAddress"])
+            if not wanted:
+                return
 
     def _fill(self, fault: Fault) -> float:
         """The volume fills up under the load until nothing can be written; then there is room again, and NATS is
