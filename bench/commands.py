@@ -66,6 +66,8 @@ async def hot_aggregate(folder: Path) -> list[Figure]:
         ledger.handler(server, inventory, DECIDERS) as handler,
     ):
         await pantry.fill(handler, pantry.catalogue(1), tag="catalogue", waiting=1)
+        # The stream is asked before each decision in the first second in which a process reads a category.
+        await pantry.fill(handler, pantry.traffic(2000, 1), tag="warm", waiting=512)
         rate = await pantry.fill(handler, pantry.traffic(40_000, 1), tag="hot", waiting=512)
     return [against("hot_aggregate", rate, "/s", "at least", 5000, 1)]
 

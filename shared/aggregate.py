@@ -130,8 +130,9 @@ class Aggregate:
     loaded: bool = False
     loading: asyncio.Task[None] | None = None
     working: asyncio.Task[None] | None = None
-    stale_until: float = 0.0
-    """Until when (monotonic seconds) somebody else may have written to it; 0 when there was no hint of it."""
+    hinted_at: float = 0.0
+    """When (monotonic seconds) the last hint came that somebody else writes to it, or infinite when hints were missed;
+    0 once the stream has borne it out long enough after."""
     readers: int = 0
     """Decisions of other aggregates that read this one now; it decides nothing meanwhile."""
     emptied: asyncio.Future[None] | None = None

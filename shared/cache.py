@@ -24,7 +24,10 @@ from shared.tasks import end
 log = structlog.get_logger(__name__)
 
 _STALE_SECONDS: Final = 1.0
-"""How long a hint of somebody else's write is followed up: the copy arrives before the write is stored."""
+"""How long after a hint of somebody else's write the stream may lack it: the copy comes before the write is stored."""
+
+_MISSED: Final = float("inf")
+"""In place of a hint's moment: hints may have been missed until now."""
 
 _EVENT_BYTES: Final = 250
 """What an event adds to a state until a snapshot has measured it: a guess on the safe side."""
@@ -60,6 +63,8 @@ class Cache:
         self._limit = limit
         self._found: OrderedDict[Ref, Aggregate] = OrderedDict()
         self._watched: dict[str, asyncio.Task[None]] = {}
+        self._unheard: dict[str, float] = {}
+        """When a hint came last, by category, that reached no aggregate in memory; none while nobody listens."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def takes(self, category: str) -> bool:
@@ -86,17 +91,16 @@ class Cache:
         aggregate = self._found.get(ref)
         if aggregate is None or not aggregate.loaded or aggregate.tickets or aggregate.undecided:
             return None
-        if aggregate.stale_until and aggregate.stale_until > time.monotonic():
-            return None
-        return aggregate
+        return None if aggregate.hinted_at else aggregate
 
     def busy(self) -> bool:
         return any(a.tickets or a.undecided for a in self._found.values())
 
     def mark_stale(self) -> None:
         """Hints were missed: every aggregate is asked about before it is read again."""
+        self._unheard = dict.fromkeys(self._unheard, _MISSED)
         for aggregate in self._found.values():
-            aggregate.stale_until = float("inf")
+            aggregate.hinted_at = _MISSED
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something in the background, and end it with the cache."""
@@ -128,6 +132,7 @@ class Cache:
             await aggregate.drained()  # what is on its way settles first
             ref, decider = aggregate.ref, aggregate.decider
             state, revision, hash_, sequence = decider.initial(), 0, FIRST_PREVHASH, 0
+            began = time.monotonic()
             remembered, names = Remembered(), Remembered()
             events, left = await self._store.page(ref, size=_FIRST_PAGE, max_bytes=_FIRST_BYTES)
             aggregate.snapshot_revision = aggregate.state_bytes = unsaved = 0
@@ -151,7 +156,10 @@ class Cache:
             aggregate.revision, aggregate.hash = revision, hash_
             aggregate.sequence = sequence
             aggregate.snapshot, aggregate.unsaved_bytes = None, unsaved
-            aggregate.stale_until = 0.0
+            hinted = max(aggregate.hinted_at, self._unheard.get(ref.category, _MISSED))
+            if self._store.replicas == 1 and began >= hinted + _STALE_SECONDS:  # of several, one that is behind answers
+                hinted = 0.0
+            aggregate.hinted_at = hinted
             aggregate.loaded = True
             self.weigh(aggregate)
         finally:
@@ -191,16 +199,18 @@ class Cache:
             await aggregate.drained()
             if not aggregate.loaded:
                 continue
-            if aggregate.stale_until <= time.monotonic():
+            if not aggregate.hinted_at:
                 return
-            asked_for_ever = aggregate.stale_until == float("inf")
-            known = aggregate.sequence
+            hinted, known, asked = aggregate.hinted_at, aggregate.sequence, time.monotonic()
             newest = await self._store.head(aggregate.ref)
             if newest < known:
                 self._keeper.lost(aggregate, newest, known)
             if newest == aggregate.sequence:
-                if asked_for_ever:  # a hint that came meanwhile would say "for a second", and so does this
-                    aggregate.stale_until = time.monotonic() + _STALE_SECONDS
+                if hinted == _MISSED:  # the server answers, so hints come again; one that was missed may be this new
+                    aggregate.hinted_at = now = time.monotonic()
+                    self._unheard[aggregate.ref.category] = min(now, self._unheard[aggregate.ref.category])
+                elif asked >= aggregate.hinted_at + _STALE_SECONDS:  # and none came while it was asked
+                    aggregate.hinted_at = 0.0
                 return
             if not aggregate.tickets:
                 aggregate.loaded = False
@@ -219,12 +229,19 @@ class Cache:
         prefix = self._store.subject(Ref(category, ""))
 
         async def hear(message: Any) -> None:
-            aggregate = self._found.get(Ref(category, message.subject.removeprefix(prefix)))
-            if aggregate is not None and not aggregate.wrote(message.data):
-                aggregate.stale_until = max(aggregate.stale_until, time.monotonic() + _STALE_SECONDS)
+            aggregate, now = self._found.get(Ref(category, message.subject.removeprefix(prefix))), time.monotonic()
+            if aggregate is None:
+                self._unheard[category] = max(now, self._unheard.get(category, now))
+            elif not aggregate.wrote(message.data):
+                aggregate.hinted_at = max(now, aggregate.hinted_at)
 
-        await self._store.nc.subscribe(f"{prefix}>", cb=hear)
-        await self._store.nc.flush()
+        try:
+            await self._store.nc.subscribe(f"{prefix}>", cb=hear)
+            await self._store.nc.flush()
+        except nats.errors.Error as error:
+            del self._watched[category]  # the next read tries again
+            raise OutcomeUnknown(f"The NATS server cannot be reached: {type(error).__name__}.") from error
+        self._unheard[category] = time.monotonic()
 
     # -- memory and snapshots -------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from services.local.nats import NatsServer
 from shared.command import Answer
 from shared.decider import Ref
 from shared.errors import Rejected
-from tests.support.kiosk import ChangeJar, CloseJar, KioskError, LimitCounter, Order, TakeTicket
+from tests.support.kiosk import ChangeJar, CloseJar, KioskError, LimitCounter, TakeTicket
 from tests.support.ledger import Ledger, event_of, ledger, read
 
 
@@ -74,21 +74,3 @@ async def test_a_conflict_ends_with_a_refusal_or_a_no_op_where_the_new_state_ask
         assert isinstance(closed, Answer) and closed.status == "unchanged" and closed.sequence == 3
         assert one.handler.conflicts > 0
     assert len(await read(nats_server)) == 3
-
-
-async def test_what_others_wrote_is_asked_about_before_it_is_read_and_what_one_wrote_oneself_is_not(
-    nats_server: NatsServer,
-) -> None:
-    pot, shelf = Ref("jar", "pot"), Ref("jar", "shelf")
-    async with ledger(nats_server) as one, ledger(nats_server) as other:
-        for jar in ("pot", "shelf"):
-            await one.send(ChangeJar(jar=jar, by=1), f"fill {jar}")
-        await one.send(Order(order="o1", jar="pot", other="shelf"), "first")  # from here on it listens to news of jars
-        await one.send(ChangeJar(jar="pot", by=1), "more")
-        await other.send(ChangeJar(jar="shelf", by=1), "theirs")
-        async with asyncio.timeout(10):
-            while not one.handler.cache.get(shelf).stale_until:  # the news come in the order of the writes
-                await asyncio.sleep(0.01)
-        assert not one.handler.cache.get(pot).stale_until
-        seen = event_of(await one.send(Order(order="o2", jar="shelf"), "second"))
-    assert seen.seen == 2
