@@ -65,6 +65,7 @@ class Connection(asyncio.Protocol):
         self._unsent = False
         self._lost: asyncio.Future[None] | None = None
         self._heard = True
+        self._beaten = True
         self._silent = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._waiting += controls
         self._work()
         if messages and self.error is None:
+            self._beaten = True
             self.messages += messages
             self._wake()
 
@@ -235,10 +237,11 @@ class Connection(asyncio.Protocol):
     def _tick(self) -> None:
         """Counts silent intervals, not seconds: a process that was busy itself has not been left alone.
 
-        While messages wait to be taken there may be no pull under way, so that silence says nothing.
+        While messages wait to be taken there may be no pull under way, so that silence says nothing. What the server
+        says by itself, as that it is there, says nothing of the consumer, which may be gone without a word.
         """
-        self._silent = 0 if self._heard or self.messages else self._silent + 1
-        self._heard = False
+        self._silent = 0 if self._beaten or self.messages else self._silent + 1
+        self._beaten = False
         if self._silent >= _SILENT_HEARTBEATS:
             seconds = _SILENT_HEARTBEATS * HEARTBEAT_SECONDS
             self.fail(StreamLost(f"NATS has been silent for {seconds} s, though heartbeats were asked for."))
@@ -274,6 +277,7 @@ class Connection(asyncio.Protocol):
     def _pull_status(self, control: Control) -> None:
         """100 is a heartbeat; 404, 408 and some 409 end a pull; 503 says that there is no consumer, which may be so for
         a moment; anything else means that it is gone."""
+        self._beaten = True
         text = control.headers.partition(b"\r\n")[0][13:].decode(errors="replace")
         if control.status == 100 or (control.status == 503 and self._unknown is not None and self._unknown()):
             return

@@ -171,6 +171,23 @@ async def test_silence_without_heartbeats_is_an_error(
             await asyncio.wait_for(anext(reader.batches()), 5)
 
 
+async def test_a_consumer_that_is_gone_without_a_word_is_an_error_though_the_server_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its server lost it in a cluster that was starting: nobody answers a pull, and the server pings on."""
+    monkeypatch.setattr(Unknown, "known_after", 1 << 30)
+    monkeypatch.setattr("shared.wireconnection.HEARTBEAT_SECONDS", 0.2)
+    async with NatsServer(tmp_path / "nats", settings='ping_interval: "100ms"') as server:
+        nc = await nats.connect(server.url)
+        await nc.jetstream().add_stream(name="PANTRY", subjects=["pantry.>"])
+        await nc.subscribe("$JS.API.CONSUMER.MSG.NEXT.PANTRY.nowhere")  # heard, and not answered
+        await nc.flush()
+        async with Unknown(server.url, "PANTRY") as reader:
+            with pytest.raises(StreamLost, match="silent"):
+                await asyncio.wait_for(anext(aiter(reader.batches())), 30)
+        await nc.close()
+
+
 async def test_a_missing_event_is_found(nats_server: NatsServer, stream: JetStreamContext) -> None:
     await fill(stream, 20)
     await stream.delete_msg("PANTRY", 12)
