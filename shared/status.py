@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import asyncpg
 import msgspec
 
 from shared.generations import lock_key
+
+_LOOK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,26 @@ async def status(pool: asyncpg.Pool, last: Mapping[str, int] | None = None) -> l
         elif known.building is None and known.state != "building":
             found[name] = replace(known, building=_build(record, folding))
     return [_told(known) for known in found.values()]
+
+
+async def standing(pool: asyncpg.Pool, seen: Iterable[ProjectionStatus], seconds: float) -> dict[tuple[str, str], int]:
+    """The positions, by read model and stream, of those that are behind and do not move for so many seconds.
+
+    `seen` is what `status` said of them; looks on for as long as there is one that might not.
+    """
+    behind = {
+        (known.name, stream): known.positions[stream]
+        for known in seen
+        if known.state == "live"
+        for stream, lag in known.lag.items()
+        if lag
+    }
+    deadline = time.monotonic() + seconds
+    while behind and time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_SECONDS)
+        now = {(known.name, stream): at for known in await status(pool) for stream, at in known.positions.items()}
+        behind = {which: at for which, at in behind.items() if now.get(which) == at}
+    return behind
 
 
 def _status(record: asyncpg.Record, folding: bool, last: Mapping[str, int]) -> ProjectionStatus:

@@ -24,7 +24,7 @@ from services.projections.registry import PROJECTIONS
 from shared import halt
 from shared.clock import utc_now
 from shared.errors import LedgerError, Misconfigured, OutcomeUnknown
-from shared.status import ProjectionStatus, status
+from shared.status import ProjectionStatus, standing, status
 from shared.store import FORBIDDEN, REQUIRED, assert_sync_always, stream_name
 
 STUCK_SECONDS: Final = 60
@@ -32,6 +32,9 @@ STUCK_SECONDS: Final = 60
 
 STALE_SECONDS: Final = 60
 """A checkpoint older than this that does not hold all events of its stream is a problem."""
+
+STILL_SECONDS: Final = 10.0
+"""A read model that is behind its stream, and does not move for so long, is a problem."""
 
 _ASK_SECONDS: Final = 2.0
 
@@ -299,6 +302,7 @@ async def _look_at_database(operator: Operator, overview: Overview) -> None:
     try:
         async with operator.database() as pool:
             overview.projections += await status(pool, last)
+            still = await standing(pool, overview.projections, STILL_SECONDS)
     except Unreachable as error:
         overview.reached = False
         overview.problems.append(error.detail)
@@ -306,6 +310,11 @@ async def _look_at_database(operator: Operator, overview: Overview) -> None:
     except LedgerError as error:
         overview.problems.append(error.detail)
         return
+    overview.problems += [
+        f"Read model {name} stands at {at:,} of {last[stream]:,} events of {stream}, and did not move for "
+        f"{STILL_SECONDS:.0f} s. Start its process again, and look at its log."
+        for (name, stream), at in still.items()
+    ]
     for known in overview.projections:
         if known.state in ("stopped", "standing still"):
             overview.problems.append(f"Read model {known.name} is {known.state}: {known.detail}")

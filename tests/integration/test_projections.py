@@ -21,7 +21,7 @@ from shared.migrations import migrate_database
 from shared.projection import Projection, Table
 from shared.readmodel import Behind, read, wait_for
 from shared.runner import Runner
-from shared.status import status
+from shared.status import standing, status
 from tests.support.projections import Stage
 from tests.support.till import (
     CoinsMoved,
@@ -68,6 +68,18 @@ async def test_an_empty_stream_is_live_at_once(stage: Stage) -> None:
     async with stage.running(Jars()):
         await stage.wait("jars", "TILL", 0)
         assert (await read(stage.pool, "jars", "SELECT * FROM rich")).records == []
+
+
+async def test_it_is_told_who_is_behind_and_does_not_move(stage: Stage) -> None:
+    async with stage.running(Jars()):
+        await stage.publish(movements(5))
+        await stage.wait("jars", "TILL", 5)
+        assert await standing(stage.pool, await status(stage.pool, {"TILL": 5}), 5) == {}
+        behind = await status(stage.pool, {"TILL": 9})
+        assert await standing(stage.pool, behind, 1) == {("jars", "TILL"): 5}
+        looking = asyncio.ensure_future(standing(stage.pool, behind, 60))
+        await stage.publish(movements(1))
+        assert await looking == {}
 
 
 async def test_resumes_at_the_checkpoint(stage: Stage) -> None:
