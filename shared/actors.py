@@ -196,6 +196,11 @@ class Held:
         """Whose it is. Raises Misconfigured, or Unauthenticated when the file holds no token."""
         return unverified(self._read())[1].sub
 
+    @property
+    def roles(self) -> frozenset[str]:
+        """Those that it carries. Raises as `actor` does."""
+        return frozenset(unverified(self._read())[1].roles)
+
     def token(self, actor: str, authtype: Authtype, service: str) -> str:
         text = self._read()
         claims = unverified(text)[1]

@@ -40,10 +40,12 @@ def check(step: ProcessStep) -> list[str]:
 
 
 def refused_steps(
-    contract: Contract, unknown: StrEnum, when: Callable[[datetime | None, Context], datetime]
-) -> Decider[ProcessStep]:
+    contract: Contract, unknown: StrEnum, when: Callable[[datetime | None, Context], datetime],
+    entitled: Callable[[Context], object] | None = None,
+) -> Decider[ProcessStep]:  # fmt: skip
     """The decider of a service's refused steps. `unknown` is the code for a step that was not refused, `when` says when
-    somebody dealt with one, as the service's other decisions do."""
+    somebody dealt with one, as the service's other decisions do. `entitled` refuses who may not close one; a process
+    manager, which saw that it was done, is not asked."""
 
     def decide(command: Any, step: ProcessStep, context: Context) -> Any:
         if isinstance(command, StepRefusal):
@@ -51,6 +53,8 @@ def refused_steps(
                 return None
             return contract.events[STEP_REFUSED].cls(**dict(fields_of(command)), occurred_at=context.now)
         at = when(command.occurred_at, context)
+        if entitled is not None and context.authtype != "process":
+            entitled(context)
         if not step.refused:
             raise Rejected(
                 unknown,

@@ -26,10 +26,11 @@ from services.clinic.contract import (
     clinic,
 )
 from services.clinic.patient import Patient, consents_to, everyone, known, not_erased, registered
-from services.clinic.practitioner import STAFF, in_role
+from services.clinic.practitioner import STAFF, acting, in_role
 from services.clinic.refusals import rejected, says, waits, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider, Ref
+from shared.persons import is_among
 
 
 @dataclass
@@ -106,6 +107,8 @@ def decide(command: AccessCommand, access: Access, context: Context) -> AccessEv
 
 
 def _accessed(command: RecordAccess, context: Context, fields: dict[str, object]) -> ChartAccessed | None:
+    if context.authtype == "user":  # a service that shows charts names who read, and in which role
+        _own(command, context)
     registered(context.read("patient", command.patient), command.patient)
     if command.reason is not None:
         not_erased(command.patient, context)
@@ -127,6 +130,20 @@ def _accessed(command: RecordAccess, context: Context, fields: dict[str, object]
             access=command.access, patient=command.patient,
         )  # fmt: skip
     return ChartAccessed(**fields)  # type: ignore[arg-type]
+
+
+def _own(command: RecordAccess, context: Context) -> None:
+    """Refuse who records a reading of another's, or one in a role that they are not in."""
+    acting(context)
+    if not is_among(context.actor, (command.reader,)):
+        raise rejected(
+            ClinicError.NOT_THE_READER,
+            f"{context.actor} cannot record that {command.reader} read a chart: everybody records what they read "
+            "themselves. Name yourself as the reader.",
+            actor=context.actor, reader=command.reader,
+        )  # fmt: skip
+    if command.role is not None:
+        in_role(context, (command.role,), "read a chart in that role")
 
 
 def _disclosed(
@@ -186,7 +203,7 @@ def _looked_into(
 
 
 def _another(context: Context, who: str, what: str) -> None:
-    if context.actor == who:
+    if is_among(context.actor, (who,)):
         raise rejected(
             ClinicError.SECOND_PERSON_REQUIRED, f"{what} is {who}'s own, who cannot review it. Let somebody else look.",
             actor=context.actor,

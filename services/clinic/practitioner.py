@@ -15,13 +15,15 @@ from services.clinic.contract import (
     Licence,
     LicenceChanged,
     PractitionerAdded,
+    PractitionerRemoved,
+    RemovePractitioner,
     Role,
     clinic,
 )
 from services.clinic.refusals import rejected, when
 from shared.contract import fields_of
 from shared.decider import Context, Decider
-from shared.errors import Forbidden
+from shared.errors import Forbidden, Rejected
 from shared.persons import is_among
 
 CARE: Final = (Role.CLINICIAN, Role.TRAINEE, Role.PHARMACIST)
@@ -35,7 +37,7 @@ _MANAGERS: Final = (Role.CLINICIAN,)
 
 @dataclass
 class Practitioner:
-    """Somebody who works at the clinic; without roles they were never added."""
+    """Somebody who works at the clinic; without roles they were never added, or do not any more."""
 
     roles: list[Role] = field(default_factory=list)
     licence: Licence | None = None
@@ -54,18 +56,28 @@ class Roster:
         return self.people.get(id, Practitioner())
 
 
-def evolve(roster: Roster, event: PractitionerAdded | LicenceChanged) -> Roster:
+RosterCommand = AddPractitioner | ChangeLicence | RemovePractitioner
+RosterEvent = PractitionerAdded | LicenceChanged | PractitionerRemoved
+
+
+def evolve(roster: Roster, event: RosterEvent) -> Roster:
     roster.count += 1
-    roster.people[event.practitioner] = Practitioner(list(event.roles), event.licence, roster.count)
+    if isinstance(event, PractitionerRemoved):
+        roster.people[event.practitioner] = Practitioner(number=roster.count)
+    else:
+        roster.people[event.practitioner] = Practitioner(list(event.roles), event.licence, roster.count)
     return roster
 
 
-def decide(
-    command: AddPractitioner | ChangeLicence, roster: Roster, context: Context
-) -> PractitionerAdded | LicenceChanged | None:
+def decide(command: RosterCommand, roster: Roster, context: Context) -> RosterEvent | None:
     practitioner = roster.find(command.practitioner)
     _manages(command, roster, context)
     fields = dict(fields_of(command)) | {"occurred_at": when(command.occurred_at, context)}
+    if isinstance(command, RemovePractitioner):
+        if command.practitioner not in roster.people:
+            raise unknown(command.practitioner)
+        _another(command, roster, context)  # whoever removes another is a clinician, and stays: there always is one
+        return PractitionerRemoved(**fields) if practitioner.roles else None
     if isinstance(command, AddPractitioner):
         if practitioner.roles:
             raise rejected(
@@ -77,23 +89,22 @@ def decide(
         _another(command, roster, context)
         return PractitionerAdded(**fields)
     if not practitioner.roles:
-        raise _unknown(command.practitioner)
+        raise unknown(command.practitioner)
     _in_order(command.licence)
     _another(command, roster, context)
     same = (practitioner.roles, practitioner.licence) == (list(command.roles), command.licence)
     return None if same else LicenceChanged(**fields)
 
 
-def _manages(command: AddPractitioner | ChangeLicence, roster: Roster, context: Context) -> None:
+def _manages(command: RosterCommand, roster: Roster, context: Context) -> None:
     """Refuse who may not say who works here: once somebody does, only clinicians may. There is one from the first on,
     as nobody takes the role from themselves."""
     if roster.people:
-        one = _by_token(roster.find(context.actor), context)
-        _in_role(one, _MANAGERS, "say who works here, and under which licence", context)
+        _in_role(_acting(roster, context), _MANAGERS, "say who works here, and under which licence", context)
     elif context.roles is not None and Role.CLINICIAN not in context.roles:
         raise Forbidden(
             "Nobody works here yet. The first is a clinician, added by a token that carries that role.",
-            actor=context.actor, needs=[str(Role.CLINICIAN)],
+            actor=context.actor, command=type(command).__name__, needs=[str(Role.CLINICIAN)], granted=[],
         )  # fmt: skip
     elif isinstance(command, AddPractitioner) and Role.CLINICIAN not in command.roles:
         raise rejected(
@@ -104,12 +115,13 @@ def _manages(command: AddPractitioner | ChangeLicence, roster: Roster, context: 
         )  # fmt: skip
 
 
-def _another(command: AddPractitioner | ChangeLicence, roster: Roster, context: Context) -> None:
-    """Refuse who would give themselves a licence, under whichever spelling; the first of all may."""
+def _another(command: RosterCommand, roster: Roster, context: Context) -> None:
+    """Refuse who would give themselves a licence, or leave, under whichever spelling; the first of all may be added."""
     if roster.people and is_among(context.actor, (command.practitioner,)):
         raise rejected(
             ClinicError.SECOND_PERSON_REQUIRED,
-            f"{context.actor} cannot change their own roles and licence. Let another clinician.",
+            f"{context.actor} cannot change their own roles and licence, nor take themselves off the roster. Let "
+            "another clinician.",
             practitioner=command.practitioner,
         )  # fmt: skip
 
@@ -122,7 +134,8 @@ def _in_order(licence: Licence | None) -> None:
         )
 
 
-def _unknown(id: str) -> Exception:
+def unknown(id: str) -> Rejected:
+    """The refusal of somebody who does not work here."""
     return rejected(
         ClinicError.UNKNOWN_PRACTITIONER,
         f"{id} is nobody who works here. Add them with AddPractitioner, or act under the name that was added (--as).",
@@ -133,31 +146,26 @@ def _unknown(id: str) -> Exception:
 # -- for the decisions that somebody must be entitled to --------------------------------------------------------------
 
 
+def roles_of(practitioner: Practitioner, carried: frozenset[str] | None, mandate: str | None) -> list[Role]:
+    """Those of somebody's roles in which they act: that their token carries, and that their mandate names, if it names
+    a role. A body's minute names none."""
+    named = None if mandate is None or "/" in mandate else mandate
+    return [
+        role for role in practitioner.roles
+        if (carried is None or role in carried) and (named is None or role == named)
+    ]  # fmt: skip
+
+
 def acting(context: Context) -> Practitioner:
-    """Who acts. Refuses somebody who was never added."""
-    found = _find(context.actor, context)
+    """Who acts, in the roles in which they do. Refuses somebody who does not work here."""
+    return _acting(context.read("practitioner", ROSTER), context)
+
+
+def _acting(roster: Roster, context: Context) -> Practitioner:
+    found = roster.find(context.actor)
     if not found.roles:
-        raise _unknown(context.actor)
-    return _by_token(found, context)
-
-
-def _by_token(practitioner: Practitioner, context: Context) -> Practitioner:
-    """Somebody in those of their roles that their token carries. Refuses who is in none by it."""
-    if context.roles is None or not practitioner.roles:
-        return practitioner
-    roles = [role for role in practitioner.roles if role in context.roles]
-    if not roles:
-        raise Forbidden(
-            f"{context.actor} works here as {' and as '.join(_NAMES[role] for role in practitioner.roles)}, and the "
-            "token carries no such role. Make one that does.",
-            actor=context.actor, needs=[str(role) for role in practitioner.roles],
-        )  # fmt: skip
-    return replace(practitioner, roles=roles)
-
-
-def _find(id: str, context: Context) -> Practitioner:
-    roster: Roster = context.read("practitioner", ROSTER)
-    return roster.find(id)
+        raise unknown(context.actor)
+    return replace(found, roles=roles_of(found, context.roles, context.mandate))
 
 
 def in_role(context: Context, roles: Iterable[Role], what: str) -> Role:
@@ -166,8 +174,6 @@ def in_role(context: Context, roles: Iterable[Role], what: str) -> Role:
 
 
 def _in_role(practitioner: Practitioner, roles: Iterable[Role], what: str, context: Context) -> Role:
-    if not practitioner.roles:
-        raise _unknown(context.actor)
     wanted = tuple(roles)
     found = next((role for role in wanted if role in practitioner.roles), None)
     if found is None:
@@ -209,9 +215,10 @@ def valid_on(licence: Licence, day: date) -> bool:
 
 def sees_patients(id: str, context: Context) -> None:
     """Refuse somebody as the one whom a patient sees: who does not work here, or not in a role that cares for them."""
-    found = _find(id, context)
+    roster: Roster = context.read("practitioner", ROSTER)
+    found = roster.find(id)
     if not found.roles:
-        raise _unknown(id)
+        raise unknown(id)
     if not set(CARE) & set(found.roles):
         raise rejected(
             ClinicError.WRONG_ROLE,
@@ -226,8 +233,15 @@ _NAMES: Final = {
 }  # fmt: skip
 
 
+def in_words(roles: Iterable[Role]) -> str:
+    """What somebody works here as, in a sentence."""
+    return " and as ".join(_NAMES[role] for role in roles)
+
+
 def check(roster: Roster) -> list[str]:
-    broken = [f"{id} works here in no role" for id, one in roster.people.items() if not one.roles]
+    broken = [
+        f"{id} has a licence here, and no role" for id, one in roster.people.items() if one.licence and not one.roles
+    ]
     if roster.people and not any(Role.CLINICIAN in one.roles for one in roster.people.values()):
         broken.append("people work here, and nobody may say who")
     return broken

@@ -9,7 +9,7 @@ from typing import Annotated, Final, TypeVar
 import asyncpg
 import typer
 
-from services.clinic.contract import ClinicError, Purpose
+from services.clinic.contract import ClinicError, Purpose, Role
 from services.commands.accesses import access, record
 from services.commands.answers import write
 from services.commands.common import Operator
@@ -76,7 +76,14 @@ async def look(
         raise Usage("--break-glass and --reason TEXT go together: say why you must see more than your role is shown.")
     if reason is not None and len(reason) > _LONGEST_REASON:
         raise Usage(f"A --reason has at most {_LONGEST_REASON:,} characters.")
-    seen = sight(await readable(roles_of(pool, operator.who)), break_glass=break_glass)
+    held = await readable(roles_of(pool, operator.who))
+    seen = sight(operator.acting_in(held), break_glass=break_glass)
+    if held and seen.role is None:
+        works = " and as ".join(TOLD[Role(one)] for one in held)
+        raise NotOpened(
+            f"Nothing is opened for {operator.who}, who works here as {works}: their token carries no such role, or "
+            "--mandate names another.", actor=operator.who,
+        )  # fmt: skip
     if seen.role is None:
         raise NotOpened(
             f"Nothing is opened for {operator.who}: nobody of that name works here. Say who you are with --as, or have "

@@ -10,7 +10,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +134,13 @@ class Operator:
         if not _NAME.fullmatch(name):
             raise Usage("Your login name is not known here. Say who acts with --as.")
         return name
+
+    def acting_in(self, roles: Iterable[str]) -> list[str]:
+        """Those of somebody's roles in which they act: that a token which was given carries, and that --mandate names,
+        if it names a role."""
+        carried = None if self._held is None else self._held.roles
+        named = None if self.mandate is None or "/" in self.mandate else self.mandate
+        return [role for role in roles if (carried is None or role in carried) and named in (None, role)]
 
     @property
     def _held(self) -> Held | None:

@@ -393,7 +393,8 @@ async def break_glass(
 
 @command
 async def practitioners(operator: Operator, csv: Csv = False, at_least: AtLeast = None) -> int | None:
-    """Who works at the clinic, in which roles, and whether their licence is valid today; for whoever works there.
+    """Who works at the clinic, in which roles, and whether their licence is valid today; for whoever works there. Who
+    does not any more stands last.
 
     Example: commons show practitioners --as rui
     """

@@ -34,7 +34,7 @@ class Entry:
     | dispensing | Dispensed | prescription, item, quantity, unit, lots, days_supply, status, verified_by |
     | administration | Given | item, quantity, lot, location, given_by, reversed |
     | immunization | Immunization | lot, imported_from, given_by, reversed |
-    | practitioner | the name, a text | roles, licence, identifiers |
+    | practitioner | the name, a text | active: whether they work there still; roles, licence, identifiers |
 
     `content` is None when there is none, and when it is not shown to who reads. `erased` says that its key is gone, or
     about to be. `changed_at` is when what it says was changed last, None when that is not known; `revision` counts what

@@ -1,4 +1,4 @@
-"""Practitioner: who works at the clinic. https://hl7.org/fhir/R4/practitioner.html
+"""Practitioner: who works at the clinic, or did (`active` is false then). https://hl7.org/fhir/R4/practitioner.html
 
 It goes out alone: who is named in somebody else's files does not work here, and stays a name in what they did.
 """
@@ -22,7 +22,7 @@ def practitioner(entry: Entry) -> Resource:
     number = licence.get("number")
     return begun(entry, TYPE) | present(
         identifier=[{"value": fhir_id(entry.id)}, *identifiers(entry.clear.get("identifiers") or ())],
-        name=[{"text": entry.content}] if entry.content else None,
+        active=entry.clear.get("active"), name=[{"text": entry.content}] if entry.content else None,
         qualification=[
             present(identifier=[{"value": number}] if number else None, code={"text": licence["title"]}, period=period)
         ] if licence else None,

@@ -111,6 +111,10 @@ def senders(contract: Contract, command: CommandSpec) -> str:
     if contract.rights is None:
         return "Anybody may send it."
     roles, processes = contract.rights.senders(command.cls)
-    people = "people, by their roles" if roles == contract.rights.roles else ", ".join(f"`{role}`" for role in roles)
+    people = (
+        "people in any role, as its decision asks"
+        if roles == contract.rights.roles
+        else ", ".join(f"`{role}`" for role in roles)
+    )
     by = " or ".join(f"the {_KINDS.get(name, 'process')} `{name}`" for name in processes)
     return f"Sent by {' and by '.join(part for part in (people, by) if part)}."

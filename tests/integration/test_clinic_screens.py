@@ -184,6 +184,26 @@ async def test_a_read_that_cannot_be_recorded_is_kept_and_recorded_once_by_a_lat
     assert leaks(["nobody else here tonight", "Quarternbridge", "unseen before"], around.data) == {}
 
 
+async def test_somebody_looks_in_a_role_that_their_mandate_names_and_not_at_all_once_they_left(
+    around: Surroundings,
+) -> None:
+    async with around.serving():
+        both = (c.Role.FRONT_DESK, c.Role.AUDITOR)
+        await around.send(c.AddPractitioner(practitioner="kim", name="Kim", roles=both))
+        asked = ("access", "ada", "--as", "kim")
+        for mandate, role in ((), "front_desk"), (("--mandate", "auditor"), "auditor"):
+            await around.shown(*asked, *mandate)
+            assert [row["role"] for row in await around.log("ada")][0] == role
+        said = await around.shown(*asked, "--mandate", "clinician", code=1)
+        assert "works here as the front desk and as an auditor" in said and "--mandate names another" in said
+        await around.send(c.RemovePractitioner(practitioner="kim"))
+        assert "nobody of that name works here" in await around.shown(*asked, code=1)
+        rows = (await around.shown("practitioners", "--as", "rui"))["rows"]
+        assert [(row["practitioner"], row["roles"]) for row in rows if row["removed_at"]] == [("kim", [])]
+        assert rows[-1]["name"] == "Kim"
+    assert not (around.data / QUEUE).exists() and not (around.data / REFUSED).exists()
+
+
 async def test_that_nothing_of_a_kind_is_recorded_is_told_and_so_recorded_as_read(around: Surroundings) -> None:
     async with around.serving():
         await around.send(c.RegisterPatient(patient="ben", content=c.Demographics(family="Adeyemi")))

@@ -163,6 +163,7 @@ def charts() -> list[Entry]:
             "dr-lee",
             "Dr Kim Lee",
             patient="",
+            active=True,
             roles=["clinician"],
             licence={"title": "MD", "number": "4711", "valid_from": "2020-01-01"},
             identifiers=["http://hl7.org/fhir/sid/us-npi|9999908392"],

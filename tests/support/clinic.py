@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from services.clinic.authority import ByRoster
 from services.clinic.contract import (
     ROSTER,
     AddPractitioner,
@@ -37,8 +38,11 @@ from services.clinic.contract import (
     schedule_id,
 )
 from services.clinic.deciders import DECIDERS
+from shared.actorkeys import Authtype
+from shared.command import CommandMeta
 from shared.erasure import Stage
-from tests.support.sentences import NOW, by, sentences
+from shared.errors import Rejected
+from tests.support.sentences import NOW, Given, Outcome, by, sentences
 
 given = sentences(
     DECIDERS,
@@ -115,6 +119,22 @@ def gone(patient: str) -> tuple[Any, ...]:
     fields: dict[str, Any] = {"kind": "patient", "person": patient, "occurred_at": at(8)}
     approved = ErasureApproved(**fields, stage=Stage.APPROVED, approved_by="kim", due_at=at(8))
     return approved, PersonErased(**fields, stage=Stage.ERASED)
+
+
+# -- at the door ------------------------------------------------------------------------------------------------------
+
+
+def sent(
+    there: Given, command: Any, actor: str, *roles: str, mandate: str | None = None, authtype: Authtype = "user"
+) -> Outcome:
+    """A command as the service takes it, with a token that carries these roles. Raises Forbidden."""
+    carried = frozenset(roles)
+    meta = CommandMeta(id="c", actor=actor, authtype=authtype, mandate=mandate, roles=carried)
+    try:
+        acting = ByRoster().acting(command, meta, there.state("practitioner", ROSTER), NOW)
+    except Rejected as refusal:
+        return Outcome(there.world, None, refusal)
+    return there.when(command, actor=actor, mandate=acting.mandate, authtype=authtype, roles=carried)
 
 
 # -- what is done -----------------------------------------------------------------------------------------------------

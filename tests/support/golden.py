@@ -50,6 +50,11 @@ def lines_of(contract: Contract, spec: EventSpec) -> list[bytes]:
     return [_envelope(contract, event) for event in events]
 
 
+def command_of(kind: type) -> Any:
+    """A command with all its fields, whatever they say: its form is right, what it asks for need not be."""
+    return msgspec.convert(_sample(inspect.type_info(kind), full=True), kind)
+
+
 def _sealed(full: bool, mark: Sealed, path: str, _: str) -> str:
     box = SEALED
     if mark.holds is not None:

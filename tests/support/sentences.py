@@ -72,7 +72,10 @@ class World:
     def snapshot(self) -> dict[Ref, bytes]:
         return {ref: msgspec.msgpack.encode(state) for ref, state in self.states.items()}
 
-    def decide(self, command: Any, now: datetime, actor: str, mandate: str | None, authtype: str = "user") -> Any:
+    def decide(
+        self, command: Any, now: datetime, actor: str, mandate: str | None, authtype: str = "user",
+        roles: frozenset[str] | None = None,
+    ) -> Any:  # fmt: skip
         """Decide a command as the kernel would; raises Rejected."""
         contract = next(iter(self.deciders.values())).contract
         spec = contract.command_of(command)
@@ -86,7 +89,7 @@ class World:
             event = decider.decide(
                 command,
                 self.state(own),
-                Context(now, actor, mandate, reads, past, blind, self._opened, self.is_erased, authtype),
+                Context(now, actor, mandate, reads, past, blind, self._opened, self.is_erased, authtype, roles),
             )
         finally:
             assert self.snapshot() == before, "deciding changed a state"
@@ -215,11 +218,11 @@ class Given:
 
     def when(
         self, command: Any, *, now: datetime = NOW, actor: str = "sam", mandate: str | None = None,
-        authtype: str = "user",
+        authtype: str = "user", roles: frozenset[str] | None = None,
     ) -> Outcome:  # fmt: skip
-        """Decide a command."""
+        """Decide a command; `roles` are those that a token carries, None where nobody asks for one."""
         try:
-            return Outcome(self.world, self.world.decide(command, now, actor, mandate, authtype), None)
+            return Outcome(self.world, self.world.decide(command, now, actor, mandate, authtype, roles), None)
         except Rejected as refusal:
             return Outcome(self.world, None, refusal)
 

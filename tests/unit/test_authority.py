@@ -281,8 +281,11 @@ def test_what_the_clinics_managers_send_is_taken_of_nobody_else(name: str) -> No
 def test_the_clinics_grant_is_the_rosters_entry() -> None:
     roster = Roster({"osei": Practitioner([ClinicRole.CLINICIAN], None, 4)}, 4)
     read = RecordAccess.__new__(RecordAccess)
-    assert ByRoster().acting(read, CommandMeta(id="c", actor="osei"), roster, NOW).recorded == "roster#4"
-    assert ByRoster().acting(read, CommandMeta(id="c", actor="eve"), roster, NOW).recorded is None
+    for mandate, recorded in (
+        (None, "roster#4"), ("clinician", "roster#4"), ("board/2026-11", "roster#4 board/2026-11"),
+    ):  # fmt: skip
+        meta = CommandMeta(id="c", actor="osei", mandate=mandate)
+        assert ByRoster().acting(read, meta, roster, NOW) == Acting(mandate, recorded)
     shown = CommandMeta(id="c", actor="fhir", authtype="service")
     assert ByRoster().acting(read, shown, roster, NOW).recorded is None
 

@@ -7,9 +7,9 @@ Reading here is one account, disclosure to others another, which is kept for six
 
 Both are facts: they are recorded whatever they broke, of merged patients as well. Of an erased one a reading is still
 recorded, without a reason: nothing can be sealed for them, and nothing of theirs is opened any more. What waits for a
-review of theirs is reviewed still; no word of what was found is ever read. RecordAccess is
-sent by whatever showed the chart, in whose name it may be; anybody who works at the clinic records a disclosure; a
-clinician or an auditor reviews what another did.
+review of theirs is reviewed still; no word of what was found is ever read. RecordAccess is sent by whatever showed the
+chart: by a service, which says who read it, or in the reader's own name, and then in no role but one of theirs. Anybody
+who works at the clinic records a disclosure; a clinician or an auditor reviews what another did.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class ChartAccessed:
 
 @command(category="access", aggregate="patient", makes=(ChartAccessed,))
 class RecordAccess:
-    """Record that somebody read a chart. Breaking the glass needs a reason."""
+    """Record that somebody read a chart: `reader`, who sends it, unless a service does. Breaking the glass needs a
+    reason."""
 
     patient: Id
     access: Id

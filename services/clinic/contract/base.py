@@ -80,10 +80,12 @@ def command(
 
 
 class ClinicError(StrEnum):
-    """Why the clinic refuses a command. When several hold, the first in this order is the one that is answered."""
+    """Why the clinic refuses a command. When several hold, the first in this order is the one that is answered; but who
+    does not work here is told so (UNKNOWN_PRACTITIONER) before anything is looked at."""
 
     OCCURRED_IN_FUTURE = "OCCURRED_IN_FUTURE"
     UNKNOWN_PRACTITIONER = "UNKNOWN_PRACTITIONER"
+    NOT_THE_READER = "NOT_THE_READER"
     WRONG_ROLE = "WRONG_ROLE"
     NOT_LICENSED = "NOT_LICENSED"
     UNKNOWN_PATIENT = "UNKNOWN_PATIENT"

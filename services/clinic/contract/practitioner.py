@@ -1,7 +1,8 @@
 """Commands and events of `practitioner`: who works at the clinic, in which roles, and under which licence.
 
 All of them are one aggregate, `roster`, so that it is known who came first: whoever's token carries that role may add
-them, as a clinician. From then on clinicians add others and change their roles and licences, and nobody their own. A
+them, as a clinician. From then on clinicians add others, change their roles and licences, and take them off again, and
+nobody themselves: so there always is a clinician. Who is not on it sends nothing, whatever their token carries. A
 practitioner's id is the name by which they act (an event's `authid`): what they may sign is decided by it. A licence is
 valid on days of UTC.
 """
@@ -82,4 +83,24 @@ class ChangeLicence:
     occurred_at: Moment | None = None
 
 
-__all__ = ["ROSTER", "AddPractitioner", "ChangeLicence", "Licence", "LicenceChanged", "PractitionerAdded", "roster_id"]
+@event(category="practitioner")
+class PractitionerRemoved:
+    """Somebody does not work here any more; what they signed stays signed, and what they did stays theirs."""
+
+    practitioner: Id
+    occurred_at: Moment
+
+
+@command(category="practitioner", aggregate=roster_id, makes=(PractitionerRemoved,))
+class RemovePractitioner:
+    """Take somebody off the roster, as another clinician: they act here no more, at once. AddPractitioner adds them
+    again."""
+
+    practitioner: Id
+    occurred_at: Moment | None = None
+
+
+__all__ = [
+    "ROSTER", "AddPractitioner", "ChangeLicence", "Licence", "LicenceChanged", "PractitionerAdded",
+    "PractitionerRemoved", "RemovePractitioner", "roster_id",
+]  # fmt: skip

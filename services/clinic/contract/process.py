@@ -5,7 +5,8 @@ sending it again would not help: it is recorded here, shows up as a review item,
 looked into it.
 
     NoteRefusal   -> process   ProcessStepRefused: sent by the process manager itself
-    ResolveStep   -> process   ProcessStepResolved: somebody did what was needed, or found that nothing was
+    ResolveStep   -> process   ProcessStepResolved: somebody did what was needed, or found that nothing was; a clinician
+                               or a pharmacist says so, or the process manager that saw it done
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class ProcessStepResolved:
 
 @command(category="process", aggregate="step", makes=(ProcessStepResolved,))
 class ResolveStep:
-    """Close a refused step, having done by hand what it was meant to do, or having found it needless."""
+    """Close a refused step, having done by hand what it was meant to do, or having found it needless; a clinician or a
+    pharmacist does."""
 
     step: Id
     note: Note

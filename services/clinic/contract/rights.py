@@ -1,7 +1,7 @@
 """Who may send which command of the clinic: process managers, and the FHIR API, by name; people by the roster.
 
-A practitioner's roles and licence are the roster's (practitioner.py), and what they let somebody do is decided with
-each command. What is listed here alone is sent by nobody else.
+A practitioner's roles and licence are the roster's (practitioner.py): who is not on it sends nothing, but for adding
+the first, and what a role lets somebody do is decided with each command. What is listed in `_ALONE` no person sends.
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ from services.clinic.contract import (
     Coding,
     FormularyEntrySet,
     ItemNoted,
+    Licence,
     LicenceChanged,
     PractitionerAdded,
+    PractitionerRemoved,
 )
 from services.projections.clinic.base import ClinicProjection
 from shared.event import Recorded
@@ -18,16 +20,17 @@ from shared.projection import Key, Rows, Table
 
 
 class ClinicDirectory(ClinicProjection):
-    """`practitioners` has a row for each: the id they act under, their name (sealed), roles, and licence.
+    """`practitioners` has a row for each: the id they act under, their name (sealed), roles, and licence. Who does not
+    work there any more has a row without roles, since `removed_at`: it says who it was that acted.
 
     `formulary` has a row for each item of inventory's that is a medicine or was described as one: what inventory calls
     it (`name`, `unit`), and which medicine it is: codes as {system, code, display}. Nothing in it is of a patient.
     """
 
     name = "clinic_directory"
-    version = 1
+    version = 2
     sums = False
-    events = frozenset({PractitionerAdded, LicenceChanged, FormularyEntrySet, ItemNoted})
+    events = frozenset({PractitionerAdded, LicenceChanged, PractitionerRemoved, FormularyEntrySet, ItemNoted})
     tables = (
         Table(
             "practitioners",
@@ -35,7 +38,7 @@ class ClinicDirectory(ClinicProjection):
             columns={
                 "practitioner": "text", "name": "text", "roles": "jsonb", "licence": "text", "number": "text",
                 "valid_from": "date", "valid_until": "date", "identifiers": "jsonb", "added_at": "timestamptz",
-                "changed_at": "timestamptz",
+                "changed_at": "timestamptz", "removed_at": "timestamptz",
             },
         ),
         Table(
@@ -51,7 +54,7 @@ class ClinicDirectory(ClinicProjection):
 
     def touches(self, event: Recorded) -> Iterable[tuple[str, Key]]:
         match event.data:
-            case LicenceChanged() as data:
+            case LicenceChanged() | PractitionerRemoved() as data:
                 yield "practitioners", (data.practitioner,)
             case FormularyEntrySet() | ItemNoted() as data:
                 yield "formulary", (data.item,)
@@ -60,6 +63,11 @@ class ClinicDirectory(ClinicProjection):
         match event.data:
             case PractitionerAdded() | LicenceChanged():
                 _practitioner(event, rows)
+            case PractitionerRemoved() as data:
+                if (row := rows.get("practitioners", (data.practitioner,))) is not None:
+                    row |= _licence(None) | {
+                        "roles": [], "changed_at": event.recorded_at, "removed_at": data.occurred_at,
+                    }  # fmt: skip
             case data:
                 key = (data.item,)
                 row = rows.get("formulary", key) or rows.put("formulary", key, dict.fromkeys(_FORMULARY))
@@ -89,17 +97,20 @@ def coding(code: Coding) -> dict[str, Any]:
 def _practitioner(event: Recorded, rows: Rows) -> None:
     data: PractitionerAdded | LicenceChanged = event.data
     key = (data.practitioner,)
-    licence = data.licence
-    now = {
-        "roles": [str(role) for role in data.roles], "licence": None if licence is None else licence.title,
-        "number": None if licence is None else licence.number,
-        "valid_from": None if licence is None else licence.valid_from,
-        "valid_until": None if licence is None else licence.valid_until, "changed_at": event.recorded_at,
-    }  # fmt: skip
+    now = _licence(data.licence) | {"roles": [str(role) for role in data.roles], "changed_at": event.recorded_at}
     if isinstance(data, PractitionerAdded):
         rows.put(
             "practitioners", key,
-            now | {"name": data.name, "identifiers": list(data.identifiers), "added_at": data.occurred_at},
+            now | {"name": data.name, "identifiers": list(data.identifiers), "added_at": data.occurred_at,
+                   "removed_at": None},
         )  # fmt: skip
     elif (row := rows.get("practitioners", key)) is not None:
         row |= now
+
+
+def _licence(licence: Licence | None) -> dict[str, Any]:
+    """The columns of a licence."""
+    return {
+        "licence": licence and licence.title, "number": licence and licence.number,
+        "valid_from": licence and licence.valid_from, "valid_until": licence and licence.valid_until,
+    }  # fmt: skip

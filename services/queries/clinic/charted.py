@@ -54,9 +54,10 @@ _ENTRIES: Final = """
 _PRACTITIONERS: Final = """
     SELECT '' AS patient, 'practitioner' AS kind, '' AS within, practitioner AS id, practitioner AS ref,
            NULL AS encounter, name AS content, '' AS status,
-           jsonb_build_object('roles', roles, 'identifiers', identifiers, 'licence', CASE WHEN licence IS NOT NULL THEN
-               jsonb_build_object('title', licence, 'number', number, 'valid_from', valid_from,
-                                  'valid_until', valid_until) END) AS facts,
+           jsonb_build_object('active', removed_at IS NULL, 'roles', roles, 'identifiers', identifiers, 'licence',
+               CASE WHEN licence IS NOT NULL THEN
+                   jsonb_build_object('title', licence, 'number', number, 'valid_from', valid_from,
+                                      'valid_until', valid_until) END) AS facts,
            NULL AS author, added_at AS occurred_at, added_at AS recorded_at, changed_at,
            NULL AS who, NULL AS ordered, NULL AS unit, NULL AS appointment, NULL AS dispensed
     FROM practitioners WHERE $1::text[] IS NULL OR practitioner = ANY($1) ORDER BY practitioner"""
@@ -78,7 +79,7 @@ async def entries(
 
 
 async def practitioners(pool: asyncpg.Pool, ids: Sequence[str] | None) -> Sequence[Mapping[str, Any]]:
-    """Who works at the clinic, in the same columns; all of them without `ids`."""
+    """Who works at the clinic, or did, in the same columns; all of them without `ids`."""
     reading = await read(pool, "clinic_directory", _PRACTITIONERS, None if ids is None else list(ids))
     return [dict(record) for record in reading.records]
 

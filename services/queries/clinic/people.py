@@ -18,10 +18,10 @@ _PRACTITIONERS: Final = Question(
         Column("practitioner", "Acts as"), Column("name", "Name", "sealed"), Column("roles", "Roles"),
         Column("licence", "Licence"), Column("valid", "Valid", "flag"), Column("valid_until", "Until", "date"),
         Column("valid_from", "From", "date"), Column("number", "Number"), Column("identifiers", "Identifiers"),
-        Column("added_at", "Added", "moment"),
+        Column("added_at", "Added", "moment"), Column("removed_at", "Left", "moment"),
     ),
     """SELECT *, licence IS NOT NULL AND valid_from <= $1 AND (valid_until IS NULL OR valid_until >= $1) AS valid
-    FROM practitioners ORDER BY practitioner""",
+    FROM practitioners ORDER BY removed_at IS NOT NULL, practitioner""",
     "Nobody works here yet: add them with AddPractitioner.",
 )  # fmt: skip
 
@@ -29,7 +29,7 @@ _PRACTITIONERS: Final = Question(
 async def practitioners(
     pool: asyncpg.Pool, *, now: datetime | None = None, at_least: Position | None = None
 ) -> QueryResult:  # fmt: skip
-    """Who works at the clinic, in which roles, and whether their licence is valid today."""
+    """Who works at the clinic, in which roles, and whether their licence is valid today; last, who worked there."""
     return await _PRACTITIONERS.rows(pool, (now or utc_now()).date(), at_least=at_least)
 
 

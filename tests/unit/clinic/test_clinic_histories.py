@@ -154,13 +154,15 @@ notes = steps(
     actors=st.sampled_from(("tam", "osei", "tam", "osei", "varga")),
 )
 seen = st.one_of(notes, visits)
-shown = steps(
-    st.builds(
-        lambda who, id, reader, glass, t: RecordAccess(
+read = st.builds(
+    lambda who, id, reader, glass, t: Step(
+        reader, RecordAccess(
             patient=who, access=id, reader=reader, purpose=Purpose.TREATMENT, parts=("notes",), break_glass=glass,
             reason=t,
-        ), WHO, IDS, ACTORS, BOOL, st.one_of(st.none(), TEXTS),
-    ),
+        ),
+    ), WHO, IDS, ACTORS, BOOL, st.one_of(st.none(), TEXTS),
+)  # fmt: skip
+shown = read | steps(
     st.builds(lambda who, id, t: ReviewAccess(patient=who, access=id, note=t), WHO, IDS, TEXTS),
     st.builds(
         lambda who, id, purpose, t, consent: RecordDisclosure(

@@ -7,20 +7,27 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given as given_steps
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from services.clinic.contract import (
     ROSTER,
+    AddPractitioner,
     ChangeLicence,
     ClinicError,
     Licence,
     LicenceChanged,
     PractitionerAdded,
+    PractitionerRemoved,
+    RemovePractitioner,
     Role,
 )
 from services.clinic.practitioner import Practitioner, Roster, in_role, licensed, valid_on
 from shared.decider import Context, Ref
 from shared.errors import Invalid, Rejected
-from tests.support.clinic import at, given, ines, lind, osei, practitioner, rui, tam, varga
+from shared.persons import is_among
+from tests.support.clinic import at, book, given, ines, lind, osei, practitioner, rui, tam, varga
 
 E = ClinicError
 SINCE, UNTIL = date(2020, 1, 1), date(2026, 11, 20)
@@ -57,7 +64,7 @@ def test_somebody_is_added_once_and_their_licence_changed() -> None:
     )
 
 
-def test_the_first_who_works_here_is_a_clinician_and_is_added_by_anybody() -> None:
+def test_the_first_who_works_here_is_a_clinician_whoever_adds_them() -> None:
     for one in (tam, lind, rui, ines):
         given().when(one, actor="anybody").then_rejected(E.WRONG_ROLE)
     for actor in ("anybody", "osei", "an import of 2026"):
@@ -81,6 +88,63 @@ def test_nobody_gives_themselves_a_licence_under_whichever_spelling() -> None:
     both, again = given(osei, varga), practitioner("Osei", Role.PHARMACIST)
     both.when(change(), actor="osei").then_rejected(E.SECOND_PERSON_REQUIRED, practitioner="osei")
     both.when(again, actor="osei").then_rejected(E.SECOND_PERSON_REQUIRED, practitioner="Osei")
+
+
+def test_who_is_taken_off_the_roster_acts_here_no_more_until_they_are_added_again() -> None:
+    there = given(osei, varga, tam)
+    left = there.when(RemovePractitioner(practitioner="varga"), actor="osei").then(PractitionerRemoved)
+    left.when(RemovePractitioner(practitioner="varga"), actor="osei").then_nothing()
+    for command in (change(), RemovePractitioner(practitioner="tam")):
+        left.when(command, actor="varga").then_rejected(E.UNKNOWN_PRACTITIONER, practitioner="varga")
+    left.when(replace(change(), practitioner="varga"), actor="osei").then_rejected(E.UNKNOWN_PRACTITIONER)
+    left.when(book(clinician="varga"), actor="osei").then_rejected(E.UNKNOWN_PRACTITIONER, practitioner="varga")
+    back = left.when(varga, actor="osei").then(PractitionerAdded)
+    back.when(RemovePractitioner(practitioner="tam"), actor="varga").then(PractitionerRemoved)
+    assert back.state("practitioner", ROSTER).find("varga").number == 5
+
+
+def test_only_another_clinician_takes_somebody_off_the_roster_so_that_one_always_stays() -> None:
+    there, leave = given(osei, tam), RemovePractitioner
+    for spelt, code in (("osei", E.SECOND_PERSON_REQUIRED), ("Osei", E.UNKNOWN_PRACTITIONER)):
+        there.when(leave(practitioner=spelt), actor="osei").then_rejected(code, practitioner=spelt)
+    there.when(leave(practitioner="osei"), actor="tam").then_rejected(E.WRONG_ROLE)
+    for whom in ("osei", "nobody"):
+        there.when(leave(practitioner=whom), actor="eve").then_rejected(E.UNKNOWN_PRACTITIONER, practitioner="eve")
+    there.when(leave(practitioner="nobody"), actor="osei").then_rejected(E.UNKNOWN_PRACTITIONER, practitioner="nobody")
+
+
+_IDS = st.sampled_from(("osei", "Osei", "varga", "tam"))
+_ROLES = st.sampled_from(((Role.CLINICIAN,), (Role.CLINICIAN, Role.AUDITOR), (Role.TRAINEE,)))
+_STEPS = st.tuples(
+    st.one_of(
+        st.builds(lambda id, roles: practitioner(id, *roles), _IDS, _ROLES),
+        st.builds(lambda id, roles: ChangeLicence(practitioner=id, roles=roles), _IDS, _ROLES),
+        st.builds(RemovePractitioner, practitioner=_IDS),
+    ),
+    _IDS,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given_steps(st.lists(_STEPS, min_size=5, max_size=30))
+def test_whoever_comes_and_goes_a_clinician_stays_and_nobody_had_a_hand_in_their_own(
+    steps: list[tuple[Any, str]],
+) -> None:
+    there = given(osei, varga)
+    roles: dict[str, tuple[Role, ...]] = {"osei": (Role.CLINICIAN,), "varga": (Role.CLINICIAN,)}
+    for command, actor in steps:
+        found = there.when(command, actor=actor)
+        if found.event is None:
+            continue
+        assert not is_among(actor, [command.practitioner])
+        assert Role.CLINICIAN in roles[actor]
+        roles[command.practitioner] = getattr(found.event, "roles", ())
+        there = found.then_event()
+        again = there.when(command, actor=actor)
+        again.then_rejected(E.ALREADY_EXISTS) if command.__class__ is AddPractitioner else again.then_nothing()
+        roster = there.state("practitioner", ROSTER)
+        assert {id: tuple(one.roles) for id, one in roster.people.items()} == roles
+        assert any(Role.CLINICIAN in held for held in roles.values())
 
 
 def test_a_licence_ends_after_it_begins() -> None:

@@ -15,6 +15,7 @@ from services.commands.exporting_fhir import write_charts
 from services.fhir.charts import Forbidden
 from services.fhir.entry import Entry
 from services.fhir.models import check
+from services.fhir.practitioner import practitioner
 from services.imports.fhir.run import run
 from shared.errors import Corrupt
 from tests.support.charts import charts, entry
@@ -58,6 +59,11 @@ async def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> No
     with pytest.raises(Usage):
         await write_charts(Operator(), tmp_path / "mine.txt", each(charts()))
     assert [one.name for one in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_who_works_there_no_more_goes_out_as_inactive() -> None:
+    for active in (True, False):
+        assert practitioner(entry("practitioner", "dr-x", "Dr", active=active))["active"] is active
 
 
 async def test_nothing_is_left_of_an_export_that_failed(tmp_path: Path) -> None:

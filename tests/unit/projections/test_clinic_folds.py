@@ -69,6 +69,24 @@ def test_a_patient_is_found_by_names_birth_date_and_identifiers(surgery: Surgery
     assert list(PATIENTS.tokens(KEY, "not a value")) == []
 
 
+# -- who works here ---------------------------------------------------------------------------------------------------
+
+
+def test_who_left_stays_listed_without_roles_and_licence_until_they_are_added_again(surgery: Surgery) -> None:
+    surgery.staff("osei", c.Role.CLINICIAN)
+    surgery.staff("tam", c.Role.TRAINEE)
+    of = "practitioners"
+    seen = ("practitioner", "roles", "licence", "valid_from", "removed_at")
+    before = cut(ClinicDirectory(), surgery, *seen, of=of)
+    left = surgery.now_is(c.PractitionerRemoved, practitioner="tam")
+    osei, tam = cut(ClinicDirectory(), surgery, *seen, of=of)
+    assert osei == before[0]
+    assert tam == ("tam", [], None, None, left.data.occurred_at)
+    assert all(is_sealed(name) for name in cut(ClinicDirectory(), surgery, "name", of=of))
+    surgery.staff("tam", c.Role.TRAINEE)
+    assert cut(ClinicDirectory(), surgery, *seen, of=of) == before
+
+
 # -- charts -----------------------------------------------------------------------------------------------------------
 
 
