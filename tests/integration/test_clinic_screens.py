@@ -193,7 +193,7 @@ async def test_somebody_looks_in_a_role_that_their_mandate_names_and_not_at_all_
         asked = ("access", "ada", "--as", "kim")
         for mandate, role in ((), "front_desk"), (("--mandate", "auditor"), "auditor"):
             await around.shown(*asked, *mandate)
-            assert [row["role"] for row in await around.log("ada")][0] == role
+            assert next(row["role"] for row in await around.log("ada")) == role
         said = await around.shown(*asked, "--mandate", "clinician", code=1)
         assert "works here as the front desk and as an auditor" in said and "--mandate names another" in said
         await around.send(c.RemovePractitioner(practitioner="kim"))
