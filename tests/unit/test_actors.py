@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from joserfc.jwk import OKPKey
 from prometheus_client import REGISTRY
 
+from services.commands.common import TOKEN_FILE, Operator
 from shared import actorkeys, actors, actortoken
 from shared.actorkeys import PublicKey, make_private, publish, read_private, read_public, retire, rotate_issuer
 from shared.actors import Held, Signed, Verifier, verifier
 from shared.actortoken import LEEWAY, MAX_SECONDS, Reason, Signer, Unauthenticated
 from shared.errors import Busy, Invalid, Misconfigured
+from shared.masterkeys import replace_file
 from shared.settings import load
 from tests.support.actors import NOW, Keys, claims, keys_in, signed, wrong_tokens
 
@@ -226,6 +228,19 @@ def test_a_token_that_others_may_read_is_not_used(keys: Keys, tmp_path: Path) ->
         Held(held).token("ada", "user", "inventory")
     held.chmod(0o600)
     assert Held(held).token("ada", "user", "inventory") == held.read_text()
+
+
+def test_somebody_looks_in_the_roles_that_the_token_they_were_given_carries(
+    keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, theirs = tmp_path / "token", ["clinician", "auditor"]
+    monkeypatch.delenv(TOKEN_FILE, raising=False)
+    assert Operator().acting_in(theirs) == theirs
+    replace_file(held, keys.token(roles=["auditor", "trainee"]).encode())
+    monkeypatch.setenv(TOKEN_FILE, str(held))
+    assert Operator().acting_in(theirs) == ["auditor"]
+    assert Operator(mandate="board/2026-11").acting_in(theirs) == ["auditor"]
+    assert Operator(mandate="clinician").acting_in(theirs) == []
 
 
 def test_a_stolen_key_counts_no_more_within_a_second(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
