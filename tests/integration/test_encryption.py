@@ -22,7 +22,7 @@ INCLUDE = 'include "../secrets/nats/encryption.conf"'
 async def write(server: NatsServer) -> None:
     nc = await connect(server.url, name="writer")
     await EventStore(nc, inventory).ensure(server.monitor_url)
-    await nc.request("ledger.inventory.stock.sack-of-rice", EVENT)
+    await nc.request("ledger.inventory.stock.sack-of-rice", EVENT, timeout=30)
     await nc.close()
 
 

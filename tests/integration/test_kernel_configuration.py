@@ -73,7 +73,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 async def nc(server: NatsServer) -> AsyncIterator[Client]:
     client = await nats.connect(server.url)
     yield client
-    await client.request("$JS.API.STREAM.DELETE.KIOSK", b"")
+    await client.request("$JS.API.STREAM.DELETE.KIOSK", b"", timeout=30)
     await client.close()
 
 

@@ -282,8 +282,8 @@ async def written(deployment: Deployment) -> Deployment:
     """One with something in each service's stream and bucket of keys: what is answered has bytes to be misused."""
     for service in SERVICES:
         async with deployment.client(service) as nc:
-            await nc.request(f"ledger.{service}.stock.x", b"{}")
-            await nc.request(f"$KV.keys-{service}.x", b"{}")
+            await nc.request(f"ledger.{service}.stock.x", b"{}", timeout=30)
+            await nc.request(f"$KV.keys-{service}.x", b"{}", timeout=30)
     return deployment
 
 
@@ -324,7 +324,7 @@ async def test_the_server_is_not_made_to_write_for_somebody_by_a_consumer(writte
                 config = {"name": name, "deliver_subject": target, "ack_policy": "none", "filter_subject": which[1:]}
                 body = {"stream_name": stream, "config": config, "action": "create"}
                 subject = f"JS.API.CONSUMER.CREATE.{stream}.{name}{which}"
-                answer = json.loads((await nc.request(subject, json.dumps(body).encode())).data)
+                answer = json.loads((await nc.request(subject, json.dumps(body).encode(), timeout=30)).data)
                 made.append("error" not in answer)
         assert any(made)
     await unharmed(written, user, before)
@@ -348,7 +348,7 @@ async def test_a_consumer_from_outside_reads_its_stream_alone(tmp_path: Path) ->
     (tmp_path / "secrets" / "nats" / "readers.conf").write_text(example)
     async with deployed(tmp_path) as one:
         async with one.client("inventory") as nc:
-            await nc.request("ledger.inventory.stock.x", b"{}")
+            await nc.request("ledger.inventory.stock.x", b"{}", timeout=30)
         nc = await nats.connect(one.server.url, user="reader", password="change-me", inbox_prefix=b"_INBOX.reader")
         reader = await nc.jetstream(prefix="JS.API").pull_subscribe(stream="INVENTORY", durable=None, subject="")
         (event,) = await reader.fetch(1)
