@@ -181,6 +181,7 @@ class Following:
             await self._check_end(nc, reader.last_sequence)
             self._reach = reader.last_sequence
             await self._settle(nc)  # what is here may go out before anything new comes
+            log.info("the log follows its stream", log=self._origin, size=self._log.size)
             self.progress.state, self.progress.detail = "following", ""
             due, took = time.monotonic(), 0.0
             async for messages in reader.batches(idle=_IDLE_SECONDS):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,19 +16,24 @@ import typer
 from services.auditor.export import Copied
 from services.commands.common import Operator, command
 from services.commands.copies import Tiles, as_json, export, logs_of, unwritten
-from services.commands.door import OK, Usage
+from services.commands.door import OK, REFUSED, Usage
 from services.commands.durations import duration
 from services.commands.keys import OfServices
 from services.commands.render import clean, console, emit
+from services.commands.streams import streams
 from services.local.keys import Keys
 from shared import keycare
 from shared.clock import utc_now
 from shared.errors import LedgerError, OutcomeUnknown
+from shared.store import stream_name
 
 LEDGER: Final = "ledger"
 KEYRING: Final = "keyring"
 
 _KEYS: Final = ".keys"
+_LOOK_SECONDS: Final = 1.0
+_SIGNED_SECONDS: Final = 15.0
+"""For which a copy waits for the auditor to sign what was recorded before; it does so once a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Round:
     removed: int
     erased: int
     """Keys that were struck out of older copies, of people who were erased since."""
+    missing: dict[str, int]
+    """Events, by stream, that were recorded before the copy began and are not in it: they are not signed."""
 
 
 @command
@@ -79,8 +87,8 @@ async def backup(
             _failed(operator, error)
         else:
             _tell(operator, done)
-        if pause is None:
-            return OK
+            if pause is None:
+                return REFUSED if done.missing else OK
         await asyncio.sleep(pause.total_seconds())
 
 
@@ -89,18 +97,34 @@ async def _round(
 ) -> Round:
     try:
         await asyncio.to_thread(_make, target)
-        logs = await export(logs_of(operator, tiles), target / LEDGER)
+        source = logs_of(operator, tiles)
+        logs = await export(source, target / LEDGER)
         # Behind the ledger: a key is durable before its first event, so every event of the copy has its key in here.
         await asyncio.to_thread(_make, keys)
         file = keys / f"{utc_now():%Y-%m-%dT%H%M%S.%fZ}{_KEYS}"
         async with operator.nats() as nc:
+            ends = {name: int(info["state"]["last_seq"]) for name, info in (await streams(nc)).items() if info}
+            deadline = time.monotonic() + _SIGNED_SECONDS
+            while (missing := _missing(ends, logs)) and time.monotonic() < deadline:
+                await asyncio.sleep(_LOOK_SECONDS)
+                logs = _together(logs, await export(source, target / LEDGER))
             counts = await keycare.backup(nc, Keys(operator.folder.absolute() / "keys").keyring, file, services)
         removed, erased = await asyncio.to_thread(_tidy, keys, file, keep)
     except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
         raise OutcomeUnknown(f"NATS did not give the keyrings: {str(error) or type(error).__name__}.") from error
     except OSError as error:
         raise unwritten(target, error) from error
-    return Round(logs, file, sum(counts.values()), removed, erased)
+    return Round(logs, file, sum(counts.values()), removed, erased, missing)
+
+
+def _missing(ends: dict[str, int], logs: Sequence[Copied]) -> dict[str, int]:
+    copied = {stream_name(one.service): one.size for one in logs}
+    return {name: end - copied.get(name, 0) for name, end in ends.items() if end > copied.get(name, 0)}
+
+
+def _together(before: Sequence[Copied], after: Sequence[Copied]) -> list[Copied]:
+    added = {one.service: one.added for one in before}
+    return [replace(one, added=one.added + added.get(one.service, 0)) for one in after]
 
 
 def _make(folder: Path) -> None:
@@ -124,7 +148,7 @@ def _tell(operator: Operator, done: Round) -> None:
     if operator.as_json:
         told: dict[str, Any] = {
             "at": utc_now(), "logs": as_json(done.logs), "keyring": str(done.keys), "owners": done.owners,
-            "removed": done.removed, "struck_out": done.erased,
+            "removed": done.removed, "struck_out": done.erased, "missing": done.missing,
         }  # fmt: skip
         emit(told)
         return
@@ -135,6 +159,12 @@ def _tell(operator: Operator, done: Round) -> None:
         f"owners of keys in {done.keys.name}{more}",
         soft_wrap=True, markup=False,
     )  # fmt: skip
+    for stream, count in done.missing.items():
+        console().print(
+            f"{utc_now():%Y-%m-%d %H:%M:%S} INCOMPLETE: {count:,} event(s) of {stream} are not in this copy, as the "
+            "auditor has not signed them. Does it run? See `commons status`.",
+            soft_wrap=True, markup=False,
+        )  # fmt: skip
 
 
 def _failed(operator: Operator, error: LedgerError) -> None:

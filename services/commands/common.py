@@ -245,7 +245,14 @@ def run_now(work: Coroutine[Any, Any, int | None]) -> int | None:
     """Run to the end on a fresh uvloop; Ctrl-C cancels the work and is raised again."""
     collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(_left_behind)
         return runner.run(work)
+
+
+def _left_behind(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A name that was looked up for longer than anybody waited, and was not found, is no news."""
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
 
 
 def _check(option: str, given: str | None, form: re.Pattern[str], wanted: str, *, secret: bool = False) -> None:

@@ -191,7 +191,8 @@ def _ledger_error(error: BaseException) -> LedgerError:
         return Unreachable(f"NATS did not answer ({str(error) or type(error).__name__}). Try again when it is back.")
     if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError | asyncpg.UndefinedColumnError):
         return LedgerError(
-            f"The database lacks a table that this command reads ({error}). Have the migrations been applied and the "
+            f"The database lacks a table that this command reads, or does not show it to this login: {error}. In "
+            "containers the clinic's are shown to clinic-operator alone. Have the migrations been applied and the "
             "projections started? `commons up` does both."
         )
     if isinstance(error, asyncpg.DataError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +28,10 @@ from shared.errors import LedgerError, Misconfigured, OutcomeUnknown
 from shared.status import ProjectionStatus, standing, status
 from shared.store import FORBIDDEN, REQUIRED, assert_sync_always, stream_name
 
+PROCESSES: Final = "COMMONS_PROCESSES"
+"""Names the processes that have to answer beside services and read models, such as `auditor fhir`, where `commons up`
+does not say so."""
+
 STUCK_SECONDS: Final = 60
 """A command of a process manager that waits longer than this for its answer is a problem."""
 
@@ -37,6 +42,7 @@ STILL_SECONDS: Final = 10.0
 """A read model that is behind its stream, and does not move for so long, is a problem."""
 
 _ASK_SECONDS: Final = 2.0
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,9 @@ async def _look_at_nats(operator: Operator, overview: Overview) -> None:
     missing: list[str] = []
     try:
         async with operator.nats() as nc:
+            named = os.environ.get(PROCESSES, "").split()
             names = dict.fromkeys(
-                [*CONTRACTS, "projections", "clinic-projections", *operator.description.get("services", {})]
+                [*CONTRACTS, "projections", "clinic-projections", *named, *operator.description.get("services", {})]
             )
             overview.services += await asyncio.gather(*(_ask(nc, name) for name in names))
             found = await streams(nc)
@@ -194,7 +201,12 @@ async def _look_at_audit(nc: Client, overview: Overview, last: dict[str, int]) -
                 f"Stream {stream} ends at {last[stream]:,}, and its checkpoint holds {checkpoint.size:,} "
                 "events: its tail is lost."
             )
-        elif behind and age > STALE_SECONDS:
+        elif checkpoint.witnesses and not checkpoint.cosigned and age > STALE_SECONDS:
+            overview.problems.append(
+                f"None of {checkpoint.witnesses} witness(es) has cosigned the last checkpoint of {stream}, which is "
+                f"{age:.0f} s old. The auditor's log says how each answered."
+            )
+        if behind > 0 and age > STALE_SECONDS:
             overview.problems.append(
                 f"The last checkpoint of {stream} is {age:.0f} s old, and {behind:,} event(s) are not under it. "
                 "Does the auditor run?"
@@ -228,15 +240,28 @@ def _reason(health: dict[str, Any]) -> str:
         return str(halted.get("detail"))
     models = health.get("projections")
     if isinstance(models, dict):
-        unwell = [f"{n}: {m.get('state')} {m.get('detail', '')}".strip() for n, m in models.items()
-                  if m.get("state") not in ("live", "building", "standing still")]  # fmt: skip
-        return "; ".join(unwell) or "it is starting"
+        unwell = {n: f"{m.get('state')} {m.get('detail', '')}".strip() for n, m in models.items()
+                  if m.get("state") not in ("live", "building", "standing still")}  # fmt: skip
+        return "; ".join(f"{names}: {what}" for what, names in _alike(unwell).items()) or "it is starting"
     logs = health.get("logs")
     if isinstance(logs, dict):
-        unwell = [f"{n}: {one.get('state')}, {one.get('detail', '')}" for n, one in logs.items()
-                  if one.get("state") != "following"]  # fmt: skip
-        return "; ".join(unwell) or "it has lost NATS"
+        stopped = {n: f"{one.get('state')}, {one.get('detail', '')}" for n, one in logs.items()
+                   if one.get("state") != "following"}  # fmt: skip
+        return "; ".join(f"{names}: {what}" for what, names in _alike(stopped).items()) or "it has lost NATS"
     return "it is starting, or has lost NATS"
+
+
+def _alike(told: dict[str, str]) -> dict[str, str]:
+    """What is told of each, once, with the names of those of which it is told; of many, the first and how many more."""
+    alike: dict[str, list[str]] = {}
+    for name, what in told.items():
+        alike.setdefault(what, []).append(name)
+    return {
+        what: ", ".join(names)
+        if len(names) <= _NAMED
+        else f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more"
+        for what, names in alike.items()
+    }
 
 
 async def managers_now(operator: Operator) -> list[ManagerStatus]:
@@ -315,9 +340,10 @@ async def _look_at_database(operator: Operator, overview: Overview) -> None:
         f"{STILL_SECONDS:.0f} s. Start its process again, and look at its log."
         for (name, stream), at in still.items()
     ]
+    unwell = {one.name: f"{one.state}: {one.detail}" for one in overview.projections
+              if one.state in ("stopped", "standing still")}  # fmt: skip
+    overview.problems += [f"Read model(s) {names}: {what}" for what, names in _alike(unwell).items()]
     for known in overview.projections:
-        if known.state in ("stopped", "standing still"):
-            overview.problems.append(f"Read model {known.name} is {known.state}: {known.detail}")
         if known.parked:
             overview.problems.append(
                 f"Read model {known.name} set {known.parked} event(s) aside, and {known.waiting} wait behind: "
@@ -338,7 +364,8 @@ def _print(overview: Overview) -> None:
     managers = [[m.name, m.service, m.position, m.lag, m.waiting, m.refusals, m.failure] for m in overview.managers]
     columns = ["manager", "service", "sequence", "lag", "waiting", "refused steps", "failure"]
     print_table(columns, managers, title="Process managers", empty="No process manager was found.")
-    print_projections(overview.projections, title="Read models")
+    if overview.projections or overview.reached:
+        print_projections(overview.projections, title="Read models")
     if overview.checkpoints:
         signed = [
             [c.service, c.size, c.behind, f"{c.age_seconds:.0f} s ago", _cosigned(c)] for c in overview.checkpoints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import tarfile
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.auditor.checked import open_logs
+from services.commands import backup as copying
 from shared.errors import Corrupt, Invalid
 from tests.integration.commands.conftest import Commons
 from tests.support.copies import files, log_signer, write_log
@@ -82,6 +84,25 @@ def test_a_backup_holds_the_ledger_and_apart_from_it_the_keys(commons: Commons, 
         b"wrapped" in raw and b"master" in raw for raw in files(tmp_path / "b" / "ledger" / "inventory").values()
     )
     assert {log.service for log in open_logs(tmp_path / "b" / "ledger")} >= {"inventory"}
+
+
+def test_what_the_auditor_has_not_signed_is_said_to_be_missing(
+    commons: Commons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copying, "_SIGNED_SECONDS", 1.0)
+    _register(commons, "x-15", "Winifred Ashdown")
+    auditor = int(commons.described["services"]["auditor"]["pid"])
+    os.kill(auditor, signal.SIGSTOP)
+    try:
+        commons.send("RegisterDonor", "--donor", "x-16", "--name", "Percival Ashdown")
+        told = commons("backup", str(tmp_path / "b"), "--json")
+        assert (told.code, told.json["missing"]) == (1, {"INVENTORY": 1})
+        assert "1 event(s) of INVENTORY are not in this copy" in commons("backup", str(tmp_path / "b")).out
+    finally:
+        os.kill(auditor, signal.SIGCONT)
+    _signed(commons)
+    whole = commons("backup", str(tmp_path / "b"), "--json")
+    assert (whole.code, whole.json["missing"]) == (0, {})
 
 
 def test_only_so_many_copies_of_the_keys_stay_and_none_has_who_was_erased(commons: Commons, tmp_path: Path) -> None:
