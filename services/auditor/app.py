@@ -41,6 +41,7 @@ _AGE: Final = Gauge(
     "commons_audit_checkpoint_age_seconds", "Since the newest checkpoint was signed, or else the start.", ["log"]
 )
 _COSIGNED: Final = Gauge("commons_audit_cosigned", "Witnesses that cosigned the newest checkpoint.", ["log"])
+_WITNESSES: Final = Gauge("commons_audit_witnesses", "Witnesses that are asked to cosign.", ["log"])
 _HALTED: Final = Gauge("commons_audit_halted", "1 while the writers of the whole ledger are halted.")
 _LAG: Final = Histogram(
     "commons_audit_checkpoint_seconds", "From an event's arrival to the checkpoint that holds it.", ["log"],
@@ -120,6 +121,7 @@ class Auditor:
         _BEHIND.labels(one.service).set_function(lambda: float(one.progress.behind))
         _AGE.labels(one.service).set_function(lambda: time.monotonic() - (one.progress.signed_at or self._began))
         _COSIGNED.labels(one.service).set_function(lambda: float(one.progress.cosigned))
+        _WITNESSES.labels(one.service).set_function(lambda: float(len(one.witnessing.standings)))
 
     async def _watch(self) -> None:
         """Connect, and hear of every halt and of its lifting for as long as the process lives."""
