@@ -215,12 +215,10 @@ def _operator(name: str, services: Iterable[str]) -> User:
 
 
 def _keeper(name: str, services: Sequence[str]) -> User:
-    """Copies, rotates and restores the keys of some services; who is erased stands in the streams.
-
-    Of every stream it may know how far it goes: a copy of the ledger has to hold as much.
-    """
+    """Copies, rotates and restores the keys of some services; who is erased stands in the streams, and how far those
+    go, which a copy of the ledger is compared with."""
     publishes = [right for service in services for right in (*_keeps_keys(service), *_erasures(service))]
-    publishes += [_api("STREAM.INFO", stream_name(service)) for service in SERVICES]
+    publishes += [_api("STREAM.INFO", stream_name(service)) for service in services]
     return User(name, tuple(publishes), tuple(map(_hears_keys, services)))
 
 

@@ -64,6 +64,9 @@ WHO_IS_ERASED = {
 }  # fmt: skip
 """Who reads of a stream who is erased, and nothing else."""
 
+HOW_FAR = {stream: {"migrate", "clinic-keeper" if stream == "CLINIC" else "keeper"} for stream in STREAMS}
+"""Who may know of a stream, beside its readers, how it is configured and how far it goes."""
+
 SENDERS = {
     "inventory": {*OPERATORS},
     "distribution": {*OPERATORS},
@@ -92,7 +95,7 @@ def forbidden(user: str) -> Iterable[str]:
             yield from (f"JS.API.CONSUMER.CREATE.{stream}", f"JS.API.CONSUMER.CREATE.{stream}.mine")
             yield f"JS.API.CONSUMER.CREATE.{stream}.mine.ledger.{service}.stock.>"
             yield f"JS.API.CONSUMER.DURABLE.CREATE.{stream}.mine"
-            if user != "migrate":
+            if user not in HOW_FAR[stream]:
                 yield f"JS.API.STREAM.INFO.{stream}"
             if user not in WHO_IS_ERASED[stream]:
                 yield f"JS.API.CONSUMER.MSG.NEXT.{stream}.theirs"
