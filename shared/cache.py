@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -28,6 +28,11 @@ _STALE_SECONDS: Final = 1.0
 
 _MISSED: Final = float("inf")
 """In place of a hint's moment: hints may have been missed until now."""
+
+_AWAY_SECONDS: Final = 5.0
+"""For which a stream may give no answer, as while a connection is opened again, before whoever reads is told so."""
+
+_AGAIN_SECONDS: Final = 0.05
 
 _EVENT_BYTES: Final = 250
 """What an event adds to a state until a snapshot has measured it: a guess on the safe side."""
@@ -202,7 +207,7 @@ class Cache:
             if not aggregate.hinted_at:
                 return
             hinted, known, asked = aggregate.hinted_at, aggregate.sequence, time.monotonic()
-            newest = await self._store.head(aggregate.ref)
+            newest = await _patiently(lambda: self._store.head(aggregate.ref))
             if newest < known:
                 self._keeper.lost(aggregate, newest, known)
             if newest == aggregate.sequence:
@@ -302,3 +307,19 @@ class Cache:
             )  # fmt: skip
         except (LedgerError, OSError, nats.errors.Error) as error:
             log.warning("a snapshot was not written", subject=aggregate.subject, reason=str(error))
+
+
+async def _patiently(ask: Callable[[], Awaitable[int]]) -> int:
+    """What the stream answers, asked again for a while if it does not.
+
+    What is read for a decision is confirmed after it (confirming.py, committer.py), so it may come over a connection
+    that was opened meanwhile. Raises OutcomeUnknown when that lasts, and what else the question raises.
+    """
+    deadline = time.monotonic() + _AWAY_SECONDS
+    while True:
+        try:
+            return await ask()
+        except OutcomeUnknown:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_AGAIN_SECONDS)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import nats.errors
 from nats.aio.client import Client
@@ -51,8 +50,6 @@ MIN_PAYLOAD: Final = 64 << 10
 _PAGE: Final = 1000
 _PAGE_BYTES: Final = 8 << 20
 _TIMEOUT: Final = 10.0
-_AWAY_SECONDS: Final = 5.0  # for which a connection may be away before whoever reads is told so
-_AGAIN_SECONDS: Final = 0.05
 
 _STREAM_NOT_FOUND: Final = 10059
 _MESSAGE_NOT_FOUND: Final = 10037
@@ -60,13 +57,6 @@ _MESSAGE_NOT_FOUND: Final = 10037
 
 def stream_name(service: str) -> str:
     return service.upper()
-
-
-_Reply = TypeVar("_Reply")
-
-
-class _Away(OutcomeUnknown):
-    """The connection is not there, or went away before there was an answer."""
 
 
 class EventStore:
@@ -224,21 +214,17 @@ class EventStore:
     async def _collect(self, request: dict[str, Any]) -> list[Msg]:
         """All replies of one batched direct get, up to the one that marks the end (status 204), or 404 for none."""
         body = json.dumps(request).encode()
-
-        async def collect() -> list[Msg]:
-            messages: list[Msg] = []
-            async with self._asked(f"{api_of(self.nc)}.DIRECT.GET.{self.stream}", body) as reply:
-                while True:
-                    message = await reply()
-                    status = (message.headers or {}).get("Status")
-                    if status is None:
-                        messages.append(message)
-                    elif status in ("204", "404"):
-                        return messages
-                    else:
-                        raise self._unread(message)
-
-        return await self._whenever_connected(collect)
+        messages: list[Msg] = []
+        async with self._asked(f"{api_of(self.nc)}.DIRECT.GET.{self.stream}", body) as reply:
+            while True:
+                message = await reply()
+                status = (message.headers or {}).get("Status")
+                if status is None:
+                    messages.append(message)
+                elif status in ("204", "404"):
+                    return messages
+                else:
+                    raise self._unread(message)
 
     def _unread(self, message: Msg) -> OutcomeUnknown:
         headers = message.headers or {}
@@ -254,25 +240,8 @@ class EventStore:
             queue.put_nowait(None)
 
     async def _ask(self, subject: str, body: bytes) -> Msg:
-        async def ask() -> Msg:
-            async with self._asked(subject, body) as reply:
-                return await reply()
-
-        return await self._whenever_connected(ask)
-
-    async def _whenever_connected(self, ask: Callable[[], Awaitable[_Reply]]) -> _Reply:
-        """What a question brings; asked again while the connection is away, as it changes nothing.
-
-        Raises OutcomeUnknown when that lasts, and what the question raises.
-        """
-        deadline = time.monotonic() + _AWAY_SECONDS
-        while True:
-            try:
-                return await ask()
-            except _Away as away:
-                if self.nc.is_closed or time.monotonic() > deadline:
-                    raise OutcomeUnknown(away.detail) from away
-                await asyncio.sleep(_AGAIN_SECONDS)
+        async with self._asked(subject, body) as reply:
+            return await reply()
 
     @asynccontextmanager
     async def _asked(self, subject: str, body: bytes) -> AsyncIterator[Callable[[], Awaitable[Msg]]]:
@@ -287,7 +256,7 @@ class EventStore:
             if isinstance(message, Denied):
                 raise message
             if message is None:
-                raise _Away("The connection to the NATS server was lost before it answered.")
+                raise OutcomeUnknown("The connection to the NATS server was lost before it answered.")
             return message
 
         try:
@@ -295,7 +264,7 @@ class EventStore:
                 await self.nc.publish(subject, body, reply=f"{self._inbox}.{token}")
                 yield reply
         except nats.errors.Error as error:
-            raise _Away(f"The NATS server cannot be reached: {type(error).__name__}.") from error
+            raise OutcomeUnknown(f"The NATS server cannot be reached: {type(error).__name__}.") from error
         finally:
             del self._replies[token]
 
