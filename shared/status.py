@@ -13,7 +13,7 @@ import msgspec
 
 from shared.generations import lock_key
 
-_LOOK_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
