@@ -161,7 +161,7 @@ async def connect(
     told = set[str]()
     refused = asyncio.Event()
     refusal: Misconfigured | None = None
-    # Refusals in a row: each server has been asked.
+    # Refusals in a row after which each server has been asked, so that none is left to wait for.
     enough = 1 if len(servers(url)) == 1 else _ROUNDS * len(servers(url))
     refusals = 0
     credentials = credentials or current()

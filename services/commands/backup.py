@@ -72,6 +72,8 @@ async def backup(
     them. Who was erased since is struck out of the older ones. Neither has the master key: copy that by hand, to
     somewhere else.
 
+    Waits up to 15 s for the auditor to sign what was recorded before; exits with 1 when it did not, naming the streams.
+
     Example: commons backup /mnt/backup --keyring /mnt/keys --every 1h --keep 24
     """
     pause = None if every is None else duration("--every", every)
